@@ -1,0 +1,25 @@
+//! The core of Continuum: what a switchover is, and every decision about one.
+//!
+//! ```text
+//!   spec ──► plan ──► preflight ──► DryRunReport
+//!                        │ (the same preconditions)
+//!   record ◄── transition   next(record, observations, now, me) ──► Decision
+//!     ▲            ▲                                                  │
+//!     │ keeper     └──────────────── driver ◄─────────────────────────┘
+//!     │ (renews, owns the record)      │ acts through ports
+//!     ▼                                ▼
+//!   witness port                  pair, route, DNS, audit ports
+//! ```
+//!
+//! Decisions are pure functions. Drivers do the I/O around them and hold no logic. This crate names no
+//! Kubernetes, NATS, DNS, HTTP, socket, clock or random source: what it needs of them stands in [`ports`].
+
+pub mod audit;
+pub mod clock;
+pub mod name;
+pub mod observe;
+pub mod plan;
+pub mod ports;
+pub mod record;
+pub mod report;
+pub mod spec;

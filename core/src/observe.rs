@@ -1,0 +1,348 @@
+//! What was seen of the world: plain data, made by adapters, read by decisions.
+//!
+//! Unknown is not zero, not false and not failure, so every look gives a [`Seen`], and what a server did
+//! not say is an `Option`.
+
+use crate::name::{ObjectName, Region};
+use crate::record::{Lsn, Position, RecordSet};
+use crate::spec::{Invalid, Spec};
+use jiff::Timestamp;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// What a look at something gave.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub enum Seen<T> {
+    /// This.
+    Is(T),
+    /// The server answered that there is no such thing.
+    Missing,
+    /// No such dependency is configured.
+    Unconfigured,
+    /// Could not be read, and why.
+    Unknown(String),
+    /// Was not looked at.
+    #[default]
+    NotLooked,
+}
+
+impl<T> Seen<T> {
+    /// The value, where there is one.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Seen::Is(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Why there is no value, in a few words.
+    pub fn why(&self) -> Option<String> {
+        match self {
+            Seen::Is(_) => None,
+            Seen::Missing => Some("not found".into()),
+            Seen::Unconfigured => Some("not configured".into()),
+            Seen::Unknown(cause) => Some(cause.clone()),
+            Seen::NotLooked => Some("not looked at".into()),
+        }
+    }
+
+    /// Maps the value.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Seen<U> {
+        match self {
+            Seen::Is(value) => Seen::Is(f(value)),
+            Seen::Missing => Seen::Missing,
+            Seen::Unconfigured => Seen::Unconfigured,
+            Seen::Unknown(cause) => Seen::Unknown(cause),
+            Seen::NotLooked => Seen::NotLooked,
+        }
+    }
+}
+
+/// A claim on an object (PROTOCOL 2.3): annotations `dr.openova.io/generation` and `dr.openova.io/intent`.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Claim {
+    /// The writer's generation.
+    pub generation: u64,
+    /// The intent it was written for, with its direction: `<id>` or `<id>/undo`. It makes a claim of the
+    /// same generation for another purpose a new write, which kills what is still in flight.
+    pub intent: String,
+}
+
+/// What a half's spec asks it to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// `replica.primary` names itself, `replica.enabled` is false, or there is no `replica` stanza.
+    Primary,
+    /// A replica of another cluster.
+    Replica,
+}
+
+/// One CloudNativePG Cluster, as its region's API server has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClusterView {
+    /// Namespace and name.
+    pub object: ObjectName,
+    /// For conditional writes.
+    pub resource_version: String,
+    /// Who wrote it last for us. Absent: nobody did.
+    pub claim: Option<Claim>,
+    /// What its spec asks for.
+    pub role: Role,
+    /// `spec.replica.primary`, or what `enabled` says.
+    pub primary_name: Option<String>,
+    /// `spec.replica.self`, or the Cluster's own name.
+    pub self_name: String,
+    /// `spec.replica.source`.
+    pub source: Option<String>,
+    /// `spec.replica.promotionToken`.
+    pub promotion_token: Option<String>,
+    /// `spec.replica.minApplyDelay` is set.
+    pub min_apply_delay: bool,
+    /// Names in `spec.externalClusters`.
+    pub external_clusters: Vec<String>,
+    /// `spec.instances`.
+    pub instances: u32,
+    /// `status.readyInstances`; absent where the status lacks it.
+    pub ready_instances: Option<u32>,
+    /// `cnpg.io/fencedInstances` is set to anything.
+    pub fenced: bool,
+    /// `cnpg.io/cluster.primary` is set (left by an old tool; stops nothing: H01).
+    pub legacy_primary_annotation: bool,
+    /// Condition Ready. Absent: no such condition.
+    pub ready: Option<bool>,
+    /// `status.phase`.
+    pub phase: Option<String>,
+    /// `status.switchReplicaClusterStatus.inProgress`.
+    pub in_progress: bool,
+    /// Condition ContinuousArchiving. Absent: no such condition.
+    pub archiving: Option<bool>,
+    /// A backup is running. Absent: not looked at.
+    pub backup_running: Option<bool>,
+    /// `status.timelineID`.
+    pub timeline: Option<u32>,
+    /// `status.systemID`; away while the instance is down.
+    pub system_id: Option<String>,
+    /// `status.demotionToken`.
+    pub demotion_token: Option<String>,
+    /// `status.lastPromotionToken`.
+    pub last_promotion_token: Option<String>,
+    /// `spec.switchoverDelay`, s (default 3,600).
+    pub switchover_delay_seconds: u32,
+    /// `spec.smartShutdownTimeout`, s (default 180).
+    pub smart_shutdown_timeout_seconds: u32,
+    /// `spec.postgresql.synchronous`, where present.
+    pub synchronous: Option<SynchronousView>,
+    /// Hash of the settings that should be alike on both halves (`spec.postgresql.parameters`, image).
+    pub configuration_hash: String,
+}
+
+/// `spec.postgresql.synchronous`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SynchronousView {
+    /// `number`.
+    pub number: u32,
+    /// `dataDurability` is `required` (the default).
+    pub required: bool,
+    /// `standbyNamesPre`.
+    pub standby_names_pre: Vec<String>,
+}
+
+/// A demotion token, decoded: base64 of a JSON object (FACTS: names as CloudNativePG writes them).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DemotionToken {
+    /// `latestCheckpointTimelineID`.
+    pub timeline: u32,
+    /// `latestCheckpointREDOLocation`.
+    pub redo: Lsn,
+    /// `databaseSystemIdentifier`.
+    pub system_id: String,
+}
+
+/// Whether writes are accepted, as observed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepts {
+    /// Not in recovery and not read-only.
+    Yes,
+    /// In recovery, read-only, or the connection was refused.
+    No,
+    /// A time-out, or another error. Never "refused".
+    Unknown,
+}
+
+/// PostgreSQL of one half, as a client sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DatabaseView {
+    /// Whether it accepts writes.
+    pub accepts: Accepts,
+    /// Why it does not, or why that is unknown: `in recovery`, `connection refused`, `57P03 ...`.
+    pub detail: String,
+    /// `pg_is_in_recovery()`. Absent: no connection.
+    pub in_recovery: Option<bool>,
+    /// Current timeline. Absent: not known.
+    pub timeline: Option<u32>,
+    /// `pg_current_wal_lsn()` on a primary, `pg_last_wal_replay_lsn()` on a standby.
+    pub lsn: Option<Lsn>,
+    /// `pg_is_wal_replay_paused()`, on a standby.
+    pub replay_paused: Option<bool>,
+    /// `archive_mode`: `always` on a designated primary, `on` once the restart after a promotion is through.
+    pub archive_mode: Option<String>,
+    /// `pg_control_system().system_identifier`.
+    pub system_id: Option<String>,
+    /// Rows of `pg_stat_replication`. Absent: the role may not see them (needs `pg_monitor`).
+    pub replicas: Option<Vec<ReplicaRow>>,
+}
+
+/// A row of `pg_stat_replication`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplicaRow {
+    /// `application_name`: the name of the other half's Cluster.
+    pub application_name: String,
+    /// `state` is `streaming`.
+    pub streaming: bool,
+    /// `replay_lsn`.
+    pub replay: Option<Lsn>,
+    /// `replay_lag`; NULL on an idle pair.
+    pub replay_lag: Option<Duration>,
+    /// `sync_state`: `async`, `sync`, `quorum`, `potential`.
+    pub sync_state: String,
+}
+
+impl DatabaseView {
+    /// Replication lag toward the half whose Cluster has this name. Absent: unmeasured. No row is
+    /// unmeasured; replayed to the current position is 0; behind with a NULL lag is unmeasured.
+    pub fn lag_to(&self, cluster: &str) -> Option<Duration> {
+        let row = self.replicas.as_ref()?.iter().find(|row| row.application_name == cluster && row.streaming)?;
+        match (row.replay, self.lsn) {
+            (Some(replay), Some(current)) if replay >= current => Some(Duration::ZERO),
+            _ => row.replay_lag,
+        }
+    }
+
+    /// Timeline and position, where both are known.
+    pub fn position(&self) -> Option<Position> {
+        Some(Position { timeline: self.timeline?, lsn: self.lsn? })
+    }
+}
+
+/// One half of the pair.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Half {
+    /// Its Cluster.
+    pub cluster: Seen<ClusterView>,
+    /// Its PostgreSQL.
+    pub database: Seen<DatabaseView>,
+}
+
+/// An HTTPRoute of one region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteView {
+    /// Namespace and name.
+    pub object: ObjectName,
+    /// For conditional writes.
+    pub resource_version: String,
+    /// Who wrote it last for us.
+    pub claim: Option<Claim>,
+    /// Name and weight of every backend, over all rules, in order (weight defaults to 1).
+    pub backends: Vec<(String, u32)>,
+}
+
+impl RouteView {
+    /// The weight of the backend of this name: the greatest where rules differ. Absent: no such backend.
+    pub fn weight(&self, backend: &str) -> Option<u32> {
+        self.backends.iter().filter(|(name, _)| name == backend).map(|(_, weight)| *weight).max()
+    }
+}
+
+/// What a DNS server answered for one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// `NOERROR`, `NXDOMAIN`, `SERVFAIL`.
+    pub code: String,
+    /// Addresses, sorted.
+    pub addresses: Vec<IpAddr>,
+    /// Time to live of the first, s.
+    pub ttl_seconds: Option<u32>,
+}
+
+/// The zone as its server's API shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneView {
+    /// The sets of the names asked for. A name without records is absent.
+    pub records: Vec<RecordSet>,
+}
+
+/// The audit stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamView {
+    /// Name.
+    pub name: String,
+    /// Messages in it.
+    pub message_count: u64,
+}
+
+/// An event found in the audit stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundEvent {
+    /// Sequence in the stream.
+    pub sequence: u64,
+    /// When it was stored, wall time of the server.
+    pub at: Timestamp,
+}
+
+/// One region's copy of the Continuum.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CopyView {
+    /// For conditional writes.
+    pub resource_version: String,
+    /// Unique id of the object.
+    pub uid: String,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// The spec, or what is wrong with it.
+    pub spec: Result<Spec, Invalid>,
+    /// Hash of the parts of the spec in which the two copies must agree.
+    pub agreement_hash: String,
+    /// `status.seen`.
+    pub seen: Option<SeenRecord>,
+    /// The whole status as it is stored (`null` where there is none).
+    pub status: Value,
+}
+
+/// `status.seen`: what that region's controller last read from the witness (PROTOCOL 2.8).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenRecord {
+    /// `renewal` of the record.
+    pub renewal: u64,
+    /// Id of the intent in it.
+    pub intent: Option<String>,
+    /// Grows at every read while an intent stands.
+    pub beat: u64,
+}
+
+/// Everything that a decision may look at. What a step does not need is `NotLooked`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Observations {
+    /// The half in `plan.from`.
+    pub from: Half,
+    /// The half in `plan.to`.
+    pub to: Half,
+    /// The route in each region.
+    pub routes: BTreeMap<Region, Seen<RouteView>>,
+    /// The Continuum's copy in each region.
+    pub copies: BTreeMap<Region, Seen<CopyView>>,
+    /// The zone.
+    pub zone: Seen<ZoneView>,
+    /// What the authoritative server answers, by hostname.
+    pub answers: BTreeMap<String, Seen<Answer>>,
+    /// The audit stream.
+    pub stream: Seen<StreamView>,
+    /// Rights that the steps need and this controller lacks, by region and `witness`: `patch clusters`.
+    pub rights: BTreeMap<String, Seen<Vec<String>>>,
+    /// Hashes of the role secrets of each half, by region, then by the secret's name without the
+    /// Cluster's: `app` for `shop-fsn-app`.
+    pub secrets: BTreeMap<Region, Seen<BTreeMap<String, String>>>,
+    /// The witness stands in this region's cluster. Absent: in neither, as it should.
+    pub witness_shares: Option<Region>,
+}

@@ -1,0 +1,275 @@
+//! The ports: what core needs of the world. Each is split in what only *observes* and what *acts*, so
+//! that a dry run and a health check, which are given [`Observers`] alone, read only as a matter of types.
+//!
+//! Rules for adapters. A look never changes anything, and gives [`Seen`]: `Missing` only where the server
+//! said so, `Unknown` with its cause for everything else. An action gives an [`Outcome`]; a time-out or a
+//! lost connection is `Unknown`, which obliges the caller to look before it decides. An adapter knows no
+//! rule of the protocol. Limits on time are the caller's; an adapter also passes the server-side limit.
+
+use crate::audit::{Event, EventQuery};
+use crate::name::{ObjectName, Region};
+use crate::observe::{
+    Answer, Claim, ClusterView, CopyView, DatabaseView, FoundEvent, RouteView, Seen, StreamView, ZoneView,
+};
+use crate::record::{Record, RecordSet};
+use async_trait::async_trait;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What became of an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome<T = ()> {
+    /// It was applied.
+    Done(T),
+    /// It was not applied, and may be after another look: a conflict (409), too many requests, a 5xx that
+    /// says it did nothing.
+    NotApplied(String),
+    /// It will never be applied as it stands: a 4xx other than 408, 409, 429.
+    Refused(String),
+    /// It may have been applied, or may still be: a time-out, a lost connection, a 5xx in general.
+    Unknown(String),
+}
+
+/// A version of the register, opaque; `None` where the register does not exist yet.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Version(pub Option<String>);
+
+/// What became of a compare-and-set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cas {
+    /// Applied; the new version.
+    Done(Version),
+    /// Another version stands there.
+    Conflict,
+    /// Not applied and never will be.
+    Refused(String),
+    /// May have been applied.
+    Unknown(String),
+}
+
+/// The witness, read. Linearizable.
+#[async_trait]
+pub trait ObserveWitness: Send + Sync {
+    /// Version and record; `Missing` where there is none, with the version to create it.
+    async fn read(&self) -> Result<(Version, Option<Record>), String>;
+    /// The region whose cluster the witness stands in; absent: a third place (H16).
+    fn shares(&self) -> Option<Region>;
+}
+
+/// The witness, written.
+#[async_trait]
+pub trait ActOnWitness: Send + Sync {
+    /// Writes `record` where `expected` still stands.
+    async fn compare_and_set(&self, expected: &Version, record: &Record) -> Cas;
+}
+
+/// A write to a Cluster, conditional on `resource_version`, carrying a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterWrite {
+    /// Region whose API server is asked.
+    pub region: Region,
+    /// The Cluster.
+    pub object: ObjectName,
+    /// As just read.
+    pub resource_version: String,
+    /// Written with it.
+    pub claim: Claim,
+    /// What changes.
+    pub change: ClusterChange,
+    /// The server gives up after this long (`?timeout=`): a write that makes writable dies young.
+    pub server_limit: Option<Duration>,
+}
+
+/// What changes in a Cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClusterChange {
+    /// Nothing but the claim.
+    Claim,
+    /// `spec.replica.primary` names the other half, and there is no promotion token: one patch does both.
+    Demote {
+        /// Name of the other half.
+        primary: String,
+    },
+    /// `spec.replica.primary` names itself, with a token or without.
+    Promote {
+        /// Its own name.
+        primary: String,
+        /// The token.
+        token: Option<String>,
+    },
+    /// `cnpg.io/fencedInstances: ["*"]`.
+    Fence,
+    /// Removes it.
+    Unfence,
+}
+
+/// Both halves, each looked at through its own region's API server.
+#[async_trait]
+pub trait ObservePair: Send + Sync {
+    /// The Cluster of `pair` in `region`.
+    async fn cluster(&self, region: &Region, pair: &ObjectName) -> Seen<ClusterView>;
+    /// Hashes of the half's role secrets, by the name after `<cluster>-`.
+    async fn secrets(&self, region: &Region, cluster: &ObjectName) -> Seen<BTreeMap<String, String>>;
+    /// Rights that the steps need and this controller lacks in `region`.
+    async fn missing_rights(&self, region: &Region, pair: &ObjectName) -> Seen<Vec<String>>;
+}
+
+/// Both halves, written.
+#[async_trait]
+pub trait ActOnPair: Send + Sync {
+    /// Writes.
+    async fn write(&self, write: &ClusterWrite) -> Outcome;
+}
+
+/// PostgreSQL of a half, looked at with SQL that changes nothing.
+#[async_trait]
+pub trait ObserveDatabase: Send + Sync {
+    /// The half in `region`.
+    async fn look(&self, region: &Region, cluster: &ObjectName) -> Seen<DatabaseView>;
+}
+
+/// PostgreSQL of a half, tried.
+#[async_trait]
+pub trait ActOnDatabase: Send + Sync {
+    /// Whether a transaction is accepted over a *new* connection: assigns a transaction id and rolls back;
+    /// with `commit`, commits one WAL message, which waits for a synchronous standby.
+    async fn try_write(&self, region: &Region, cluster: &ObjectName, commit: bool) -> Outcome;
+}
+
+/// A write of a route's weights, conditional, carrying a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteWrite {
+    /// Region whose API server is asked.
+    pub region: Region,
+    /// The HTTPRoute.
+    pub object: ObjectName,
+    /// As just read.
+    pub resource_version: String,
+    /// Written with it.
+    pub claim: Claim,
+    /// New weights, by backend. Other backends stay as they are.
+    pub weights: BTreeMap<String, u32>,
+}
+
+/// The route of each region, looked at.
+#[async_trait]
+pub trait ObserveRoute: Send + Sync {
+    /// The HTTPRoute of `region`.
+    async fn route(&self, region: &Region, route: &ObjectName) -> Seen<RouteView>;
+}
+
+/// The route of each region, written.
+#[async_trait]
+pub trait ActOnRoute: Send + Sync {
+    /// Writes.
+    async fn set_weights(&self, write: &RouteWrite) -> Outcome;
+}
+
+/// The application's records, looked at.
+#[async_trait]
+pub trait ObserveRecords: Send + Sync {
+    /// What the zone's API shows of these names. Readable with the key = writable.
+    async fn zone(&self, zone: &str, hostnames: &[String]) -> Seen<ZoneView>;
+    /// What the authoritative server answers.
+    async fn answer(&self, hostname: &str) -> Seen<Answer>;
+}
+
+/// The application's records, published.
+#[async_trait]
+pub trait PublishRecords: Send + Sync {
+    /// Replaces the sets; one with no contents is removed. All or nothing.
+    async fn publish(&self, zone: &str, sets: &[RecordSet]) -> Outcome;
+}
+
+/// Resolvers elsewhere in the world.
+#[async_trait]
+pub trait ObserveVantages: Send + Sync {
+    /// Their names, in order.
+    fn vantages(&self) -> Vec<String>;
+    /// What one answers. At most 3 s.
+    async fn lookup(&self, vantage: &str, hostname: &str) -> Result<Vec<IpAddr>, String>;
+}
+
+/// The audit stream, looked at.
+#[async_trait]
+pub trait ObserveAudit: Send + Sync {
+    /// The stream that takes [`crate::audit::SUBJECT`].
+    async fn stream(&self) -> Seen<StreamView>;
+    /// The newest event that fits, if there is one.
+    async fn find(&self, query: &EventQuery) -> Result<Option<FoundEvent>, String>;
+}
+
+/// The audit stream, written.
+#[async_trait]
+pub trait PublishAudit: Send + Sync {
+    /// Publishes; done only when the stream acknowledged. The sequence in the stream.
+    async fn publish(&self, event: &Event) -> Outcome<u64>;
+}
+
+/// Request latency, before and after.
+#[async_trait]
+pub trait ObserveLatency: Send + Sync {
+    /// Median latency now and before the switchover, ms.
+    async fn compare(&self, application: &str) -> Result<(f64, f64), String>;
+}
+
+/// The Continuum resource in both regions, looked at.
+#[async_trait]
+pub trait ObserveCopies: Send + Sync {
+    /// The copy in `region`.
+    async fn copy(&self, region: &Region) -> Seen<CopyView>;
+}
+
+/// The Continuum resource in one's own region, written. A controller never writes the other's copy.
+#[async_trait]
+pub trait ActOnCopy: Send + Sync {
+    /// Merge patch of the spec, conditional on `resource_version`.
+    async fn patch_spec(&self, resource_version: &str, patch: &Value) -> Outcome;
+    /// Merge patch of the status, unconditional: each field has one writer.
+    async fn patch_status(&self, patch: &Value) -> Outcome;
+}
+
+/// What a dry run and a health check may use. A dependency that is not configured is absent.
+#[derive(Clone)]
+pub struct Observers {
+    /// Witness.
+    pub witness: Option<Arc<dyn ObserveWitness>>,
+    /// Pair.
+    pub pair: Arc<dyn ObservePair>,
+    /// Database probe.
+    pub database: Option<Arc<dyn ObserveDatabase>>,
+    /// Route.
+    pub route: Arc<dyn ObserveRoute>,
+    /// Records.
+    pub records: Option<Arc<dyn ObserveRecords>>,
+    /// Vantages.
+    pub vantages: Option<Arc<dyn ObserveVantages>>,
+    /// Audit stream.
+    pub audit: Option<Arc<dyn ObserveAudit>>,
+    /// Latency.
+    pub latency: Option<Arc<dyn ObserveLatency>>,
+    /// Copies of the Continuum.
+    pub copies: Arc<dyn ObserveCopies>,
+}
+
+/// What the driver and the keeper act through.
+#[derive(Clone)]
+pub struct Actors {
+    /// Witness.
+    pub witness: Option<Arc<dyn ActOnWitness>>,
+    /// Pair.
+    pub pair: Arc<dyn ActOnPair>,
+    /// Database probe.
+    pub database: Option<Arc<dyn ActOnDatabase>>,
+    /// Route.
+    pub route: Arc<dyn ActOnRoute>,
+    /// Records.
+    pub records: Option<Arc<dyn PublishRecords>>,
+    /// Audit stream.
+    pub audit: Option<Arc<dyn PublishAudit>>,
+    /// Own copy of the Continuum.
+    pub copy: Arc<dyn ActOnCopy>,
+}

@@ -1,0 +1,413 @@
+//! The record: what the witness holds for one Continuum. Holder and journal in one register, so that
+//! ownership and the switchover under way move in one atomic write.
+//!
+//! Only data here. How a record becomes another is `transition`; who writes it, `keeper`.
+//! Fields that a newer version wrote and this one does not know are kept (`extra`).
+
+use crate::name::Region;
+use crate::plan::Plan;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Fields written by a newer version, kept as they are.
+pub type Extra = BTreeMap<String, Value>;
+
+/// The greatest length of an intent in JSON, bytes. A plan that does not fit is a blocker.
+pub const INTENT_LENGTH_MAX: usize = 32 * 1024;
+
+/// How many served requests are remembered.
+pub const SERVED_COUNT_MAX: usize = 32;
+
+/// The register's content.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// The region that may be primary. Absent: free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Region>,
+    /// Grows by one at every change of holder, and never otherwise.
+    #[serde(default)]
+    pub generation: u64,
+    /// Grows at every renewal: how others see that the holder lives.
+    #[serde(default)]
+    pub renewal: u64,
+    /// The term, s.
+    pub ttl_seconds: u32,
+    /// Which half was last made primary, and on which timeline.
+    #[serde(default)]
+    pub lineage: Lineage,
+    /// Where the holder's half stood at the last renewal. Absent: not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
+    /// Synchronous mode: the other half has every acknowledged write.
+    #[serde(default)]
+    pub in_sync: bool,
+    /// The switchover under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<Intent>,
+    /// Grows by one with every intent or pending failback.
+    #[serde(default)]
+    pub sequence: u64,
+    /// A failback that waits for approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Pending>,
+    /// Identities of the last [`SERVED_COUNT_MAX`] requests, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub served: Vec<String>,
+    /// The switchover that ended last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Ended>,
+    /// What a newer version wrote.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// Which half was last made primary. `Unknown` from the moment a promotion may have been issued until
+/// the new primary confirms it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Lineage {
+    /// A promotion may be under way.
+    #[default]
+    Unknown,
+    /// This region's half, on this timeline.
+    Of {
+        /// The region.
+        region: Region,
+        /// Its timeline.
+        timeline: u32,
+    },
+}
+
+/// A place in the write-ahead log of one timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Position {
+    /// Timeline.
+    pub timeline: u32,
+    /// Position in it.
+    pub lsn: Lsn,
+}
+
+/// A position in the write-ahead log, bytes. Written `16/B374D848` as PostgreSQL does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Lsn(pub u64);
+
+/// What kind of move an intent is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Kind {
+    /// Both regions are there; nothing is lost.
+    Planned,
+    /// The holder's region is gone. (Decided in a later version; its place in the record is fixed.)
+    Failover,
+    /// A planned move back, perhaps after approval.
+    Failback,
+}
+
+/// Where an intent goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Direction {
+    /// Towards `to`.
+    Forward,
+    /// Back, for a reason: the step that failed (0: none, a person's abort) and why.
+    Undo {
+        /// The step that failed; 0 for an abort.
+        step: u8,
+        /// Why, in one line.
+        reason: String,
+    },
+}
+
+/// The switchover under way: plan, journal, and what undoing needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Intent {
+    /// `namespace/name/generation.sequence`.
+    pub id: String,
+    /// What kind of move.
+    pub kind: Kind,
+    /// The plan that is followed. Never re-read from a spec.
+    pub plan: Plan,
+    /// Its fingerprint.
+    pub fingerprint: String,
+    /// Identity of the request that started it, 16 hex digits. Absent where the controller itself did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// Who approved it, where approval was needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
+    /// When it was written, wall time.
+    pub started_at: Timestamp,
+    /// The generation it began in.
+    pub began_generation: u64,
+    /// Forward, or back and why.
+    pub direction: Direction,
+    /// The demotion token of `from`'s half, once seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Failover only: whether the target had everything. Absent: not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eligible: Option<bool>,
+    /// What undoing needs.
+    #[serde(default)]
+    pub former: Former,
+    /// `status.seen.beat` of `to`'s controller when step 4 began: step 5 wants it grown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beat_before: Option<u64>,
+    /// The seven steps.
+    pub steps: [StepState; 7],
+    /// What a newer version wrote.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// What stood before the switchover changed it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Former {
+    /// Weights of the two backends in the route of each region, by region.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub weights: BTreeMap<Region, FormerWeights>,
+    /// The records that were published, as the DNS server had them. Absent: not read yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<Vec<RecordSet>>,
+    /// The lineage before the demotion.
+    #[serde(default)]
+    pub lineage: Lineage,
+}
+
+/// The weights of the two backends of one region's route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FormerWeights {
+    /// Weight toward `from`'s backend.
+    pub from: u32,
+    /// Weight toward `to`'s backend.
+    pub to: u32,
+}
+
+/// A set of DNS records of one name and type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordSet {
+    /// Name, without the trailing dot.
+    pub hostname: String,
+    /// Record type: `LUA`, `A`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Time to live, s.
+    pub ttl_seconds: u32,
+    /// Contents, as the DNS server writes them. Empty: there are no such records.
+    pub contents: Vec<String>,
+}
+
+/// The journal of one step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepState {
+    /// When it was first tried, wall time. Present means *tried*.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When its effect was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    /// How often it was tried.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Why it failed, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// When its undo was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone_at: Option<Timestamp>,
+    /// What was found, for people: `last write 0/3A2F1C8, token in hand`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// A failback that waits for a person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pending {
+    /// The id that its intent will have.
+    pub id: String,
+    /// Where to.
+    pub to: Region,
+    /// Who asked.
+    pub requested_by: String,
+    /// Why.
+    pub reason: String,
+    /// Identity of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// When it was asked, wall time.
+    pub since: Timestamp,
+    /// How long it may wait, s; counted from when a process first saw it.
+    pub timeout_seconds: u32,
+    /// What a newer version wrote.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+/// How a switchover ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EndResult {
+    /// `to` is primary.
+    Succeeded,
+    /// It failed, and what was done was undone.
+    Undone,
+    /// A failback that was refused, cancelled or timed out: nothing had begun.
+    Declined,
+}
+
+/// The switchover that ended last: report, health check and owed events survive a crash through it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ended {
+    /// The intent's id.
+    pub id: String,
+    /// What kind of move.
+    pub kind: Kind,
+    /// From.
+    pub from: Region,
+    /// To.
+    pub to: Region,
+    /// Identity of the request that started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// Why it was asked.
+    pub reason: String,
+    /// Who asked.
+    pub initiated_by: String,
+    /// Who approved it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
+    /// Its plan's fingerprint.
+    pub fingerprint: String,
+    /// When it began, wall time.
+    pub started_at: Timestamp,
+    /// When it ended, wall time.
+    pub finished_at: Timestamp,
+    /// How.
+    pub result: EndResult,
+    /// The step that failed; 0: none.
+    pub failed_at_step: u8,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// The seven steps.
+    pub steps: [StepState; 7],
+    /// Between the last moment writes were seen accepted and the first they were again, ms. Absent: not
+    /// measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_gap_ms: Option<u64>,
+    /// Writes lost as replication lag at the takeover, s. Planned moves: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_seconds: Option<u64>,
+    /// Events still owed to the audit stream, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owed: Vec<crate::audit::Event>,
+    /// What a newer version wrote.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+impl Record {
+    /// A free record that nobody ever held.
+    pub fn free(ttl_seconds: u32) -> Self {
+        Self {
+            holder: None,
+            generation: 0,
+            renewal: 0,
+            ttl_seconds,
+            lineage: Lineage::Unknown,
+            position: None,
+            in_sync: false,
+            intent: None,
+            sequence: 0,
+            pending: None,
+            served: Vec::new(),
+            last: None,
+            extra: Extra::new(),
+        }
+    }
+
+    /// Whether `region` holds it.
+    pub fn held_by(&self, region: &Region) -> bool {
+        self.holder.as_ref() == Some(region)
+    }
+}
+
+impl Intent {
+    /// The step, 1 to 7.
+    pub fn step(&self, number: u8) -> &StepState {
+        &self.steps[usize::from(number) - 1]
+    }
+
+    /// The step, 1 to 7, to change.
+    pub fn step_mut(&mut self, number: u8) -> &mut StepState {
+        &mut self.steps[usize::from(number) - 1]
+    }
+
+    /// From where.
+    pub fn from(&self) -> &Region {
+        &self.plan.from
+    }
+
+    /// To where.
+    pub fn to(&self) -> &Region {
+        &self.plan.to
+    }
+
+    /// Whether it goes forward.
+    pub fn forward(&self) -> bool {
+        self.direction == Direction::Forward
+    }
+
+    /// Whether the point of no return is passed: the record says that step 6 started.
+    pub fn past_return(&self) -> bool {
+        self.step(6).started_at.is_some()
+    }
+}
+
+impl std::fmt::Display for Lsn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:X}/{:X}", self.0 >> 32, self.0 & 0xFFFF_FFFF)
+    }
+}
+
+/// A text that is not a WAL position.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`{0}` is not a WAL position such as 16/B374D848")]
+pub struct NotAnLsn(String);
+
+impl std::str::FromStr for Lsn {
+    type Err = NotAnLsn;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts = text
+            .split_once('/')
+            .and_then(|(high, low)| Some((u32::from_str_radix(high, 16).ok()?, u32::from_str_radix(low, 16).ok()?)));
+        match parts {
+            Some((high, low)) => Ok(Lsn(u64::from(high) << 32 | u64::from(low))),
+            None => Err(NotAnLsn(text.to_owned())),
+        }
+    }
+}
+
+impl Serialize for Lsn {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Lsn {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}

@@ -1,0 +1,237 @@
+//! What a person asks for: the resource's `spec`, in core's own words.
+//!
+//! `live` makes one from the Kubernetes resource and says the path of each wrong field
+//! ([`Invalid`]); rules between fields are checked here, so that no adapter can forget one.
+
+use crate::name::{ObjectName, Region};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// One Continuum's specification, valid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// `applicationRef`.
+    pub application: String,
+    /// `primaryRegion`.
+    pub primary: Region,
+    /// `hotStandbyRegions`, one to four, in order.
+    pub standbys: Vec<Region>,
+    /// `leaseClient`.
+    pub lease: LeaseSpec,
+    /// `luaRecord`.
+    pub records: RecordSpec,
+    /// `regions`: the addresses of each.
+    pub regions: Vec<RegionSpec>,
+    /// Recovery-time objective, s.
+    pub rto_seconds: u32,
+    /// Recovery-point objective, s.
+    pub rpo_seconds: u32,
+    /// Whether a failover may start by itself.
+    pub auto_failover: bool,
+    /// `cnpgPair`: label value and namespace. Absent: an invalid plan, named by the dry run.
+    pub pair: Option<ObjectName>,
+    /// `httpRoute`. Absent: nothing to drain.
+    pub route: Option<RouteSpec>,
+    /// `pdmZone`, or the first hostname after its first dot. Absent where there is no hostname.
+    pub zone: Option<String>,
+    /// `rejoin.policy`.
+    pub rejoin: RejoinPolicy,
+    /// `switchover`: the request that stands there, if any.
+    pub switchover: Option<SwitchoverRequest>,
+    /// `switchover.abort`: the id of the intent meant.
+    pub abort: Option<String>,
+    /// `failback`.
+    pub failback: FailbackSpec,
+}
+
+/// Kind of witness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LeaseKind {
+    /// A Kubernetes `Lease` in a third cluster.
+    #[serde(rename = "k8s-lease")]
+    K8sLease,
+    /// A NATS key-value bucket.
+    #[serde(rename = "nats-kv")]
+    NatsKv,
+    /// Admitted, not built.
+    #[serde(rename = "cloudflare-kv")]
+    CloudflareKv,
+    /// Admitted, not built.
+    #[serde(rename = "dns-quorum")]
+    DnsQuorum,
+}
+
+/// Kind and timings of the lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeaseSpec {
+    /// Kind.
+    pub kind: LeaseKind,
+    /// The term, s.
+    pub ttl_seconds: u32,
+    /// Between renewals, s.
+    pub renew_seconds: u32,
+    /// Fencing begins this long before the term ends, s.
+    pub guard_seconds: u32,
+    /// How much two clocks may drift apart, percent.
+    pub drift_percent: u32,
+}
+
+/// The records of the application.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordSpec {
+    /// Selector of the LUA record.
+    pub selector: Selector,
+    /// Its health check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheckSpec>,
+    /// Time to live, s.
+    pub ttl_seconds: u32,
+    /// Hostnames, without trailing dots.
+    pub hostnames: Vec<String>,
+}
+
+/// Selector of a LUA record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Selector {
+    /// `ifurlup(url, {{...}})`.
+    Ifurlup,
+    /// `pickclosest({...})`.
+    Pickclosest,
+    /// `pickwhashed({{weight, address}})`.
+    Pickwhashed,
+    /// Admitted, and a blocker: PowerDNS has no such function (H19).
+    Pickfirst,
+}
+
+/// Health check of `ifurlup`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthCheckSpec {
+    /// URL.
+    pub url: String,
+    /// Between checks, s.
+    pub interval_seconds: u32,
+    /// Limit of one, s.
+    pub timeout_seconds: u32,
+}
+
+/// Addresses of a region.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegionSpec {
+    /// Region.
+    pub name: Region,
+    /// Load balancers.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// The route to drain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteSpec {
+    /// The HTTPRoute, of this name in both regions.
+    pub object: ObjectName,
+    /// How long to wait with the weight at 0, s.
+    pub drain_seconds: u32,
+}
+
+/// What may be destroyed so that a region can return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RejoinPolicy {
+    /// Re-clone only where nothing acknowledged would be destroyed.
+    WhenLossless,
+    /// Re-clone.
+    Auto,
+    /// A person does it.
+    Manual,
+}
+
+/// `spec.switchover`, requested.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SwitchoverRequest {
+    /// Where to.
+    pub target: Region,
+    /// When it was asked: part of its identity.
+    pub requested_at: Timestamp,
+    /// Who asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_by: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// `spec.failback`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FailbackSpec {
+    /// When it was asked, where `requested` is true.
+    pub requested_at: Option<Timestamp>,
+    /// Who asked.
+    pub requested_by: Option<String>,
+    /// Whether a person must approve.
+    pub approval_required: bool,
+    /// Whether one did.
+    pub approved: bool,
+    /// Who.
+    pub approved_by: Option<String>,
+    /// Whether one refused.
+    pub refused: bool,
+    /// How long it may wait, s (default 3,600).
+    pub timeout_seconds: u32,
+}
+
+/// A resource that cannot be followed, with the path of the field.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct Invalid {
+    /// Path, such as `spec.leaseClient.config.renewSeconds`.
+    pub path: String,
+    /// What is wrong and how to mend it.
+    pub message: String,
+}
+
+/// The time of one request beyond which its outcome is unknown, s (PROTOCOL: witness and audit have 3).
+pub const REQUEST_LIMIT_SECONDS: u32 = 5;
+
+impl Spec {
+    /// Checks the rules between fields; the adapter has checked each field alone.
+    pub fn check(&self) -> Result<(), Invalid> {
+        let lease = &self.lease;
+        if lease.renew_seconds + lease.guard_seconds + REQUEST_LIMIT_SECONDS >= lease.ttl_seconds {
+            return Err(Invalid {
+                path: "spec.leaseClient.config.ttlSeconds".into(),
+                message: format!(
+                    "{} s is too short: renewSeconds {} + guardSeconds {} + {REQUEST_LIMIT_SECONDS} s for a request \
+                     must be less than it",
+                    lease.ttl_seconds, lease.renew_seconds, lease.guard_seconds
+                ),
+            });
+        }
+        let invalid = |path: String, message: &str| Err(Invalid { path, message: message.into() });
+        if self.primary.as_str().is_empty() {
+            return invalid("spec.primaryRegion".into(), "is empty; name the region that is primary");
+        }
+        for (i, standby) in self.standbys.iter().enumerate() {
+            let path = format!("spec.hotStandbyRegions[{i}]");
+            if standby.as_str().is_empty() {
+                return invalid(path, "is empty; name a region");
+            }
+            if *standby == self.primary {
+                return invalid(path, "is the primary region; a standby is another region");
+            }
+        }
+        if self.standbys.is_empty() {
+            return invalid("spec.hotStandbyRegions".into(), "is empty; name one to four regions");
+        }
+        Ok(())
+    }
+
+    /// Addresses of `region`; empty where none are known.
+    pub fn addresses(&self, region: &Region) -> &[IpAddr] {
+        self.regions.iter().find(|r| r.name == *region).map_or(&[], |r| &r.addresses)
+    }
+}

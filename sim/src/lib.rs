@@ -1,0 +1,3 @@
+//! The simulated world: servers on a simulated network, with faults, in which the production code runs.
+
+pub mod gate;
