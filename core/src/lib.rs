@@ -21,5 +21,6 @@ pub mod observe;
 pub mod plan;
 pub mod ports;
 pub mod record;
+pub mod records;
 pub mod report;
 pub mod spec;

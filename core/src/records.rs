@@ -1,0 +1,263 @@
+//! The records that make the application's hostnames answer the addresses of one region: what step 4 writes.
+//!
+//! They name that region's addresses alone, so that no health check of the DNS server can move clients to a
+//! region that is not primary (H20). Only forms that PowerDNS is known to run are made, because its API
+//! accepts broken Lua too and then answers SERVFAIL (H19). Nothing is sent here, and no answer is judged.
+
+use crate::plan::Plan;
+use crate::record::RecordSet;
+use crate::spec::Selector;
+use std::net::IpAddr;
+
+/// The record type whose content is run at each query.
+pub const LUA: &str = "LUA";
+
+/// The types that decide which addresses a name answers. Others (`TXT`, `MX`, `CAA`) are not ours.
+pub const ADDRESS_TYPES: [&str; 4] = ["A", "AAAA", "CNAME", LUA];
+
+/// The weight of each address in `pickwhashed`: all are alike.
+const WEIGHT: u32 = 100;
+
+/// One `LUA` set for each hostname of the plan, in the plan's order, with the addresses of `plan.to`: an `A`
+/// for those of IPv4 and an `AAAA` for those of IPv6. The error names the field that is wrong.
+pub fn record_sets(plan: &Plan) -> Result<Vec<RecordSet>, String> {
+    if plan.records.hostnames.is_empty() {
+        return Ok(Vec::new());
+    }
+    for hostname in &plan.records.hostnames {
+        check_hostname(hostname, plan.zone.as_deref())?;
+    }
+    if plan.addresses.is_empty() {
+        return Err(format!("spec.regions: `{}` has no addresses; list its load balancers in lbIPs", plan.to));
+    }
+    let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = plan.addresses.iter().partition(|address| address.is_ipv4());
+    let mut contents = Vec::new();
+    for (kind, addresses) in [("A", v4), ("AAAA", v6)] {
+        if !addresses.is_empty() {
+            contents.push(format!("{kind} \"{}\"", lua(plan, &addresses)?));
+        }
+    }
+    let set = |hostname: &String| RecordSet {
+        hostname: hostname.clone(),
+        kind: LUA.to_owned(),
+        ttl_seconds: plan.records.ttl_seconds,
+        contents: contents.clone(),
+    };
+    Ok(plan.records.hostnames.iter().map(set).collect())
+}
+
+/// What to publish so that the names in `standing` and `wanted` answer as `wanted` says and no other way:
+/// the removal of every other set in `standing` that decides addresses, and `wanted`.
+///
+/// A plain `A` beside a `LUA` record would be answered as well, so the way forward removes it, and the undo
+/// (with the former records as `wanted`) brings it back.
+pub fn replacing(wanted: &[RecordSet], standing: &[RecordSet]) -> Vec<RecordSet> {
+    let replaced = |set: &RecordSet| wanted.iter().any(|w| w.hostname == set.hostname && w.kind == set.kind);
+    let removed = standing
+        .iter()
+        .filter(|set| ADDRESS_TYPES.contains(&set.kind.as_str()) && !replaced(set))
+        .map(|set| RecordSet { contents: Vec::new(), ..set.clone() });
+    // Removals first: PowerDNS goes through the sets in order and refuses another set beside a CNAME.
+    removed.chain(wanted.iter().cloned()).collect()
+}
+
+fn lua(plan: &Plan, addresses: &[IpAddr]) -> Result<String, String> {
+    let quoted = |each: fn(&IpAddr) -> String| addresses.iter().map(each).collect::<Vec<_>>().join(",");
+    match plan.records.selector {
+        Selector::Ifurlup => {
+            let Some(check) = &plan.records.health_check else {
+                return Err("spec.luaRecord.healthCheck is missing: `ifurlup` cannot work without its url".into());
+            };
+            check_url(&check.url)?;
+            // No `interval`: PowerDNS 4.7 ignores the record's own.
+            Ok(format!(
+                "ifurlup('{}', {{{{{}}}}}, {{timeout={}}})",
+                check.url,
+                quoted(|address| format!("'{address}'")),
+                check.timeout_seconds
+            ))
+        }
+        // These two take no URL: with one, every query fails.
+        Selector::Pickclosest => Ok(format!("pickclosest({{{}}})", quoted(|address| format!("'{address}'")))),
+        Selector::Pickwhashed => {
+            Ok(format!("pickwhashed({{{}}})", quoted(|address| format!("{{{WEIGHT},'{address}'}}"))))
+        }
+        // H19: the server would take the record and answer SERVFAIL to every client.
+        Selector::Pickfirst => Err("spec.luaRecord.selector: PowerDNS has no function `pickfirst`: it would accept \
+                                    the record and answer SERVFAIL; use ifurlup, pickclosest or pickwhashed"
+            .into()),
+    }
+}
+
+/// The URL stands in single quotes inside double quotes: anything that could end either, or escape it, would
+/// make another program of it.
+fn check_url(url: &str) -> Result<(), String> {
+    let wrong = |message: &str| Err(format!("spec.luaRecord.healthCheck.url: `{url}` {message}"));
+    if url.chars().any(|c| !c.is_ascii_graphic() || matches!(c, '\'' | '"' | '\\')) {
+        return wrong("has a quote, a backslash, a space or a character outside ASCII; encode it as %XX");
+    }
+    match url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")) {
+        Some(rest) if !rest.is_empty() && !rest.starts_with('/') => Ok(()),
+        _ => wrong("is not an http:// or https:// URL with a host"),
+    }
+}
+
+fn check_hostname(hostname: &str, zone: Option<&str>) -> Result<(), String> {
+    let wrong = |message: String| Err(format!("spec.luaRecord.hostnames: `{hostname}` {message}"));
+    let label_fits = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'*'))
+    };
+    if hostname.len() > 253 || !hostname.split('.').all(label_fits) {
+        return wrong("is not a host name in lower case without a trailing dot".into());
+    }
+    match zone {
+        Some(zone) if hostname != zone && !hostname.ends_with(&format!(".{zone}")) => {
+            wrong(format!("is not in the zone `{zone}`"))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::{ObjectName, Region};
+    use crate::plan::PLAN_FORMAT;
+    use crate::spec::{HealthCheckSpec, LeaseKind, LeaseSpec, RecordSpec};
+
+    fn plan(selector: Selector, addresses: &[&str]) -> Plan {
+        Plan {
+            format: PLAN_FORMAT,
+            continuum: ObjectName::new("shop", "shop"),
+            application: "shop".into(),
+            from: Region::new("fsn"),
+            to: Region::new("hel"),
+            pair: ObjectName::new("shop", "shop"),
+            route: None,
+            zone: Some("example.org".into()),
+            records: RecordSpec {
+                selector,
+                health_check: Some(HealthCheckSpec {
+                    url: "http://shop.example.org:8080/healthz".into(),
+                    interval_seconds: 5,
+                    timeout_seconds: 2,
+                }),
+                ttl_seconds: 30,
+                hostnames: vec!["shop.example.org".into()],
+            },
+            addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
+            lease: LeaseSpec {
+                kind: LeaseKind::K8sLease,
+                ttl_seconds: 30,
+                renew_seconds: 10,
+                guard_seconds: 5,
+                drift_percent: 1,
+            },
+            rto_seconds: 60,
+            rpo_seconds: 0,
+            reason: "operator-requested".into(),
+            initiated_by: "controller".into(),
+        }
+    }
+
+    fn contents(plan: &Plan) -> Vec<String> {
+        record_sets(plan).unwrap().remove(0).contents
+    }
+
+    fn set(hostname: &str, kind: &str, contents: &[&str]) -> RecordSet {
+        RecordSet {
+            hostname: hostname.into(),
+            kind: kind.into(),
+            ttl_seconds: 30,
+            contents: contents.iter().map(|c| (*c).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn ifurlup_names_one_set_the_url_and_the_limit() {
+        assert_eq!(
+            contents(&plan(Selector::Ifurlup, &["10.2.0.1", "10.2.0.2"])),
+            ["A \"ifurlup('http://shop.example.org:8080/healthz', {{'10.2.0.1','10.2.0.2'}}, {timeout=2})\""]
+        );
+    }
+
+    #[test]
+    fn ifurlup_without_a_url_is_refused_and_names_the_field() {
+        let mut plan = plan(Selector::Ifurlup, &["10.2.0.1"]);
+        plan.records.health_check = None;
+        assert!(record_sets(&plan).unwrap_err().starts_with("spec.luaRecord.healthCheck is missing"));
+    }
+
+    #[test]
+    fn pickclosest_and_pickwhashed_take_no_url() {
+        assert_eq!(
+            contents(&plan(Selector::Pickclosest, &["10.2.0.1", "10.2.0.2"])),
+            ["A \"pickclosest({'10.2.0.1','10.2.0.2'})\""]
+        );
+        assert_eq!(
+            contents(&plan(Selector::Pickwhashed, &["10.2.0.1", "10.2.0.2"])),
+            ["A \"pickwhashed({{100,'10.2.0.1'},{100,'10.2.0.2'}})\""]
+        );
+    }
+
+    #[test]
+    fn pickfirst_is_refused_because_the_server_would_answer_servfail() {
+        assert!(record_sets(&plan(Selector::Pickfirst, &["10.2.0.1"])).unwrap_err().contains("SERVFAIL"));
+    }
+
+    #[test]
+    fn addresses_of_ipv6_become_an_aaaa_of_the_same_set() {
+        assert_eq!(
+            contents(&plan(Selector::Pickclosest, &["10.2.0.1", "2001:db8::1"])),
+            ["A \"pickclosest({'10.2.0.1'})\"", "AAAA \"pickclosest({'2001:db8::1'})\""]
+        );
+        assert_eq!(contents(&plan(Selector::Pickclosest, &["2001:db8::1"])), ["AAAA \"pickclosest({'2001:db8::1'})\""]);
+    }
+
+    #[test]
+    fn no_url_can_break_out_of_its_quotes() {
+        for url in ["http://a/'..os.exit()..'", "http://a/\"", "http://a/\\", "http://a/ b", "http://ä/", "ftp://a/"] {
+            let mut plan = plan(Selector::Ifurlup, &["10.2.0.1"]);
+            plan.records.health_check.as_mut().unwrap().url = url.into();
+            assert!(record_sets(&plan).unwrap_err().starts_with("spec.luaRecord.healthCheck.url"), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_region_without_addresses_is_refused_by_name() {
+        assert!(record_sets(&plan(Selector::Ifurlup, &[])).unwrap_err().contains("`hel` has no addresses"));
+    }
+
+    #[test]
+    fn a_hostname_outside_the_zone_is_refused() {
+        for hostname in
+            ["shop.example.com", "badexample.org", "Shop.example.org", "shop.example.org.", "a..example.org"]
+        {
+            let mut plan = plan(Selector::Ifurlup, &["10.2.0.1"]);
+            plan.records.hostnames = vec![hostname.into()];
+            assert!(record_sets(&plan).unwrap_err().starts_with("spec.luaRecord.hostnames"), "{hostname}");
+        }
+    }
+
+    #[test]
+    fn without_hostnames_nothing_is_published() {
+        let mut plan = plan(Selector::Ifurlup, &[]);
+        plan.records.hostnames.clear();
+        assert_eq!(record_sets(&plan), Ok(vec![]));
+    }
+
+    #[test]
+    fn replacing_removes_plain_addresses_that_would_be_answered_too_and_leaves_other_types() {
+        let wanted = [set("shop.example.org", "LUA", &["A \"pickclosest({'10.2.0.1'})\""])];
+        let standing = [
+            set("shop.example.org", "A", &["10.1.0.1"]),
+            set("shop.example.org", "LUA", &["A \"pickclosest({'10.1.0.1'})\""]),
+            set("shop.example.org", "TXT", &["\"owner\""]),
+        ];
+        let change = replacing(&wanted, &standing);
+        assert_eq!(change, [set("shop.example.org", "A", &[]), wanted[0].clone()]);
+        let back = replacing(&standing[..1], &wanted);
+        assert_eq!(back, [set("shop.example.org", "LUA", &[]), standing[0].clone()]);
+    }
+}
