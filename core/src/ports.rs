@@ -11,6 +11,7 @@ use crate::name::{ObjectName, Region};
 use crate::observe::{
     Answer, Claim, ClusterView, CopyView, DatabaseView, FoundEvent, RouteView, Seen, StreamView, ZoneView,
 };
+use crate::plan::Plan;
 use crate::record::{Record, RecordSet};
 use async_trait::async_trait;
 use serde_json::Value;
@@ -57,6 +58,10 @@ pub trait ObserveWitness: Send + Sync {
     async fn read(&self) -> Result<(Version, Option<Record>), String>;
     /// The region whose cluster the witness stands in; absent: a third place (H16).
     fn shares(&self) -> Option<Region>;
+    /// Rights on the register that this controller lacks. A witness without rights of its own lacks none.
+    async fn missing_rights(&self) -> Seen<Vec<String>> {
+        Seen::Is(Vec::new())
+    }
 }
 
 /// The witness, written.
@@ -113,8 +118,8 @@ pub trait ObservePair: Send + Sync {
     async fn cluster(&self, region: &Region, pair: &ObjectName) -> Seen<ClusterView>;
     /// Hashes of the half's role secrets, by the name after `<cluster>-`.
     async fn secrets(&self, region: &Region, cluster: &ObjectName) -> Seen<BTreeMap<String, String>>;
-    /// Rights that the steps need and this controller lacks in `region`.
-    async fn missing_rights(&self, region: &Region, pair: &ObjectName) -> Seen<Vec<String>>;
+    /// Rights that the steps of this plan need and this controller lacks in `region`.
+    async fn missing_rights(&self, region: &Region, plan: &Plan) -> Seen<Vec<String>>;
 }
 
 /// Both halves, written.
@@ -226,9 +231,9 @@ pub trait ObserveCopies: Send + Sync {
 /// The Continuum resource in one's own region, written. A controller never writes the other's copy.
 #[async_trait]
 pub trait ActOnCopy: Send + Sync {
-    /// Merge patch of the spec, conditional on `resource_version`.
+    /// Merge patch of what stands under `spec`, conditional on `resource_version`.
     async fn patch_spec(&self, resource_version: &str, patch: &Value) -> Outcome;
-    /// Merge patch of the status, unconditional: each field has one writer.
+    /// Merge patch of what stands under `status`, unconditional: each field has one writer.
     async fn patch_status(&self, patch: &Value) -> Outcome;
 }
 
