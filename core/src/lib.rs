@@ -16,6 +16,7 @@
 
 pub mod audit;
 pub mod clock;
+pub mod mailbox;
 pub mod name;
 pub mod observe;
 pub mod plan;
@@ -24,3 +25,5 @@ pub mod record;
 pub mod records;
 pub mod report;
 pub mod spec;
+pub mod term;
+pub mod transition;

@@ -1,0 +1,533 @@
+//! How a record becomes another: pure functions, handed to the keeper, which writes what they give.
+//!
+//! After a conflict or an unknown outcome the keeper reads and applies the function again, so each tells
+//! apart "not any more" ([`Edit::Stale`]) and "it stands there already" ([`Edit::Already`]).
+
+use crate::audit::Event;
+use crate::name::Region;
+use crate::plan::{Plan, REASON_FAILBACK};
+use crate::record::{
+    Direction, EndResult, Ended, Extra, Former, Intent, Kind, Lineage, Pending, Position, Record, SERVED_COUNT_MAX,
+    StepState,
+};
+use jiff::Timestamp;
+
+/// What a function makes of a record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Edit {
+    /// Write this.
+    Write(Box<Record>),
+    /// What it wants stands there already.
+    Already,
+    /// It cannot be any more, and why.
+    Stale(String),
+}
+
+fn write(record: Record) -> Edit {
+    Edit::Write(Box::new(record))
+}
+
+fn stale(why: impl Into<String>) -> Edit {
+    Edit::Stale(why.into())
+}
+
+/// Takes a free record for `me`, whose half stands on `timeline` (absent: neither half is primary yet).
+pub fn acquire(record: &Record, me: &Region, ttl_seconds: u32, timeline: Option<u32>) -> Edit {
+    match &record.holder {
+        Some(holder) if holder == me => Edit::Already,
+        Some(holder) => stale(format!("ErrLeaseHeldByAnother: held by {holder}, generation {}", record.generation)),
+        None => {
+            let mut next = record.clone();
+            next.holder = Some(me.clone());
+            next.generation += 1;
+            next.ttl_seconds = ttl_seconds;
+            if let Some(timeline) = timeline {
+                next.lineage = Lineage::Of { region: me.clone(), timeline };
+            }
+            write(next)
+        }
+    }
+}
+
+/// Renews. The position is the newest at hand; the timeline grows with the holder's own half under the
+/// same claim, since the operator fails over inside a region by itself.
+pub fn renew(record: &Record, me: &Region, ttl_seconds: u32, position: Option<Position>) -> Edit {
+    if !record.held_by(me) {
+        return stale(match &record.holder {
+            Some(holder) => format!("held by {holder}, generation {}", record.generation),
+            None => "the record is free".into(),
+        });
+    }
+    let mut next = record.clone();
+    next.renewal += 1;
+    next.ttl_seconds = ttl_seconds;
+    if let Some(position) = position {
+        next.position = Some(position);
+        if let Lineage::Of { region, timeline } = &mut next.lineage
+            && region == me
+            && position.timeline > *timeline
+        {
+            *timeline = position.timeline;
+        }
+    }
+    write(next)
+}
+
+/// Gives the record back. Not the holder: nothing to do.
+pub fn release(record: &Record, me: &Region) -> Edit {
+    if !record.held_by(me) {
+        return Edit::Already;
+    }
+    if record.intent.is_some() {
+        return stale("a switchover is under way");
+    }
+    let mut next = record.clone();
+    next.holder = None;
+    next.generation += 1;
+    write(next)
+}
+
+/// The order to move the role.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// The plan.
+    pub plan: Plan,
+    /// Planned or failback.
+    pub kind: Kind,
+    /// Identity of the request, where one was made.
+    pub request: Option<String>,
+    /// Wall time.
+    pub now: Timestamp,
+}
+
+/// The id that the next intent or pending failback of this record will have.
+pub fn next_id(record: &Record, plan: &Plan) -> String {
+    format!("{}/{}.{}", plan.continuum, record.generation, record.sequence + 1)
+}
+
+fn serve(record: &mut Record, request: Option<&String>) {
+    if let Some(request) = request
+        && !record.served.contains(request)
+    {
+        record.served.push(request.clone());
+        let surplus = record.served.len().saturating_sub(SERVED_COUNT_MAX);
+        record.served.drain(..surplus);
+    }
+}
+
+fn busy(record: &Record) -> Option<String> {
+    if let Some(intent) = &record.intent {
+        return Some(format!("switchover {} is under way", intent.id));
+    }
+    if let Some(pending) = &record.pending {
+        return Some(format!("failback {} waits for approval", pending.id));
+    }
+    match &record.last {
+        Some(last) if !last.owed.is_empty() => Some(format!("{} events of {} are owed", last.owed.len(), last.id)),
+        _ => None,
+    }
+}
+
+/// Writes the intent. `me` holds the record and is where the role comes from.
+pub fn begin(record: &Record, me: &Region, order: &Order) -> Edit {
+    if let Some(request) = &order.request {
+        if record.intent.as_ref().is_some_and(|i| i.request.as_ref() == Some(request)) {
+            return Edit::Already;
+        }
+        if record.served.contains(request) {
+            return stale(format!("request {request} was served already"));
+        }
+    }
+    if !record.held_by(me) {
+        return stale("not the holder any more");
+    }
+    if let Some(why) = busy(record) {
+        return stale(why);
+    }
+    let mut next = record.clone();
+    next.sequence += 1;
+    next.intent = Some(intent(record, order, next_id(record, &order.plan), None));
+    serve(&mut next, order.request.as_ref());
+    write(next)
+}
+
+fn intent(record: &Record, order: &Order, id: String, approved_by: Option<String>) -> Intent {
+    let mut steps: [StepState; 7] = Default::default();
+    steps[0].started_at = Some(order.now);
+    steps[0].attempts = 1;
+    Intent {
+        id,
+        kind: order.kind,
+        plan: order.plan.clone(),
+        fingerprint: order.plan.fingerprint(),
+        request: order.request.clone(),
+        approved_by,
+        started_at: order.now,
+        began_generation: record.generation,
+        direction: Direction::Forward,
+        token: None,
+        eligible: None,
+        former: Former::default(),
+        beat_before: None,
+        steps,
+        extra: Extra::new(),
+    }
+}
+
+/// Remembers that a request was answered without an intent.
+pub fn refuse(record: &Record, me: &Region, request: &str) -> Edit {
+    if record.served.iter().any(|s| s == request) {
+        return Edit::Already;
+    }
+    if !record.held_by(me) {
+        return stale("not the holder any more");
+    }
+    let mut next = record.clone();
+    serve(&mut next, Some(&request.to_owned()));
+    write(next)
+}
+
+/// Changes the intent of this id, if it stands and `me` still holds the record.
+pub fn on_intent(
+    record: &Record,
+    me: &Region,
+    id: &str,
+    change: impl FnOnce(&mut Record, &mut Intent) -> Edit,
+) -> Edit {
+    if !record.held_by(me) {
+        return stale("not the holder any more");
+    }
+    let Some(intent) = record.intent.as_ref().filter(|i| i.id == id) else {
+        return stale(format!("intent {id} stands no more"));
+    };
+    let (mut next, mut intent) = (record.clone(), intent.clone());
+    next.intent = None;
+    match change(&mut next, &mut intent) {
+        Edit::Write(mut next) => {
+            // A function that ended the intent wrote `last` for it.
+            if next.last.as_ref().is_none_or(|last| last.id != intent.id) {
+                next.intent = Some(intent);
+            }
+            Edit::Write(next)
+        }
+        other => other,
+    }
+}
+
+/// What is noted when a step begins, beside that it does.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Beginning {
+    /// What undoing will need. Fields already noted stay.
+    pub former: Former,
+    /// `status.seen.beat` of the other controller (step 4).
+    pub beat: Option<u64>,
+}
+
+/// Step `number` is about to be tried.
+pub fn start(record: &Record, me: &Region, id: &str, number: u8, now: Timestamp, what: &Beginning) -> Edit {
+    on_intent(record, me, id, |next, intent| {
+        if intent.step(number).started_at.is_some() {
+            return Edit::Already;
+        }
+        let step = intent.step_mut(number);
+        step.started_at = Some(now);
+        step.attempts = 1;
+        for (region, weights) in &what.former.weights {
+            intent.former.weights.entry(region.clone()).or_insert(*weights);
+        }
+        if intent.former.records.is_none() {
+            intent.former.records = what.former.records.clone();
+        }
+        if number == 2 {
+            intent.former.lineage = next.lineage.clone();
+        }
+        if number == 4 {
+            intent.beat_before = what.beat;
+        }
+        write(next.clone())
+    })
+}
+
+/// Step `number` is about to be tried once more.
+pub fn retry(record: &Record, me: &Region, id: &str, number: u8) -> Edit {
+    on_intent(record, me, id, |next, intent| {
+        intent.step_mut(number).attempts += 1;
+        write(next.clone())
+    })
+}
+
+/// What the effect of a step brought.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Effect {
+    /// The demotion token (step 2).
+    pub token: Option<String>,
+    /// The confirmed lineage (step 6).
+    pub lineage: Option<Lineage>,
+    /// For people.
+    pub note: Option<String>,
+}
+
+/// The effect of step `number` was seen.
+pub fn finish(record: &Record, me: &Region, id: &str, number: u8, now: Timestamp, effect: &Effect) -> Edit {
+    on_intent(record, me, id, |next, intent| {
+        let step = intent.step_mut(number);
+        if step.finished_at.is_some() {
+            return Edit::Already;
+        }
+        step.started_at.get_or_insert(now);
+        step.finished_at = Some(now);
+        step.note = effect.note.clone();
+        if effect.token.is_some() {
+            intent.token = effect.token.clone();
+        }
+        if let Some(lineage) = &effect.lineage {
+            next.lineage = lineage.clone();
+        }
+        write(next.clone())
+    })
+}
+
+/// Back, because step `number` failed (0: a person's abort). Refused past the point of no return, but for
+/// the one exception, where every attempt of step 6 was refused (`promotion_refused`).
+pub fn turn(record: &Record, me: &Region, id: &str, number: u8, reason: &str, promotion_refused: bool) -> Edit {
+    on_intent(record, me, id, |next, intent| {
+        if !intent.forward() {
+            return Edit::Already;
+        }
+        if intent.past_return() && !promotion_refused {
+            return stale("the point of no return is passed: step 6 was started, so it goes forward only");
+        }
+        intent.direction = Direction::Undo { step: number, reason: reason.to_owned() };
+        if number > 0 {
+            intent.step_mut(number).failure = Some(reason.to_owned());
+        }
+        write(next.clone())
+    })
+}
+
+/// The lease passes to `to`, intent and driving with it (H06: one compare-and-set).
+pub fn swap(record: &Record, me: &Region, id: &str, now: Timestamp) -> Edit {
+    on_intent(record, me, id, |next, intent| {
+        if !intent.forward() {
+            return stale("the switchover is being undone");
+        }
+        next.holder = Some(intent.to().clone());
+        next.generation += 1;
+        next.lineage = Lineage::Unknown;
+        next.position = None;
+        let note = format!("{} holds generation {}; {} drives from here", intent.to(), next.generation, intent.to());
+        let step = intent.step_mut(5);
+        step.started_at.get_or_insert(now);
+        step.finished_at = Some(now);
+        step.note = Some(note);
+        write(next.clone())
+    })
+}
+
+/// The lease passes back to `from`, to go on undoing.
+pub fn swap_back(record: &Record, me: &Region, id: &str, now: Timestamp) -> Edit {
+    on_intent(record, me, id, |next, intent| {
+        if intent.forward() {
+            return stale("the switchover goes forward");
+        }
+        next.holder = Some(intent.from().clone());
+        next.generation += 1;
+        next.position = None;
+        intent.step_mut(5).undone_at = Some(now);
+        if intent.step(6).started_at.is_some() {
+            intent.step_mut(6).undone_at = Some(now);
+        }
+        write(next.clone())
+    })
+}
+
+/// The promotion of `to` turned out to have been issued: forward again, through another swap.
+pub fn turn_forward(record: &Record, me: &Region, id: &str) -> Edit {
+    on_intent(record, me, id, |next, intent| {
+        if intent.forward() {
+            return Edit::Already;
+        }
+        intent.direction = Direction::Forward;
+        for number in 3..=5 {
+            intent.step_mut(number).finished_at = None;
+            intent.step_mut(number).undone_at = None;
+        }
+        intent.step_mut(6).undone_at = None;
+        write(next.clone())
+    })
+}
+
+/// A promotion of the holder's own half is about to be issued while undoing: the lineage is not known
+/// until it takes writes.
+pub fn doubt_lineage(record: &Record, me: &Region, id: &str) -> Edit {
+    on_intent(record, me, id, |next, _| {
+        if next.lineage == Lineage::Unknown {
+            return Edit::Already;
+        }
+        next.lineage = Lineage::Unknown;
+        write(next.clone())
+    })
+}
+
+/// The undo of step `number` was seen.
+pub fn undone(record: &Record, me: &Region, id: &str, number: u8, now: Timestamp, lineage: Option<&Lineage>) -> Edit {
+    on_intent(record, me, id, |next, intent| {
+        if intent.step(number).undone_at.is_some() {
+            return Edit::Already;
+        }
+        intent.step_mut(number).undone_at = Some(now);
+        if let Some(lineage) = lineage {
+            next.lineage = lineage.clone();
+        }
+        write(next.clone())
+    })
+}
+
+/// What is written when a switchover ends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ending {
+    /// How.
+    pub result: EndResult,
+    /// Wall time.
+    pub now: Timestamp,
+    /// Events that the stream has not acknowledged.
+    pub owed: Vec<Event>,
+    /// How long writes were not accepted, ms.
+    pub write_gap_ms: Option<u64>,
+}
+
+/// One write moves the intent to `last`.
+pub fn end(record: &Record, me: &Region, id: &str, ending: &Ending) -> Edit {
+    on_intent(record, me, id, |next, intent| {
+        let (failed_at_step, failure) = match &intent.direction {
+            Direction::Forward => (0, None),
+            Direction::Undo { step, reason } => (*step, Some(reason.clone())),
+        };
+        if ending.result == EndResult::Undone {
+            // The intent is what step 1 put there; it goes with this write.
+            intent.step_mut(1).undone_at = Some(ending.now);
+        }
+        next.last = Some(Ended {
+            id: intent.id.clone(),
+            kind: intent.kind,
+            from: intent.from().clone(),
+            to: intent.to().clone(),
+            request: intent.request.clone(),
+            reason: intent.plan.reason.clone(),
+            initiated_by: intent.plan.initiated_by.clone(),
+            approved_by: intent.approved_by.clone(),
+            fingerprint: intent.fingerprint.clone(),
+            started_at: intent.started_at,
+            finished_at: ending.now,
+            result: ending.result,
+            failed_at_step,
+            failure,
+            steps: intent.steps.clone(),
+            write_gap_ms: ending.write_gap_ms,
+            loss_seconds: (ending.result == EndResult::Succeeded && intent.kind != Kind::Failover).then_some(0),
+            owed: ending.owed.clone(),
+            extra: Extra::new(),
+        });
+        write(next.clone())
+    })
+}
+
+/// An owed event was acknowledged by the stream.
+pub fn paid(record: &Record, me: &Region, message_id: &str) -> Edit {
+    if !record.held_by(me) {
+        return stale("not the holder any more");
+    }
+    let mut next = record.clone();
+    let Some(last) = next.last.as_mut() else { return Edit::Already };
+    let before = last.owed.len();
+    last.owed.retain(|event| event.message_id != message_id);
+    if last.owed.len() == before { Edit::Already } else { write(next) }
+}
+
+/// A failback waits for approval.
+pub fn pend(record: &Record, me: &Region, order: &Order, timeout_seconds: u32) -> Edit {
+    if let Some(request) = &order.request {
+        if record.pending.as_ref().is_some_and(|p| p.request.as_ref() == Some(request)) {
+            return Edit::Already;
+        }
+        if record.served.contains(request) {
+            return stale(format!("request {request} was served already"));
+        }
+    }
+    if !record.held_by(me) {
+        return stale("not the holder any more");
+    }
+    if let Some(why) = busy(record) {
+        return stale(why);
+    }
+    let mut next = record.clone();
+    next.pending = Some(Pending {
+        id: next_id(record, &order.plan),
+        to: order.plan.to.clone(),
+        requested_by: order.plan.initiated_by.clone(),
+        reason: REASON_FAILBACK.into(),
+        request: order.request.clone(),
+        since: order.now,
+        timeout_seconds,
+        extra: Extra::new(),
+    });
+    next.sequence += 1;
+    serve(&mut next, order.request.as_ref());
+    write(next)
+}
+
+/// The pending failback of this id was approved: it becomes the intent.
+pub fn approve(record: &Record, me: &Region, id: &str, order: &Order, approved_by: &str) -> Edit {
+    if record.intent.as_ref().is_some_and(|i| i.id == id) {
+        return Edit::Already;
+    }
+    if !record.held_by(me) {
+        return stale("not the holder any more");
+    }
+    let Some(pending) = record.pending.as_ref().filter(|p| p.id == id) else {
+        return stale(format!("failback {id} waits no more"));
+    };
+    let mut order = order.clone();
+    order.request = pending.request.clone();
+    let mut next = record.clone();
+    next.pending = None;
+    next.intent = Some(intent(record, &order, id.to_owned(), Some(approved_by.to_owned())));
+    write(next)
+}
+
+/// The pending failback of this id was refused, cancelled or not approved in time.
+pub fn decline(record: &Record, me: &Region, id: &str, why: &str, order: &Order, owed: Vec<Event>) -> Edit {
+    if record.last.as_ref().is_some_and(|l| l.id == id) {
+        return Edit::Already;
+    }
+    if !record.held_by(me) {
+        return stale("not the holder any more");
+    }
+    let Some(pending) = record.pending.clone().filter(|p| p.id == id) else {
+        return stale(format!("failback {id} waits no more"));
+    };
+    let mut next = record.clone();
+    next.pending = None;
+    next.last = Some(Ended {
+        id: pending.id,
+        kind: Kind::Failback,
+        from: order.plan.from.clone(),
+        to: pending.to,
+        request: pending.request,
+        reason: pending.reason,
+        initiated_by: pending.requested_by,
+        approved_by: None,
+        fingerprint: order.plan.fingerprint(),
+        started_at: pending.since,
+        finished_at: order.now,
+        result: EndResult::Declined,
+        failed_at_step: 0,
+        failure: Some(why.to_owned()),
+        steps: Default::default(),
+        write_gap_ms: None,
+        loss_seconds: None,
+        owed,
+        extra: Extra::new(),
+    });
+    write(next)
+}
