@@ -1,1 +1,7 @@
-//! placeholder
+//! Production adapters: core's ports over the real protocols. Each is built from a transport that the caller
+//! passes, which is how the simulator carries them unchanged.
+
+pub mod dns;
+pub mod http_client;
+pub mod powerdns;
+pub mod vantages;
