@@ -5,3 +5,5 @@ pub mod dns;
 pub mod http_client;
 pub mod powerdns;
 pub mod vantages;
+//! placeholder
+pub mod postgres;

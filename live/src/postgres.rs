@@ -1,0 +1,266 @@
+//! The database probe: what a client of a half sees, over tokio-postgres and the simple query protocol.
+//!
+//! ```text
+//! PostgresProbe --Connector--> byte stream to the half's read-write service --SQL--> PostgreSQL
+//! ```
+//!
+//! [`ObserveDatabase`] reads; a look changes nothing on the server, not even a transaction id.
+//! [`ActOnDatabase`] tries to write, always over a new connection (H30: an old session may go on writing
+//! while new ones are refused). Neither keeps a connection, and neither has a time limit of its own: the
+//! caller drops the future, and a look that was dropped is unknown, never "refused".
+//!
+//! Reaching the server (address, TLS) is the [`Connector`]'s. Which half ought to accept writes is core's.
+//!
+//! Every statement was run on PostgreSQL 15.18, on a primary and on a streaming standby, as a plain role
+//! and as a member of `pg_monitor`; what they answer stands at each.
+
+use async_trait::async_trait;
+use continuum_core::name::{ObjectName, Region};
+use continuum_core::observe::{Accepts, DatabaseView, ReplicaRow, Seen};
+use continuum_core::ports::{ActOnDatabase, ObserveDatabase, Outcome};
+use continuum_core::record::Lsn;
+use futures_util::FutureExt;
+use futures_util::future::{Either, select};
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
+
+/// What a half says of itself. One row on a primary as on a standby, for any role that may log in.
+///
+/// - `timeline`: `pg_control_checkpoint()` lags behind by a checkpoint after a promotion, so a primary is asked for the
+///   name of its current WAL file. A standby may not be asked for that (`pg_walfile_name` fails in recovery). There the
+///   timeline that its WAL receiver follows is taken, or, where there is none or the role may not see it (it needs
+///   `pg_monitor`), that of its last restartpoint.
+/// - `archive_mode` is the value that the server started with, not the one in the file that waits for a restart.
+pub const LOOK_SQL: &str = "select pg_is_in_recovery() as in_recovery, \
+current_setting('transaction_read_only') as read_only, \
+current_setting('archive_mode') as archive_mode, \
+(select system_identifier from pg_control_system()) as system_id, \
+case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end as lsn, \
+case when pg_is_in_recovery() then pg_is_wal_replay_paused() end as replay_paused, \
+case when pg_is_in_recovery() \
+then greatest((select received_tli from pg_stat_wal_receiver), (select timeline_id from pg_control_checkpoint())) \
+else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int end as timeline";
+
+/// Who follows. A role without `pg_monitor` gets the row with `state` and everything after it NULL.
+/// `replay_lag` is NULL on an idle pair; on a standby whose replay is paused it keeps its last value until
+/// the standby's next message.
+pub const REPLICAS_SQL: &str = "select application_name, state, replay_lsn, \
+extract(epoch from replay_lag) as replay_lag, sync_state from pg_stat_replication";
+
+/// Assigns a transaction id and gives it back. On a standby: 25006. Does not wait for a synchronous standby.
+/// A read-only default does not stop it (nor [`COMMIT_SQL`]), so that is asked for as well.
+pub const TRY_SQL: &str =
+    "begin; select pg_current_xact_id(), current_setting('transaction_read_only') as read_only; rollback";
+
+/// Commits one WAL message, which no table holds and which waits for a synchronous standby as any commit.
+/// On a standby it fails with XX000, so [`TRY_SQL`] goes first.
+pub const COMMIT_SQL: &str = "select pg_logical_emit_message(true, 'continuum', 'probe')";
+
+/// A byte stream to a server.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
+
+/// Opens streams to the halves.
+#[async_trait]
+pub trait Connector: Send + Sync {
+    /// A new stream to the primary instance of `cluster` in `region`.
+    async fn connect(&self, region: &Region, cluster: &ObjectName) -> io::Result<Box<dyn ByteStream>>;
+}
+
+/// The role that the probe logs in as.
+#[derive(Clone)]
+pub struct Login {
+    /// Role. A member of `pg_monitor`, or lag is unmeasured.
+    pub user: String,
+    /// Its password. Absent: the server asks for none.
+    pub password: Option<String>,
+    /// Database.
+    pub database: String,
+}
+
+/// The probe.
+#[derive(Clone)]
+pub struct PostgresProbe {
+    connector: Arc<dyn Connector>,
+    login: Login,
+    application_name: &'static str,
+}
+
+impl PostgresProbe {
+    /// A probe for a controller.
+    pub fn new(connector: Arc<dyn Connector>, login: Login) -> Self {
+        Self { connector, login, application_name: "continuum" }
+    }
+
+    /// The same, as a dry run names itself to the server.
+    pub fn for_dry_run(self) -> Self {
+        Self { application_name: "continuum-dry-run", ..self }
+    }
+
+    /// Runs `work` over a new connection, which is closed after it.
+    async fn with_session<T, W>(
+        &self,
+        region: &Region,
+        cluster: &ObjectName,
+        work: impl FnOnce(Client) -> W,
+    ) -> Result<T, Failure>
+    where
+        W: Future<Output = Result<T, tokio_postgres::Error>>,
+    {
+        let stream = self.connector.connect(region, cluster).await.map_err(Failure::from_connect)?;
+        let mut config = tokio_postgres::Config::new();
+        config.user(&self.login.user).dbname(&self.login.database).application_name(self.application_name);
+        config.ssl_mode(SslMode::Disable);
+        if let Some(password) = &self.login.password {
+            config.password(password);
+        }
+        let (client, mut connection) = config.connect_raw(stream, NoTls).await.map_err(Failure::from_sql)?;
+        // `work` owns the client, so it is gone when `work` is through, and the connection says goodbye: one
+        // poll of it writes that, and nobody waits for more.
+        let result = match select(pin!(work(client)), &mut connection).await {
+            Either::Left((result, _)) => result.map_err(Failure::from_sql),
+            Either::Right((Err(error), _)) => Err(Failure::from_sql(error)),
+            Either::Right((Ok(()), _)) => Err(Failure::Unknown("the server closed the connection".into())),
+        };
+        let _ = (&mut connection).now_or_never();
+        result
+    }
+}
+
+/// Why there is no answer.
+enum Failure {
+    /// The server takes no connection, or no write: it says so itself.
+    Refuses(String),
+    /// The server does not let this role in.
+    Denied(String),
+    /// Anything else.
+    Unknown(String),
+}
+
+impl Failure {
+    fn from_connect(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Failure::Refuses("connection refused".into()),
+            _ => Failure::Unknown(error.to_string()),
+        }
+    }
+
+    fn from_sql(error: tokio_postgres::Error) -> Self {
+        let Some(answer) = error.as_db_error() else { return Failure::Unknown(error.to_string()) };
+        let text = format!("{} {}", answer.code().code(), answer.message());
+        match answer.code().code() {
+            // read_only_sql_transaction, cannot_connect_now: starting up, shutting down, not yet consistent.
+            "25006" | "57P03" => Failure::Refuses(text),
+            code if code.starts_with("28") => Failure::Denied(text),
+            _ => Failure::Unknown(text),
+        }
+    }
+}
+
+#[async_trait]
+impl ObserveDatabase for PostgresProbe {
+    async fn look(&self, region: &Region, cluster: &ObjectName) -> Seen<DatabaseView> {
+        let answer = self.with_session(region, cluster, |client| async move {
+            let state = client.simple_query(LOOK_SQL).await?;
+            Ok((state, client.simple_query(REPLICAS_SQL).await?))
+        });
+        match answer.await {
+            Ok((state, replicas)) => match view(rows(&state), rows(&replicas)) {
+                Some(view) => Seen::Is(view),
+                None => Seen::Unknown("the server's answer lacks a column".into()),
+            },
+            Err(Failure::Refuses(detail)) => Seen::Is(refusing(detail)),
+            Err(Failure::Denied(cause) | Failure::Unknown(cause)) => Seen::Unknown(cause),
+        }
+    }
+}
+
+#[async_trait]
+impl ActOnDatabase for PostgresProbe {
+    async fn try_write(&self, region: &Region, cluster: &ObjectName, commit: bool) -> Outcome {
+        let tried = self.with_session(region, cluster, |client| async move {
+            let tried = client.simple_query(TRY_SQL).await?;
+            let read_only = rows(&tried).next().and_then(|row| row.get("read_only")) != Some("off");
+            if commit && !read_only {
+                client.simple_query(COMMIT_SQL).await?;
+            }
+            Ok(read_only)
+        });
+        match tried.await {
+            Ok(false) => Outcome::Done(()),
+            Ok(true) => Outcome::NotApplied("transactions are read-only by default".into()),
+            Err(Failure::Refuses(cause)) => Outcome::NotApplied(cause),
+            Err(Failure::Denied(cause)) => Outcome::Refused(cause),
+            Err(Failure::Unknown(cause)) => Outcome::Unknown(cause),
+        }
+    }
+}
+
+fn rows(messages: &[SimpleQueryMessage]) -> impl Iterator<Item = &SimpleQueryRow> {
+    messages.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
+        _ => None,
+    })
+}
+
+/// What a server that takes no connection shows.
+fn refusing(detail: String) -> DatabaseView {
+    DatabaseView {
+        accepts: Accepts::No,
+        detail,
+        in_recovery: None,
+        timeline: None,
+        lsn: None,
+        replay_paused: None,
+        archive_mode: None,
+        system_id: None,
+        replicas: None,
+    }
+}
+
+/// `None` where the answer is not of the form that was asked for.
+fn view<'a>(
+    mut state: impl Iterator<Item = &'a SimpleQueryRow>,
+    replicas: impl Iterator<Item = &'a SimpleQueryRow>,
+) -> Option<DatabaseView> {
+    let state = state.next()?;
+    let in_recovery = state.try_get("in_recovery").ok()?? == "t";
+    let read_only = state.try_get("read_only").ok()?? == "on";
+    let (accepts, detail) = match (in_recovery, read_only) {
+        (true, _) => (Accepts::No, "in recovery"),
+        (false, true) => (Accepts::No, "read-only"),
+        (false, false) => (Accepts::Yes, ""),
+    };
+    Some(DatabaseView {
+        accepts,
+        detail: detail.into(),
+        in_recovery: Some(in_recovery),
+        timeline: state.try_get("timeline").ok()?.and_then(|text| text.parse().ok()),
+        lsn: state.try_get("lsn").ok()?.and_then(|text| text.parse().ok()),
+        replay_paused: state.try_get("replay_paused").ok()?.map(|text| text == "t"),
+        archive_mode: state.try_get("archive_mode").ok()?.map(str::to_owned),
+        system_id: state.try_get("system_id").ok()?.map(str::to_owned),
+        // One hidden row hides them all: what can be seen is then not what there is.
+        replicas: replicas.map(replica).collect(),
+    })
+}
+
+/// `None` where the role may not see it.
+fn replica(row: &SimpleQueryRow) -> Option<ReplicaRow> {
+    let text = |column: &str| row.try_get(column).ok().flatten();
+    Some(ReplicaRow {
+        application_name: text("application_name")?.to_owned(),
+        streaming: text("state")? == "streaming",
+        replay: text("replay_lsn").and_then(|lsn| lsn.parse::<Lsn>().ok()),
+        replay_lag: text("replay_lag")
+            .and_then(|seconds| seconds.parse::<f64>().ok())
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),
+        sync_state: text("sync_state").unwrap_or_default().to_owned(),
+    })
+}
