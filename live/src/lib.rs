@@ -3,7 +3,6 @@
 
 pub mod dns;
 pub mod http_client;
+pub mod postgres;
 pub mod powerdns;
 pub mod vantages;
-//! placeholder
-pub mod postgres;
