@@ -7,7 +7,7 @@
 
 mod turmoil;
 
-pub use self::turmoil::TurmoilFabric;
+pub use self::turmoil::{FabricOptions, TurmoilFabric};
 
 use async_trait::async_trait;
 use std::future::Future;

@@ -1,0 +1,522 @@
+//! The fabric on turmoil: every host has a tokio runtime with paused time, and all of them are moved on by
+//! one tick in turn. It alone knows what turmoil does differently from a network:
+//!
+//! - it undoes every fault of a link in `repair`, so the partitions asked for are kept in a table here;
+//! - it closes the streams of a crashed host in an order that differs from run to run, so a crash is:
+//!   cut the host off, stop it, connect it again. What it had sent and was still under way is lost too;
+//! - it has no pause, so the futures of a host pass a [`Gate`] that does not poll them while it is paused.
+//!   Tasks that a library spawns with tokio itself are not held: a stopped process with a living kernel;
+//! - a lost segment is never sent again: a stream that met a partition may stall for ever. Clients need
+//!   time-outs here, as they do elsewhere;
+//! - it answers a connect that was lost with "refused" at once, and lets the answer to one that arrived pass
+//!   a partition of the way back. Here the one is sent again, as TCP does, and the other waits.
+
+use super::{BoxStream, Datagrams, Fabric, FabricError, Listener, Net, Network, Software, async_trait};
+use crate::determinism::EPOCH;
+use crate::here;
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::{Future, pending};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, Once};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::{Duration, UNIX_EPOCH};
+
+/// Segments and datagrams that a socket holds. Generous: turmoil panics where a listener is full, and a
+/// paused server accepts nothing.
+const SOCKET_CAPACITY: usize = 4096;
+
+/// A lost connect is sent again after this long, then twice as long, and so on.
+const CONNECT_AGAIN: Duration = Duration::from_secs(1);
+
+/// It is given up after so many times.
+const CONNECTS_MAX: u32 = 7;
+
+/// What a run's network is like.
+#[derive(Clone, Debug)]
+pub struct FabricOptions {
+    /// Of latencies.
+    pub seed: u64,
+    /// How far each step moves. Whole milliseconds.
+    pub tick: Duration,
+    /// Past this, [`Fabric::step`] fails.
+    pub duration_max: Duration,
+    /// Least latency of a message.
+    pub latency_min: Duration,
+    /// Greatest latency of a message. Most take little more than the least.
+    pub latency_max: Duration,
+}
+
+impl Default for FabricOptions {
+    fn default() -> Self {
+        FabricOptions {
+            seed: 1,
+            tick: Duration::from_millis(5),
+            duration_max: Duration::from_secs(600),
+            latency_min: Duration::from_millis(1),
+            latency_max: Duration::from_millis(20),
+        }
+    }
+}
+
+/// The fabric. One for each thread.
+pub struct TurmoilFabric {
+    // Dropped first: the software it drops may still ask where it is.
+    sim: turmoil::Sim<'static>,
+    options: FabricOptions,
+    hosts: Arc<Hosts>,
+    crashed: BTreeSet<String>,
+    failed: Option<String>,
+    _here: here::Entered,
+}
+
+impl TurmoilFabric {
+    /// An empty network. Panics where this thread has a fabric already.
+    pub fn new(options: FabricOptions) -> Self {
+        report_panics();
+        let sim = turmoil::Builder::new()
+            .rng_seed(options.seed)
+            .tick_duration(options.tick)
+            .simulation_duration(options.duration_max)
+            .epoch(UNIX_EPOCH + EPOCH)
+            .min_message_latency(options.latency_min)
+            .max_message_latency(options.latency_max)
+            .tcp_capacity(SOCKET_CAPACITY)
+            .udp_capacity(SOCKET_CAPACITY)
+            .build();
+        let hosts = Arc::new(Hosts::default());
+        let here = here::enter(Box::new(Here(hosts.clone())));
+        TurmoilFabric { sim, options, hosts, crashed: BTreeSet::new(), failed: None, _here: here }
+    }
+
+    fn others(&self, host: &str) -> Vec<String> {
+        self.hosts.lock().addresses.keys().filter(|name| *name != host).cloned().collect()
+    }
+
+    fn check(&self, host: &str) {
+        assert!(self.hosts.lock().addresses.contains_key(host), "there is no host {host}");
+    }
+
+    /// Brings the link from one to the other in line with the table of partitions.
+    fn apply(&self, from: &str, to: &str) {
+        if self.hosts.link(from, to, |link| link.cut) {
+            self.sim.partition_oneway(from, to);
+        } else {
+            self.sim.repair_oneway(from, to);
+        }
+    }
+
+    fn set_cut(&self, from: &str, to: &str, cut: bool) {
+        self.hosts.link(from, to, |link| {
+            link.cut = cut;
+            link.losses += u64::from(cut);
+        });
+        self.apply(from, to);
+    }
+
+    fn fail(&mut self, message: String) -> FabricError {
+        self.failed = Some(message.clone());
+        FabricError { at: self.now(), message }
+    }
+}
+
+impl Fabric for TurmoilFabric {
+    fn net(&self) -> Net {
+        Arc::new(TurmoilNet { hosts: self.hosts.clone() })
+    }
+
+    fn host(&mut self, name: &str, software: Software) {
+        let address = self.sim.lookup(name);
+        let gate = Arc::new(Gate { host: name.into(), state: Mutex::default() });
+        let former = {
+            let mut hosts = self.hosts.lock();
+            hosts.gates.insert(name.to_string(), gate.clone());
+            hosts.addresses.insert(name.to_string(), address)
+        };
+        assert!(former.is_none(), "there is a host {name} already");
+        let hosts = self.hosts.clone();
+        self.sim.host(name, move || {
+            let (hosts, gate) = (hosts.clone(), gate.clone());
+            let work = gate.hold(software());
+            async move {
+                hosts.started(&gate);
+                work.await;
+                // A machine whose program ended still runs its other tasks, and its kernel.
+                pending().await
+            }
+        });
+    }
+
+    fn crash(&mut self, host: &str) {
+        self.check(host);
+        let others = self.others(host);
+        others.iter().for_each(|other| self.sim.partition(host, other.as_str()));
+        self.sim.crash(host);
+        for other in &others {
+            for (from, to) in [(host, other.as_str()), (other.as_str(), host)] {
+                self.hosts.link(from, to, |link| link.losses += 1);
+                self.apply(from, to);
+            }
+        }
+        self.hosts.stopped(host);
+        self.crashed.insert(host.to_string());
+    }
+
+    fn restart(&mut self, host: &str) {
+        if !self.crashed.contains(host) {
+            self.crash(host);
+        }
+        self.crashed.remove(host);
+        self.sim.bounce(host);
+    }
+
+    fn pause(&mut self, host: &str) {
+        self.check(host);
+        self.hosts.gate(host).pause();
+    }
+
+    fn resume(&mut self, host: &str) {
+        self.check(host);
+        self.hosts.gate(host).resume();
+    }
+
+    fn partition(&mut self, a: &str, b: &str) {
+        self.partition_one_way(a, b);
+        self.partition_one_way(b, a);
+    }
+
+    fn partition_one_way(&mut self, from: &str, to: &str) {
+        self.check(from);
+        self.check(to);
+        assert_ne!(from, to, "a host has no link to itself");
+        self.set_cut(from, to, true);
+    }
+
+    fn repair(&mut self, a: &str, b: &str) {
+        self.check(a);
+        self.check(b);
+        self.set_cut(a, b, false);
+        self.set_cut(b, a, false);
+    }
+
+    fn latency(&mut self, a: &str, b: &str, latency: Option<Duration>) {
+        self.check(a);
+        self.check(b);
+        match latency {
+            Some(latency) => self.sim.set_link_latency(a, b, latency),
+            None => {
+                self.sim.set_link_latency(a, b, self.options.latency_min);
+                self.sim.set_link_max_message_latency(a, b, self.options.latency_max);
+            }
+        }
+    }
+
+    fn step(&mut self) -> Result<(), FabricError> {
+        if let Some(message) = self.failed.clone() {
+            return Err(self.fail(message));
+        }
+        if self.now() >= self.options.duration_max {
+            return Err(self.fail(format!("ran for {:?}, all of its time", self.options.duration_max)));
+        }
+        let sim = &mut self.sim;
+        let (stepped, panics) = listening_to_panics(|| catch_unwind(AssertUnwindSafe(|| sim.step())));
+        self.hosts.lock().elapsed = self.sim.elapsed();
+        if let Some(first) = panics.into_iter().next() {
+            return Err(self.fail(first));
+        }
+        match stepped {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(self.fail(error.to_string())),
+            Err(_) => Err(self.fail("the network panicked".into())),
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.sim.elapsed()
+    }
+
+    fn tick(&self) -> Duration {
+        self.options.tick
+    }
+}
+
+/// What the conductor's side and the software's side share.
+#[derive(Default)]
+struct Hosts {
+    state: Mutex<HostsState>,
+}
+
+#[derive(Default)]
+struct HostsState {
+    addresses: BTreeMap<String, IpAddr>,
+    gates: BTreeMap<String, Arc<Gate>>,
+    /// The runtime of each host that runs: how a task finds out where it is, whoever spawned it.
+    runtimes: Vec<(tokio::runtime::Id, Arc<Gate>)>,
+    /// By (from, to): what was done to the way from one to the other.
+    links: BTreeMap<(String, String), Link>,
+    /// At the end of the last step.
+    elapsed: Duration,
+}
+
+#[derive(Default)]
+struct Link {
+    /// Nothing passes.
+    cut: bool,
+    /// How often all that was under way was lost.
+    losses: u64,
+}
+
+impl Hosts {
+    fn lock(&self) -> MutexGuard<'_, HostsState> {
+        self.state.lock().expect("nothing panics while it holds the table of hosts")
+    }
+
+    fn gate(&self, host: &str) -> Arc<Gate> {
+        self.lock().gates.get(host).expect("checked to be a host").clone()
+    }
+
+    fn started(&self, gate: &Arc<Gate>) {
+        let runtime = tokio::runtime::Handle::current().id();
+        self.lock().runtimes.push((runtime, gate.clone()));
+    }
+
+    fn stopped(&self, host: &str) {
+        let gate = self.gate(host);
+        gate.clear();
+        self.lock().runtimes.retain(|(_, other)| !Arc::ptr_eq(other, &gate));
+    }
+
+    fn current(&self) -> Option<Arc<Gate>> {
+        let runtime = tokio::runtime::Handle::try_current().ok()?.id();
+        let hosts = self.state.try_lock().ok()?;
+        hosts.runtimes.iter().find(|(id, _)| *id == runtime).map(|(_, gate)| gate.clone())
+    }
+
+    fn link<T>(&self, from: &str, to: &str, f: impl FnOnce(&mut Link) -> T) -> T {
+        f(self.lock().links.entry((from.to_string(), to.to_string())).or_default())
+    }
+
+    fn now(&self) -> Duration {
+        // Within a step the running host is ahead of the last step's end.
+        turmoil::sim_elapsed().or_else(|| Some(self.state.try_lock().ok()?.elapsed)).unwrap_or_default()
+    }
+}
+
+struct Here(Arc<Hosts>);
+
+impl here::Place for Here {
+    fn now(&self) -> Duration {
+        self.0.now()
+    }
+
+    fn host(&self) -> Option<Arc<str>> {
+        self.0.current().map(|gate| gate.host.clone())
+    }
+}
+
+/// Lets a host's futures run, or holds them.
+struct Gate {
+    host: Arc<str>,
+    state: Mutex<GateState>,
+}
+
+#[derive(Default)]
+struct GateState {
+    paused: bool,
+    next: u64,
+    /// Of the futures that wanted to run meanwhile, in the order of their making.
+    held: BTreeMap<u64, Waker>,
+}
+
+impl Gate {
+    fn lock(&self) -> MutexGuard<'_, GateState> {
+        self.state.lock().expect("nothing panics while it holds a gate")
+    }
+
+    fn pause(&self) {
+        self.lock().paused = true;
+    }
+
+    fn resume(&self) {
+        let held = {
+            let mut state = self.lock();
+            state.paused = false;
+            std::mem::take(&mut state.held)
+        };
+        held.into_values().for_each(Waker::wake);
+    }
+
+    /// Its host is gone, and so are the futures.
+    fn clear(&self) {
+        let mut state = self.lock();
+        state.paused = false;
+        state.held.clear();
+    }
+
+    fn hold<F: Future<Output = ()> + ?Sized>(self: &Arc<Self>, work: Pin<Box<F>>) -> Held<F> {
+        let mut state = self.lock();
+        state.next += 1;
+        Held { gate: self.clone(), number: state.next, work }
+    }
+}
+
+/// A future behind a gate.
+struct Held<F: ?Sized> {
+    gate: Arc<Gate>,
+    number: u64,
+    work: Pin<Box<F>>,
+}
+
+impl<F: Future<Output = ()> + ?Sized> Future for Held<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        {
+            let mut state = self.gate.lock();
+            if state.paused {
+                state.held.insert(self.number, cx.waker().clone());
+                return Poll::Pending;
+            }
+        }
+        self.work.as_mut().poll(cx)
+    }
+}
+
+/// The network as software sees it.
+struct TurmoilNet {
+    hosts: Arc<Hosts>,
+}
+
+#[async_trait]
+impl Network for TurmoilNet {
+    async fn connect(&self, host: &str, port: u16) -> io::Result<BoxStream> {
+        let address = self
+            .lookup(host)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("there is no host {host}")))?;
+        self.connect_addr(SocketAddr::new(address, port)).await
+    }
+
+    async fn connect_addr(&self, to: SocketAddr) -> io::Result<BoxStream> {
+        let here = self.hosts.current().expect("only a host's software connects").host.to_string();
+        let there = self.reverse_lookup(to.ip()).unwrap_or_default();
+        let mut again = CONNECT_AGAIN;
+        for _ in 0..CONNECTS_MAX {
+            let losses = self.hosts.link(&here, &there, |link| link.losses);
+            match turmoil::net::TcpStream::connect(to).await {
+                Ok(stream) => {
+                    while self.hosts.link(&there, &here, |link| link.cut) {
+                        tokio::time::sleep(CONNECT_AGAIN).await;
+                    }
+                    return Ok(Box::new(stream));
+                }
+                Err(_) if self.hosts.link(&here, &there, |link| link.cut || link.losses > losses) => {
+                    tokio::time::sleep(again).await;
+                    again *= 2;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::TimedOut.into())
+    }
+
+    async fn listen(&self, port: u16) -> io::Result<Box<dyn Listener>> {
+        let listener = turmoil::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
+        Ok(Box::new(TurmoilListener(listener)))
+    }
+
+    async fn bind(&self, port: u16) -> io::Result<Arc<dyn Datagrams>> {
+        let socket = turmoil::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
+        Ok(Arc::new(TurmoilDatagrams(socket)))
+    }
+
+    fn lookup(&self, host: &str) -> Option<IpAddr> {
+        // Not turmoil's own, which makes an address for a name that it does not know.
+        self.hosts.lock().addresses.get(host).copied()
+    }
+
+    fn reverse_lookup(&self, address: IpAddr) -> Option<String> {
+        self.hosts.lock().addresses.iter().find(|(_, at)| **at == address).map(|(name, _)| name.clone())
+    }
+
+    fn now(&self) -> Duration {
+        self.hosts.now()
+    }
+
+    fn spawn(&self, work: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        let gate = self.hosts.current().expect("only a host's software spawns");
+        tokio::spawn(gate.hold(work));
+    }
+}
+
+struct TurmoilListener(turmoil::net::TcpListener);
+
+#[async_trait]
+impl Listener for TurmoilListener {
+    async fn accept(&self) -> io::Result<(BoxStream, SocketAddr)> {
+        let (stream, from) = self.0.accept().await?;
+        Ok((Box::new(stream), from))
+    }
+}
+
+struct TurmoilDatagrams(turmoil::net::UdpSocket);
+
+impl Datagrams for TurmoilDatagrams {
+    fn poll_recv_from(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
+        loop {
+            // A new future each time will do: the socket's queue keeps the waker.
+            ready!(pin!(self.0.readable()).poll(cx))?;
+            match self.0.try_recv_from(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                received => return Poll::Ready(received),
+            }
+        }
+    }
+
+    fn send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
+        self.0.try_send_to(bytes, to)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+// Tokio keeps the panic of a spawned task to itself, so panics are heard of through the process's hook.
+
+thread_local! {
+    static STEPPING: Cell<bool> = const { Cell::new(false) };
+    static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+fn report_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let former = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if STEPPING.get() {
+                PANICS.with_borrow_mut(|panics| panics.push(describe(info)));
+            }
+            former(info);
+        }));
+    });
+}
+
+fn describe(info: &PanicHookInfo<'_>) -> String {
+    let host = here::host().map_or_else(|| "the network".to_string(), |host| format!("software of {host}"));
+    let message = info.payload_as_str().unwrap_or("no message");
+    let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
+    format!("{host} panicked{place}: {message}")
+}
+
+fn listening_to_panics<T>(
+    work: impl FnOnce() -> Result<T, Box<dyn Any + Send>>,
+) -> (Result<T, Box<dyn Any + Send>>, Vec<String>) {
+    STEPPING.set(true);
+    let result = work();
+    STEPPING.set(false);
+    (result, PANICS.take())
+}
