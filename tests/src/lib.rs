@@ -1,1 +1,4 @@
-//! placeholder
+//! What the suites of this package share.
+
+pub mod exchange;
+pub mod real_kube;

@@ -1,0 +1,218 @@
+//! A real kube-apiserver with etcd for the live suites, one for each test process.
+//!
+//! How the servers are found, started and stopped is `tools/servers`' own business: this runs it and talks
+//! to what it started. Where `tools/servers run` started the whole test command, its server is used.
+//!
+//! ```text
+//! test process --- stdin/stdout ---> tools/servers run -- (prints where, then waits for the end of stdin)
+//!                                      +-- etcd
+//!                                      +-- kube-apiserver
+//! ```
+//!
+//! The servers stop when the pipe closes, however the test process ends.
+
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::core::discovery::ApiResource;
+use kube::runtime::wait::{await_condition, conditions};
+use kube::{Client, ResourceExt};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::sync::OnceCell;
+
+/// The project's own reductions of the resources that others define: only the fields read or written.
+const CRDS: [(&str, &str); 3] = [
+    ("clusters.postgresql.cnpg.io", include_str!("../crds/clusters.postgresql.cnpg.io.yaml")),
+    ("backups.postgresql.cnpg.io", include_str!("../crds/backups.postgresql.cnpg.io.yaml")),
+    ("httproutes.gateway.networking.k8s.io", include_str!("../crds/httproutes.gateway.networking.k8s.io.yaml")),
+];
+
+/// Exit code of `tools/servers run` where there are no binaries.
+const NOT_BUILT: i32 = 3;
+
+/// Who asks the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// May do everything.
+    Admin,
+    /// May do nothing but ask what it may do.
+    Nobody,
+}
+
+/// A running kube-apiserver.
+#[derive(Debug)]
+pub struct RealKube {
+    kubeconfig: Kubeconfig,
+    etcd_url: String,
+    /// Held for its stdin. Absent: somebody else's server.
+    _servers: Option<Child>,
+}
+
+/// Why there is no real server although there should be one.
+#[derive(Debug, thiserror::Error)]
+pub enum RealKubeError {
+    /// The environment insists on it.
+    #[error("no kube-apiserver, and CONTINUUM_LIVE=require: run `tools/servers build`")]
+    Required,
+    /// The script is not there or cannot be run.
+    #[error("cannot run {}", script.display())]
+    Script {
+        /// The script.
+        script: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The script gave up; it said why on stderr.
+    #[error("`tools/servers run` ended early: {0}")]
+    Servers(ExitStatus),
+    /// What it wrote is of no use.
+    #[error("kubeconfig of the server")]
+    Kubeconfig(#[from] KubeconfigError),
+    /// A file of this package is not a resource definition.
+    #[error("tests/crds/{name}.yaml is not a CustomResourceDefinition")]
+    Definition {
+        /// The file.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: serde_saphyr::Error,
+    },
+    /// The server refused something it must not refuse.
+    #[error("cannot {what}")]
+    Kube {
+        /// What was tried.
+        what: String,
+        /// Why.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// A definition was never served.
+    #[error("{0} is not served after 30 s")]
+    NotServed(String),
+}
+
+impl RealKube {
+    /// The server of this test process, started by the first caller. `None`, with a line on stderr, where
+    /// there are no binaries and the environment does not insist.
+    pub async fn start() -> Result<Option<&'static RealKube>, &'static RealKubeError> {
+        static SHARED: OnceCell<Result<Option<RealKube>, RealKubeError>> = OnceCell::const_new();
+        SHARED.get_or_init(Self::start_own).await.as_ref().map(Option::as_ref)
+    }
+
+    async fn start_own() -> Result<Option<RealKube>, RealKubeError> {
+        let Some(real) = Self::launch()? else {
+            if std::env::var("CONTINUUM_LIVE").is_ok_and(|value| value == "require") {
+                return Err(RealKubeError::Required);
+            }
+            // Not `eprintln!`, which the test harness keeps to itself when the test passes.
+            writeln!(std::io::stderr(), "skipped: no kube-apiserver (see tools/servers)").ok();
+            return Ok(None);
+        };
+        let client = real.client(Who::Admin).await?;
+        for (name, text) in CRDS {
+            let definition: CustomResourceDefinition =
+                serde_saphyr::from_str(text).map_err(|source| RealKubeError::Definition { name, source })?;
+            install(&client, &definition).await?;
+        }
+        Ok(Some(real))
+    }
+
+    /// Where the servers already run, or starts them.
+    fn launch() -> Result<Option<RealKube>, RealKubeError> {
+        if let (Ok(kubeconfig), Ok(etcd_url)) =
+            (std::env::var("CONTINUUM_KUBECONFIG"), std::env::var("CONTINUUM_ETCD_URL"))
+        {
+            return Ok(Some(RealKube { kubeconfig: Kubeconfig::read_from(kubeconfig)?, etcd_url, _servers: None }));
+        }
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/servers");
+        let failed = |source| RealKubeError::Script { script: script.clone(), source };
+        let mut servers = Command::new(&script)
+            .args(["run", "--", "sh", "-c", r#"echo "$CONTINUUM_KUBECONFIG" "$CONTINUUM_ETCD_URL"; exec cat"#])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        let stdout = servers.stdout.take().expect("stdout is piped");
+        let mut where_it_is = String::new();
+        BufReader::new(stdout).read_line(&mut where_it_is).map_err(failed)?;
+        if let Some((kubeconfig, etcd_url)) = where_it_is.trim_end().rsplit_once(' ') {
+            return Ok(Some(RealKube {
+                kubeconfig: Kubeconfig::read_from(kubeconfig)?,
+                etcd_url: etcd_url.to_owned(),
+                _servers: Some(servers),
+            }));
+        }
+        let status = servers.wait().map_err(failed)?;
+        if status.code() == Some(NOT_BUILT) { Ok(None) } else { Err(RealKubeError::Servers(status)) }
+    }
+
+    /// How to reach it: address, the generated certificate authority, token.
+    pub async fn config(&self, who: Who) -> Result<Config, RealKubeError> {
+        let context = match who {
+            Who::Admin => "admin",
+            Who::Nobody => "nobody",
+        };
+        let options = KubeConfigOptions { context: Some(context.into()), ..Default::default() };
+        Ok(Config::from_custom_kubeconfig(self.kubeconfig.clone(), &options).await?)
+    }
+
+    /// A client. Each test makes its own: a client lives on the runtime that made it.
+    pub async fn client(&self, who: Who) -> Result<Client, RealKubeError> {
+        let config = self.config(who).await?;
+        Client::try_from(config).map_err(|source| kube_error("make a client", source))
+    }
+
+    /// Its etcd, plain HTTP.
+    pub fn etcd_url(&self) -> &str {
+        &self.etcd_url
+    }
+
+    /// Makes a namespace of this name, or one that begins with it where the name is taken. The actual name.
+    pub async fn namespace(&self, name: &str) -> Result<String, RealKubeError> {
+        let namespaces: Api<Namespace> = Api::all(self.client(Who::Admin).await?);
+        let mut wanted = Namespace::default();
+        wanted.metadata.generate_name = Some(format!("{name}-"));
+        let made = namespaces
+            .create(&PostParams::default(), &wanted)
+            .await
+            .map_err(|source| kube_error(format!("create namespace {name}"), source))?;
+        Ok(made.name_any())
+    }
+}
+
+/// Installs a resource definition and waits until the server serves it.
+pub async fn install(client: &Client, definition: &CustomResourceDefinition) -> Result<(), RealKubeError> {
+    let name = definition.name_any();
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    definitions
+        .patch(&name, &PatchParams::apply("continuum-tests").force(), &Patch::Apply(definition))
+        .await
+        .map_err(|source| kube_error(format!("install {name}"), source))?;
+    let served = async {
+        // Errors of the watch are retried by it; one that stays ends in the time limit below.
+        await_condition(definitions, &name, conditions::is_crd_established()).await.ok();
+        let version = definition.spec.versions.first().map_or("v1", |version| version.name.as_str());
+        let resource = ApiResource {
+            group: definition.spec.group.clone(),
+            version: version.to_owned(),
+            api_version: format!("{}/{version}", definition.spec.group),
+            kind: definition.spec.names.kind.clone(),
+            plural: definition.spec.names.plural.clone(),
+        };
+        let objects: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+        // Established, and yet a request may still find no such path for a moment.
+        while objects.list(&ListParams::default().limit(1)).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), served).await.map_err(|_| RealKubeError::NotServed(name))
+}
+
+fn kube_error(what: impl Into<String>, source: kube::Error) -> RealKubeError {
+    RealKubeError::Kube { what: what.into(), source: Box::new(source) }
+}

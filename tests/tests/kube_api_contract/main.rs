@@ -1,0 +1,76 @@
+//! One contract suite for the model of the API server: the same requests go, one by one, to the simulated
+//! API server and to a real one. Each case states its claims, and its whole exchange is compared with a
+//! committed snapshot, which is what the *real* server answered. So the model is held to the real server
+//! also where there is none, and the real one is held to what was recorded.
+//!
+//! Where the two disagree, the model is wrong. To record anew: run the `real::` tests, accept with
+//! `INSTA_UPDATE=always`, then mend the model until the `simulated::` tests pass.
+//!
+//! Not compared: `managedFields`, texts of messages that change between releases, schemas of built-in
+//! types, paging, server-side apply. The model does not have them.
+
+mod lists;
+mod objects;
+mod patches;
+mod refusals;
+mod session;
+mod watches;
+
+use continuum_tests::exchange::Real;
+use continuum_tests::real_kube::{RealKube, Who};
+use session::{Case, Session};
+
+/// Puts a case to the real server.
+async fn on_the_real_server(name: &str, case: Case) {
+    let Some(real) = RealKube::start().await.expect("a real kube-apiserver") else { return };
+    let namespace = real.namespace(&name.replace('_', "-")).await.expect("a namespace");
+    let server = Real(real.client(Who::Admin).await.expect("a client"));
+    let mut session = Session::new(&server, namespace);
+    case(&mut session).await;
+    insta::assert_snapshot!(name, session.transcript());
+}
+
+/// Makes of each case a test for each server.
+macro_rules! contract {
+    ($($module:ident :: $case:ident,)*) => {
+        mod real {
+            $(#[tokio::test]
+            async fn $case() {
+                crate::on_the_real_server(stringify!($case), |session| Box::pin(crate::$module::$case(session))).await;
+            })*
+        }
+    };
+}
+
+contract! {
+    objects::a_created_object_has_uid_version_and_generation_one,
+    objects::a_status_sent_with_a_create_is_dropped,
+    objects::an_update_needs_the_current_version,
+    objects::generation_grows_with_the_spec_alone,
+    objects::a_write_that_changes_nothing_keeps_the_version,
+    objects::a_deleted_object_comes_back_as_another,
+    objects::a_delete_may_be_conditional,
+    objects::a_lease_is_a_register_with_conditional_writes,
+    objects::a_secret_is_kept_as_it_was_sent,
+    objects::finalizers_hold_a_deleted_object,
+    patches::a_merge_patch_sets_replaces_and_removes,
+    patches::a_patch_with_an_old_version_conflicts,
+    patches::a_patch_may_not_move_an_object,
+    patches::status_and_the_rest_are_written_apart,
+    patches::only_one_of_two_conditional_writers_wins,
+    patches::a_write_past_its_time_limit_changes_nothing,
+    patches::a_dry_run_changes_nothing,
+    lists::selectors_choose_by_label,
+    lists::fields_choose_by_name,
+    lists::a_list_is_sorted_and_has_a_version,
+    refusals::what_is_not_there_is_not_found,
+    refusals::what_is_wrong_is_refused_with_its_reason,
+    refusals::only_known_verbs_and_types_are_taken,
+    refusals::one_may_ask_what_one_may_do,
+    watches::a_watch_shows_every_change_in_order,
+    watches::a_watch_from_a_version_replays_what_came_after,
+    watches::a_watch_without_a_version_begins_with_what_is_there,
+    watches::a_watch_shows_what_enters_and_leaves_its_selector,
+    watches::a_watch_ends_after_its_time_with_a_bookmark,
+    watches::a_watch_from_a_forgotten_version_is_told_410,
+}
