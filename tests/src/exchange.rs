@@ -3,9 +3,11 @@
 
 use async_trait::async_trait;
 use bytes::{Buf, Bytes, BytesMut};
+use continuum_sim::fabric::Net;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -33,6 +35,31 @@ impl Requester for Real {
     async fn exchange(&self, request: Request<Bytes>) -> Result<Response<ArrivingBody>, BoxError> {
         let request = request.map(|body| kube::client::Body::from(body.to_vec()));
         let response = self.0.send(request).await?;
+        Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
+    }
+}
+
+/// A simulated server, reached over the fabric; a connection for each request.
+pub struct Simulated {
+    /// The network, as the host that asks sees it.
+    pub net: Net,
+    /// The server's host.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+#[async_trait]
+impl Requester for Simulated {
+    async fn exchange(&self, mut request: Request<Bytes>) -> Result<Response<ArrivingBody>, BoxError> {
+        let stream = self.net.connect(&self.host, self.port).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        self.net.spawn(Box::pin(async move {
+            // The answer's body reports what matters of a broken connection.
+            connection.await.ok();
+        }));
+        request.headers_mut().insert(header::HOST, self.host.parse()?);
+        let response = sender.send_request(request.map(Full::new)).await?;
         Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
     }
 }

@@ -36,9 +36,7 @@ pub async fn a_merge_patch_sets_replaces_and_removes(s: &mut Session<'_>) {
 
 pub async fn a_patch_with_an_old_version_conflicts(s: &mut Session<'_>) {
     let first = s.cluster("a").await;
-    let with = |version: &str, instances: u32| {
-        json!({"metadata": {"resourceVersion": version}, "spec": {"instances": instances}})
-    };
+    let with = |version: &str, instances: u32| json!({"metadata": {"resourceVersion": version}, "spec": {"instances": instances}});
     let second = s.patch("clusters/a", &with(&version(&first), 2)).await;
     assert_eq!(second.status, 200);
     let stale = s.patch("clusters/a", &with(&version(&first), 3)).await;
@@ -91,9 +89,7 @@ pub async fn status_and_the_rest_are_written_apart(s: &mut Session<'_>) {
 
 pub async fn only_one_of_two_conditional_writers_wins(s: &mut Session<'_>) {
     let object = s.cluster("a").await;
-    let write = |who: &str| {
-        json!({"metadata": {"resourceVersion": version(&object), "annotations": {"dr.openova.io/intent": who}}})
-    };
+    let write = |who: &str| json!({"metadata": {"resourceVersion": version(&object), "annotations": {"dr.openova.io/intent": who}}});
     assert_eq!(s.patch("clusters/a", &write("first")).await.status, 200);
     assert_eq!(s.patch("clusters/a", &write("second")).await.status, 409);
     let read = s.get("clusters/a").await.body;
