@@ -5,4 +5,5 @@ pub mod dns;
 pub mod http_client;
 pub mod postgres;
 pub mod powerdns;
+pub mod resource;
 pub mod vantages;
