@@ -4,4 +4,5 @@ pub mod determinism;
 pub mod fabric;
 pub mod gate;
 pub mod here;
+pub mod servers;
 pub mod trace;

@@ -300,8 +300,7 @@ fn the_same_seed_gives_the_same_run() {
             run(&mut fabric, ms(500));
             fabric.restart("echo.fsn");
             run(&mut fabric, ms(500));
-            let notes = seen.lock().unwrap().clone();
-            notes
+            seen.lock().unwrap().clone()
         })
         .unwrap()
     };

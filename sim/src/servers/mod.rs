@@ -1,0 +1,3 @@
+//! The simulated servers, one module each.
+
+pub mod kube_api;
