@@ -1,9 +1,14 @@
 //! Production adapters: core's ports over the real protocols. Each is built from a transport that the caller
 //! passes, which is how the simulator carries them unchanged.
 
+pub mod copies;
 pub mod dns;
 pub mod http_client;
+pub mod kube_api;
+pub mod kube_transport;
+pub mod pair;
 pub mod postgres;
 pub mod powerdns;
 pub mod resource;
+mod rights;
 pub mod vantages;

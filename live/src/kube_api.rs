@@ -1,0 +1,322 @@
+//! Requests to one Kubernetes API server, and what their answers mean for core's ports. Objects travel as
+//! JSON: an adapter reads a few fields of what it is given, and sends only what it changes.
+//!
+//! Deliberately absent: limits on time (the caller's), retries, caches.
+
+use continuum_core::name::{ObjectName, Region};
+use continuum_core::observe::{Claim, Seen};
+use continuum_core::ports::{Cas, Outcome};
+use http_body_util::BodyExt;
+use kube::api::{GetParams, ListParams, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Who owns the fields that are written.
+const FIELD_MANAGER: &str = "continuum";
+/// Annotation with the generation of a claim.
+pub const GENERATION_ANNOTATION: &str = "dr.openova.io/generation";
+/// Annotation with the intent of a claim.
+pub const INTENT_ANNOTATION: &str = "dr.openova.io/intent";
+
+/// A kind of object, as paths name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kind {
+    pub group: &'static str,
+    pub version: &'static str,
+    pub plural: &'static str,
+}
+
+/// CloudNativePG's Cluster.
+pub(crate) const CLUSTERS: Kind = Kind { group: "postgresql.cnpg.io", version: "v1", plural: "clusters" };
+/// CloudNativePG's Backup.
+pub(crate) const BACKUPS: Kind = Kind { group: "postgresql.cnpg.io", version: "v1", plural: "backups" };
+/// Gateway API's HTTPRoute.
+pub(crate) const ROUTES: Kind = Kind { group: "gateway.networking.k8s.io", version: "v1", plural: "httproutes" };
+/// Secrets.
+pub(crate) const SECRETS: Kind = Kind { group: "", version: "v1", plural: "secrets" };
+/// Leases.
+pub(crate) const LEASES: Kind = Kind { group: "coordination.k8s.io", version: "v1", plural: "leases" };
+/// Our own resource.
+pub(crate) const CONTINUUMS: Kind =
+    Kind { group: crate::resource::GROUP, version: crate::resource::VERSION, plural: "continuums" };
+/// Asks what one may do.
+pub(crate) const ACCESS_REVIEWS: Kind =
+    Kind { group: "authorization.k8s.io", version: "v1", plural: "selfsubjectaccessreviews" };
+
+impl Kind {
+    /// The path of this kind; an empty namespace: not namespaced.
+    fn requests(&self, namespace: &str) -> kube::core::Request {
+        let root = if self.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", self.group) };
+        let place = if namespace.is_empty() { String::new() } else { format!("/namespaces/{namespace}") };
+        kube::core::Request::new(format!("{root}/{}{place}/{}", self.version, self.plural))
+    }
+}
+
+/// A request that was not answered with success: `GET clusters in hel: <cause>`.
+#[derive(Debug, thiserror::Error)]
+#[error("{verb} {what} in {place}")]
+pub(crate) struct KubeError {
+    verb: &'static str,
+    what: &'static str,
+    place: String,
+    #[source]
+    cause: Cause,
+}
+
+/// Why there was no success.
+#[derive(Debug, thiserror::Error)]
+enum Cause {
+    /// It cannot be written down.
+    #[error("not a valid request")]
+    Invalid(#[source] kube::core::request::Error),
+    /// No connection was opened: the server never saw it.
+    #[error("no connection")]
+    NoConnection(#[source] kube::Error),
+    /// Nobody knows what became of it.
+    #[error("no answer")]
+    NoAnswer(#[source] kube::Error),
+    /// The server said so. `missing`: in so many words that there is no such object.
+    #[error("{code} {message}")]
+    Answer { code: u16, message: String, missing: bool },
+    /// A success that cannot be read.
+    #[error("an answer that is no JSON")]
+    Garbled(#[source] serde_json::Error),
+}
+
+impl KubeError {
+    /// What happened, with all its causes, in one line.
+    pub fn text(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        text
+    }
+
+    /// Whether the server said that there is no such object. A path that it does not serve (the kind is not
+    /// installed) is not that.
+    pub fn is_missing(&self) -> bool {
+        matches!(self.cause, Cause::Answer { missing: true, .. })
+    }
+
+    /// The status code, where there was an answer.
+    pub fn code(&self) -> Option<u16> {
+        match self.cause {
+            Cause::Answer { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
+    /// For a look.
+    pub fn seen<T>(&self) -> Seen<T> {
+        if self.is_missing() { Seen::Missing } else { Seen::Unknown(self.text()) }
+    }
+
+    /// For an action. Every 5xx is `Unknown`: what its body says is for people, and another look costs little.
+    pub fn outcome<T>(&self) -> Outcome<T> {
+        match &self.cause {
+            Cause::Invalid(_) => Outcome::Refused(self.text()),
+            Cause::NoConnection(_) => Outcome::NotApplied(self.text()),
+            Cause::NoAnswer(_) | Cause::Garbled(_) => Outcome::Unknown(self.text()),
+            Cause::Answer { code: 409 | 429, .. } => Outcome::NotApplied(self.text()),
+            Cause::Answer { code: 400..=407 | 410..=499, .. } => Outcome::Refused(self.text()),
+            Cause::Answer { .. } => Outcome::Unknown(self.text()),
+        }
+    }
+
+    /// For a compare-and-set. What was certainly not applied is `Unknown` too, unless it never will be: the
+    /// caller reads before it writes again.
+    pub fn cas(&self) -> Cas {
+        if self.code() == Some(409) {
+            return Cas::Conflict;
+        }
+        match self.outcome::<()>() {
+            Outcome::Refused(cause) => Cas::Refused(cause),
+            Outcome::NotApplied(cause) | Outcome::Unknown(cause) => Cas::Unknown(cause),
+            Outcome::Done(()) => unreachable!("an error is never done"),
+        }
+    }
+}
+
+/// One API server.
+#[derive(Clone)]
+pub struct KubeApi {
+    client: kube::Client,
+    /// The region or `witness`, for messages.
+    place: String,
+}
+
+impl KubeApi {
+    /// The API server of `place` (a region, or `witness`) behind `client`.
+    pub fn new(client: kube::Client, place: impl Into<String>) -> Self {
+        Self { client, place: place.into() }
+    }
+
+    /// One object.
+    pub(crate) async fn get(&self, kind: &Kind, object: &ObjectName) -> Result<Value, KubeError> {
+        let request = kind.requests(&object.namespace).get(&object.name, &GetParams::default());
+        self.send("GET", kind.plural, request).await
+    }
+
+    /// The objects of a namespace that carry a label.
+    pub(crate) async fn list(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        selector: Option<&str>,
+    ) -> Result<Vec<Value>, KubeError> {
+        let params = ListParams { label_selector: selector.map(str::to_owned), ..ListParams::default() };
+        let mut list = self.send("GET", kind.plural, kind.requests(namespace).list(&params)).await?;
+        match list.get_mut("items").map(Value::take) {
+            Some(Value::Array(items)) => Ok(items),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// A JSON merge patch of an object, or of a subresource of it. With `server_limit` the server gives up
+    /// after that long.
+    pub(crate) async fn patch(
+        &self,
+        kind: &Kind,
+        object: &ObjectName,
+        subresource: Option<&str>,
+        patch: &Value,
+        server_limit: Option<Duration>,
+    ) -> Result<Value, KubeError> {
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        let requests = kind.requests(&object.namespace);
+        let patch = Patch::Merge(patch);
+        let request = match subresource {
+            None => requests.patch(&object.name, &params, &patch),
+            Some(subresource) => requests.patch_subresource(subresource, &object.name, &params, &patch),
+        };
+        self.send("PATCH", kind.plural, request.map(|request| with_limit(request, server_limit))).await
+    }
+
+    /// Replaces an object.
+    pub(crate) async fn replace(&self, kind: &Kind, object: &ObjectName, body: &Value) -> Result<Value, KubeError> {
+        let request = kind.requests(&object.namespace).replace(&object.name, &post_params(), bytes(body));
+        self.send("PUT", kind.plural, request).await
+    }
+
+    /// Creates an object; an empty namespace: not namespaced.
+    pub(crate) async fn create(&self, kind: &Kind, namespace: &str, body: &Value) -> Result<Value, KubeError> {
+        self.send("POST", kind.plural, kind.requests(namespace).create(&post_params(), bytes(body))).await
+    }
+
+    async fn send(
+        &self,
+        verb: &'static str,
+        what: &'static str,
+        request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Value, KubeError> {
+        let error = |cause| KubeError { verb, what, place: self.place.clone(), cause };
+        let request = request.map_err(|source| error(Cause::Invalid(source)))?;
+        let answer = self.client.send(request.map(kube::client::Body::from)).await.map_err(|source| {
+            error(if is_no_connection(&source) { Cause::NoConnection(source) } else { Cause::NoAnswer(source) })
+        })?;
+        let code = answer.status();
+        let body = answer.into_body().collect().await.map_err(|source| error(Cause::NoAnswer(source)))?.to_bytes();
+        if code.is_success() {
+            serde_json::from_slice(&body).map_err(|source| error(Cause::Garbled(source)))
+        } else {
+            Err(error(answer_cause(code.as_u16(), &body)))
+        }
+    }
+}
+
+fn post_params() -> PostParams {
+    PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() }
+}
+
+fn bytes(body: &Value) -> Vec<u8> {
+    body.to_string().into_bytes()
+}
+
+/// Adds `timeout=` to a request whose path has a query already.
+fn with_limit(request: http::Request<Vec<u8>>, limit: Option<Duration>) -> http::Request<Vec<u8>> {
+    let Some(limit) = limit else { return request };
+    let (mut parts, body) = request.into_parts();
+    let limit = match (limit.as_secs(), limit.subsec_millis()) {
+        (seconds, 0) => format!("{seconds}s"),
+        _ => format!("{}ms", limit.as_millis()),
+    };
+    let uri = format!("{}&timeout={limit}", parts.uri);
+    parts.uri = uri.parse().expect("a URI with a number more in its query is one");
+    http::Request::from_parts(parts, body)
+}
+
+/// A Kubernetes `Status`, or whatever a proxy in between wrote.
+fn answer_cause(code: u16, body: &[u8]) -> Cause {
+    let status: Value = serde_json::from_slice(body).unwrap_or_default();
+    let message = match status.get("message").and_then(Value::as_str) {
+        Some(message) => message.to_owned(),
+        None => String::from_utf8_lossy(body).trim().chars().take(200).collect(),
+    };
+    Cause::Answer { code, message, missing: code == 404 && status["reason"] == "NotFound" }
+}
+
+fn is_no_connection(error: &kube::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
+            return error.is_connect();
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// One API server for each region.
+pub type Regions = BTreeMap<Region, KubeApi>;
+
+/// `metadata.namespace` and `metadata.name`.
+pub(crate) fn name_of(object: &Value) -> ObjectName {
+    ObjectName::new(text(object, "/metadata/namespace"), text(object, "/metadata/name"))
+}
+
+/// A text at a JSON pointer; empty where there is none.
+pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The annotation of this name.
+pub(crate) fn annotation<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
+    object.pointer("/metadata/annotations")?.get(name)?.as_str()
+}
+
+/// The claim on an object; `None` where nobody claimed it.
+///
+/// # Errors
+///
+/// The generation is no number: whose it is cannot be told.
+pub(crate) fn claim_of(object: &Value) -> Result<Option<Claim>, String> {
+    let Some(generation) = annotation(object, GENERATION_ANNOTATION) else { return Ok(None) };
+    let intent = annotation(object, INTENT_ANNOTATION).unwrap_or_default().to_owned();
+    match generation.parse() {
+        Ok(generation) => Ok(Some(Claim { generation, intent })),
+        Err(_) => {
+            Err(format!("annotation {GENERATION_ANNOTATION} of {} is `{generation}`, no number", name_of(object)))
+        }
+    }
+}
+
+/// The metadata of a conditional patch that carries a claim.
+pub(crate) fn claiming(resource_version: &str, claim: &Claim) -> Value {
+    json!({
+        "resourceVersion": resource_version,
+        "annotations": {
+            GENERATION_ANNOTATION: claim.generation.to_string(),
+            INTENT_ANNOTATION: claim.intent,
+        },
+    })
+}
+
+/// What an action gives for a region without an API server.
+pub(crate) fn no_server<T>(region: &Region) -> Outcome<T> {
+    Outcome::Refused(format!("no API server is configured for region {region}"))
+}

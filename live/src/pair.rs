@@ -1,0 +1,280 @@
+//! The pair: in each region one CloudNativePG Cluster with the pair's label, looked at and written through
+//! that region's API server.
+//!
+//! Field names and what they mean are CloudNativePG's (`api/v1`, 1.30). Deliberately absent: every rule of
+//! when a half may be written.
+
+use crate::kube_api::{
+    BACKUPS, CLUSTERS, KubeApi, Regions, SECRETS, annotation, claim_of, claiming, name_of, no_server, text,
+};
+use crate::rights;
+use async_trait::async_trait;
+use continuum_core::name::{ObjectName, Region};
+use continuum_core::observe::{ClusterView, Role, Seen, SynchronousView};
+use continuum_core::plan::{Plan, short_hash};
+use continuum_core::ports::{ActOnPair, ClusterChange, ClusterWrite, ObservePair, Outcome};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+/// Label of both Clusters of a pair.
+pub const PAIR_LABEL: &str = "catalyst.openova.io/cnpg-pair";
+/// Annotation that fences instances.
+const FENCE_ANNOTATION: &str = "cnpg.io/fencedInstances";
+/// What the operator assumes where `switchoverDelay` is absent, s.
+const SWITCHOVER_DELAY_SECONDS: u32 = 3_600;
+/// What the operator assumes where `smartShutdownTimeout` is absent, s.
+const SMART_SHUTDOWN_TIMEOUT_SECONDS: u32 = 180;
+/// Role secrets that the operator keeps for a Cluster: `<cluster>-app` always, `<cluster>-superuser` where
+/// superuser access is on.
+const ROLE_SECRETS: [&str; 2] = ["app", "superuser"];
+
+/// Both halves, through the API servers of their regions.
+pub struct KubePair {
+    regions: Regions,
+    /// The region of this controller: its own copy of the Continuum is the one it must be able to write.
+    own: Region,
+    /// The claim seen with the last look at each region's half, and the version it stood in.
+    claims: Mutex<BTreeMap<Region, SeenClaim>>,
+}
+
+#[derive(Clone)]
+struct SeenClaim {
+    resource_version: String,
+    generation: u64,
+}
+
+impl KubePair {
+    /// The halves in these regions, for the controller of region `own`.
+    pub fn new(regions: Regions, own: Region) -> Self {
+        Self { regions, own, claims: Mutex::default() }
+    }
+
+    async fn look(&self, api: &KubeApi, pair: &ObjectName) -> Seen<ClusterView> {
+        let selector = format!("{PAIR_LABEL}={}", pair.name);
+        let mut found = match api.list(&CLUSTERS, &pair.namespace, Some(&selector)).await {
+            Ok(found) => found,
+            // A list has no object that could be missing.
+            Err(error) => return Seen::Unknown(error.text()),
+        };
+        let Some(cluster) = found.pop() else { return Seen::Missing };
+        if !found.is_empty() {
+            found.push(cluster);
+            let names: Vec<&str> = found.iter().map(|cluster| text(cluster, "/metadata/name")).collect();
+            return Seen::Unknown(format!(
+                "{} Clusters carry the label {selector}, where one half should: {}",
+                found.len(),
+                names.join(", ")
+            ));
+        }
+        let mut view = match cluster_view(&cluster) {
+            Ok(view) => view,
+            Err(cause) => return Seen::Unknown(cause),
+        };
+        // Only the primary's shutdown waits for a backup.
+        if view.role == Role::Primary {
+            view.backup_running = backup_running(api, &view.object).await;
+        }
+        Seen::Is(view)
+    }
+
+    /// A claim of a higher generation that stood in the very version that is to be written. Callers never ask
+    /// for such a write; this holds them to it.
+    fn overruled(&self, write: &ClusterWrite) -> Option<u64> {
+        let claims = self.claims.lock().expect("no holder of this lock can panic");
+        claims
+            .get(&write.region)
+            .filter(|seen| seen.resource_version == write.resource_version)
+            .map(|seen| seen.generation)
+            .filter(|generation| *generation > write.claim.generation)
+    }
+}
+
+#[async_trait]
+impl ObservePair for KubePair {
+    async fn cluster(&self, region: &Region, pair: &ObjectName) -> Seen<ClusterView> {
+        let Some(api) = self.regions.get(region) else { return Seen::Unconfigured };
+        let seen = self.look(api, pair).await;
+        if let Some(view) = seen.known() {
+            let claim = SeenClaim {
+                resource_version: view.resource_version.clone(),
+                generation: view.claim.as_ref().map_or(0, |claim| claim.generation),
+            };
+            self.claims.lock().expect("no holder of this lock can panic").insert(region.clone(), claim);
+        }
+        seen
+    }
+
+    async fn secrets(&self, region: &Region, cluster: &ObjectName) -> Seen<BTreeMap<String, String>> {
+        let Some(api) = self.regions.get(region) else { return Seen::Unconfigured };
+        let mut hashes = BTreeMap::new();
+        for suffix in ROLE_SECRETS {
+            let secret = ObjectName::new(&cluster.namespace, format!("{}-{suffix}", cluster.name));
+            match api.get(&SECRETS, &secret).await {
+                Ok(object) => {
+                    hashes.insert(suffix.to_owned(), role_hash(&object));
+                }
+                Err(error) if error.is_missing() => {}
+                Err(error) => return Seen::Unknown(error.text()),
+            }
+        }
+        Seen::Is(hashes)
+    }
+
+    async fn missing_rights(&self, region: &Region, plan: &Plan) -> Seen<Vec<String>> {
+        let Some(api) = self.regions.get(region) else { return Seen::Unconfigured };
+        rights::missing(api, &rights::in_region(plan, *region == self.own)).await
+    }
+}
+
+#[async_trait]
+impl ActOnPair for KubePair {
+    async fn write(&self, write: &ClusterWrite) -> Outcome {
+        let Some(api) = self.regions.get(&write.region) else { return no_server(&write.region) };
+        if let Some(generation) = self.overruled(write) {
+            return Outcome::Refused(format!(
+                "{} carries a claim of generation {generation}, which is above {}",
+                write.object, write.claim.generation
+            ));
+        }
+        match api.patch(&CLUSTERS, &write.object, None, &cluster_patch(write), write.server_limit).await {
+            Ok(_) => Outcome::Done(()),
+            Err(error) => error.outcome(),
+        }
+    }
+}
+
+/// The merge patch of a write. `enabled` goes with every change of the role: it and `primary` exclude each
+/// other.
+fn cluster_patch(write: &ClusterWrite) -> Value {
+    let mut metadata = claiming(&write.resource_version, &write.claim);
+    let role = |primary: &str, token: Option<&str>| json!({ "replica": { "enabled": null, "primary": primary, "promotionToken": token } });
+    let spec = match &write.change {
+        ClusterChange::Claim => None,
+        ClusterChange::Demote { primary } => Some(role(primary, None)),
+        ClusterChange::Promote { primary, token } => Some(role(primary, token.as_deref())),
+        ClusterChange::Fence => {
+            metadata["annotations"][FENCE_ANNOTATION] = json!("[\"*\"]");
+            None
+        }
+        ClusterChange::Unfence => {
+            metadata["annotations"][FENCE_ANNOTATION] = Value::Null;
+            None
+        }
+    };
+    match spec {
+        Some(spec) => json!({ "metadata": metadata, "spec": spec }),
+        None => json!({ "metadata": metadata }),
+    }
+}
+
+/// A Cluster as its API server has it.
+fn cluster_view(cluster: &Value) -> Result<ClusterView, String> {
+    let object = name_of(cluster);
+    let spec = &cluster["spec"];
+    let status = &cluster["status"];
+    let replica = &spec["replica"];
+    let self_name = string(&replica["self"]).unwrap_or_else(|| object.name.clone());
+    let source = string(&replica["source"]);
+    // `primary` goes before `enabled`, as in the operator's `IsReplica`.
+    let (role, primary_name) = match (string(&replica["primary"]), replica["enabled"].as_bool()) {
+        (Some(primary), _) if primary == self_name => (Role::Primary, Some(primary)),
+        (Some(primary), _) => (Role::Replica, Some(primary)),
+        (None, Some(true)) => (Role::Replica, source.clone()),
+        (None, Some(false)) => (Role::Primary, Some(self_name.clone())),
+        (None, None) => (Role::Primary, None),
+    };
+    Ok(ClusterView {
+        resource_version: text(cluster, "/metadata/resourceVersion").to_owned(),
+        claim: claim_of(cluster)?,
+        role,
+        primary_name,
+        self_name,
+        source,
+        promotion_token: string(&replica["promotionToken"]),
+        min_apply_delay: string(&replica["minApplyDelay"]).is_some(),
+        external_clusters: strings(&spec["externalClusters"], "/name"),
+        instances: number(&spec["instances"]).unwrap_or(1),
+        ready_instances: number(&status["readyInstances"]),
+        fenced: annotation(cluster, FENCE_ANNOTATION).is_some_and(|fenced| !fenced.is_empty()),
+        legacy_primary_annotation: annotation(cluster, "cnpg.io/cluster.primary").is_some(),
+        ready: condition(status, "Ready"),
+        phase: string(&status["phase"]),
+        in_progress: status.pointer("/switchReplicaClusterStatus/inProgress").and_then(Value::as_bool).unwrap_or(false),
+        archiving: condition(status, "ContinuousArchiving"),
+        backup_running: None,
+        timeline: number(&status["timelineID"]).filter(|timeline| *timeline > 0),
+        system_id: string(&status["systemID"]),
+        demotion_token: string(&status["demotionToken"]),
+        last_promotion_token: string(&status["lastPromotionToken"]),
+        switchover_delay_seconds: number(&spec["switchoverDelay"]).unwrap_or(SWITCHOVER_DELAY_SECONDS),
+        smart_shutdown_timeout_seconds: number(&spec["smartShutdownTimeout"]).unwrap_or(SMART_SHUTDOWN_TIMEOUT_SECONDS),
+        synchronous: synchronous(&spec["postgresql"]["synchronous"]),
+        configuration_hash: configuration_hash(spec),
+        object,
+    })
+}
+
+fn synchronous(value: &Value) -> Option<SynchronousView> {
+    value.as_object()?;
+    Some(SynchronousView {
+        number: number(&value["number"]).unwrap_or(0),
+        required: value["dataDurability"].as_str().is_none_or(|durability| durability == "required"),
+        standby_names_pre: strings(&value["standbyNamesPre"], ""),
+    })
+}
+
+/// What should be alike on both halves: PostgreSQL's parameters and its image.
+fn configuration_hash(spec: &Value) -> String {
+    let settings = json!([&spec["postgresql"]["parameters"], &spec["imageName"], &spec["imageCatalogRef"]]);
+    short_hash(settings.to_string().as_bytes())
+}
+
+/// Hash of what makes a role secret: user and password. The rest of it (host, URIs) names the Cluster and so
+/// always differs between the halves.
+fn role_hash(secret: &Value) -> String {
+    let role = json!([&secret["data"]["username"], &secret["data"]["password"]]);
+    short_hash(role.to_string().as_bytes())
+}
+
+/// Whether a Backup of this Cluster runs. `None` where that cannot be read: the kind may not be installed, and
+/// to know a half without it is worth more than not to know the half.
+async fn backup_running(api: &KubeApi, cluster: &ObjectName) -> Option<bool> {
+    match api.list(&BACKUPS, &cluster.namespace, None).await {
+        Ok(backups) => Some(backups.iter().any(|backup| {
+            text(backup, "/spec/cluster/name") == cluster.name
+                && matches!(text(backup, "/status/phase"), "started" | "running" | "finalizing")
+        })),
+        Err(error) => {
+            tracing::debug!(cause = error.text(), "backups not looked at");
+            None
+        }
+    }
+}
+
+fn condition(status: &Value, kind: &str) -> Option<bool> {
+    let condition = status["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)?;
+    match condition["status"].as_str()? {
+        "True" => Some(true),
+        "False" => Some(false),
+        _ => None,
+    }
+}
+
+fn string(value: &Value) -> Option<String> {
+    value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+fn number(value: &Value) -> Option<u32> {
+    value.as_u64().and_then(|n| u32::try_from(n).ok())
+}
+
+/// The texts at `pointer` in each item.
+fn strings(list: &Value, pointer: &str) -> Vec<String> {
+    list.as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|item| item.pointer(pointer)?.as_str())
+        .map(str::to_owned)
+        .collect()
+}

@@ -1,0 +1,94 @@
+//! What this controller may do, asked of an API server by SelfSubjectAccessReview: a question that changes
+//! nothing, so a dry run may ask it.
+
+use crate::kube_api::{ACCESS_REVIEWS, CLUSTERS, CONTINUUMS, Kind, KubeApi, KubeError, LEASES, ROUTES};
+use continuum_core::name::ObjectName;
+use continuum_core::observe::Seen;
+use continuum_core::plan::Plan;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+/// A right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Right {
+    verb: &'static str,
+    kind: Kind,
+    subresource: &'static str,
+    namespace: String,
+    /// Empty: on every object of the kind.
+    name: String,
+}
+
+impl Right {
+    fn new(verb: &'static str, kind: Kind, subresource: &'static str, object: &ObjectName) -> Self {
+        Self { verb, kind, subresource, namespace: object.namespace.clone(), name: object.name.clone() }
+    }
+
+    /// `patch continuums/status`.
+    fn text(&self) -> String {
+        match self.subresource {
+            "" => format!("{} {}", self.verb, self.kind.plural),
+            subresource => format!("{} {}/{subresource}", self.verb, self.kind.plural),
+        }
+    }
+}
+
+/// Rights that the steps of a plan need in one of its regions. Only one's own copy of the Continuum is written.
+pub(crate) fn in_region(plan: &Plan, own: bool) -> Vec<Right> {
+    let any = |namespace: &str| ObjectName::new(namespace, "");
+    let pair = any(&plan.pair.namespace);
+    let mut rights = vec![
+        Right::new("list", CLUSTERS, "", &pair),
+        Right::new("patch", CLUSTERS, "", &pair),
+        Right::new("get", CONTINUUMS, "", &plan.continuum),
+    ];
+    if let Some(route) = &plan.route {
+        rights.push(Right::new("get", ROUTES, "", &route.object));
+        rights.push(Right::new("patch", ROUTES, "", &route.object));
+    }
+    if own {
+        rights.push(Right::new("patch", CONTINUUMS, "", &plan.continuum));
+        rights.push(Right::new("patch", CONTINUUMS, "status", &plan.continuum));
+    }
+    rights
+}
+
+/// Rights that a witness needs in its cluster. `create` cannot be given for one name.
+pub(crate) fn on_lease(lease: &ObjectName) -> Vec<Right> {
+    vec![
+        Right::new("get", LEASES, "", lease),
+        Right::new("create", LEASES, "", &ObjectName::new(&lease.namespace, "")),
+        Right::new("update", LEASES, "", lease),
+    ]
+}
+
+/// Those of `rights` that this controller lacks.
+pub(crate) async fn missing(api: &KubeApi, rights: &[Right]) -> Seen<Vec<String>> {
+    let mut missing = Vec::new();
+    for (right, answer) in rights.iter().zip(join_all(rights.iter().map(|right| allowed(api, right))).await) {
+        match answer {
+            Ok(true) => {}
+            Ok(false) => missing.push(right.text()),
+            Err(error) => return Seen::Unknown(error.text()),
+        }
+    }
+    Seen::Is(missing)
+}
+
+async fn allowed(api: &KubeApi, right: &Right) -> Result<bool, KubeError> {
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": { "resourceAttributes": {
+            "verb": right.verb,
+            "group": right.kind.group,
+            "version": right.kind.version,
+            "resource": right.kind.plural,
+            "subresource": right.subresource,
+            "namespace": right.namespace,
+            "name": right.name,
+        }},
+    });
+    let answer = api.create(&ACCESS_REVIEWS, "", &review).await?;
+    Ok(answer.pointer("/status/allowed").and_then(Value::as_bool).unwrap_or(false))
+}
