@@ -1,3 +1,6 @@
-//! The simulated servers, one module each.
+//! The simulated servers. What must survive a crash is a server's disk, outside its software; what dies with
+//! the process lives inside. Each is reached over the simulated network only, and faults come from the gate.
 
 pub mod kube_api;
+pub mod lua;
+pub mod zone;
