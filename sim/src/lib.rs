@@ -1,8 +1,10 @@
 //! The simulated world: servers on a simulated network, with faults, in which the production code runs.
 
 pub mod determinism;
+pub mod dns_runtime;
 pub mod fabric;
 pub mod gate;
 pub mod here;
+pub mod http_connect;
 pub mod servers;
 pub mod trace;

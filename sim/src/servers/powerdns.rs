@@ -1,0 +1,330 @@
+//! The host `dns`: PowerDNS with its HTTP API and its authoritative server.
+//!
+//! ```text
+//!   controller ──HTTP 8081──► gate ──► key ──► zone (a disk: survives a crash)
+//!                                                │ what is served (a lie keeps the old)
+//!   vantages, controller ──DNS 53──► LUA run ◄───┘
+//!                                      ▲ up?
+//!                               checks every 5 s (memory: dies with the process)
+//! ```
+//!
+//! As on the real server, an address is checked from the first question about it on, and counts as down
+//! until its first check has ended. Deliberately absent: zone transfers, DNSSEC, CNAME chasing, comments.
+
+use super::dns_wire::{self, reply};
+use super::gated::{self, Passed};
+use super::lua::{self, Circumstances};
+use super::zone::Zone;
+use crate::fabric::{BoxStream, Net, Software};
+use crate::gate::{Asked, SharedGate};
+use bytes::Bytes;
+use continuum_core::record::RecordSet;
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::rdata::SOA;
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+/// Name of the host.
+pub const HOST: &str = "dns";
+
+/// Port of its HTTP API.
+pub const API_PORT: u16 = 8081;
+
+/// Between two health checks of an address (`lua-health-checks-interval`).
+pub const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Time to live of an answer that there is nothing, s.
+const NEGATIVE_TTL_SECONDS: u32 = 5;
+
+/// Before the zones in the API's paths.
+const ZONES_PATH: &str = "/api/v1/servers/localhost/zones/";
+
+/// Whether a health check of this URL at this address would succeed now.
+pub type HealthOracle = Arc<dyn Fn(&str, IpAddr) -> bool + Send + Sync>;
+
+/// A change of a zone, as it was applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// When, simulated time.
+    pub at: Duration,
+    /// Host that asked for it.
+    pub from: String,
+    /// The sets as they are since; one with no contents is gone.
+    pub sets: Vec<RecordSet>,
+}
+
+/// The server. Cheap to clone; all clones are the same server.
+#[derive(Clone)]
+pub struct PowerDns {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    net: Net,
+    gate: SharedGate,
+    api_key: String,
+    healthy: HealthOracle,
+    disk: Mutex<Disk>,
+}
+
+/// What survives a crash, and what the world decides about the server.
+struct Disk {
+    zone: Zone,
+    /// What is answered instead of the zone, while the server lies.
+    lie: Option<Zone>,
+    refusing: Option<u16>,
+    history: Vec<Change>,
+    random: ChaCha8Rng,
+}
+
+/// Results of the last checks, by URL and address. Absent: nobody asked. `None`: not checked yet.
+type Checks = Arc<Mutex<BTreeMap<(String, IpAddr), Option<bool>>>>;
+
+impl PowerDns {
+    /// A server of one empty zone, whose API wants this key.
+    pub fn new(
+        net: Net,
+        gate: SharedGate,
+        zone: &str,
+        api_key: &str,
+        healthy: HealthOracle,
+        random: ChaCha8Rng,
+    ) -> Self {
+        let disk = Disk { zone: Zone::new(zone), lie: None, refusing: None, history: Vec::new(), random };
+        let shared = Shared { net, gate, api_key: api_key.to_owned(), healthy, disk: Mutex::new(disk) };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// What runs on its host.
+    pub fn software(&self) -> Software {
+        let shared = self.shared.clone();
+        Box::new(move || {
+            let shared = shared.clone();
+            Box::pin(async move { shared.run().await })
+        })
+    }
+
+    /// Puts a set before the run begins, or changes one behind everybody's back.
+    pub fn put(&self, set: RecordSet) {
+        self.shared.disk().zone.put(set);
+    }
+
+    /// Ground truth: the sets of its zone.
+    pub fn record_sets(&self) -> Vec<RecordSet> {
+        self.shared.disk().zone.sets().cloned().collect()
+    }
+
+    /// Ground truth: every change that its API applied, in order.
+    pub fn history(&self) -> Vec<Change> {
+        self.shared.disk().history.clone()
+    }
+
+    /// Answers every API request with this status code and applies none; `None`: no more.
+    pub fn refuse(&self, status: Option<u16>) {
+        self.shared.disk().refusing = status;
+    }
+
+    /// From now on it says 204 and goes on answering what the zone was; `false`: it answers the zone again.
+    pub fn lie(&self, lying: bool) {
+        let disk = &mut *self.shared.disk();
+        disk.lie = lying.then(|| disk.zone.clone());
+    }
+}
+
+impl Shared {
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.disk.lock().expect("nothing panics while it holds the disk")
+    }
+
+    async fn run(self: Arc<Self>) {
+        let checks = Checks::default();
+        let api = self.net.listen(API_PORT).await.expect("the port of the API is free on a host just started");
+        self.net.spawn(Box::pin(self.clone().check(checks.clone())));
+        let server = self.clone();
+        self.net.spawn(Box::pin(async move {
+            while let Ok((stream, from)) = api.accept().await {
+                server.net.spawn(Box::pin(server.clone().serve_api(stream, from)));
+            }
+        }));
+        let server = self.clone();
+        let answerer = Arc::new(move |question: Message, from: IpAddr| {
+            let answer = server.answer(&question, from, &checks);
+            Box::pin(std::future::ready(answer)) as futures_util::future::BoxFuture<'static, Message>
+        });
+        dns_wire::serve(self.net.clone(), answerer).await.expect("the port of DNS is free on a host just started");
+    }
+
+    async fn check(self: Arc<Self>, checks: Checks) {
+        loop {
+            tokio::time::sleep(CHECK_INTERVAL).await;
+            let mut checks = checks.lock().expect("nothing panics while it holds the checks");
+            for ((url, address), up) in checks.iter_mut() {
+                *up = Some((self.healthy)(url, *address));
+            }
+        }
+    }
+
+    async fn serve_api(self: Arc<Self>, stream: BoxStream, from: SocketAddr) {
+        let from = self.net.reverse_lookup(from.ip()).unwrap_or_else(|| from.ip().to_string());
+        let service = service_fn(|request| {
+            let (server, from) = (self.clone(), from.clone());
+            async move { Ok::<_, Infallible>(server.api(request, from).await) }
+        });
+        // A client that hangs up is no error of the server's.
+        let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    }
+
+    async fn api(self: Arc<Self>, request: Request<Incoming>, from: String) -> Response<Full<Bytes>> {
+        let (parts, body) = request.into_parts();
+        let Ok(body) = body.collect().await else { return problem(400, "the body was cut off") };
+        let Some(zone) = parts.uri.path().strip_prefix(ZONES_PATH) else { return problem(404, "Not Found") };
+        let named = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+        let asked = Asked {
+            server: HOST.into(),
+            from: from.clone(),
+            verb: parts.method.as_str().to_ascii_lowercase(),
+            what: format!("zones/{}", zone.trim_end_matches('.')),
+            subresource: String::new(),
+            changing: parts.method != Method::GET,
+            dry_run: named(header::USER_AGENT.as_str()).contains("continuum-dry-run"),
+            body: String::from_utf8_lossy(&body.to_bytes()).into_owned(),
+        };
+        let call = Call { from, method: parts.method, zone: zone.to_owned(), key: named("x-api-key") };
+        let body = asked.body.clone();
+        let server = self.clone();
+        match gated::pass(&self.net, &self.gate, asked, move || server.apply(&call, &body)).await {
+            Passed::Applied(response) => response,
+            Passed::Instead(status) => problem(status, "the request was not carried out"),
+        }
+    }
+
+    fn apply(&self, call: &Call, body: &str) -> (u16, Response<Full<Bytes>>) {
+        let response = self.respond(call, body);
+        (response.status().as_u16(), response)
+    }
+
+    fn respond(&self, call: &Call, body: &str) -> Response<Full<Bytes>> {
+        let disk = &mut *self.disk();
+        if let Some(status) = disk.refusing {
+            return problem(status, "refused");
+        }
+        if call.key != self.api_key {
+            return problem(401, "Unauthorized");
+        }
+        if call.zone.trim_end_matches('.') != disk.zone.name {
+            return problem(404, &format!("Could not find domain '{}'", call.zone));
+        }
+        match call.method {
+            Method::GET => respond(200, disk.zone.to_json().to_string()),
+            Method::PATCH => match disk.zone.patch(body) {
+                Ok(sets) => {
+                    disk.history.push(Change { at: self.net.now(), from: call.from.clone(), sets });
+                    respond(204, String::new())
+                }
+                Err(rejected) => problem(rejected.status, &rejected.message),
+            },
+            _ => problem(405, "Method Not Allowed"),
+        }
+    }
+
+    fn answer(&self, question: &Message, from: IpAddr, checks: &Checks) -> Message {
+        let disk = &mut *self.disk();
+        let Some(query) = question.queries.first() else { return reply(question, ResponseCode::FormErr) };
+        let hostname = query.name().to_lowercase().to_ascii().trim_end_matches('.').to_owned();
+        let zone = disk.lie.as_ref().unwrap_or(&disk.zone);
+        if !zone.contains(&hostname) {
+            return reply(question, ResponseCode::Refused);
+        }
+        let mut answer = reply(question, ResponseCode::NoError);
+        answer.metadata.authoritative = true;
+        let sets: Vec<&RecordSet> = zone.sets_of(&hostname).collect();
+        let known = !sets.is_empty();
+        let mut circumstances = Circumstances {
+            asker: from,
+            up: &mut |url, address| {
+                let mut checks = checks.lock().expect("nothing panics while it holds the checks");
+                checks.entry((url.to_owned(), address)).or_default().unwrap_or(false)
+            },
+            random: &mut |count| usize::try_from(disk.random.next_u32()).expect("usize has 32 bits at least") % count,
+        };
+        for set in sets {
+            match addresses(set, query.query_type(), &mut circumstances) {
+                Ok(addresses) => {
+                    let record = |data| Record::from_rdata(query.name().clone(), set.ttl_seconds, data);
+                    answer.answers.extend(addresses.into_iter().map(dns_wire::data).map(record));
+                }
+                Err(lua::Broken(_)) => return reply(question, ResponseCode::ServFail),
+            }
+        }
+        if answer.answers.is_empty() {
+            answer.metadata.response_code = if known { ResponseCode::NoError } else { ResponseCode::NXDomain };
+            answer.authorities.push(start_of_authority(&zone.name));
+        }
+        answer
+    }
+}
+
+struct Call {
+    from: String,
+    method: Method,
+    zone: String,
+    key: String,
+}
+
+/// The addresses of one set that answer a question for this type.
+fn addresses(
+    set: &RecordSet,
+    wanted: RecordType,
+    circumstances: &mut Circumstances<'_>,
+) -> Result<Vec<IpAddr>, lua::Broken> {
+    let fits = |address: &IpAddr| match wanted {
+        RecordType::A => address.is_ipv4(),
+        RecordType::AAAA => address.is_ipv6(),
+        _ => false,
+    };
+    if set.kind != "LUA" {
+        return Ok(set.contents.iter().filter_map(|c| c.parse().ok()).filter(fits).collect());
+    }
+    let mut found = Vec::new();
+    for content in &set.contents {
+        let (kind, program) = lua::split(content).map_err(|error| lua::Broken(error.to_string()))?;
+        if kind != wanted.to_string() {
+            continue;
+        }
+        let address = lua::run(program, circumstances)?;
+        if !fits(&address) {
+            return Err(lua::Broken(format!("{address} is no content of {kind}")));
+        }
+        found.push(address);
+    }
+    Ok(found)
+}
+
+/// Says for how long the answer that there is nothing may be kept.
+fn start_of_authority(zone: &str) -> Record {
+    let name = Name::from_ascii(format!("{zone}.")).expect("a zone's name is a DNS name");
+    let ttl = NEGATIVE_TTL_SECONDS;
+    Record::from_rdata(name.clone(), ttl, RData::SOA(SOA::new(name, Name::root(), 1, 10800, 3600, 604_800, ttl)))
+}
+
+fn respond(status: u16, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = StatusCode::from_u16(status).expect("a valid status code");
+    response
+}
+
+fn problem(status: u16, message: &str) -> Response<Full<Bytes>> {
+    respond(status, json!({ "error": message }).to_string())
+}

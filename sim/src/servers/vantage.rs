@@ -1,0 +1,121 @@
+//! A public resolver somewhere in the world, `vantage1` to `vantage3`: asks the authoritative server and
+//! keeps what it said for its time to live. Its cache is memory and dies with the process.
+//!
+//! Deliberately absent: caching of failures and of names that do not exist, so that what the world sees of a
+//! broken record is what the authoritative server says now.
+
+use super::dns_wire::{self, Answerer, data, reply};
+use crate::dns_runtime::SimDns;
+use crate::fabric::{Net, Software};
+use continuum_core::observe::Answer;
+use continuum_live::dns;
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::{Record, RecordType};
+use hickory_resolver::Resolver;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+/// Limit of a question to the authoritative server: less than what clients wait, so that they hear SERVFAIL.
+const UPSTREAM_LIMIT: Duration = Duration::from_secs(2);
+
+/// A vantage. Cheap to clone; all clones are the same one.
+#[derive(Clone)]
+pub struct Vantage {
+    net: Net,
+    upstream: String,
+    overdue: Arc<Mutex<Duration>>,
+}
+
+/// What it said last, by name and type, and when it was heard.
+type Cache = Mutex<BTreeMap<(String, RecordType), (Duration, Answer)>>;
+
+struct Running {
+    vantage: Vantage,
+    resolver: Resolver<SimDns>,
+    cache: Cache,
+}
+
+impl Vantage {
+    /// A vantage that asks the host `upstream`.
+    pub fn new(net: Net, upstream: &str) -> Self {
+        Self { net, upstream: upstream.to_owned(), overdue: Arc::default() }
+    }
+
+    /// What runs on its host.
+    pub fn software(&self) -> Software {
+        let vantage = self.clone();
+        Box::new(move || Box::pin(vantage.clone().run()))
+    }
+
+    /// Keeps answers this much longer than their time to live. Zero: as it should.
+    pub fn keep_overdue(&self, longer: Duration) {
+        *self.lock_overdue() = longer;
+    }
+
+    fn lock_overdue(&self) -> MutexGuard<'_, Duration> {
+        self.overdue.lock().expect("nothing panics while it holds a duration")
+    }
+
+    async fn run(self) {
+        let net = self.net.clone();
+        let upstream = net.lookup(&self.upstream).expect("the authoritative server is a host of this world");
+        let resolver = dns::resolver(SocketAddr::new(upstream, dns_wire::PORT), SimDns::new(net.clone()))
+            .expect("a resolver of one server by address needs nothing that can fail");
+        let running = Arc::new(Running { vantage: self, resolver, cache: Cache::default() });
+        let answerer: Answerer = Arc::new(move |question, _| {
+            let running = running.clone();
+            Box::pin(async move { running.answer(question).await })
+        });
+        dns_wire::serve(net, answerer).await.expect("the port of DNS is free on a host just started");
+    }
+}
+
+impl Running {
+    async fn answer(&self, question: Message) -> Message {
+        let Some(query) = question.queries.first() else { return reply(&question, ResponseCode::FormErr) };
+        let hostname = query.name().to_lowercase().to_ascii().trim_end_matches('.').to_owned();
+        let key = (hostname, query.query_type());
+        let known = match self.cached(&key) {
+            Some(answer) => answer,
+            None => match self.ask(&key).await {
+                Some(answer) => answer,
+                None => return reply(&question, ResponseCode::ServFail),
+            },
+        };
+        let code = match known.code.as_str() {
+            "NOERROR" => ResponseCode::NoError,
+            "NXDOMAIN" => ResponseCode::NXDomain,
+            "REFUSED" => ResponseCode::Refused,
+            _ => ResponseCode::ServFail,
+        };
+        let mut answer = reply(&question, code);
+        answer.metadata.recursion_available = true;
+        let ttl_seconds = known.ttl_seconds.unwrap_or_default();
+        let record = |address| Record::from_rdata(query.name().clone(), ttl_seconds, data(address));
+        answer.answers.extend(known.addresses.into_iter().map(record));
+        answer
+    }
+
+    /// What it heard within the time to live, with what is left of that.
+    fn cached(&self, key: &(String, RecordType)) -> Option<Answer> {
+        let cache = self.cache.lock().expect("nothing panics while it holds the cache");
+        let (heard, answer) = cache.get(key)?;
+        let ttl_seconds = answer.ttl_seconds?;
+        let age = self.vantage.net.now().saturating_sub(*heard);
+        let kept = Duration::from_secs(ttl_seconds.into()) + *self.vantage.lock_overdue();
+        let age_seconds = u32::try_from(age.as_secs()).unwrap_or(u32::MAX);
+        (age < kept).then(|| Answer { ttl_seconds: Some(ttl_seconds.saturating_sub(age_seconds)), ..answer.clone() })
+    }
+
+    async fn ask(&self, key: &(String, RecordType)) -> Option<Answer> {
+        let asking = dns::ask(&self.resolver, &key.0, key.1);
+        let answer = tokio::time::timeout(UPSTREAM_LIMIT, asking).await.ok()?.ok()?;
+        if answer.ttl_seconds.is_some() {
+            let mut cache = self.cache.lock().expect("nothing panics while it holds the cache");
+            cache.insert(key.clone(), (self.vantage.net.now(), answer.clone()));
+        }
+        Some(answer)
+    }
+}

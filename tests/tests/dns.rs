@@ -1,0 +1,372 @@
+//! What the DNS adapters of `live` do against PowerDNS and public resolvers, all simulated.
+
+use continuum_core::observe::{Answer, Seen};
+use continuum_core::ports::{ObserveRecords, ObserveVantages, Outcome, PublishRecords};
+use continuum_core::record::RecordSet;
+use continuum_live::powerdns::{PowerDns as Client, PowerDnsApi};
+use continuum_live::vantages::Vantages;
+use continuum_sim::determinism::{Seeds, on_seeded_thread};
+use continuum_sim::dns_runtime::SimDns;
+use continuum_sim::fabric::{Fabric, FabricOptions, Net, TurmoilFabric};
+use continuum_sim::gate::{After, Asked, Before, Gate, Open, SharedGate};
+use continuum_sim::http_connect::http_connect;
+use continuum_sim::servers::powerdns::{API_PORT, CHECK_INTERVAL, PowerDns};
+use continuum_sim::servers::{dns_wire, vantage::Vantage};
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const ZONE: &str = "example.org";
+const SHOP: &str = "shop.example.org";
+const KEY: &str = "a-key";
+const FSN: &str = "10.1.0.1";
+const HEL: &str = "10.2.0.1";
+
+/// What the software of host `controller.fsn` has in hand.
+#[derive(Clone)]
+struct World {
+    net: Net,
+    dns: PowerDns,
+    vantages: Vec<Vantage>,
+    up: Arc<Mutex<BTreeSet<IpAddr>>>,
+}
+
+impl World {
+    fn client(&self, key: &str) -> Client<SimDns> {
+        self.client_at(API_PORT, key)
+    }
+
+    fn client_at(&self, port: u16, key: &str) -> Client<SimDns> {
+        let api = PowerDnsApi { host: "dns".into(), port, api_key: key.into(), user_agent: "continuum".into() };
+        Client::new(api, http_connect(self.net.clone()), self.address("dns"), SimDns::new(self.net.clone())).unwrap()
+    }
+
+    fn vantages(&self) -> Vantages<SimDns> {
+        let all = ["vantage1", "vantage2", "vantage3"].map(|name| (name.to_owned(), self.address(name)));
+        Vantages::new(&all, &SimDns::new(self.net.clone())).unwrap()
+    }
+
+    fn address(&self, host: &str) -> SocketAddr {
+        SocketAddr::new(self.net.lookup(host).unwrap(), dns_wire::PORT)
+    }
+
+    fn set_up(&self, addresses: &[&str]) {
+        *self.up.lock().unwrap() = addresses.iter().map(|a| a.parse().unwrap()).collect();
+    }
+}
+
+/// What happens to the network, and when.
+type Faults = Vec<(Duration, fn(&mut TurmoilFabric))>;
+
+/// Runs `work` as the software of `controller.fsn` in a world of its own, to its end.
+fn simulate<F>(gate: SharedGate, faults: Faults, work: impl Fn(World) -> F + Copy + Send + 'static)
+where
+    F: Future<Output = ()> + 'static,
+{
+    on_seeded_thread(7, move || {
+        let options = FabricOptions { seed: 7, ..FabricOptions::default() };
+        let mut fabric = TurmoilFabric::new(options);
+        let (net, seeds) = (fabric.net(), Seeds::new(7));
+        let up = Arc::new(Mutex::new(BTreeSet::new()));
+        let healthy = {
+            let up = up.clone();
+            Arc::new(move |_: &str, address: IpAddr| up.lock().unwrap().contains(&address))
+        };
+        let dns = PowerDns::new(net.clone(), gate, ZONE, KEY, healthy, seeds.generator("dns"));
+        fabric.host("dns", dns.software());
+        let vantages: Vec<Vantage> = (1..=3).map(|_| Vantage::new(net.clone(), "dns")).collect();
+        for (i, vantage) in vantages.iter().enumerate() {
+            fabric.host(&format!("vantage{}", i + 1), vantage.software());
+        }
+        let world = World { net, dns, vantages, up };
+        let done = Rc::new(Cell::new(false));
+        let ended = done.clone();
+        fabric.host(
+            "controller.fsn",
+            Box::new(move || {
+                let (world, ended) = (world.clone(), ended.clone());
+                Box::pin(async move {
+                    // The servers take their ports in their first tick.
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    work(world).await;
+                    ended.set(true);
+                })
+            }),
+        );
+        let mut faults = faults.into_iter().peekable();
+        while !done.get() {
+            if let Some((_, fault)) = faults.next_if(|(at, _)| *at <= fabric.now()) {
+                fault(&mut fabric);
+            }
+            fabric.step().unwrap();
+        }
+    })
+    .unwrap();
+}
+
+fn open() -> SharedGate {
+    Arc::new(Open)
+}
+
+fn lua(program: &str) -> RecordSet {
+    set("LUA", &format!("A \"{program}\""))
+}
+
+fn set(kind: &str, content: &str) -> RecordSet {
+    RecordSet { hostname: SHOP.into(), kind: kind.into(), ttl_seconds: 30, contents: vec![content.into()] }
+}
+
+fn only(region: &str) -> RecordSet {
+    lua(&format!("ifurlup('http://{SHOP}/healthz', {{{{'{region}'}}}}, {{timeout=2}})"))
+}
+
+fn noerror(addresses: &[&str]) -> Seen<Answer> {
+    let addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();
+    Seen::Is(Answer { code: "NOERROR".into(), addresses, ttl_seconds: Some(30) })
+}
+
+fn names() -> Vec<String> {
+    vec![SHOP.to_owned()]
+}
+
+#[test]
+fn published_records_are_read_back_and_answered() {
+    simulate(open(), vec![], |world| async move {
+        let client = world.client(KEY);
+        world.dns.put(set("TXT", "\"owner\""));
+        assert_eq!(client.publish(ZONE, &[only(HEL)]).await, Outcome::Done(()));
+        let zone = client.zone(ZONE, &names()).await;
+        assert_eq!(zone.known().unwrap().records, [only(HEL), set("TXT", "\"owner\"")]);
+        assert_eq!(client.answer(SHOP).await, noerror(&[HEL]), "one region's set answers from the first query on");
+        assert_eq!(world.dns.history().len(), 1);
+        assert_eq!(world.dns.history()[0].from, "controller.fsn");
+    });
+}
+
+#[test]
+fn a_set_without_contents_is_removed() {
+    simulate(open(), vec![], |world| async move {
+        let client = world.client(KEY);
+        world.dns.put(only(FSN));
+        let gone = RecordSet { contents: vec![], ..only(FSN) };
+        assert_eq!(client.publish(ZONE, &[gone]).await, Outcome::Done(()));
+        let Seen::Is(answer) = client.answer(SHOP).await else { panic!() };
+        assert_eq!(answer.code, "NXDOMAIN");
+    });
+}
+
+#[test]
+fn addresses_of_both_families_are_answered() {
+    simulate(open(), vec![], |world| async move {
+        let both = vec!["A \"pickclosest({'10.2.0.1'})\"".into(), "AAAA \"pickclosest({'2001:db8::1'})\"".into()];
+        world.dns.put(RecordSet { contents: both, ..only(HEL) });
+        assert_eq!(world.client(KEY).answer(SHOP).await, noerror(&[HEL, "2001:db8::1"]));
+        let seen = world.vantages().lookup("vantage1", SHOP).await.unwrap();
+        assert_eq!(seen, [HEL.parse::<IpAddr>().unwrap(), "2001:db8::1".parse().unwrap()]);
+    });
+}
+
+#[test]
+fn a_wrong_key_is_refused_and_named() {
+    simulate(open(), vec![], |world| async move {
+        let client = world.client("another");
+        let Outcome::Refused(text) = client.publish(ZONE, &[only(HEL)]).await else { panic!() };
+        assert!(text.contains("X-API-Key") && text.contains("401"), "{text}");
+        assert!(client.zone(ZONE, &names()).await.why().unwrap().contains("X-API-Key"));
+        assert!(world.dns.history().is_empty());
+    });
+}
+
+#[test]
+fn a_zone_that_does_not_exist_is_missing() {
+    simulate(open(), vec![], |world| async move {
+        assert_eq!(world.client(KEY).zone("example.com", &names()).await, Seen::Missing);
+    });
+}
+
+#[test]
+fn a_rejected_set_is_refused_in_the_servers_words_and_changes_nothing() {
+    simulate(open(), vec![], |world| async move {
+        let outside = RecordSet { hostname: "shop.example.com".into(), ..only(HEL) };
+        let Outcome::Refused(text) = world.client(KEY).publish(ZONE, &[only(HEL), outside]).await else { panic!() };
+        assert!(text.contains("422") && text.contains("out of zone"), "{text}");
+        assert!(world.dns.record_sets().is_empty());
+    });
+}
+
+/// H19.
+#[test]
+fn broken_lua_is_accepted_and_only_a_query_tells() {
+    simulate(open(), vec![], |world| async move {
+        let client = world.client(KEY);
+        for broken in ["pickfirst({'10.2.0.1'})", "pickclosest('http://h/', {'10.2.0.1'})"] {
+            assert_eq!(client.publish(ZONE, &[lua(broken)]).await, Outcome::Done(()));
+            let Seen::Is(answer) = client.answer(SHOP).await else { panic!() };
+            assert_eq!((answer.code.as_str(), answer.addresses.len()), ("SERVFAIL", 0));
+            assert_eq!(world.vantages().lookup("vantage1", SHOP).await, Err("SERVFAIL".into()));
+        }
+    });
+}
+
+/// H20.
+#[test]
+fn ifurlup_over_both_regions_fails_over_by_itself() {
+    simulate(open(), vec![], |world| async move {
+        let client = world.client(KEY);
+        world.set_up(&[FSN, HEL]);
+        world.dns.put(lua(&format!("ifurlup('http://h/', {{{{'{FSN}'}},{{'{HEL}'}}}})")));
+        let mut first = BTreeSet::new();
+        for _ in 0..20 {
+            let Seen::Is(answer) = client.answer(SHOP).await else { panic!() };
+            first.extend(answer.addresses);
+        }
+        assert_eq!(first.len(), 2, "before its first check: a random one of all sets");
+        tokio::time::sleep(CHECK_INTERVAL).await;
+        assert_eq!(client.answer(SHOP).await, noerror(&[FSN]));
+        world.set_up(&[HEL]);
+        tokio::time::sleep(CHECK_INTERVAL).await;
+        assert_eq!(client.answer(SHOP).await, noerror(&[HEL]));
+    });
+}
+
+#[test]
+fn a_server_that_lies_is_found_out_by_the_query() {
+    simulate(open(), vec![], |world| async move {
+        let client = world.client(KEY);
+        world.dns.put(only(FSN));
+        world.dns.lie(true);
+        assert_eq!(client.publish(ZONE, &[only(HEL)]).await, Outcome::Done(()));
+        assert_eq!(client.zone(ZONE, &names()).await.known().unwrap().records, [only(HEL)]);
+        assert_eq!(client.answer(SHOP).await, noerror(&[FSN]));
+        world.dns.lie(false);
+        assert_eq!(client.answer(SHOP).await, noerror(&[HEL]));
+    });
+}
+
+#[test]
+fn a_server_error_leaves_the_outcome_unknown_and_a_refused_connection_does_not() {
+    simulate(open(), vec![], |world| async move {
+        world.dns.refuse(Some(500));
+        assert!(matches!(world.client(KEY).publish(ZONE, &[only(HEL)]).await, Outcome::Unknown(_)));
+        // No program listens there.
+        let outcome = world.client_at(API_PORT + 1, KEY).publish(ZONE, &[only(HEL)]).await;
+        assert!(matches!(outcome, Outcome::NotApplied(_)), "{outcome:?}");
+    });
+}
+
+#[test]
+fn a_server_that_is_gone_leaves_the_answer_unknown() {
+    let faults: Faults = vec![(Duration::from_secs(1), |fabric| fabric.crash("dns"))];
+    simulate(open(), faults, |world| async move {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(matches!(world.client(KEY).answer(SHOP).await, Seen::Unknown(_)));
+    });
+}
+
+#[test]
+fn the_zone_survives_a_crash_of_the_server() {
+    let faults: Faults = vec![
+        (Duration::from_secs(2), |fabric| fabric.crash("dns")),
+        (Duration::from_secs(3), |fabric| fabric.restart("dns")),
+    ];
+    simulate(open(), faults, |world| async move {
+        let client = world.client(KEY);
+        assert_eq!(client.publish(ZONE, &[only(HEL)]).await, Outcome::Done(()));
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        assert_eq!(client.answer(SHOP).await, noerror(&[HEL]));
+    });
+}
+
+#[test]
+fn a_vantage_keeps_an_answer_for_its_time_to_live_and_no_longer() {
+    simulate(open(), vec![], |world| async move {
+        let vantages = world.vantages();
+        let (fsn, hel): (Vec<IpAddr>, Vec<IpAddr>) = (vec![FSN.parse().unwrap()], vec![HEL.parse().unwrap()]);
+        world.dns.put(only(FSN));
+        assert_eq!(vantages.lookup("vantage1", SHOP).await, Ok(fsn.clone()));
+        world.dns.put(only(HEL));
+        assert_eq!(vantages.lookup("vantage1", SHOP).await, Ok(fsn.clone()), "cached");
+        assert_eq!(vantages.lookup("vantage2", SHOP).await, Ok(hel.clone()), "not cached");
+        tokio::time::sleep(Duration::from_secs(31)).await;
+        assert_eq!(vantages.lookup("vantage1", SHOP).await, Ok(hel));
+        world.vantages[1].keep_overdue(Duration::from_secs(3600));
+        world.dns.put(only(FSN));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(vantages.lookup("vantage1", SHOP).await, Ok(fsn.clone()));
+        assert_ne!(vantages.lookup("vantage2", SHOP).await, Ok(fsn), "older than its time to live");
+    });
+}
+
+#[test]
+fn a_vantage_that_is_cut_off_costs_three_seconds_and_answers_again_once_repaired() {
+    let faults: Faults = vec![
+        (Duration::from_secs(1), |fabric| fabric.partition("controller.fsn", "vantage1")),
+        (Duration::from_secs(10), |fabric| fabric.repair("controller.fsn", "vantage1")),
+    ];
+    simulate(open(), faults, |world| async move {
+        let vantages = world.vantages();
+        world.dns.put(only(HEL));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let began = world.net.now();
+        assert!(vantages.lookup("vantage1", SHOP).await.is_err());
+        let took = world.net.now() - began;
+        assert!((2900..=3100).contains(&took.as_millis()), "{took:?}");
+        assert!(vantages.lookup("vantage2", SHOP).await.is_ok());
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert!(vantages.lookup("vantage1", SHOP).await.is_ok());
+    });
+}
+
+#[test]
+fn a_vantage_cut_off_from_the_authoritative_server_says_servfail() {
+    let faults: Faults = vec![(Duration::from_secs(1), |fabric| fabric.partition("dns", "vantage1"))];
+    simulate(open(), faults, |world| async move {
+        world.dns.put(only(HEL));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(world.vantages().lookup("vantage1", SHOP).await, Err("SERVFAIL".into()));
+    });
+}
+
+#[test]
+fn an_answer_too_long_for_a_datagram_comes_over_a_stream() {
+    simulate(open(), vec![], |world| async move {
+        let contents: Vec<String> = (0..200).map(|i| format!("10.9.0.{i}")).collect();
+        world.dns.put(RecordSet { contents, ..set("A", "") });
+        assert_eq!(world.vantages().lookup("vantage1", SHOP).await.unwrap().len(), 200);
+    });
+}
+
+/// Loses the answer to the first change.
+struct LoseFirst(Mutex<bool>);
+
+impl Gate for LoseFirst {
+    fn before(&self, _: &Asked) -> Before {
+        Before::Apply
+    }
+
+    fn after(&self, asked: &Asked, status: u16) -> After {
+        assert_eq!((asked.server.as_str(), asked.what.as_str()), ("dns", "zones/example.org"));
+        let lost = &mut *self.0.lock().unwrap();
+        if asked.changing && status == 204 && !*lost {
+            *lost = true;
+            return After::Lose;
+        }
+        After::Send
+    }
+}
+
+#[test]
+fn a_change_whose_answer_is_lost_was_applied_all_the_same() {
+    simulate(Arc::new(LoseFirst(Mutex::default())), vec![], |world| async move {
+        let client = world.client(KEY);
+        let sets = [only(HEL)];
+        let attempt = tokio::time::timeout(Duration::from_secs(5), client.publish(ZONE, &sets));
+        assert!(attempt.await.is_err(), "no answer within the caller's limit");
+        assert_eq!(client.answer(SHOP).await, noerror(&[HEL]));
+        assert_eq!(client.publish(ZONE, &sets).await, Outcome::Done(()), "and may be repeated");
+    });
+}
