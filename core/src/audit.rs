@@ -1,6 +1,13 @@
 //! Audit events: the twelve reserved types, their bodies, and message ids made from durable facts.
+//!
+//! An event's id is `type:namespace/name:fact`, so a crash owes the event still, and a repeat is a duplicate
+//! that the stream drops. Whether an event is owed, and publishing it, is not decided here.
 
-use crate::name::{ObjectName, Region};
+use crate::name::{NotAnObjectName, ObjectName, Region};
+use crate::plan::{INITIATOR_DEFAULT, Plan};
+use crate::record::{Intent, Pending};
+use crate::spec::Spec;
+use crate::steps::{STEP_COUNT, failure_text};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +71,30 @@ impl EventType {
         EventType::ConfigChanged,
         EventType::LeaseCollision,
     ];
+
+    /// The wire string: what the body's `type` and the header `audit-type` carry.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EventType::Switchover => "continuum-switchover",
+            EventType::FailbackPending => "continuum-failback-pending",
+            EventType::FailbackCompleted => "continuum-failback-completed",
+            EventType::LeaseLost => "continuum-lease-lost",
+            EventType::LeaseAcquired => "continuum-lease-acquired",
+            EventType::LagBreach => "continuum-cnpg-lag-breach",
+            EventType::Promotable => "continuum-cnpg-promotable",
+            EventType::Error => "continuum-error",
+            EventType::ReconcileSuccess => "continuum-reconcile-success",
+            EventType::CrCreated => "continuum-cr-created",
+            EventType::ConfigChanged => "continuum-config-changed",
+            EventType::LeaseCollision => "continuum-lease-collision",
+        }
+    }
+
+    /// The type of this wire string.
+    pub fn parse(text: &str) -> Result<Self, InvalidEvent> {
+        let found = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
+        found.ok_or_else(|| InvalidEvent::UnknownType(text.to_owned()))
+    }
 }
 
 /// An event: its body, and the id that makes a repeat a duplicate.
@@ -129,3 +160,215 @@ pub struct EventQuery {
     /// How far back, s.
     pub window_seconds: u32,
 }
+
+/// The Continuum that an event is about.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    /// `ns/name`.
+    pub continuum: &'a ObjectName,
+    /// `spec.applicationRef`.
+    pub application: &'a str,
+}
+
+impl<'a> About<'a> {
+    fn plan(plan: &'a Plan) -> Self {
+        Self { continuum: &plan.continuum, application: &plan.application }
+    }
+
+    /// An event with nothing but what every event has. `fact` is what makes it this event and no other:
+    /// it must be durable, so that whoever emits it again gives it the same id.
+    fn event(&self, kind: EventType, reason: &str, fact: &str, at: Timestamp) -> Event {
+        Event {
+            message_id: format!("{}:{}:{fact}", kind.as_str(), self.continuum),
+            body: EventBody {
+                kind,
+                continuum_name: self.continuum.to_string(),
+                application_name: self.application.to_owned(),
+                from_primary: None,
+                to_primary: None,
+                lag_seconds: None,
+                step: String::new(),
+                reason: reason.to_owned(),
+                message: String::new(),
+                initiated_by: INITIATOR_DEFAULT.to_owned(),
+                timestamp: at,
+            },
+        }
+    }
+}
+
+fn of_intent(kind: EventType, intent: &Intent, reason: &str, at: Timestamp) -> Event {
+    let mut event = About::plan(&intent.plan).event(kind, reason, &intent.id, at);
+    event.body.from_primary = Some(intent.from().clone());
+    event.body.to_primary = Some(intent.to().clone());
+    event.body.initiated_by = intent.plan.initiated_by.clone();
+    event
+}
+
+/// Step 7 of a switchover: it succeeded.
+pub fn switchover(intent: &Intent, at: Timestamp) -> Event {
+    let mut event = of_intent(EventType::Switchover, intent, &intent.plan.reason, at);
+    event.body.step = format!("{STEP_COUNT}/{STEP_COUNT}");
+    event.body.message = format!("switchover {} → {} completed", intent.from(), intent.to());
+    event
+}
+
+/// A failback was asked for; also where no approval is needed, and then at once followed by its end.
+pub fn failback_pending(about: About, pending: &Pending, from: &Region) -> Event {
+    let mut event = about.event(EventType::FailbackPending, "approval-pending", &pending.id, pending.since);
+    event.body.from_primary = Some(from.clone());
+    event.body.to_primary = Some(pending.to.clone());
+    event.body.initiated_by = pending.requested_by.clone();
+    event.body.message = format!("failback {from} → {} waits for approval", pending.to);
+    event
+}
+
+/// A failback succeeded.
+pub fn failback_completed(intent: &Intent, at: Timestamp) -> Event {
+    let mut event = of_intent(EventType::FailbackCompleted, intent, "approval-granted", at);
+    let by = intent.approved_by.as_deref().map_or(String::new(), |by| format!(", approved by {by}"));
+    event.body.message = format!("failback {} → {} completed{by}", intent.from(), intent.to());
+    event
+}
+
+/// The holder of this generation lost its lease.
+pub fn lease_lost(about: About, holder: &Region, generation: u64, at: Timestamp) -> Event {
+    let mut event = about.event(EventType::LeaseLost, "lease-lost", &generation.to_string(), at);
+    event.body.from_primary = Some(holder.clone());
+    event.body.message = format!("lost lease of region \"{holder}\" (gen {generation})");
+    event
+}
+
+/// A region became holder, with this generation.
+pub fn lease_acquired(about: About, holder: &Region, generation: u64, at: Timestamp) -> Event {
+    let mut event = about.event(EventType::LeaseAcquired, "lease-acquire", &generation.to_string(), at);
+    event.body.to_primary = Some(holder.clone());
+    event.body.message = format!("acquired lease for region \"{holder}\" (gen {generation})");
+    event
+}
+
+/// The lag went above the objective, once for each time it did: `since` is when, as the status has it.
+pub fn lag_breach(about: About, primary: &Region, lag_seconds: u64, rto_seconds: u32, since: Timestamp) -> Event {
+    let mut event = about.event(EventType::LagBreach, "lag-breach", &format!("{primary}:{since}"), since);
+    event.body.from_primary = Some(primary.clone());
+    event.body.lag_seconds = Some(lag_seconds);
+    event.body.message = format!("replication lag {lag_seconds}s > RTO {rto_seconds}s");
+    event
+}
+
+/// The standby could be promoted: before a requested switchover. `lag_seconds` where measured.
+pub fn promotable(intent: &Intent, lag_seconds: Option<u64>, at: Timestamp) -> Event {
+    let mut event = of_intent(EventType::Promotable, intent, "promotable", at);
+    event.body.to_primary = None;
+    event.body.lag_seconds = lag_seconds;
+    event.body.message = match lag_seconds {
+        Some(lag) => format!("standby {} can be promoted, {lag}s behind", intent.to()),
+        None => format!("standby {} can be promoted", intent.to()),
+    };
+    event
+}
+
+/// A step failed for good.
+pub fn step_failed(intent: &Intent, step: u8, cause: &str, at: Timestamp) -> Event {
+    let mut event = of_intent(EventType::Error, intent, "step-failed", at);
+    event.message_id = format!("{}:{step}", event.message_id);
+    event.body.step = format!("{step}/{STEP_COUNT}");
+    event.body.message = failure_text(step, cause);
+    event
+}
+
+/// A requested switchover never began, for an invalid plan: a failure of step 1 without an intent.
+/// `request` is the request's identity.
+pub fn request_failed(about: About, request: &str, to: &Region, by: Option<&str>, cause: &str, at: Timestamp) -> Event {
+    let mut event = about.event(EventType::Error, "step-failed", request, at);
+    event.body.to_primary = Some(to.clone());
+    event.body.step = format!("1/{STEP_COUNT}");
+    event.body.message = failure_text(1, cause);
+    event.body.initiated_by = by.unwrap_or(INITIATOR_DEFAULT).to_owned();
+    event
+}
+
+/// Healthy again, or still: at every return to health, and every ten minutes at most.
+/// `transition` is the durable name of the return to health, or of the ten minutes.
+pub fn reconcile_success(about: About, primary: &Region, transition: &str, at: Timestamp) -> Event {
+    let mut event = about.event(EventType::ReconcileSuccess, "ok", transition, at);
+    event.body.to_primary = Some(primary.clone());
+    event
+}
+
+/// First observed by a region's controller: once for each region and uid, whatever restarts.
+pub fn cr_created(about: About, spec: &Spec, region: &Region, uid: &str, at: Timestamp) -> Event {
+    let mut event = about.event(EventType::CrCreated, "cr-observed", &format!("{region}:{uid}"), at);
+    event.body.to_primary = Some(spec.primary.clone());
+    event.body.message = regions(spec);
+    event
+}
+
+/// A field that a switchover depends on changed: the fingerprints before and after.
+pub fn config_changed(about: About, spec: &Spec, former: &str, current: &str, at: Timestamp) -> Event {
+    let mut event = about.event(EventType::ConfigChanged, "config-drift", &format!("{former}:{current}"), at);
+    event.body.to_primary = Some(spec.primary.clone());
+    event.body.message = format!("prev={former} cur={current} {}", regions(spec));
+    event
+}
+
+/// A re-acquire after a lost lease found another holder. An unreachable witness is no collision.
+pub fn lease_collision(about: About, primary: &Region, holder: &Region, generation: u64, at: Timestamp) -> Event {
+    let mut event = about.event(EventType::LeaseCollision, "lease-collision", &format!("{primary}:{generation}"), at);
+    event.body.from_primary = Some(primary.clone());
+    event.body.message = format!("ErrLeaseHeldByAnother: held by \"{holder}\" (gen {generation})");
+    event
+}
+
+fn regions(spec: &Spec) -> String {
+    let standbys: Vec<&str> = spec.standbys.iter().map(Region::as_str).collect();
+    format!("primaryRegion={}, hotStandby=[{}]", spec.primary, standbys.join(", "))
+}
+
+/// An event that may not be published, or a message that is no event.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidEvent {
+    /// The type is not one of the twelve.
+    #[error("event type `{0}` is not reserved")]
+    UnknownType(String),
+    /// `continuumName` is not `ns/name`.
+    #[error("event without a continuumName")]
+    Name(#[source] NotAnObjectName),
+    /// Not the JSON of an event.
+    #[error("not an event")]
+    Json(#[source] serde_json::Error),
+}
+
+impl EventBody {
+    /// Checks what every event must have; type and time are there by construction.
+    pub fn check(&self) -> Result<(), InvalidEvent> {
+        self.continuum_name.parse::<ObjectName>().map(|_| ()).map_err(InvalidEvent::Name)
+    }
+
+    /// Reads a published body.
+    pub fn parse(json: &[u8]) -> Result<Self, InvalidEvent> {
+        let value: serde_json::Value = serde_json::from_slice(json).map_err(InvalidEvent::Json)?;
+        if let Some(kind) = value.get("type").and_then(|kind| kind.as_str()) {
+            EventType::parse(kind)?;
+        }
+        let body: EventBody = serde_json::from_value(value).map_err(InvalidEvent::Json)?;
+        body.check()?;
+        Ok(body)
+    }
+}
+
+impl Event {
+    /// The message's headers, in order. `application-name` may be empty.
+    pub fn headers(&self) -> [(&'static str, &str); 4] {
+        [
+            ("Nats-Msg-Id", &self.message_id),
+            ("audit-type", self.body.kind.as_str()),
+            ("continuum-name", &self.body.continuum_name),
+            ("application-name", &self.body.application_name),
+        ]
+    }
+}
+
+#[cfg(test)]
+#[path = "audit/tests.rs"]
+mod tests;

@@ -16,14 +16,19 @@
 
 pub mod audit;
 pub mod clock;
+pub mod health;
 pub mod mailbox;
 pub mod name;
 pub mod observe;
 pub mod plan;
 pub mod ports;
+pub mod preflight;
 pub mod record;
 pub mod records;
 pub mod report;
 pub mod spec;
+pub mod steps;
+pub mod summary;
 pub mod term;
+pub mod token;
 pub mod transition;

@@ -138,6 +138,19 @@ pub struct ClusterView {
     pub configuration_hash: String,
 }
 
+impl ClusterView {
+    /// Whether every write that this half acknowledges as primary is on the half of this name too:
+    /// durability is required, the name is waited for, and more must confirm than it has standbys of its own.
+    pub fn synchronous_to(&self, other: &str) -> bool {
+        self.synchronous.as_ref().is_some_and(|settings| {
+            let own_standbys = self.instances.saturating_sub(1);
+            settings.required
+                && settings.number > own_standbys
+                && settings.standby_names_pre.iter().any(|name| name == other)
+        })
+    }
+}
+
 /// `spec.postgresql.synchronous`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SynchronousView {

@@ -1,0 +1,228 @@
+//! A healthy pair, with nothing to find: what tests start from, here and in other crates.
+
+use super::Facts;
+use crate::name::{ObjectName, Region};
+use crate::observe::{
+    Accepts, Answer, ClusterView, CopyView, DatabaseView, Half, Observations, ReplicaRow, Role, RouteView, Seen,
+    SeenRecord, StreamView, ZoneView,
+};
+use crate::plan::Plan;
+use crate::record::{Lineage, Lsn, Position, Record, RecordSet};
+use crate::spec::{
+    FailbackSpec, HealthCheckSpec, LeaseKind, LeaseSpec, RecordSpec, RegionSpec, RejoinPolicy, RouteSpec, Selector,
+    Spec,
+};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+const SYSTEM_ID: &str = "7711780216894003665";
+const HOSTNAME: &str = "shop.example.org";
+
+/// The old region.
+pub fn fsn() -> Region {
+    Region::new("fsn")
+}
+
+/// The new region.
+pub fn hel() -> Region {
+    Region::new("hel")
+}
+
+/// `shop/shop`: Continuum, pair and route.
+pub fn shop() -> ObjectName {
+    ObjectName::new("shop", "shop")
+}
+
+/// Addresses of the two regions: 10.1.0.1 and 10.2.0.1.
+pub fn address(region: &Region) -> IpAddr {
+    IpAddr::from([10, if *region == fsn() { 1 } else { 2 }, 0, 1])
+}
+
+/// The spec: primary fsn, standby hel.
+pub fn spec() -> Spec {
+    Spec {
+        application: "shop".into(),
+        primary: fsn(),
+        standbys: vec![hel()],
+        lease: LeaseSpec {
+            kind: LeaseKind::K8sLease,
+            ttl_seconds: 30,
+            renew_seconds: 10,
+            guard_seconds: 10,
+            drift_percent: 1,
+        },
+        records: RecordSpec {
+            selector: Selector::Ifurlup,
+            health_check: Some(HealthCheckSpec {
+                url: "http://shop.example.org/healthz".into(),
+                interval_seconds: 5,
+                timeout_seconds: 2,
+            }),
+            ttl_seconds: 30,
+            hostnames: vec![HOSTNAME.into()],
+        },
+        regions: [fsn(), hel()].map(|name| RegionSpec { addresses: vec![address(&name)], name }).to_vec(),
+        rto_seconds: 60,
+        rpo_seconds: 0,
+        auto_failover: false,
+        pair: Some(shop()),
+        route: Some(RouteSpec { object: shop(), drain_seconds: 10 }),
+        zone: Some("example.org".into()),
+        rejoin: RejoinPolicy::WhenLossless,
+        switchover: None,
+        abort: None,
+        failback: FailbackSpec::default(),
+    }
+}
+
+/// The plan from fsn to hel.
+pub fn plan() -> Plan {
+    Plan::new(&shop(), &spec(), &hel(), None, None).expect("the fixture's spec makes a valid plan")
+}
+
+/// The record: held by fsn, generation 4.
+pub fn record() -> Record {
+    Record {
+        holder: Some(fsn()),
+        generation: 4,
+        renewal: 7,
+        lineage: Lineage::Of { region: fsn(), timeline: 3 },
+        position: Some(Position { timeline: 3, lsn: lsn() }),
+        ..Record::free(30)
+    }
+}
+
+fn lsn() -> Lsn {
+    Lsn(0x700_0028)
+}
+
+/// The Cluster of a region.
+pub fn cluster(region: &Region) -> ClusterView {
+    let other = if *region == fsn() { "shop-hel" } else { "shop-fsn" };
+    let name = format!("shop-{region}");
+    ClusterView {
+        object: ObjectName::new("shop", &name),
+        resource_version: "875".into(),
+        claim: None,
+        role: if *region == fsn() { Role::Primary } else { Role::Replica },
+        primary_name: Some("shop-fsn".into()),
+        self_name: name.clone(),
+        source: Some(other.into()),
+        promotion_token: None,
+        min_apply_delay: false,
+        external_clusters: vec![name, other.into()],
+        instances: 1,
+        ready_instances: Some(1),
+        fenced: false,
+        legacy_primary_annotation: false,
+        ready: Some(true),
+        phase: Some("Cluster in healthy state".into()),
+        in_progress: false,
+        archiving: Some(true),
+        backup_running: Some(false),
+        timeline: Some(3),
+        system_id: Some(SYSTEM_ID.into()),
+        demotion_token: None,
+        last_promotion_token: None,
+        switchover_delay_seconds: 8,
+        smart_shutdown_timeout_seconds: 0,
+        synchronous: None,
+        configuration_hash: "a1b2c3d4".into(),
+    }
+}
+
+/// PostgreSQL of the primary, with one idle standby of this name.
+pub fn primary_database(standby: &str) -> DatabaseView {
+    DatabaseView {
+        accepts: Accepts::Yes,
+        detail: String::new(),
+        in_recovery: Some(false),
+        timeline: Some(3),
+        lsn: Some(lsn()),
+        replay_paused: None,
+        archive_mode: Some("on".into()),
+        system_id: Some(SYSTEM_ID.into()),
+        replicas: Some(vec![ReplicaRow {
+            application_name: standby.into(),
+            streaming: true,
+            replay: Some(lsn()),
+            replay_lag: None,
+            sync_state: "async".into(),
+        }]),
+    }
+}
+
+/// PostgreSQL of the standby.
+pub fn standby_database() -> DatabaseView {
+    DatabaseView {
+        accepts: Accepts::No,
+        detail: "in recovery".into(),
+        in_recovery: Some(true),
+        replay_paused: Some(false),
+        archive_mode: Some("always".into()),
+        replicas: Some(Vec::new()),
+        ..primary_database("")
+    }
+}
+
+/// The route as each region has it.
+pub fn route() -> RouteView {
+    RouteView {
+        object: shop(),
+        resource_version: "12".into(),
+        claim: None,
+        backends: vec![("shop-fsn".into(), 100), ("shop-hel".into(), 0)],
+    }
+}
+
+/// A region's copy of the Continuum, whose controller has read the record's last renewal.
+pub fn copy() -> CopyView {
+    CopyView {
+        resource_version: "40".into(),
+        uid: "00000000-0000-0000-0000-000000000001".into(),
+        generation: 1,
+        spec: Ok(spec()),
+        agreement_hash: "5f0c93a1e27b440d".into(),
+        seen: Some(SeenRecord { renewal: 7, intent: None, beat: 0 }),
+        status: Value::Null,
+    }
+}
+
+/// The world.
+pub fn observations() -> Observations {
+    fn both<T>(of: impl Fn(&Region) -> T) -> BTreeMap<Region, Seen<T>> {
+        [fsn(), hel()].into_iter().map(|region| (region.clone(), Seen::Is(of(&region)))).collect()
+    }
+    let published = RecordSet {
+        hostname: HOSTNAME.into(),
+        kind: "LUA".into(),
+        ttl_seconds: 30,
+        contents: vec!["A \"ifurlup('http://shop.example.org/healthz', {{'10.1.0.1'}}, {timeout=2})\"".into()],
+    };
+    let answer = Answer { code: "NOERROR".into(), addresses: vec![address(&fsn())], ttl_seconds: Some(30) };
+    Observations {
+        from: Half { cluster: Seen::Is(cluster(&fsn())), database: Seen::Is(primary_database("shop-hel")) },
+        to: Half { cluster: Seen::Is(cluster(&hel())), database: Seen::Is(standby_database()) },
+        routes: both(|_| route()),
+        copies: both(|_| copy()),
+        zone: Seen::Is(ZoneView { records: vec![published] }),
+        answers: [(HOSTNAME.to_owned(), Seen::Is(answer))].into(),
+        stream: Seen::Is(StreamView { name: "AUDIT".into(), message_count: 3 }),
+        rights: ["fsn", "hel", "witness"].map(|place| (place.to_owned(), Seen::Is(Vec::new()))).into(),
+        secrets: both(|_| BTreeMap::from([("app".to_owned(), "c0ffee00c0ffee00".to_owned())])),
+        witness_shares: None,
+    }
+}
+
+/// Facts in which [`plan`] has no finding.
+pub fn facts() -> Facts<'static> {
+    Facts {
+        observations: observations(),
+        witness: Seen::Is(Some(record())),
+        stale_for: Some(Duration::from_secs(4)),
+        me: fsn(),
+        in_execution_of: None,
+    }
+}

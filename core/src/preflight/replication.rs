@@ -1,0 +1,144 @@
+//! Step 2: the two PostgreSQLs, and what flows between them. Unknown lag is not zero (H02).
+
+use super::pair::name_of;
+use super::{Case, Findings, Id, seconds};
+use crate::observe::{ClusterView, DatabaseView, Half, Seen};
+use std::time::Duration;
+
+pub(super) fn look(case: &Case, out: &mut Findings) {
+    databases(case, out);
+    let (Some(source), Some(target)) = (case.source(), case.target()) else { return };
+    system_id(case, source, target, out);
+    synchronous(case, source, target, out);
+    // After the roles have moved, replication flows the other way, and is the health check's matter.
+    if case.redundant() {
+        return;
+    }
+    timeline(case, source, target, out);
+    if let Some(database) = case.seen().from.database.known() {
+        lag(case, database, target, out);
+    }
+    if case.seen().to.database.known().is_some_and(|database| database.replay_paused == Some(true)) {
+        out.add(Id::ReplayPaused, format!("replay is paused on {}", target.object.name));
+    }
+}
+
+fn databases(case: &Case, out: &mut Findings) {
+    if case.halves().iter().any(|(_, half)| half.database == Seen::Unconfigured) {
+        return out.add(Id::Database, "no database probe is configured: lag and writability are not known");
+    }
+    for (region, half) in case.halves() {
+        // Without its Cluster a half cannot be probed: that cause is named already.
+        if half.cluster.known().is_none() {
+            continue;
+        }
+        let name = name_of(case, region);
+        if let Some(cause) = half.database.why() {
+            out.add(Id::Database, format!("PostgreSQL of {name} could not be looked at: {cause}"));
+        } else if *region == case.plan.to
+            && !case.redundant()
+            && let Some(database) = half.database.known().filter(|database| database.in_recovery.is_none())
+        {
+            out.add(Id::Database, format!("PostgreSQL of {name} does not answer: {}", database.detail));
+        }
+    }
+}
+
+fn system_of(half: &Half) -> Option<&str> {
+    let database = half.database.known().and_then(|database| database.system_id.as_deref());
+    database.or_else(|| half.cluster.known().and_then(|cluster| cluster.system_id.as_deref()))
+}
+
+fn timeline_of(half: &Half) -> Option<u32> {
+    let database = half.database.known().and_then(|database| database.timeline);
+    database.or_else(|| half.cluster.known().and_then(|cluster| cluster.timeline))
+}
+
+/// Whether PostgreSQL of this half answers: where it does not, that is a blocker of its own.
+fn answers(half: &Half) -> bool {
+    half.database.known().is_some_and(|database| database.in_recovery.is_some())
+}
+
+fn system_id(case: &Case, source: &ClusterView, target: &ClusterView, out: &mut Findings) {
+    match (system_of(&case.seen().from), system_of(&case.seen().to)) {
+        (Some(from), Some(to)) if from == to => {}
+        (Some(from), Some(to)) => out.add(
+            Id::SystemId,
+            format!(
+                "{} and {} are not copies of one database: system identifiers {from} and {to}",
+                source.object.name, target.object.name
+            ),
+        ),
+        (from, _) => {
+            let (cluster, half) = if from.is_none() { (source, &case.seen().from) } else { (target, &case.seen().to) };
+            unknown(out, Id::SystemId, half, format!("the system identifier of {} is not known", cluster.object.name));
+        }
+    }
+}
+
+fn timeline(case: &Case, source: &ClusterView, target: &ClusterView, out: &mut Findings) {
+    match (timeline_of(&case.seen().from), timeline_of(&case.seen().to)) {
+        (Some(from), Some(to)) if to >= from => {}
+        (Some(from), Some(to)) => out.add(
+            Id::Timeline,
+            format!("{} is on timeline {to}, behind {}'s {from}", target.object.name, source.object.name),
+        ),
+        (from, _) => {
+            let (cluster, half) = if from.is_none() { (source, &case.seen().from) } else { (target, &case.seen().to) };
+            unknown(out, Id::Timeline, half, format!("the timeline of {} is not known", cluster.object.name));
+        }
+    }
+}
+
+/// A fact that an answering PostgreSQL did not give blocks; one of a silent PostgreSQL has its cause named.
+fn unknown(out: &mut Findings, id: Id, half: &Half, text: String) {
+    if answers(half) { out.add(id, text) } else { out.unmet(2, text) }
+}
+
+fn lag(case: &Case, database: &DatabaseView, target: &ClusterView, out: &mut Findings) {
+    let (source, target) = (name_of(case, &case.plan.from), &target.object.name);
+    // A primary that does not answer is named already.
+    if database.in_recovery.is_none() {
+        return out.unmet(2, "the replication lag is not known");
+    }
+    let Some(rows) = &database.replicas else {
+        return out
+            .add(Id::LagKnown, format!("the probe's role may not see replication on {source}: grant it pg_monitor"));
+    };
+    if !rows.iter().any(|row| row.application_name == *target && row.streaming) {
+        return out.add(Id::Streaming, format!("{target} does not stream from {source}"));
+    }
+    match database.lag_to(target) {
+        None => out.add(Id::LagKnown, format!("the replication lag of {target} is not measured")),
+        // In whole seconds, as the status has it: a planned switchover waits for the last write anyway.
+        Some(lag) if lag.as_secs() > u64::from(case.plan.rpo_seconds) => out.add(
+            Id::LagWithinRpo,
+            format!("{target} is {} behind, the RPO is {} s", seconds(lag), case.plan.rpo_seconds),
+        ),
+        Some(Duration::ZERO) => out.note(2, format!("{target} has replayed everything")),
+        Some(lag) => {
+            out.note(2, format!("{target} is {} behind, the RPO is {} s", seconds(lag), case.plan.rpo_seconds))
+        }
+    }
+}
+
+fn synchronous(case: &Case, source: &ClusterView, target: &ClusterView, out: &mut Findings) {
+    let (from, to) = (&source.object.name, &target.object.name);
+    match (source.synchronous_to(to), target.synchronous_to(from)) {
+        (false, false) => {}
+        (true, true) => {
+            if case.record().is_some_and(|record| !record.in_sync) {
+                out.add(
+                    Id::InSync,
+                    format!("the pair is synchronous, but not in sync: {to} may lack acknowledged writes"),
+                );
+            }
+        }
+        (true, false) => out.add(Id::SynchronousBoth, one_only(from, to)),
+        (false, true) => out.add(Id::SynchronousBoth, one_only(to, from)),
+    }
+}
+
+fn one_only(with: &str, without: &str) -> String {
+    format!("{with} is synchronous toward {without}, which is not toward {with}: set it on both halves or on neither")
+}

@@ -1,0 +1,124 @@
+//! The table of everything that preflight checks, complete and in one place. What cannot be observed yet
+//! stands here too and says what it needs, so that the list shows its gaps.
+
+/// What a check's finding means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The switchover would fail or be unsafe.
+    Blocker,
+    /// Advice.
+    Warning,
+}
+
+/// One entry of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// Its name, stable.
+    pub id: &'static str,
+    /// The step whose precondition it is.
+    pub step: u8,
+    /// What its finding means.
+    pub severity: Severity,
+    /// What should hold.
+    pub about: &'static str,
+    /// What it needs to be observable. Absent: it is checked.
+    pub needs: Option<&'static str>,
+}
+
+macro_rules! checks {
+    ($($variant:ident, $id:literal, $step:literal, $severity:ident, $about:literal $(, needs $needs:literal)?;)*) => {
+        /// A check, by name. `CHECKS[id as usize]` is its entry.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Id { $(#[doc = $about] $variant,)* }
+
+        /// Every check, in the order in which findings of a step are given.
+        pub const CHECKS: &[Check] = &[$(Check {
+            id: $id,
+            step: $step,
+            severity: Severity::$severity,
+            about: $about,
+            needs: checks!(@needs $($needs)?),
+        },)*];
+
+        #[cfg(test)]
+        pub(super) const IDS: &[Id] = &[$(Id::$variant,)*];
+    };
+    (@needs) => { None };
+    (@needs $needs:literal) => { Some($needs) };
+}
+
+checks! {
+    WitnessKind, "witness-kind", 1, Blocker, "the lease kind is one that is built";
+    Witness, "witness", 1, Blocker, "a witness is configured and answers";
+    LeaseThirdParty, "lease-third-party", 1, Blocker, "no third party holds the lease, expired or not";
+    LeaseRenewed, "lease-renewed", 1, Blocker, "the lease is held by the old region with time left";
+    LeaseFree, "lease-free", 1, Warning, "the lease is held, so that it need not be taken cold";
+    LeaseRedundant, "lease-redundant", 1, Warning, "the lease is not at the new region already";
+    Generation, "generation", 1, Blocker, "no claim of a newer generation than the record's stands anywhere";
+    UnderWay, "under-way", 1, Blocker, "no switchover is under way and no failback waits";
+    EventsOwed, "events-owed", 1, Blocker, "no event of an earlier switchover is owed";
+    IntentLength, "intent-length", 1, Blocker, "the plan fits into the record";
+    ApiServers, "api-servers", 1, Blocker, "the API servers of both regions are reached";
+    Copies, "copies", 1, Blocker, "both regions have a valid copy of the Continuum";
+    CopiesAgree, "copies-agree", 1, Blocker, "the copies of the Continuum agree";
+    ControllerAlive, "controller-alive", 1, Blocker, "the new region's controller lives and reaches the witness";
+    WitnessApart, "witness-apart", 1, Warning, "the witness shares no region with a half (H16)";
+    AutoFailover, "auto-failover", 1, Warning, "an automatic failover of an asynchronous pair cannot leave two writers";
+    MinimumStay, "minimum-stay", 1, Warning, "the minimum stay after the last switchover is over (H12)",
+        needs "automatic switchovers, which alone have a minimum stay";
+
+    Pair, "pair", 2, Blocker, "both halves of the pair are found";
+    Rights, "rights", 2, Blocker, "the controller has the rights that the steps need";
+    RtoTooShort, "rto-too-short", 2, Blocker, "the objective leaves the demotion time";
+    SourcePrimary, "source-primary", 2, Blocker, "the old half is primary and accepts writes";
+    SinglePrimary, "single-primary", 2, Blocker, "there is no other writable primary";
+    TargetReplica, "target-replica", 2, Blocker, "the new half is a replica of the old one";
+    RoleChange, "role-change", 2, Blocker, "no role change is in progress on either half";
+    ExternalClusters, "external-clusters", 2, Blocker, "each half knows both as external clusters, and the other as its source";
+    SourceToken, "source-token", 2, Blocker, "the old half's spec has no promotion token but its last one";
+    SourceReady, "source-ready", 2, Blocker, "the old half is Ready";
+    Archiving, "archiving", 2, Blocker, "archiving is healthy on both halves";
+    Backup, "backup", 2, Blocker, "no backup runs on the old half that would hold its shutdown";
+    SwitchoverDelayGuard, "switchover-delay-guard", 2, Blocker, "switchoverDelay of both halves is at most the guard less 2 s";
+    SwitchoverDelayLimit, "switchover-delay-limit", 2, Blocker, "switchoverDelay and 13 s are within step 2's limit";
+    Database, "database", 2, Blocker, "PostgreSQL of both halves can be looked at";
+    SystemId, "system-id", 2, Blocker, "both halves have the same system identifier";
+    Timeline, "timeline", 2, Blocker, "the new half's timeline is not behind";
+    Streaming, "streaming", 2, Blocker, "the new half streams from the old one";
+    ReplayPaused, "replay-paused", 2, Blocker, "replay is not paused on the new half";
+    LagKnown, "lag-known", 2, Blocker, "the replication lag is known (H02)";
+    LagWithinRpo, "lag-within-rpo", 2, Blocker, "the replication lag is within the RPO (H11)";
+    SynchronousBoth, "synchronous-both", 2, Blocker, "synchronous settings stand on both halves or on neither";
+    InSync, "in-sync", 2, Warning, "a synchronous pair is in sync (H28)";
+    LegacyAnnotation, "legacy-annotation", 2, Warning, "no old tool left cnpg.io/cluster.primary on the primary (H01)";
+
+    Route, "route", 3, Blocker, "the route is found in both regions";
+    RouteBackends, "route-backends", 3, Blocker, "the route's backends are those of the two regions (H18)";
+    DrainLong, "drain-long", 3, Warning, "the drain is at most 30 s";
+
+    Addresses, "addresses", 4, Blocker, "addresses of the new region are known";
+    RecordsValid, "records-valid", 4, Blocker, "the records are valid (H19)";
+    Zone, "zone", 4, Blocker, "a DNS publisher is configured and the zone is writable";
+    TtlAboveRto, "ttl-above-rto", 4, Warning, "the records' TTL is within the RTO";
+
+    LeaseThirdPartySwap, "lease-third-party-swap", 5, Blocker, "no third party holds the lease that is to be swapped";
+
+    TargetReady, "target-ready", 6, Blocker, "the new half is Ready";
+    TargetToken, "target-token", 6, Blocker, "the new half's spec has no promotion token";
+    TargetFenced, "target-fenced", 6, Blocker, "nothing is fenced on the new half";
+    MinApplyDelay, "min-apply-delay", 6, Blocker, "neither half has minApplyDelay";
+    RoleSecrets, "role-secrets", 6, Blocker, "the role secrets of both halves are there and equal (H33)";
+    SmartShutdownRto, "smart-shutdown-rto", 6, Blocker, "smartShutdownTimeout of the new half is within the RTO (H30)";
+    SmartShutdownLong, "smart-shutdown-long", 6, Warning, "smartShutdownTimeout of the new half is at most 5 s (H30)";
+    Instances, "instances", 6, Warning, "the new half has as many instances as the old one";
+    Configuration, "configuration", 6, Warning, "the halves are configured alike";
+
+    AuditStream, "audit-stream", 7, Blocker, "an audit stream is configured and reached";
+}
+
+impl Id {
+    /// Its entry in the table.
+    pub fn check(self) -> &'static Check {
+        &CHECKS[self as usize]
+    }
+}

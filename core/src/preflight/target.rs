@@ -1,0 +1,127 @@
+//! Step 6: whether the new half can be promoted, and what happens to clients then.
+
+use super::pair::{name_of, not_ready};
+use super::{Case, Findings, Id};
+use crate::observe::{Accepts, ClusterView};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A longer `smartShutdownTimeout` is advised against, s (H30).
+const SMART_SHUTDOWN_SECONDS_MAX: u32 = 5;
+/// The role secret that every half has: `<cluster>-app`.
+const APP_SECRET: &str = "app";
+
+pub(super) fn look(case: &Case, out: &mut Findings) {
+    for (_, half) in case.halves() {
+        if let Some(cluster) = half.cluster.known().filter(|cluster| cluster.min_apply_delay) {
+            out.add(
+                Id::MinApplyDelay,
+                format!("{} has minApplyDelay, which refuses a promotion token", cluster.object.name),
+            );
+        }
+    }
+    if let Some(target) = case.target() {
+        self::target(case, target, out);
+        if let Some(source) = case.source() {
+            alike(source, target, out);
+        }
+    }
+    secrets(case, out);
+    out.note(6, "the point of no return: once the promotion is asked for, nothing is taken back");
+}
+
+fn target(case: &Case, target: &ClusterView, out: &mut Findings) {
+    let name = &target.object.name;
+    if target.ready != Some(true) {
+        out.add(Id::TargetReady, not_ready(target));
+    }
+    if target.fenced {
+        out.add(Id::TargetFenced, format!("{name} is fenced (cnpg.io/fencedInstances)"));
+    }
+    if case.redundant() {
+        // The promoted half keeps its token; and where it is not writable, its holder sees to that.
+        let writes = case.seen().to.database.known().is_some_and(|database| database.accepts == Accepts::Yes);
+        if !writes {
+            out.note(6, format!("{} holds the lease, but {name} was not seen to accept writes", case.plan.to));
+        }
+    } else if target.promotion_token.is_some() {
+        out.add(Id::TargetToken, format!("{name} is a replica with a promotion token in its spec; remove it"));
+    }
+    smart_shutdown(case, target, out);
+}
+
+/// The operator restarts a promoted half, and refuses new connections until the last old session ends (H30).
+fn smart_shutdown(case: &Case, target: &ClusterView, out: &mut Findings) {
+    let (name, timeout) = (&target.object.name, target.smart_shutdown_timeout_seconds);
+    out.note(6, format!("smartShutdownTimeout of {name} is {timeout} s: the restart after the promotion may refuse new connections for as long"));
+    if timeout > case.plan.rto_seconds {
+        out.add(
+            Id::SmartShutdownRto,
+            format!("smartShutdownTimeout of {name} ({timeout} s) is above the RTO of {} s", case.plan.rto_seconds),
+        );
+    } else if timeout > SMART_SHUTDOWN_SECONDS_MAX {
+        out.add(
+            Id::SmartShutdownLong,
+            format!("smartShutdownTimeout of {name} is {timeout} s; at most {SMART_SHUTDOWN_SECONDS_MAX} s is advised"),
+        );
+    }
+}
+
+fn alike(source: &ClusterView, target: &ClusterView, out: &mut Findings) {
+    let (from, to) = (&source.object.name, &target.object.name);
+    if target.instances < source.instances {
+        out.add(
+            Id::Instances,
+            format!("{to} has fewer instances ({}) than {from} ({})", target.instances, source.instances),
+        );
+    }
+    if target.configuration_hash != source.configuration_hash {
+        out.add(Id::Configuration, format!("{from} and {to} differ in image or PostgreSQL parameters"));
+    }
+}
+
+/// H33: at its first promotion a half without the secret gets a new one, and every client is locked out.
+fn secrets(case: &Case, out: &mut Findings) {
+    let looked = [&case.plan.from, &case.plan.to].map(|region| {
+        let half = if *region == case.plan.from { &case.seen().from } else { &case.seen().to };
+        // Without its Cluster its secrets have no names.
+        half.cluster.known()?;
+        match case.read(out, region, case.seen().secrets.get(region), 6) {
+            Ok(secrets) => Some((name_of(case, region), secrets)),
+            Err(cause) => {
+                if let Some(cause) = cause {
+                    out.add(
+                        Id::RoleSecrets,
+                        format!("the role secrets of {} could not be read: {cause}", name_of(case, region)),
+                    );
+                }
+                None
+            }
+        }
+    });
+    let [Some((from, from_secrets)), Some((to, to_secrets))] = looked else { return };
+    let names: BTreeSet<&str> =
+        from_secrets.keys().chain(to_secrets.keys()).map(String::as_str).chain([APP_SECRET]).collect();
+    for secret in names {
+        if let Some(text) = differ((&from, from_secrets), (&to, to_secrets), secret) {
+            out.add(Id::RoleSecrets, text);
+        }
+    }
+}
+
+type Hashes = BTreeMap<String, String>;
+
+/// How the secret `<cluster>-<name>` differs between the halves, without a word of what is in it.
+fn differ(from: (&str, &Hashes), to: (&str, &Hashes), name: &str) -> Option<String> {
+    let secret = |cluster: &str| format!("{cluster}-{name}");
+    match (from.1.get(name), to.1.get(name)) {
+        (Some(a), Some(b)) if a == b => None,
+        (Some(_), Some(_)) => Some(format!("secrets {} and {} differ", secret(from.0), secret(to.0))),
+        (Some(_), None) => {
+            Some(format!("secret {} is missing; make it with the content of {}", secret(to.0), secret(from.0)))
+        }
+        (None, Some(_)) => {
+            Some(format!("secret {} is missing; make it with the content of {}", secret(from.0), secret(to.0)))
+        }
+        (None, None) => Some(format!("secrets {} and {} are missing", secret(from.0), secret(to.0))),
+    }
+}

@@ -1,0 +1,112 @@
+//! Steps 3, 4 and 7: route, records, audit stream.
+
+use super::{Case, Findings, Id};
+use crate::name::Region;
+use crate::observe::{RouteView, Seen};
+use crate::records::record_sets;
+use crate::spec::RouteSpec;
+
+/// A longer drain is advised against, s.
+const DRAIN_SECONDS_MAX: u32 = 30;
+
+pub(super) fn look(case: &Case, out: &mut Findings) {
+    match &case.plan.route {
+        None => out.note(3, "no route is configured: nothing to drain"),
+        Some(spec) => route(case, spec, out),
+    }
+    records(case, out);
+    let stream = &case.seen().stream;
+    match stream {
+        Seen::Is(stream) => out.note(7, format!("stream {}", stream.name)),
+        Seen::Unconfigured => out.add(Id::AuditStream, "no audit stream is configured"),
+        Seen::Missing => out.add(Id::AuditStream, format!("no stream takes subject {}", crate::audit::SUBJECT)),
+        look => {
+            let cause = look.why().unwrap_or_default();
+            out.add(Id::AuditStream, format!("the audit stream could not be read: {cause}"));
+        }
+    }
+}
+
+fn route(case: &Case, spec: &RouteSpec, out: &mut Findings) {
+    if spec.drain_seconds > DRAIN_SECONDS_MAX {
+        out.add(
+            Id::DrainLong,
+            format!("a drain of {} s stops writes for longer than {DRAIN_SECONDS_MAX} s", spec.drain_seconds),
+        );
+    }
+    for region in [&case.plan.from, &case.plan.to] {
+        match case.read(out, region, case.seen().routes.get(region), 3) {
+            Ok(route) => backends(case, region, route, out),
+            Err(Some(cause)) => out.add(Id::Route, format!("HTTPRoute {} in {region}: {cause}", spec.object)),
+            Err(None) => {}
+        }
+    }
+}
+
+fn backends(case: &Case, region: &Region, route: &RouteView, out: &mut Findings) {
+    let [from, to] = [&case.plan.from, &case.plan.to].map(|region| case.plan.backend(region));
+    match (route.weight(&from), route.weight(&to)) {
+        (Some(old), Some(new)) => {
+            let raised = old.max(new);
+            out.note(3, format!("in {region}: {from} {old} -> 0, {to} {new} -> {raised}"));
+        }
+        (old, new) => {
+            let missing: Vec<&str> = [(old, &from), (new, &to)]
+                .into_iter()
+                .filter(|(w, _)| w.is_none())
+                .map(|(_, name)| name.as_str())
+                .collect();
+            let known: Vec<&str> = route.backends.iter().map(|(name, _)| name.as_str()).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            out.add(
+                Id::RouteBackends,
+                format!(
+                    "HTTPRoute {} in {region} has no backend {}; it has: {known}",
+                    route.object,
+                    missing.join(", ")
+                ),
+            );
+        }
+    }
+}
+
+fn records(case: &Case, out: &mut Findings) {
+    let plan = case.plan;
+    if plan.addresses.is_empty() {
+        out.add(Id::Addresses, format!("no addresses of {} are known; set spec.regions[].lbIPs", plan.to));
+    } else if let Err(cause) = valid(case) {
+        out.add(Id::RecordsValid, cause);
+    } else {
+        let addresses: Vec<String> = plan.addresses.iter().map(ToString::to_string).collect();
+        let hostnames = plan.records.hostnames.join(", ");
+        out.note(4, format!("{hostnames} -> {}", addresses.join(", ")));
+    }
+    let zone = plan.zone.as_deref().unwrap_or("(none)");
+    let published = match &case.seen().zone {
+        Seen::Is(zone) => zone.records.iter().map(|set| set.ttl_seconds).max(),
+        look => {
+            match look {
+                Seen::Unconfigured => out.add(Id::Zone, "no DNS publisher is configured"),
+                // Without hostnames there is no zone to look at, and that is named already.
+                _ if plan.zone.is_none() => out.unmet(4, "no zone is known"),
+                look => out.add(Id::Zone, format!("zone {zone} is not writable: {}", look.why().unwrap_or_default())),
+            }
+            None
+        }
+    };
+    let ttl = plan.records.ttl_seconds.max(published.unwrap_or(0));
+    if ttl > plan.rto_seconds {
+        out.add(
+            Id::TtlAboveRto,
+            format!("record TTL {ttl} s is longer than the RTO of {} s: clients keep the old answer", plan.rto_seconds),
+        );
+    }
+}
+
+/// Whether the records can be written in a form that the DNS server runs (H19).
+fn valid(case: &Case) -> Result<(), String> {
+    match record_sets(case.plan)?.is_empty() {
+        true => Err("no hostnames; set spec.luaRecord.hostnames".into()),
+        false => Ok(()),
+    }
+}
