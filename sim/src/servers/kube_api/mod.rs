@@ -12,10 +12,13 @@
 //! hooks take their place), finalizers and owner references, namespaces as objects, discovery,
 //! authentication (rights can be denied to everyone), `dryRun`.
 
+pub mod http;
 mod patch;
 mod refusal;
+mod request;
 mod select;
 mod store;
+mod watch;
 
 pub use self::refusal::Refusal;
 pub use self::store::{Admission, Change, ChangeEvent, Right, Store};

@@ -1,0 +1,365 @@
+//! The API server on the network: HTTP/1.1 without TLS, every request through the gate.
+//!
+//! A request that was received is carried out whether or not its client still waits, as long as the host
+//! runs. It ends early only where it says so itself (`?timeout=`).
+
+use super::patch;
+use super::request::{Request, Verb};
+use super::select::Selector;
+use super::store::{Preconditions, Target};
+use super::watch::watch;
+use super::{Refusal, Right, SELF_SUBJECT_ACCESS_REVIEWS, Store};
+use crate::fabric::Net;
+use crate::gate::{After, Asked, Before, SharedGate};
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER, USER_AGENT};
+use http::{Response, StatusCode};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Value, json};
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Where it listens.
+pub const PORT: u16 = 80;
+
+/// In the user agent of what belongs to a dry run.
+const DRY_RUN: &str = "continuum-dry-run";
+
+/// After how long a client that was told 429 may come again, s.
+const RETRY_AFTER_S: u64 = 1;
+
+type Answer = Response<BoxBody<Bytes, Infallible>>;
+
+struct Server {
+    net: Net,
+    name: String,
+    store: Store,
+    gate: SharedGate,
+}
+
+/// One request, with what the gate is told of it.
+struct Received {
+    request: Request,
+    headers: HeaderMap,
+    body: Bytes,
+    asked: Asked,
+}
+
+/// The software of an API server's host.
+pub async fn serve(net: Net, server_name: String, store: Store, gate: SharedGate) {
+    let listener = net.listen(PORT).await.expect("the port of a fresh host is free");
+    let server = Arc::new(Server { net: net.clone(), name: server_name, store, gate });
+    loop {
+        // An accept fails where its client is gone already.
+        let Ok((stream, from)) = listener.accept().await else { continue };
+        let from = net.reverse_lookup(from.ip()).unwrap_or_else(|| from.ip().to_string());
+        let server = server.clone();
+        net.spawn(Box::pin(async move {
+            let service = service_fn(|request| {
+                let (server, from) = (server.clone(), from.clone());
+                async move { Ok::<_, Infallible>(server.answer(from, request).await) }
+            });
+            let http = hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).clone();
+            // A connection that breaks is its client's affair.
+            let _ = http.serve_connection(TokioIo::new(stream), service).await;
+        }));
+    }
+}
+
+impl Server {
+    async fn answer(self: Arc<Self>, from: String, request: http::Request<Incoming>) -> Answer {
+        let (head, body) = request.into_parts();
+        match head.uri.path() {
+            "/version" => return json_answer(200, &version()),
+            "/healthz" | "/livez" | "/readyz" => return text_answer("ok"),
+            _ => {}
+        }
+        let Ok(body) = body.collect().await else {
+            return refuse(&Refusal::bad_request("the body of the request broke off"));
+        };
+        let request = Request::parse(&head.method, head.uri.path(), head.uri.query().unwrap_or_default());
+        let request = match request {
+            Ok(request) => request,
+            Err(refusal) => return refuse(&refusal),
+        };
+        let body = body.to_bytes();
+        let asked = self.asked(from, &request, &head.headers, &body);
+        let received = Received { request, headers: head.headers, body, asked };
+        let (done, answer) = oneshot::channel();
+        let server = self.clone();
+        self.net.spawn(Box::pin(async move {
+            if let Some(answer) = server.carry_out(received).await {
+                // Its client may be gone; what it asked for is done.
+                let _ = done.send(answer);
+            }
+        }));
+        match answer.await {
+            Ok(answer) => answer,
+            Err(_) => pending().await,
+        }
+    }
+
+    fn asked(&self, from: String, request: &Request, headers: &HeaderMap, body: &[u8]) -> Asked {
+        let name = match request.verb {
+            Verb::Create => created_name(body),
+            _ => request.name.clone(),
+        };
+        let plural = request.resource.plural;
+        let reads = matches!(request.verb, Verb::Get | Verb::List | Verb::Watch);
+        Asked {
+            server: self.name.clone(),
+            from,
+            verb: request.verb.name().to_string(),
+            what: if name.is_empty() { plural.to_string() } else { format!("{plural}/{name}") },
+            subresource: request.subresource.clone(),
+            changing: !reads && request.resource != &SELF_SUBJECT_ACCESS_REVIEWS,
+            dry_run: user_agent(headers).contains(DRY_RUN),
+            body: String::from_utf8_lossy(body).into_owned(),
+        }
+    }
+
+    /// Through the gate and into the store. `None`: it is never answered.
+    async fn carry_out(&self, received: Received) -> Option<Answer> {
+        let limit = match received.request.limit() {
+            Ok(limit) => limit.unwrap_or(Duration::MAX),
+            Err(refusal) => return Some(refuse(&refusal)),
+        };
+        match self.gate.before(&received.asked) {
+            Before::Apply => {}
+            Before::Answer(code) => {
+                let Request { resource, name, .. } = &received.request;
+                return Some(refuse(&Refusal::of_code(code, resource, name)));
+            }
+            Before::Delay(delay) if delay >= limit => {
+                tokio::time::sleep(limit).await;
+                return Some(refuse(&Refusal::timeout()));
+            }
+            Before::Delay(delay) => tokio::time::sleep(delay).await,
+            Before::Hang => return None,
+        }
+        let answer = self.apply(&received).unwrap_or_else(|refusal| refuse(&refusal));
+        match self.gate.after(&received.asked, answer.status().as_u16()) {
+            After::Send => {}
+            After::Lose => return None,
+            After::Delay(delay) => tokio::time::sleep(delay).await,
+        }
+        Some(answer)
+    }
+
+    fn apply(&self, received: &Received) -> Result<Answer, Refusal> {
+        let Received { request, headers, body, asked } = received;
+        if request.resource == &SELF_SUBJECT_ACCESS_REVIEWS {
+            return Ok(json_answer(201, &self.review(parse(body)?)));
+        }
+        self.authorize(request)?;
+        let by = format!("{}@{}", writer(request, headers), asked.from);
+        let namespace = request.namespace.as_deref().unwrap_or_default();
+        let target = Target { resource: request.resource, namespace, name: &request.name, by: &by };
+        let value = match request.verb {
+            Verb::Get => {
+                let object = self.store.get(request.resource, namespace, &request.name);
+                object.ok_or_else(|| Refusal::not_found(request.resource, &request.name))?
+            }
+            Verb::List => self.list(request)?,
+            Verb::Watch => {
+                let events = watch(self.store.clone(), request, selector(request)?)?;
+                return Ok(answer(200, "application/json", BodyExt::boxed(StreamBody::new(events))));
+            }
+            Verb::Create => {
+                let created = self.store.create_in(request.resource, namespace, parse(body)?, &by)?;
+                return Ok(json_answer(201, &created));
+            }
+            Verb::Update => self.store.update(target, &request.subresource, replacing(request, parse(body)?)?)?,
+            Verb::Patch => {
+                check_patch_type(headers)?;
+                let change = parse(body)?;
+                self.store.update(target, &request.subresource, |object| {
+                    patch::merge(object, &change);
+                    Ok(())
+                })?
+            }
+            Verb::Delete => {
+                let only = preconditions(body)?;
+                let object = self.store.delete_if(target, &only)?;
+                json!({
+                    "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+                    "details": {
+                        "name": request.name, "group": request.resource.group,
+                        "kind": request.resource.plural, "uid": object["metadata"]["uid"],
+                    },
+                })
+            }
+        };
+        Ok(json_answer(200, &value))
+    }
+
+    fn authorize(&self, request: &Request) -> Result<(), Refusal> {
+        let resource = request.resource;
+        let right = Right {
+            verb: request.verb.name().into(),
+            group: resource.group.into(),
+            resource: resource.plural.into(),
+            subresource: request.subresource.clone(),
+        };
+        if !self.store.denies(&right) {
+            return Ok(());
+        }
+        let subresource = if right.subresource.is_empty() { String::new() } else { format!("/{}", right.subresource) };
+        let scope = match &request.namespace {
+            Some(namespace) => format!("in the namespace {namespace:?}"),
+            None => "at the cluster scope".to_string(),
+        };
+        let message = format!(
+            "{} {:?} is forbidden: User \"continuum\" cannot {} resource \"{}{subresource}\" in API group {:?} {scope}",
+            resource.qualified(),
+            request.name,
+            right.verb,
+            right.resource,
+            right.group,
+        );
+        Err(Refusal::new(403, "Forbidden", message))
+    }
+
+    fn review(&self, mut review: Value) -> Value {
+        let attributes = &review["spec"]["resourceAttributes"];
+        let field = |name: &str| attributes[name].as_str().unwrap_or_default().to_string();
+        let right = Right {
+            verb: field("verb"),
+            group: field("group"),
+            resource: field("resource"),
+            subresource: field("subresource"),
+        };
+        review["apiVersion"] = SELF_SUBJECT_ACCESS_REVIEWS.api_version().into();
+        review["kind"] = SELF_SUBJECT_ACCESS_REVIEWS.kind.into();
+        review["status"] = json!({ "allowed": !self.store.denies(&right) });
+        review
+    }
+
+    fn list(&self, request: &Request) -> Result<Value, Refusal> {
+        let (mut version, objects) =
+            self.store.select(request.resource, request.namespace.as_deref(), &selector(request)?);
+        let mut begin = 0;
+        // `<version>/<first>`: all pages say the version of the first, so that a watch from it misses nothing.
+        if let Some((first_version, first)) = request.parameter("continue").split_once('/') {
+            let number = |text: &str| text.parse().map_err(|_| Refusal::bad_request("continue key is not valid"));
+            version = number(first_version)?;
+            begin = objects.len().min(number(first)? as usize);
+        }
+        let limit = request.number("limit")?.filter(|limit| *limit > 0).map_or(usize::MAX, |limit| limit as usize);
+        let end = objects.len().min(begin.saturating_add(limit));
+        let mut list = json!({
+            "kind": format!("{}List", request.resource.kind),
+            "apiVersion": request.resource.api_version(),
+            "metadata": { "resourceVersion": version.to_string() },
+            "items": objects[begin..end].iter().map(|object| &**object).collect::<Vec<_>>(),
+        });
+        if end < objects.len() {
+            list["metadata"]["continue"] = format!("{version}/{end}").into();
+            list["metadata"]["remainingItemCount"] = (objects.len() - end).into();
+        }
+        Ok(list)
+    }
+}
+
+fn selector(request: &Request) -> Result<Selector, Refusal> {
+    Selector::parse(request.parameter("labelSelector"), request.parameter("fieldSelector"))
+}
+
+fn replacing(request: &Request, new: Value) -> Result<impl FnOnce(&mut Value) -> Result<(), Refusal>, Refusal> {
+    let Request { resource, name, namespace, .. } = request;
+    let named = new["metadata"]["name"].as_str().unwrap_or_default();
+    if named != name {
+        let message = format!("the name of the object ({named}) does not match the name on the URL ({name})");
+        return Err(Refusal::bad_request(message));
+    }
+    let placed = new["metadata"]["namespace"].as_str();
+    if placed.is_some_and(|placed| Some(placed) != namespace.as_deref()) {
+        let message = "the namespace of the provided object does not match the namespace sent on the request";
+        return Err(Refusal::bad_request(message));
+    }
+    // The core group's objects alone may be replaced whatever stands there.
+    let version = new["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+    if version.is_empty() && !resource.group.is_empty() {
+        let detail = "metadata.resourceVersion: Invalid value: 0: must be specified for an update";
+        return Err(Refusal::invalid(resource, name, detail));
+    }
+    Ok(move |object: &mut Value| {
+        *object = new;
+        Ok(())
+    })
+}
+
+fn preconditions(body: &[u8]) -> Result<Preconditions, Refusal> {
+    if body.is_empty() {
+        return Ok(Preconditions::default());
+    }
+    let options: Value = parse(body)?;
+    let field = |name: &str| options["preconditions"][name].as_str().map(str::to_string);
+    Ok(Preconditions { uid: field("uid"), version: field("resourceVersion") })
+}
+
+fn check_patch_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if given.split(';').next().map(str::trim) == Some("application/merge-patch+json") {
+        return Ok(());
+    }
+    let message = "the body of the request was in an unknown format - accepted media types include: \
+                   application/merge-patch+json";
+    Err(Refusal::new(415, "UnsupportedMediaType", message))
+}
+
+fn parse(body: &[u8]) -> Result<Value, Refusal> {
+    serde_json::from_slice(body).map_err(|error| Refusal::bad_request(format!("unable to read the body: {error}")))
+}
+
+fn created_name(body: &[u8]) -> String {
+    let object: Value = serde_json::from_slice(body).unwrap_or_default();
+    object["metadata"]["name"].as_str().unwrap_or_default().to_string()
+}
+
+fn user_agent(headers: &HeaderMap) -> &str {
+    headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// The field manager, or the front of the user agent.
+fn writer<'a>(request: &'a Request, headers: &'a HeaderMap) -> &'a str {
+    match request.parameter("fieldManager") {
+        "" => user_agent(headers).split('/').next().unwrap_or_default(),
+        manager => manager,
+    }
+}
+
+fn version() -> Value {
+    json!({ "major": "1", "minor": "37", "gitVersion": "v1.37.2", "platform": "linux/amd64" })
+}
+
+fn refuse(refusal: &Refusal) -> Answer {
+    let mut answer = json_answer(refusal.code, &refusal.status());
+    if refusal.code == 429 {
+        answer.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_S.into());
+    }
+    answer
+}
+
+fn json_answer(code: u16, value: &Value) -> Answer {
+    answer(code, "application/json", Full::new(Bytes::from(value.to_string())).boxed())
+}
+
+fn text_answer(text: &'static str) -> Answer {
+    answer(200, "text/plain", Full::new(Bytes::from(text)).boxed())
+}
+
+fn answer(code: u16, kind: &'static str, body: BoxBody<Bytes, Infallible>) -> Answer {
+    let mut answer = Response::new(body);
+    // A code that HTTP does not know comes from a fault's description.
+    *answer.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    answer.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    answer
+}
