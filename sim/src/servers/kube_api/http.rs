@@ -4,9 +4,9 @@
 //! runs. It ends early only where it says so itself (`?timeout=`).
 
 use super::patch;
+use super::registry::{Preconditions, Target};
 use super::request::{Request, Verb};
 use super::select::Selector;
-use super::store::{Preconditions, Target};
 use super::watch::watch;
 use super::{Refusal, Right, SELF_SUBJECT_ACCESS_REVIEWS, Store};
 use crate::fabric::Net;
@@ -34,6 +34,9 @@ const DRY_RUN: &str = "continuum-dry-run";
 
 /// After how long a client that was told 429 may come again, s.
 const RETRY_AFTER_S: u64 = 1;
+
+/// What no request is carried out in less than.
+const TAKES: Duration = Duration::from_micros(1);
 
 type Answer = Response<BoxBody<Bytes, Infallible>>;
 
@@ -70,6 +73,23 @@ pub async fn serve(net: Net, server_name: String, store: Store, gate: SharedGate
             // A connection that breaks is its client's affair.
             let _ = http.serve_connection(TokioIo::new(stream), service).await;
         }));
+    }
+}
+
+impl Received {
+    /// A refusal of this request: it says what it was about.
+    fn refuse(&self, refusal: &Refusal) -> Answer {
+        let Request { resource, .. } = &self.request;
+        let kind = if refusal.reason == "Invalid" { resource.kind } else { resource.plural };
+        let name = self.asked.what.split_once('/').map_or("", |(_, name)| name);
+        let mut details = json!({ "name": name, "group": resource.group, "kind": kind });
+        let fields = details.as_object_mut().expect("made as an object");
+        fields.retain(|_, text| text != "");
+        let mut status = refusal.status();
+        if matches!(refusal.reason.as_str(), "NotFound" | "AlreadyExists" | "Conflict" | "Invalid" | "Forbidden") {
+            status["details"] = details;
+        }
+        refusal_answer(refusal.code, &status)
     }
 }
 
@@ -119,7 +139,7 @@ impl Server {
             verb: request.verb.name().to_string(),
             what: if name.is_empty() { plural.to_string() } else { format!("{plural}/{name}") },
             subresource: request.subresource.clone(),
-            changing: !reads && request.resource != &SELF_SUBJECT_ACCESS_REVIEWS,
+            changing: !reads && !request.is_dry_run() && request.resource != &SELF_SUBJECT_ACCESS_REVIEWS,
             dry_run: user_agent(headers).contains(DRY_RUN),
             body: String::from_utf8_lossy(body).into_owned(),
         }
@@ -131,20 +151,23 @@ impl Server {
             Ok(limit) => limit.unwrap_or(Duration::MAX),
             Err(refusal) => return Some(refuse(&refusal)),
         };
-        match self.gate.before(&received.asked) {
-            Before::Apply => {}
+        let delay = match self.gate.before(&received.asked) {
+            Before::Apply => TAKES,
+            Before::Delay(delay) => delay,
             Before::Answer(code) => {
                 let Request { resource, name, .. } = &received.request;
-                return Some(refuse(&Refusal::of_code(code, resource, name)));
+                return Some(received.refuse(&Refusal::of_code(code, resource, name)));
             }
-            Before::Delay(delay) if delay >= limit => {
-                tokio::time::sleep(limit).await;
-                return Some(refuse(&Refusal::timeout()));
-            }
-            Before::Delay(delay) => tokio::time::sleep(delay).await,
             Before::Hang => return None,
+        };
+        if delay > limit {
+            tokio::time::sleep(limit).await;
+            return Some(refuse(&Refusal::timeout()));
         }
-        let answer = self.apply(&received).unwrap_or_else(|refusal| refuse(&refusal));
+        if delay > TAKES {
+            tokio::time::sleep(delay).await;
+        }
+        let answer = self.apply(&received).unwrap_or_else(|refusal| received.refuse(&refusal));
         match self.gate.after(&received.asked, answer.status().as_u16()) {
             After::Send => {}
             After::Lose => return None,
@@ -161,7 +184,8 @@ impl Server {
         self.authorize(request)?;
         let by = format!("{}@{}", writer(request, headers), asked.from);
         let namespace = request.namespace.as_deref().unwrap_or_default();
-        let target = Target { resource: request.resource, namespace, name: &request.name, by: &by };
+        let dry_run = request.is_dry_run();
+        let target = Target { resource: request.resource, namespace, name: &request.name, by: &by, dry_run };
         let value = match request.verb {
             Verb::Get => {
                 let object = self.store.get(request.resource, namespace, &request.name);
@@ -173,13 +197,20 @@ impl Server {
                 return Ok(answer(200, "application/json", BodyExt::boxed(StreamBody::new(events))));
             }
             Verb::Create => {
-                let created = self.store.create_in(request.resource, namespace, parse(body)?, &by)?;
+                check_type(headers, "application/json")?;
+                let created = self.store.create_in(target, parse(body)?)?;
                 return Ok(json_answer(201, &created));
             }
-            Verb::Update => self.store.update(target, &request.subresource, replacing(request, parse(body)?)?)?,
+            Verb::Update => {
+                check_type(headers, "application/json")?;
+                self.store.update(target, &request.subresource, replacing(request, parse(body)?)?)?
+            }
             Verb::Patch => {
-                check_patch_type(headers)?;
+                check_type(headers, "application/merge-patch+json")?;
                 let change = parse(body)?;
+                if !change.is_object() {
+                    return Err(Refusal::bad_request("the patch is not an object"));
+                }
                 self.store.update(target, &request.subresource, |object| {
                     patch::merge(object, &change);
                     Ok(())
@@ -188,6 +219,9 @@ impl Server {
             Verb::Delete => {
                 let only = preconditions(body)?;
                 let object = self.store.delete_if(target, &only)?;
+                if object["metadata"].get("finalizers").is_some() {
+                    return Ok(json_answer(200, &object));
+                }
                 json!({
                     "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
                     "details": {
@@ -243,6 +277,8 @@ impl Server {
     }
 
     fn list(&self, request: &Request) -> Result<Value, Refusal> {
+        // The newest is new enough for whatever version is asked for.
+        request.number("resourceVersion")?;
         let (mut version, objects) =
             self.store.select(request.resource, request.namespace.as_deref(), &selector(request)?);
         let mut begin = 0;
@@ -273,17 +309,7 @@ fn selector(request: &Request) -> Result<Selector, Refusal> {
 }
 
 fn replacing(request: &Request, new: Value) -> Result<impl FnOnce(&mut Value) -> Result<(), Refusal>, Refusal> {
-    let Request { resource, name, namespace, .. } = request;
-    let named = new["metadata"]["name"].as_str().unwrap_or_default();
-    if named != name {
-        let message = format!("the name of the object ({named}) does not match the name on the URL ({name})");
-        return Err(Refusal::bad_request(message));
-    }
-    let placed = new["metadata"]["namespace"].as_str();
-    if placed.is_some_and(|placed| Some(placed) != namespace.as_deref()) {
-        let message = "the namespace of the provided object does not match the namespace sent on the request";
-        return Err(Refusal::bad_request(message));
-    }
+    let Request { resource, name, .. } = request;
     // The core group's objects alone may be replaced whatever stands there.
     let version = new["metadata"]["resourceVersion"].as_str().unwrap_or_default();
     if version.is_empty() && !resource.group.is_empty() {
@@ -305,13 +331,13 @@ fn preconditions(body: &[u8]) -> Result<Preconditions, Refusal> {
     Ok(Preconditions { uid: field("uid"), version: field("resourceVersion") })
 }
 
-fn check_patch_type(headers: &HeaderMap) -> Result<(), Refusal> {
-    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if given.split(';').next().map(str::trim) == Some("application/merge-patch+json") {
+fn check_type(headers: &HeaderMap, accepted: &str) -> Result<(), Refusal> {
+    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or(accepted);
+    if given.split(';').next().map(str::trim) == Some(accepted) {
         return Ok(());
     }
-    let message = "the body of the request was in an unknown format - accepted media types include: \
-                   application/merge-patch+json";
+    let message =
+        format!("the body of the request was in an unknown format - accepted media types include: {accepted}");
     Err(Refusal::new(415, "UnsupportedMediaType", message))
 }
 
@@ -341,8 +367,12 @@ fn version() -> Value {
 }
 
 fn refuse(refusal: &Refusal) -> Answer {
-    let mut answer = json_answer(refusal.code, &refusal.status());
-    if refusal.code == 429 {
+    refusal_answer(refusal.code, &refusal.status())
+}
+
+fn refusal_answer(code: u16, status: &Value) -> Answer {
+    let mut answer = json_answer(code, status);
+    if code == 429 {
         answer.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_S.into());
     }
     answer

@@ -9,12 +9,13 @@
 //! subresource, admission. It survives a crash of the host that serves it. [`http`] speaks the API.
 //!
 //! Deliberately absent: JSON patch and server-side apply (415), schema validation and defaults (admission
-//! hooks take their place), finalizers and owner references, namespaces as objects, discovery,
-//! authentication (rights can be denied to everyone), `dryRun`.
+//! hooks take their place), owner references, namespaces as objects, discovery, authentication (rights can
+//! be denied to everyone), `managedFields`.
 
 pub mod http;
 mod patch;
 mod refusal;
+mod registry;
 mod request;
 mod select;
 mod store;

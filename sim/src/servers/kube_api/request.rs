@@ -72,7 +72,7 @@ impl Request {
             (Some(_), namespaced) => namespaced,
             (None, namespaced) => !namespaced || name.is_empty(),
         };
-        if !placed || !matches!(subresource, "" | "status") {
+        if !placed || !(subresource.is_empty() || subresource == "status" && resource.status_subresource) {
             return Err(unknown());
         }
         let query = parse_query(query);
@@ -84,15 +84,12 @@ impl Request {
             ("POST", true) if namespace.is_some() == resource.namespaced => Verb::Create,
             ("PUT", false) => Verb::Update,
             ("PATCH", false) => Verb::Patch,
-            ("DELETE", false) => Verb::Delete,
+            ("DELETE", false) if subresource.is_empty() => Verb::Delete,
             _ => {
                 let message = "the server does not allow this method on the requested resource";
                 return Err(Refusal::new(405, "MethodNotAllowed", message));
             }
         };
-        if query.contains_key("dryRun") {
-            return Err(Refusal::bad_request("dryRun is not simulated"));
-        }
         let (name, subresource) = (name.to_string(), subresource.to_string());
         Ok(Request { verb, resource, namespace, name, subresource, query })
     }
@@ -105,6 +102,11 @@ impl Request {
     /// A parameter that is set.
     pub(super) fn is_set(&self, name: &str) -> bool {
         matches!(self.parameter(name), "true" | "1")
+    }
+
+    /// Nothing of it is to be kept.
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.parameter("dryRun") == "All"
     }
 
     /// A parameter that is a number.
@@ -165,7 +167,9 @@ fn parse_go_duration(text: &str) -> Option<Duration> {
         let unit = tail.find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit);
         let seconds = match unit {
-            "ms" => 0.001,
+            "ns" => 1e-9,
+            "us" | "µs" => 1e-6,
+            "ms" => 1e-3,
             "s" => 1.0,
             "m" => 60.0,
             "h" => 3600.0,
@@ -211,11 +215,12 @@ mod tests {
             ("GET", "/metrics", 404),
             ("GET", "/api/v1/namespaces/shop/secrets/a/scale", 404),
             ("DELETE", clusters, 405),
+            ("DELETE", "/apis/postgresql.cnpg.io/v1/namespaces/shop/clusters/a/status", 405),
+            ("GET", "/apis/coordination.k8s.io/v1/namespaces/shop/leases/a/status", 404),
             ("POST", "/apis/postgresql.cnpg.io/v1/clusters", 405),
         ] {
             assert_eq!(parse(method, path, "").unwrap_err(), code, "{method} {path}");
         }
-        assert_eq!(parse("GET", clusters, "dryRun=All").unwrap_err(), 400);
     }
 
     #[test]
@@ -225,10 +230,11 @@ mod tests {
             ("1m30s", Some(90_000)),
             ("1.5s", Some(1500)),
             ("500ms", Some(500)),
+            ("1ns", Some(0)),
             ("5", None),
             ("", None),
         ] {
-            assert_eq!(parse_go_duration(text), milliseconds.map(Duration::from_millis), "{text:?}");
+            assert_eq!(parse_go_duration(text).map(|parsed| parsed.as_millis()), milliseconds, "{text:?}");
         }
     }
 }

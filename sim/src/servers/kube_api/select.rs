@@ -7,7 +7,14 @@ use serde_json::Value;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Selector {
     labels: Vec<Requirement>,
-    name: Option<String>,
+    names: Vec<Name>,
+}
+
+/// A requirement on `metadata.name`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Name {
+    name: String,
+    wanted: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,19 +28,16 @@ enum Requirement {
 impl Selector {
     /// From the query's `labelSelector` and `fieldSelector`.
     pub(super) fn parse(labels: &str, fields: &str) -> Result<Self, Refusal> {
-        let name = match fields.split_once('=') {
-            None if fields.is_empty() => None,
-            Some(("metadata.name", name)) => Some(name.trim_start_matches('=').to_string()),
-            _ => return Err(Refusal::bad_request(format!("field label not supported: {fields}"))),
-        };
+        let names = split_terms(fields).into_iter().map(name_requirement).collect::<Result<_, _>>()?;
         let labels = split_terms(labels).into_iter().map(requirement).collect::<Result<_, _>>()?;
-        Ok(Selector { labels, name })
+        Ok(Selector { labels, names })
     }
 
     /// Whether an object is selected.
     pub(super) fn selects(&self, object: &Value) -> bool {
-        let name = self.name.as_deref().is_none_or(|name| object["metadata"]["name"] == name);
-        name && self.labels.iter().all(|requirement| requirement.holds(&object["metadata"]["labels"]))
+        let fits = |required: &Name| (object["metadata"]["name"] == required.name.as_str()) == required.wanted;
+        self.names.iter().all(fits)
+            && self.labels.iter().all(|requirement| requirement.holds(&object["metadata"]["labels"]))
     }
 }
 
@@ -63,6 +67,18 @@ fn split_terms(text: &str) -> Vec<&str> {
     .map(str::trim)
     .filter(|term| !term.is_empty())
     .collect()
+}
+
+fn name_requirement(term: &str) -> Result<Name, Refusal> {
+    let (field, name, wanted) = match (term.split_once("!="), term.split_once('=')) {
+        (Some((field, name)), _) => (field, name, false),
+        (None, Some((field, name))) => (field, name.trim_start_matches('='), true),
+        (None, None) => return Err(Refusal::bad_request(format!("invalid selector: {term:?}"))),
+    };
+    if field != "metadata.name" {
+        return Err(Refusal::bad_request(format!("field label not supported: {field}")));
+    }
+    Ok(Name { name: name.to_string(), wanted })
 }
 
 fn requirement(term: &str) -> Result<Requirement, Refusal> {
@@ -124,6 +140,7 @@ mod tests {
         let object = json!({"metadata": {"name": "shop-fsn"}});
         assert!(Selector::parse("", "metadata.name=shop-fsn").unwrap().selects(&object));
         assert!(!Selector::parse("", "metadata.name=shop-hel").unwrap().selects(&object));
+        assert!(!Selector::parse("", "metadata.name!=shop-fsn").unwrap().selects(&object));
         assert_eq!(Selector::parse("", "spec.x=1").unwrap_err().code, 400);
     }
 

@@ -1,24 +1,20 @@
-//! What the API server keeps, with the rules for changing it, and everything that ever happened to it.
+//! What the API server keeps, and everything that ever happened to it. The rules for changing it stand in
+//! `registry.rs`.
 //!
 //! It stands for etcd: it survives a crash of the server's host. Users in the same process (the operator
 //! model, the set-up of a world, checkers) call it directly and pass no gate.
 
+use super::registry::{Preconditions, State, Target};
 use super::select::Selector;
 use super::{Refusal, Resource, patch};
-use crate::determinism::EPOCH;
-use crate::here;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Bound;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
-
-/// The annotation that says in which generation an object was claimed.
-const CLAIM: &str = "dr.openova.io/generation";
 
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,50 +97,10 @@ pub struct Store {
     changed: Arc<Notify>,
 }
 
-type Key = (&'static Resource, String, String);
-
-struct State {
-    /// Of the server: makes uids differ between servers.
-    name: String,
-    objects: BTreeMap<Key, Arc<Value>>,
-    version: u64,
-    /// A watch cannot begin at a version before this one.
-    oldest: u64,
-    made: u64,
-    history: Vec<Change>,
-    admissions: Vec<(&'static Resource, Admission)>,
-    denied: Vec<Right>,
-}
-
-/// An object that a write is about, and who writes.
-#[derive(Clone, Copy)]
-pub(super) struct Target<'a> {
-    pub(super) resource: &'static Resource,
-    pub(super) namespace: &'a str,
-    pub(super) name: &'a str,
-    pub(super) by: &'a str,
-}
-
-/// What must be so for a deletion.
-#[derive(Default)]
-pub(super) struct Preconditions {
-    pub(super) uid: Option<String>,
-    pub(super) version: Option<String>,
-}
-
 impl Store {
     /// An empty store of the API server `name`.
     pub fn new(name: &str) -> Self {
-        let state = State {
-            name: name.to_string(),
-            objects: BTreeMap::new(),
-            version: 1,
-            oldest: 1,
-            made: 0,
-            history: Vec::new(),
-            admissions: Vec::new(),
-            denied: Vec::new(),
-        };
+        let state = State::new(name);
         Store { state: Arc::new(Mutex::new(state)), changed: Arc::new(Notify::new()) }
     }
 
@@ -184,17 +140,12 @@ impl Store {
     /// Creates an object; its status is dropped where that is a subresource.
     pub fn create(&self, resource: &'static Resource, object: Value, by: &str) -> Result<Value, Refusal> {
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default().to_string();
-        self.create_in(resource, &namespace, object, by)
+        self.create_in(Target { resource, namespace: &namespace, name: "", by, dry_run: false }, object)
     }
 
-    pub(super) fn create_in(
-        &self,
-        resource: &'static Resource,
-        namespace: &str,
-        object: Value,
-        by: &str,
-    ) -> Result<Value, Refusal> {
-        let created = self.lock().create(resource, namespace, object, by)?;
+    /// As [`Store::create`]; the target's name is not used.
+    pub(super) fn create_in(&self, target: Target<'_>, object: Value) -> Result<Value, Refusal> {
+        let created = self.lock().create(target, object)?;
         self.changed.notify_waiters();
         Ok((*created).clone())
     }
@@ -210,7 +161,7 @@ impl Store {
         patch: &Value,
         by: &str,
     ) -> Result<Value, Refusal> {
-        self.update(Target { resource, namespace, name, by }, subresource, |object| {
+        self.update(Target { resource, namespace, name, by, dry_run: false }, subresource, |object| {
             patch::merge(object, patch);
             Ok(())
         })
@@ -228,9 +179,10 @@ impl Store {
         Ok((*updated).clone())
     }
 
-    /// Deletes an object. Its last state.
+    /// Deletes an object, or marks it where finalizers hold it. Its last state.
     pub fn delete(&self, resource: &'static Resource, namespace: &str, name: &str, by: &str) -> Result<Value, Refusal> {
-        self.delete_if(Target { resource, namespace, name, by }, &Preconditions::default())
+        let target = Target { resource, namespace, name, by, dry_run: false };
+        self.delete_if(target, &Preconditions::default())
     }
 
     pub(super) fn delete_if(&self, target: Target<'_>, only: &Preconditions) -> Result<Value, Refusal> {
@@ -309,202 +261,4 @@ impl Store {
             text
         })
     }
-}
-
-impl State {
-    fn object(&self, resource: &'static Resource, namespace: &str, name: &str) -> Option<Arc<Value>> {
-        self.objects.get(&(resource, namespace.to_string(), name.to_string())).cloned()
-    }
-
-    fn present(&self, target: Target<'_>) -> Result<Arc<Value>, Refusal> {
-        let object = self.object(target.resource, target.namespace, target.name);
-        object.ok_or_else(|| Refusal::not_found(target.resource, target.name))
-    }
-
-    fn create(
-        &mut self,
-        resource: &'static Resource,
-        namespace: &str,
-        mut object: Value,
-        by: &str,
-    ) -> Result<Arc<Value>, Refusal> {
-        let name = self.name_for(resource, &object)?;
-        let asked = object["metadata"]["namespace"].as_str().unwrap_or(namespace);
-        if asked != namespace {
-            let message = "the namespace of the provided object does not match the namespace sent on the request";
-            return Err(Refusal::bad_request(message));
-        }
-        if object["metadata"]["resourceVersion"].as_str().is_some_and(|version| !version.is_empty()) {
-            return Err(Refusal::new(500, "", "resourceVersion should not be set on objects to be created"));
-        }
-        let target = Target { resource, namespace, name: &name, by };
-        if self.object(resource, namespace, &name).is_some() {
-            return Err(Refusal::already_exists(resource, &name));
-        }
-        self.made += 1;
-        let fields = object.as_object_mut().ok_or_else(|| Refusal::bad_request("not an object"))?;
-        fields.insert("apiVersion".into(), resource.api_version().into());
-        fields.insert("kind".into(), resource.kind.into());
-        let metadata = fields.entry("metadata").or_insert(Value::Null);
-        let metadata = metadata.as_object_mut().ok_or_else(|| Refusal::bad_request("metadata is not an object"))?;
-        metadata.insert("name".into(), name.clone().into());
-        if resource.namespaced {
-            metadata.insert("namespace".into(), namespace.into());
-        }
-        metadata.insert("uid".into(), self.uid().into());
-        metadata.insert("creationTimestamp".into(), timestamp().into());
-        if resource.status_subresource {
-            metadata.insert("generation".into(), 1.into());
-            fields.remove("status");
-        }
-        self.admit(resource, None, &object)?;
-        Ok(self.commit(target, ChangeEvent::Added, None, object))
-    }
-
-    fn name_for(&self, resource: &Resource, object: &Value) -> Result<String, Refusal> {
-        let field = |name: &str| object["metadata"][name].as_str().filter(|text| !text.is_empty());
-        match (field("name"), field("generateName")) {
-            (Some(name), _) => Ok(name.to_string()),
-            (None, Some(prefix)) => {
-                // The real server's alphabet: no vowels, so no words.
-                const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-                let hash = Sha256::digest(format!("{} {prefix} {}", self.name, self.made));
-                let suffix = hash.iter().take(5).map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]));
-                Ok(prefix.chars().chain(suffix).collect())
-            }
-            (None, None) => {
-                let detail = "metadata.name: Required value: name or generateName is required";
-                Err(Refusal::invalid(resource, "", detail))
-            }
-        }
-    }
-
-    fn uid(&self) -> String {
-        let hash = Sha256::digest(format!("{} {}", self.name, self.made));
-        let mut uid = String::new();
-        for (index, byte) in hash.iter().take(16).enumerate() {
-            if [4, 6, 8, 10].contains(&index) {
-                uid.push('-');
-            }
-            let _ = write!(uid, "{byte:02x}");
-        }
-        uid
-    }
-
-    fn update(
-        &mut self,
-        target: Target<'_>,
-        subresource: &str,
-        edit: impl FnOnce(&mut Value) -> Result<(), Refusal>,
-    ) -> Result<Arc<Value>, Refusal> {
-        let Target { resource, name, .. } = target;
-        let old = self.present(target)?;
-        let mut edited = (*old).clone();
-        edit(&mut edited)?;
-        check(target, &old, "resourceVersion", edited["metadata"]["resourceVersion"].as_str())?;
-        check(target, &old, "uid", edited["metadata"]["uid"].as_str())?;
-        let (mut new, other_status) = match subresource {
-            "" => (edited, resource.status_subresource.then(|| old.get("status").cloned())),
-            "status" if resource.status_subresource => ((*old).clone(), Some(edited.get("status").cloned())),
-            _ => return Err(Refusal::not_found(resource, name)),
-        };
-        let fields = new.as_object_mut().ok_or_else(|| Refusal::bad_request("not an object"))?;
-        if let Some(status) = other_status {
-            put(fields, "status", status);
-        }
-        fields.insert("apiVersion".into(), resource.api_version().into());
-        fields.insert("kind".into(), resource.kind.into());
-        let metadata = fields.entry("metadata").or_insert_with(|| json!({}));
-        let metadata = metadata.as_object_mut().ok_or_else(|| Refusal::bad_request("metadata is not an object"))?;
-        for owned in ["name", "namespace", "uid", "creationTimestamp", "generation", "resourceVersion"] {
-            put(metadata, owned, old["metadata"].get(owned).cloned());
-        }
-        if resource.status_subresource && content(&new) != content(&old) {
-            new["metadata"]["generation"] = json!(old["metadata"]["generation"].as_u64().unwrap_or_default() + 1);
-        }
-        if subresource.is_empty() {
-            self.admit(resource, Some(&old), &new)?;
-        }
-        if new == *old {
-            return Ok(old);
-        }
-        Ok(self.commit(target, ChangeEvent::Modified, Some(old), new))
-    }
-
-    fn delete(&mut self, target: Target<'_>, only: &Preconditions) -> Result<Arc<Value>, Refusal> {
-        let old = self.present(target)?;
-        check(target, &old, "resourceVersion", only.version.as_deref())?;
-        check(target, &old, "uid", only.uid.as_deref())?;
-        Ok(self.commit(target, ChangeEvent::Deleted, Some(old.clone()), (*old).clone()))
-    }
-
-    fn admit(&self, resource: &'static Resource, old: Option<&Value>, new: &Value) -> Result<(), Refusal> {
-        let mut judges = self.admissions.iter().filter(|(kind, _)| *kind == resource);
-        judges.try_for_each(|(_, admission)| admission(old, new))
-    }
-
-    fn commit(
-        &mut self,
-        target: Target<'_>,
-        event: ChangeEvent,
-        before: Option<Arc<Value>>,
-        mut object: Value,
-    ) -> Arc<Value> {
-        self.version += 1;
-        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        let object = Arc::new(object);
-        let key = (target.resource, target.namespace.to_string(), target.name.to_string());
-        match event {
-            ChangeEvent::Deleted => self.objects.remove(&key),
-            ChangeEvent::Added | ChangeEvent::Modified => self.objects.insert(key, object.clone()),
-        };
-        let claim = object["metadata"]["annotations"][CLAIM].as_str();
-        self.history.push(Change {
-            at: here::now().unwrap_or_default(),
-            version: self.version,
-            event,
-            resource: target.resource,
-            namespace: target.namespace.to_string(),
-            name: target.name.to_string(),
-            by: target.by.to_string(),
-            claim: claim.and_then(|generation| generation.parse().ok()),
-            object: object.clone(),
-            before,
-        });
-        object
-    }
-}
-
-/// Where a precondition is given, it must hold.
-fn check(target: Target<'_>, old: &Value, field: &str, asked: Option<&str>) -> Result<(), Refusal> {
-    let present = old["metadata"][field].as_str().unwrap_or_default();
-    match asked {
-        None | Some("") => Ok(()),
-        Some(asked) if asked == present => Ok(()),
-        Some(_) if field == "resourceVersion" => Err(Refusal::conflict(target.resource, target.name)),
-        Some(asked) => {
-            let why = format!("Precondition failed: UID in precondition: {asked}, UID in object meta: {present}");
-            Err(Refusal::operation_cannot_be_fulfilled(target.resource, target.name, &why))
-        }
-    }
-}
-
-fn put(object: &mut Map<String, Value>, name: &str, value: Option<Value>) {
-    match value {
-        Some(value) => object.insert(name.to_string(), value),
-        None => object.remove(name),
-    };
-}
-
-/// What the generation counts changes of: all but metadata and status.
-fn content(object: &Value) -> Vec<(&String, &Value)> {
-    let fields = object.as_object().into_iter().flatten();
-    fields.filter(|(name, _)| *name != "metadata" && *name != "status").collect()
-}
-
-/// Now, as the server writes it: whole seconds.
-fn timestamp() -> String {
-    let since_epoch = EPOCH + here::now().unwrap_or_default();
-    let now = jiff::Timestamp::from_second(since_epoch.as_secs() as i64);
-    now.expect("simulated time is in range").to_string()
 }

@@ -1,0 +1,349 @@
+//! The registry's rules: how an object may be created, changed and deleted, as the real server applies them
+//! to its own resources and to custom ones.
+
+use super::store::{Admission, Change, ChangeEvent, Right};
+use super::{Refusal, Resource};
+use crate::determinism::EPOCH;
+use crate::here;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+/// The annotation that says in which generation an object was claimed.
+const CLAIM: &str = "dr.openova.io/generation";
+
+/// The version at which a store begins; something was written before, so the first ones are forgotten.
+const FIRST_VERSION: u64 = 100;
+
+/// The longest name.
+const NAME_LENGTH_MAX: usize = 253;
+
+pub(super) type Key = (&'static Resource, String, String);
+
+pub(super) struct State {
+    /// Of the server: makes uids differ between servers.
+    name: String,
+    pub(super) objects: BTreeMap<Key, Arc<Value>>,
+    pub(super) version: u64,
+    /// A watch cannot begin at a version before this one.
+    pub(super) oldest: u64,
+    made: u64,
+    pub(super) history: Vec<Change>,
+    pub(super) admissions: Vec<(&'static Resource, Admission)>,
+    pub(super) denied: Vec<Right>,
+}
+
+/// An object that a write is about, and who writes.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) resource: &'static Resource,
+    pub(super) namespace: &'a str,
+    pub(super) name: &'a str,
+    pub(super) by: &'a str,
+    /// All is as if, but nothing is kept.
+    pub(super) dry_run: bool,
+}
+
+/// What must be so for a deletion.
+#[derive(Default)]
+pub(super) struct Preconditions {
+    pub(super) uid: Option<String>,
+    pub(super) version: Option<String>,
+}
+
+/// What of the metadata only the server writes.
+const OWNED: [&str; 8] = [
+    "name",
+    "namespace",
+    "uid",
+    "creationTimestamp",
+    "generation",
+    "resourceVersion",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+];
+
+impl State {
+    pub(super) fn new(name: &str) -> Self {
+        State {
+            name: name.to_string(),
+            objects: BTreeMap::new(),
+            version: FIRST_VERSION,
+            oldest: FIRST_VERSION,
+            made: 0,
+            history: Vec::new(),
+            admissions: Vec::new(),
+            denied: Vec::new(),
+        }
+    }
+
+    pub(super) fn object(&self, resource: &'static Resource, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.objects.get(&(resource, namespace.to_string(), name.to_string())).cloned()
+    }
+
+    pub(super) fn present(&self, target: Target<'_>) -> Result<Arc<Value>, Refusal> {
+        let object = self.object(target.resource, target.namespace, target.name);
+        object.ok_or_else(|| Refusal::not_found(target.resource, target.name))
+    }
+
+    pub(super) fn create(&mut self, target: Target<'_>, mut object: Value) -> Result<Arc<Value>, Refusal> {
+        let Target { resource, namespace, .. } = target;
+        check_kind(resource, &object)?;
+        let name = self.name_for(resource, &object)?;
+        let target = Target { name: &name, ..target };
+        check_place(target, &object)?;
+        if object["metadata"]["resourceVersion"].as_str().is_some_and(|version| !version.is_empty()) {
+            return Err(Refusal::new(500, "", "resourceVersion should not be set on objects to be created"));
+        }
+        if !is_dns_subdomain(&name) {
+            let detail = format!(
+                "metadata.name: Invalid value: {name:?}: a lowercase RFC 1123 subdomain must consist of lower case \
+                 alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character"
+            );
+            return Err(Refusal::invalid(resource, &name, &detail));
+        }
+        if self.object(resource, namespace, &name).is_some() {
+            return Err(Refusal::already_exists(resource, &name));
+        }
+        self.made += 1;
+        tidy(resource, &mut object)?;
+        if resource.status_subresource {
+            put(&mut object, "status", None);
+        }
+        let metadata = &mut object["metadata"];
+        for owned in OWNED {
+            put(metadata, owned, None);
+        }
+        metadata["name"] = name.clone().into();
+        put(metadata, "namespace", resource.namespaced.then(|| namespace.into()));
+        metadata["uid"] = self.uid().into();
+        metadata["creationTimestamp"] = timestamp().into();
+        put(metadata, "generation", resource.status_subresource.then(|| 1.into()));
+        self.admit(resource, None, &object)?;
+        Ok(self.commit(target, ChangeEvent::Added, None, object))
+    }
+
+    fn name_for(&self, resource: &Resource, object: &Value) -> Result<String, Refusal> {
+        let field = |name: &str| object["metadata"][name].as_str().filter(|text| !text.is_empty());
+        match (field("name"), field("generateName")) {
+            (Some(name), _) => Ok(name.to_string()),
+            (None, Some(prefix)) => {
+                // The real server's alphabet: no vowels, so no words.
+                const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+                let hash = Sha256::digest(format!("{} {prefix} {}", self.name, self.made));
+                let suffix = hash.iter().take(5).map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()]));
+                Ok(prefix.chars().chain(suffix).collect())
+            }
+            (None, None) => {
+                let detail = "metadata.name: Required value: name or generateName is required";
+                Err(Refusal::invalid(resource, "", detail))
+            }
+        }
+    }
+
+    fn uid(&self) -> String {
+        let hash = Sha256::digest(format!("{} {}", self.name, self.made));
+        let mut uid = String::new();
+        for (index, byte) in hash.iter().take(16).enumerate() {
+            if [4, 6, 8, 10].contains(&index) {
+                uid.push('-');
+            }
+            let _ = write!(uid, "{byte:02x}");
+        }
+        uid
+    }
+
+    pub(super) fn update(
+        &mut self,
+        target: Target<'_>,
+        subresource: &str,
+        edit: impl FnOnce(&mut Value) -> Result<(), Refusal>,
+    ) -> Result<Arc<Value>, Refusal> {
+        let Target { resource, .. } = target;
+        let old = self.present(target)?;
+        let mut edited = (*old).clone();
+        edit(&mut edited)?;
+        check_kind(resource, &edited)?;
+        check_place(target, &edited)?;
+        check(target, &old, "resourceVersion", edited["metadata"]["resourceVersion"].as_str())?;
+        check(target, &old, "uid", edited["metadata"]["uid"].as_str())?;
+        let (mut new, other_status) = match subresource {
+            "" => (edited, resource.status_subresource.then(|| old.get("status").cloned())),
+            _ => ((*old).clone(), Some(edited.get("status").cloned())),
+        };
+        tidy(resource, &mut new)?;
+        if let Some(status) = other_status {
+            put(&mut new, "status", status);
+        }
+        for owned in OWNED {
+            put(&mut new["metadata"], owned, old["metadata"].get(owned).cloned());
+        }
+        if resource.status_subresource && content(&new) != content(&old) {
+            grow_generation(&mut new);
+        }
+        if subresource.is_empty() {
+            self.admit(resource, Some(&old), &new)?;
+        }
+        if new == *old {
+            return Ok(old);
+        }
+        let released = is_deleted(&new) && new["metadata"].get("finalizers").is_none();
+        let event = if released { ChangeEvent::Deleted } else { ChangeEvent::Modified };
+        Ok(self.commit(target, event, Some(old), new))
+    }
+
+    pub(super) fn delete(&mut self, target: Target<'_>, only: &Preconditions) -> Result<Arc<Value>, Refusal> {
+        let old = self.present(target)?;
+        check(target, &old, "resourceVersion", only.version.as_deref())?;
+        check(target, &old, "uid", only.uid.as_deref())?;
+        let mut new = (*old).clone();
+        if old["metadata"].get("finalizers").is_none() {
+            return Ok(self.commit(target, ChangeEvent::Deleted, Some(old), new));
+        }
+        if is_deleted(&old) {
+            return Ok(old);
+        }
+        new["metadata"]["deletionTimestamp"] = timestamp().into();
+        new["metadata"]["deletionGracePeriodSeconds"] = 0.into();
+        if target.resource.status_subresource {
+            grow_generation(&mut new);
+        }
+        Ok(self.commit(target, ChangeEvent::Modified, Some(old), new))
+    }
+
+    fn admit(&self, resource: &'static Resource, old: Option<&Value>, new: &Value) -> Result<(), Refusal> {
+        let mut judges = self.admissions.iter().filter(|(kind, _)| *kind == resource);
+        judges.try_for_each(|(_, admission)| admission(old, new))
+    }
+
+    fn commit(
+        &mut self,
+        target: Target<'_>,
+        event: ChangeEvent,
+        before: Option<Arc<Value>>,
+        mut object: Value,
+    ) -> Arc<Value> {
+        if target.dry_run {
+            return Arc::new(object);
+        }
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let object = Arc::new(object);
+        let key = (target.resource, target.namespace.to_string(), target.name.to_string());
+        match event {
+            ChangeEvent::Deleted => self.objects.remove(&key),
+            ChangeEvent::Added | ChangeEvent::Modified => self.objects.insert(key, object.clone()),
+        };
+        let claim = object["metadata"]["annotations"][CLAIM].as_str();
+        self.history.push(Change {
+            at: here::now().unwrap_or_default(),
+            version: self.version,
+            event,
+            resource: target.resource,
+            namespace: target.namespace.to_string(),
+            name: target.name.to_string(),
+            by: target.by.to_string(),
+            claim: claim.and_then(|generation| generation.parse().ok()),
+            object: object.clone(),
+            before,
+        });
+        object
+    }
+}
+
+/// Brings an object into the form in which it is kept: its own kind, and no map or list left empty in its
+/// metadata, since the real server drops those.
+fn tidy(resource: &Resource, object: &mut Value) -> Result<(), Refusal> {
+    let fields = object.as_object_mut().ok_or_else(|| Refusal::bad_request("the body is not an object"))?;
+    fields.insert("apiVersion".into(), resource.api_version().into());
+    fields.insert("kind".into(), resource.kind.into());
+    let metadata = fields.entry("metadata").or_insert_with(|| json!({})).as_object_mut();
+    let metadata = metadata.ok_or_else(|| Refusal::bad_request("metadata is not an object"))?;
+    metadata.retain(|_, value| match value {
+        Value::Null => false,
+        Value::Object(map) => !map.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        _ => true,
+    });
+    Ok(())
+}
+
+/// Sets a field of an object, or removes it.
+fn put(object: &mut Value, name: &str, value: Option<Value>) {
+    let fields = object.as_object_mut().expect("tidied to be an object");
+    match value {
+        Some(value) => fields.insert(name.to_string(), value),
+        None => fields.remove(name),
+    };
+}
+
+fn is_deleted(object: &Value) -> bool {
+    object["metadata"].get("deletionTimestamp").is_some()
+}
+
+fn grow_generation(object: &mut Value) {
+    let generation = object["metadata"]["generation"].as_u64().unwrap_or_default();
+    object["metadata"]["generation"] = (generation + 1).into();
+}
+
+fn check_kind(resource: &Resource, object: &Value) -> Result<(), Refusal> {
+    let other = |field: &str, mine: &str| object[field].as_str().is_some_and(|theirs| theirs != mine);
+    if other("kind", resource.kind) || other("apiVersion", &resource.api_version()) {
+        let (kind, version) = (&object["kind"], &object["apiVersion"]);
+        let expected = format!("{} {}", resource.api_version(), resource.kind);
+        return Err(Refusal::bad_request(format!("{version} {kind} in the data is not the expected {expected}")));
+    }
+    Ok(())
+}
+
+/// An object cannot say that it stands elsewhere than its URL.
+fn check_place(target: Target<'_>, object: &Value) -> Result<(), Refusal> {
+    let Target { name, namespace, .. } = target;
+    let named = object["metadata"]["name"].as_str().unwrap_or(name);
+    if named != name && !named.is_empty() {
+        let message = format!("the name of the object ({named}) does not match the name on the URL ({name})");
+        return Err(Refusal::bad_request(message));
+    }
+    if object["metadata"]["namespace"].as_str().unwrap_or(namespace) != namespace {
+        let message = "the namespace of the provided object does not match the namespace sent on the request";
+        return Err(Refusal::bad_request(message));
+    }
+    Ok(())
+}
+
+fn is_dns_subdomain(name: &str) -> bool {
+    let label = |label: &str| {
+        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        !label.is_empty() && label.chars().all(inner) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    name.len() <= NAME_LENGTH_MAX && name.split('.').all(label)
+}
+
+/// Where a precondition is given, it must hold.
+fn check(target: Target<'_>, old: &Value, field: &str, asked: Option<&str>) -> Result<(), Refusal> {
+    let present = old["metadata"][field].as_str().unwrap_or_default();
+    match asked {
+        None | Some("") => Ok(()),
+        Some(asked) if asked == present => Ok(()),
+        Some(_) if field == "resourceVersion" => Err(Refusal::conflict(target.resource, target.name)),
+        Some(asked) => {
+            let why = format!("Precondition failed: UID in precondition: {asked}, UID in object meta: {present}");
+            Err(Refusal::operation_cannot_be_fulfilled(target.resource, target.name, &why))
+        }
+    }
+}
+
+/// What the generation counts changes of: all but metadata and status.
+fn content(object: &Value) -> Vec<(&String, &Value)> {
+    let fields = object.as_object().into_iter().flatten();
+    fields.filter(|(name, _)| *name != "metadata" && *name != "status").collect()
+}
+
+/// Now, as the server writes it: whole seconds.
+fn timestamp() -> String {
+    let since_epoch = EPOCH + here::now().unwrap_or_default();
+    let now = jiff::Timestamp::from_second(since_epoch.as_secs() as i64);
+    now.expect("simulated time is in range").to_string()
+}
