@@ -1,6 +1,8 @@
 //! Production adapters: core's ports over the real protocols. Each is built from a transport that the caller
 //! passes, which is how the simulator carries them unchanged.
 
+pub mod assemble;
+pub mod clock;
 pub mod copies;
 pub mod dns;
 pub mod http_client;
@@ -11,4 +13,6 @@ pub mod postgres;
 pub mod powerdns;
 pub mod resource;
 mod rights;
+pub mod route;
 pub mod vantages;
+pub mod witness_lease;

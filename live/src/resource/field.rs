@@ -146,6 +146,20 @@ pub(super) fn is_label(text: &str) -> bool {
     (1..=63).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
+/// A value of a Kubernetes label, not empty.
+pub(super) fn is_label_value(text: &str) -> bool {
+    let ends = |c: char| c.is_ascii_alphanumeric();
+    (1..=63).contains(&text.len())
+        && text.chars().all(|c| ends(c) || matches!(c, '-' | '_' | '.'))
+        && text.starts_with(ends)
+        && text.ends_with(ends)
+}
+
+/// A name of a Kubernetes object: DNS labels.
+pub(super) fn is_object_name(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
 /// A DNS name: labels, where underscores and capitals are admitted too.
 pub(super) fn is_hostname(text: &str) -> bool {
     let label = |label: &str| {

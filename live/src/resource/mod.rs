@@ -16,6 +16,8 @@ mod crd;
 mod field;
 mod parse;
 mod status;
+#[cfg(test)]
+mod tests;
 mod types;
 
 pub use agreement::agreement_hash;

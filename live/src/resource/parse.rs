@@ -1,7 +1,7 @@
 //! From a stored object to core's `Spec`. The first wrong field is named with its path; fields that are not
 //! known here are none of our business.
 
-use super::field::{Field, is_hostname, is_label, seconds};
+use super::field::{Field, is_hostname, is_label, is_label_value, is_object_name, seconds};
 use super::{defaults, ranges};
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::spec::{
@@ -16,7 +16,7 @@ use serde_json::Value;
 ///
 /// The first wrong field, and how to mend it.
 pub fn parse_spec(object: &Value) -> Result<Spec, Invalid> {
-    let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+    let own_namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
     let field = Field::root("spec", object.get("spec"));
     if !field.is_present() {
         return Err(field.invalid("is missing"));
@@ -24,8 +24,8 @@ pub fn parse_spec(object: &Value) -> Result<Spec, Invalid> {
     let primary = region(&field.child("primaryRegion")?)?;
     let standbys = standbys(&field.child("hotStandbyRegions")?, &primary)?;
     let records = records(&field.child("luaRecord")?)?;
-    let zone = match field.child("pdmZone")?.optional()? {
-        Some(zone) => Some(zone.trim_end_matches('.').to_owned()),
+    let zone = match zone(&field.child("pdmZone")?)? {
+        Some(zone) => Some(zone),
         None => records.hostnames.first().and_then(|name| name.split_once('.')).map(|(_, zone)| zone.to_owned()),
     };
     let switchover = field.child("switchover")?;
@@ -37,8 +37,8 @@ pub fn parse_spec(object: &Value) -> Result<Spec, Invalid> {
         rto_seconds: objective(&field, "rtoSeconds", "rto", defaults::RTO)?,
         rpo_seconds: objective(&field, "rpoSeconds", "rpo", defaults::RPO)?,
         auto_failover: field.child("autoFailover")?.flag()?,
-        pair: object_name(&field.child("cnpgPair")?, namespace)?,
-        route: route(&field.child("httpRoute")?, namespace)?,
+        pair: pair(&field.child("cnpgPair")?, own_namespace)?,
+        route: route(&field.child("httpRoute")?, own_namespace)?,
         zone,
         rejoin: rejoin(&field.child("rejoin")?)?,
         switchover: request(&switchover, &primary, &standbys)?,
@@ -123,6 +123,14 @@ fn records(field: &Field) -> Result<RecordSpec, Invalid> {
     })
 }
 
+fn zone(field: &Field) -> Result<Option<String>, Invalid> {
+    match field.optional()? {
+        None => Ok(None),
+        Some(zone) if is_hostname(zone.trim_end_matches('.')) => Ok(Some(zone.trim_end_matches('.').to_owned())),
+        Some(zone) => Err(field.invalid(format!("`{zone}` is no DNS zone"))),
+    }
+}
+
 fn health_check(field: &Field) -> Result<Option<HealthCheckSpec>, Invalid> {
     if !field.is_present() {
         return Ok(None);
@@ -178,19 +186,43 @@ fn default_seconds(text: &str) -> u32 {
     seconds(text).expect("the defaults have the form of a duration")
 }
 
-fn object_name(field: &Field, namespace: &str) -> Result<Option<ObjectName>, Invalid> {
+/// `namespace` of a reference; the Continuum's own where it is absent.
+fn namespace(field: &Field, own: &str) -> Result<String, Invalid> {
+    let field = field.child("namespace")?;
+    match field.optional()? {
+        None => Ok(own.to_owned()),
+        Some(namespace) if is_label(&namespace) => Ok(namespace),
+        Some(namespace) => Err(field.invalid(format!("`{namespace}` is no name of a namespace"))),
+    }
+}
+
+/// The pair's name is put into a label selector, so nothing but a label's value will do.
+fn pair(field: &Field, own_namespace: &str) -> Result<Option<ObjectName>, Invalid> {
     if !field.is_present() {
         return Ok(None);
     }
-    let name = field.child("name")?.required()?;
-    let namespace = field.child("namespace")?.optional()?.unwrap_or_else(|| namespace.to_owned());
-    Ok(Some(ObjectName::new(namespace, name)))
+    let name_field = field.child("name")?;
+    let name = name_field.required()?;
+    if !is_label_value(name) {
+        return Err(name_field.invalid(format!("`{name}` is no value of a label")));
+    }
+    Ok(Some(ObjectName::new(namespace(field, own_namespace)?, name)))
 }
 
-fn route(field: &Field, namespace: &str) -> Result<Option<RouteSpec>, Invalid> {
-    let Some(object) = object_name(field, namespace)? else { return Ok(None) };
+fn route(field: &Field, own_namespace: &str) -> Result<Option<RouteSpec>, Invalid> {
+    if !field.is_present() {
+        return Ok(None);
+    }
+    let name_field = field.child("name")?;
+    let name = name_field.required()?;
+    if !is_object_name(name) {
+        return Err(name_field.invalid(format!("`{name}` is no name of an HTTPRoute")));
+    }
     let drain = field.child("drainSeconds")?.number(&ranges::DRAIN_SECONDS)?;
-    Ok(Some(RouteSpec { object, drain_seconds: drain.unwrap_or(defaults::DRAIN_SECONDS) }))
+    Ok(Some(RouteSpec {
+        object: ObjectName::new(namespace(field, own_namespace)?, name),
+        drain_seconds: drain.unwrap_or(defaults::DRAIN_SECONDS),
+    }))
 }
 
 fn rejoin(field: &Field) -> Result<RejoinPolicy, Invalid> {

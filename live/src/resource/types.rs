@@ -6,9 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A form that a region's name has: a DNS label.
-pub(super) const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+/// A form that a label's value has.
+const LABEL_VALUE: &str = "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
+/// A form that an object's name has.
+const OBJECT_NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 /// A form that a duration has.
-pub(super) const DURATION: &str = "^[0-9]+(s|m|h)$";
+const DURATION: &str = "^[0-9]+(s|m|h)$";
 
 /// Puts one application's pair of CloudNativePG Clusters under disaster-recovery control.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -257,11 +261,11 @@ pub struct RegionEntry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PairRef {
     /// Value of the label `catalyst.openova.io/cnpg-pair` on both.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), pattern(LABEL_VALUE))]
     pub name: String,
     /// Their namespace. Where absent: the Continuum's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), pattern(LABEL))]
     pub namespace: Option<String>,
 }
 
@@ -270,11 +274,11 @@ pub struct PairRef {
 #[serde(rename_all = "camelCase")]
 pub struct RouteRef {
     /// Its name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), pattern(OBJECT_NAME))]
     pub name: String,
     /// Its namespace. Where absent: the Continuum's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), pattern(LABEL))]
     pub namespace: Option<String>,
     /// How long a switchover waits with the weight at 0, s.
     #[serde(default = "drain")]
@@ -317,11 +321,11 @@ pub struct Probe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretRef {
     /// Its name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), pattern(OBJECT_NAME))]
     pub name: String,
     /// Its namespace. Where absent: the Continuum's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), pattern(LABEL))]
     pub namespace: Option<String>,
 }
 

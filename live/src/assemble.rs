@@ -1,0 +1,155 @@
+//! Joins ports to implementations: the one place that knows which adapter stands behind which port. A
+//! controller's `main` and a simulated host call it alike; they differ in the transports they pass.
+
+use crate::copies::{KubeCopies, OwnCopy};
+use crate::kube_api::{KubeApi, Regions};
+use crate::pair::KubePair;
+use crate::route::KubeRoute;
+use crate::witness_lease::LeaseWitness;
+use continuum_core::clock::Clock;
+use continuum_core::name::{ObjectName, Region};
+use continuum_core::ports::{
+    ActOnDatabase, Actors, ObserveAudit, ObserveDatabase, ObserveLatency, ObserveRecords, ObserveVantages, Observers,
+    PublishAudit, PublishRecords,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One thing for driving, and one of the same for dry runs and health checks, which marks its requests so that
+/// a server can tell that they change nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Twice<T> {
+    /// Marked [`USER_AGENT`](crate::kube_transport::USER_AGENT).
+    pub driving: T,
+    /// Marked [`USER_AGENT_DRY_RUN`](crate::kube_transport::USER_AGENT_DRY_RUN).
+    pub dry_run: T,
+}
+
+/// Clients of the API servers.
+#[derive(Clone, Default)]
+pub struct KubeClients {
+    /// One for each region.
+    pub regions: BTreeMap<Region, kube::Client>,
+    /// The witness's cluster. Absent: no witness is configured.
+    pub witness: Option<kube::Client>,
+}
+
+/// Looks that go elsewhere than Kubernetes. Absent: not configured.
+#[derive(Clone, Default)]
+pub struct OtherObservers {
+    /// Database probe.
+    pub database: Option<Arc<dyn ObserveDatabase>>,
+    /// Records.
+    pub records: Option<Arc<dyn ObserveRecords>>,
+    /// Vantages.
+    pub vantages: Option<Arc<dyn ObserveVantages>>,
+    /// Audit stream.
+    pub audit: Option<Arc<dyn ObserveAudit>>,
+    /// Latency.
+    pub latency: Option<Arc<dyn ObserveLatency>>,
+}
+
+/// Actions that go elsewhere than Kubernetes. Absent: not configured.
+#[derive(Clone, Default)]
+pub struct OtherActors {
+    /// Database probe.
+    pub database: Option<Arc<dyn ActOnDatabase>>,
+    /// Records.
+    pub records: Option<Arc<dyn PublishRecords>>,
+    /// Audit stream.
+    pub audit: Option<Arc<dyn PublishAudit>>,
+}
+
+/// Everything that a controller reaches the world through.
+#[derive(Clone)]
+pub struct Transports {
+    /// API servers.
+    pub kube: Twice<KubeClients>,
+    /// Namespace of the Leases in the witness's cluster.
+    pub lease_namespace: String,
+    /// The region in whose cluster the witness stands, where it is not a third place (H16).
+    pub witness_shares: Option<Region>,
+    /// Other looks.
+    pub observers: Twice<OtherObservers>,
+    /// Other actions.
+    pub actors: OtherActors,
+    /// For timestamps.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The ports of one Continuum.
+pub struct Ports {
+    /// Looks: for the driver and the keeper, and for dry runs and health checks.
+    pub observers: Twice<Observers>,
+    /// Actions.
+    pub actors: Actors,
+}
+
+/// The ports of `continuum` for the controller of region `own`.
+pub fn assemble(continuum: &ObjectName, own: &Region, transports: &Transports) -> Ports {
+    let driving = Adapters::new(continuum, own, transports, &transports.kube.driving);
+    let dry_run = Adapters::new(continuum, own, transports, &transports.kube.dry_run);
+    let others = &transports.actors;
+    Ports {
+        actors: Actors {
+            witness: driving.witness.clone().map(|witness| witness as _),
+            pair: driving.pair.clone(),
+            database: others.database.clone(),
+            route: driving.route.clone(),
+            records: others.records.clone(),
+            audit: others.audit.clone(),
+            copy: Arc::new(OwnCopy::new(&driving.regions, own.clone(), continuum.clone())),
+        },
+        observers: Twice {
+            driving: driving.observers(continuum, &transports.observers.driving),
+            dry_run: dry_run.observers(continuum, &transports.observers.dry_run),
+        },
+    }
+}
+
+/// The adapters over one set of clients. Who looks and who acts share them.
+struct Adapters {
+    regions: Regions,
+    witness: Option<Arc<LeaseWitness>>,
+    pair: Arc<KubePair>,
+    route: Arc<KubeRoute>,
+}
+
+impl Adapters {
+    fn new(continuum: &ObjectName, own: &Region, transports: &Transports, clients: &KubeClients) -> Self {
+        let regions: Regions = clients
+            .regions
+            .iter()
+            .map(|(region, client)| (region.clone(), KubeApi::new(client.clone(), region.as_str())))
+            .collect();
+        let witness = clients.witness.as_ref().map(|client| {
+            Arc::new(LeaseWitness::new(
+                KubeApi::new(client.clone(), "witness"),
+                &transports.lease_namespace,
+                continuum,
+                transports.witness_shares.clone(),
+                transports.clock.clone(),
+            ))
+        });
+        Self {
+            witness,
+            pair: Arc::new(KubePair::new(regions.clone(), own.clone())),
+            route: Arc::new(KubeRoute::new(regions.clone())),
+            regions,
+        }
+    }
+
+    fn observers(&self, continuum: &ObjectName, others: &OtherObservers) -> Observers {
+        Observers {
+            witness: self.witness.clone().map(|witness| witness as _),
+            pair: self.pair.clone(),
+            database: others.database.clone(),
+            route: self.route.clone(),
+            records: others.records.clone(),
+            vantages: others.vantages.clone(),
+            audit: others.audit.clone(),
+            latency: others.latency.clone(),
+            copies: Arc::new(KubeCopies::new(self.regions.clone(), continuum.clone())),
+        }
+    }
+}

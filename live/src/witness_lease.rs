@@ -1,0 +1,223 @@
+//! The witness `k8s-lease`: one Kubernetes `Lease` in a third cluster is the register.
+//!
+//! | field of the Lease | field of the record |
+//! |---|---|
+//! | `spec.holderIdentity` | `holder`; absent or empty: free |
+//! | `spec.leaseTransitions` | `generation` |
+//! | `spec.leaseDurationSeconds` | `ttl` |
+//! | `spec.renewTime` | none: wall time of the writer, for people, never read |
+//! | annotation `dr.openova.io/record` | everything else, as JSON |
+//!
+//! `metadata.resourceVersion` is the version. Reads ask for no version, so the API server answers from a quorum
+//! of its store. Deliberately absent: what a record may become; that is core's.
+
+use crate::kube_api::{KubeApi, LEASES, annotation, text};
+use crate::rights;
+use async_trait::async_trait;
+use continuum_core::clock::Clock;
+use continuum_core::name::{ObjectName, Region};
+use continuum_core::observe::Seen;
+use continuum_core::ports::{ActOnWitness, Cas, ObserveWitness, Version};
+use continuum_core::record::Record;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// Annotation with the record.
+pub const RECORD_ANNOTATION: &str = "dr.openova.io/record";
+
+/// The Lease of one Continuum.
+pub struct LeaseWitness {
+    api: KubeApi,
+    lease: ObjectName,
+    shares: Option<Region>,
+    clock: Arc<dyn Clock>,
+}
+
+impl LeaseWitness {
+    /// The Lease `<namespace>.<name>` of `continuum` in `lease_namespace` behind `api`. `shares`: the region in
+    /// whose cluster that is, where it is not a third place (H16).
+    pub fn new(
+        api: KubeApi,
+        lease_namespace: &str,
+        continuum: &ObjectName,
+        shares: Option<Region>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let lease = ObjectName::new(lease_namespace, format!("{}.{}", continuum.namespace, continuum.name));
+        Self { api, lease, shares, clock }
+    }
+}
+
+#[async_trait]
+impl ObserveWitness for LeaseWitness {
+    async fn read(&self) -> Result<(Version, Option<Record>), String> {
+        let object = match self.api.get(&LEASES, &self.lease).await {
+            Ok(object) => object,
+            Err(error) if error.is_missing() => return Ok((Version(None), None)),
+            Err(error) => return Err(error.text()),
+        };
+        let version = version(&object).ok_or_else(|| format!("Lease {} has no resourceVersion", self.lease))?;
+        let record = record(&object).map_err(|cause| format!("Lease {}: {cause}", self.lease))?;
+        Ok((version, record))
+    }
+
+    fn shares(&self) -> Option<Region> {
+        self.shares.clone()
+    }
+
+    async fn missing_rights(&self) -> Seen<Vec<String>> {
+        rights::missing(&self.api, &rights::on_lease(&self.lease)).await
+    }
+}
+
+#[async_trait]
+impl ActOnWitness for LeaseWitness {
+    async fn compare_and_set(&self, expected: &Version, record: &Record) -> Cas {
+        let body = match lease(&self.lease, expected, record, self.clock.wall()) {
+            Ok(body) => body,
+            Err(cause) => return Cas::Refused(cause),
+        };
+        let answer = match expected.0 {
+            None => self.api.create(&LEASES, &self.lease.namespace, &body).await,
+            Some(_) => self.api.replace(&LEASES, &self.lease, &body).await,
+        };
+        match answer {
+            Ok(object) => match version(&object) {
+                Some(version) => Cas::Done(version),
+                None => Cas::Unknown(format!("Lease {} was answered without a resourceVersion", self.lease)),
+            },
+            // Deleted since it was read: the version that was expected does not stand there.
+            Err(error) if expected.0.is_some() && error.is_missing() => Cas::Conflict,
+            Err(error) => error.cas(),
+        }
+    }
+}
+
+fn version(object: &Value) -> Option<Version> {
+    let version = text(object, "/metadata/resourceVersion");
+    (!version.is_empty()).then(|| Version(Some(version.to_owned())))
+}
+
+/// The record in a Lease. `None`: the Lease stands there empty, made beforehand so that nobody needs the right
+/// to create one; nobody ever held it.
+fn record(object: &Value) -> Result<Option<Record>, String> {
+    let spec = &object["spec"];
+    let holder = spec["holderIdentity"].as_str().filter(|holder| !holder.is_empty());
+    let mut fields = match annotation(object, RECORD_ANNOTATION) {
+        Some(json) => serde_json::from_str::<Map<String, Value>>(json)
+            .map_err(|error| format!("annotation {RECORD_ANNOTATION} cannot be read: {error}"))?,
+        None if holder.is_none() && spec["leaseTransitions"].as_u64().unwrap_or(0) == 0 => return Ok(None),
+        None => return Err(format!("it is in use, and has no annotation {RECORD_ANNOTATION}: another tool holds it")),
+    };
+    fields.remove("holder");
+    if let Some(holder) = holder {
+        fields.insert("holder".into(), json!(holder));
+    }
+    fields.insert("generation".into(), json!(spec["leaseTransitions"].as_u64().unwrap_or(0)));
+    fields.insert("ttlSeconds".into(), spec["leaseDurationSeconds"].clone());
+    serde_json::from_value(Value::Object(fields)).map(Some).map_err(|error| format!("it holds no record: {error}"))
+}
+
+/// The Lease that holds `record`.
+fn lease(name: &ObjectName, expected: &Version, record: &Record, now: jiff::Timestamp) -> Result<Value, String> {
+    // `leaseTransitions` has 32 bits with a sign.
+    let transitions = i32::try_from(record.generation)
+        .map_err(|_| format!("generation {} does not fit into a Lease", record.generation))?;
+    let Ok(Value::Object(mut fields)) = serde_json::to_value(record) else {
+        unreachable!("a record is an object with string keys");
+    };
+    for kept_in_spec in ["holder", "generation", "ttlSeconds"] {
+        fields.remove(kept_in_spec);
+    }
+    let mut metadata = json!({
+        "namespace": name.namespace,
+        "name": name.name,
+        "annotations": { RECORD_ANNOTATION: Value::Object(fields).to_string() },
+    });
+    if let Some(version) = &expected.0 {
+        metadata["resourceVersion"] = json!(version);
+    }
+    let mut spec = json!({
+        "leaseTransitions": transitions,
+        "leaseDurationSeconds": record.ttl_seconds,
+        "renewTime": format!("{now:.6}"),
+    });
+    if let Some(holder) = &record.holder {
+        spec["holderIdentity"] = json!(holder);
+    }
+    Ok(json!({ "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use continuum_core::record::Lineage;
+
+    fn name() -> ObjectName {
+        ObjectName::new("continuum", "shop.shop")
+    }
+
+    fn held() -> Record {
+        let mut record = Record::free(30);
+        record.holder = Some(Region::new("fsn"));
+        record.generation = 3;
+        record.renewal = 17;
+        record.lineage = Lineage::Of { region: Region::new("fsn"), timeline: 2 };
+        record.extra.insert("ofTomorrow".into(), json!({ "kept": true }));
+        record
+    }
+
+    fn lease_of(record: &Record) -> Value {
+        lease(&name(), &Version(Some("41".into())), record, "2026-11-24T16:50:25.5Z".parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn holder_generation_and_term_stand_in_the_fields_that_people_look_at() {
+        let lease = lease_of(&held());
+        let spec = json!({
+            "holderIdentity": "fsn",
+            "leaseTransitions": 3,
+            "leaseDurationSeconds": 30,
+            "renewTime": "2026-11-24T16:50:25.500000Z",
+        });
+        assert_eq!(lease["spec"], spec);
+        assert_eq!(lease["metadata"]["resourceVersion"], "41");
+        assert_eq!(lease["metadata"]["name"], "shop.shop");
+    }
+
+    #[test]
+    fn a_record_comes_back_as_it_was_written_with_fields_of_a_newer_version() {
+        for record in [held(), Record::free(30)] {
+            assert_eq!(super::record(&lease_of(&record)), Ok(Some(record)));
+        }
+    }
+
+    #[test]
+    fn a_free_record_names_no_holder_and_an_empty_holder_is_free() {
+        let mut lease = lease_of(&Record::free(30));
+        assert_eq!(lease["spec"].get("holderIdentity"), None);
+        lease["spec"]["holderIdentity"] = json!("");
+        assert_eq!(super::record(&lease).unwrap().unwrap().holder, None);
+    }
+
+    #[test]
+    fn an_empty_lease_made_beforehand_holds_no_record() {
+        assert_eq!(super::record(&json!({ "metadata": { "resourceVersion": "1" }, "spec": {} })), Ok(None));
+    }
+
+    #[test]
+    fn a_lease_that_cannot_be_read_is_never_taken_for_a_free_one() {
+        let mut garbled = lease_of(&held());
+        garbled["metadata"]["annotations"][RECORD_ANNOTATION] = json!("{");
+        assert!(super::record(&garbled).is_err());
+        let foreign = json!({ "spec": { "holderIdentity": "pod-7", "leaseDurationSeconds": 15 } });
+        assert!(super::record(&foreign).unwrap_err().contains("another tool holds it"));
+    }
+
+    #[test]
+    fn a_generation_beyond_a_lease_is_refused() {
+        let mut record = held();
+        record.generation = u64::from(u32::MAX);
+        assert!(lease(&name(), &Version(None), &record, jiff::Timestamp::UNIX_EPOCH).is_err());
+    }
+}
