@@ -1,0 +1,209 @@
+//! What a scenario expects: of a report, at a point of the run (`assert`), and at its end (`expect`).
+
+use super::names::{CheckName, EventName, HealthCheckName, RegionName};
+use super::scalars::{StepNumber, TimeSpan};
+use continuum_core::report::ExecuteResult;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a dry run is expected to say.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct DryRunExpect {
+    /// Every blocker: a part of the text of each, and no others. `[]`: none.
+    pub blockers: Option<Vec<String>>,
+    /// Parts of the text of warnings that must be there; others may be.
+    pub warnings: Option<Vec<String>>,
+    /// Parts of the text of notes, at any step, that must be there; others may be.
+    pub notes: Option<Vec<String>>,
+    /// The steps whose preconditions are not met, and no others.
+    pub unmet: Option<Vec<StepNumber>>,
+    /// The fingerprint is that of the dry run before (true), or another (false).
+    pub same_fingerprint: Option<bool>,
+    /// It is an error, whose text contains this.
+    pub error: Option<String>,
+}
+
+/// What an execution is expected to do.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ExecuteExpect {
+    /// How it ends.
+    pub result: Option<ResultWord>,
+    /// The steps whose effect was seen, in order.
+    pub completed_steps: Option<Vec<StepNumber>>,
+    /// The step that failed.
+    pub failed_at_step: Option<StepNumber>,
+    /// Part of the error.
+    pub error: Option<String>,
+    /// The steps undone, in the order of undoing.
+    pub rolled_back: Option<Vec<StepNumber>>,
+    /// How many events are still owed to the audit stream when it ends.
+    pub events_owed: Option<usize>,
+}
+
+/// How an execution ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ResultWord {
+    /// The role moved.
+    Succeeded,
+    /// It failed, and what was done was undone.
+    Undone,
+    /// A failback that was refused, cancelled or not approved in time.
+    Declined,
+    /// It did not begin.
+    Refused,
+    /// The target is primary already.
+    AlreadyThere,
+}
+
+impl From<ResultWord> for ExecuteResult {
+    fn from(word: ResultWord) -> Self {
+        match word {
+            ResultWord::Succeeded => ExecuteResult::Succeeded,
+            ResultWord::Undone => ExecuteResult::Undone,
+            ResultWord::Declined => ExecuteResult::Declined,
+            ResultWord::Refused => ExecuteResult::Refused,
+            ResultWord::AlreadyThere => ExecuteResult::AlreadyThere,
+        }
+    }
+}
+
+/// What a health check is expected to find.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct HealthExpect {
+    /// Every check that is not deferred passed.
+    pub overall_healthy: Option<bool>,
+    /// The checks that fail, and no others.
+    pub failed: Option<Vec<HealthCheckName>>,
+    /// The checks that are deferred, and no others.
+    pub deferred: Option<Vec<HealthCheckName>>,
+    /// Part of the detail of a check.
+    pub detail: Option<String>,
+}
+
+/// Who holds the lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum HolderWord {
+    /// Region fsn.
+    Fsn,
+    /// Region hel.
+    Hel,
+    /// Nobody.
+    Free,
+    /// Somebody who is no region of this Continuum.
+    ThirdParty,
+}
+
+/// `status.phase` of the Continuum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum PhaseWord {
+    /// Nothing is known yet.
+    Pending,
+    /// All is well.
+    Healthy,
+    /// Something is wrong.
+    Degraded,
+    /// A switchover is under way.
+    SwitchingOver,
+    /// From a switchover's end to its health check.
+    FailedOver,
+    /// A switchover failed and was not undone.
+    Failed,
+}
+
+/// The verdict of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Verdict {
+    /// It holds.
+    Ok,
+    /// It does not, as this scenario shows.
+    Failed,
+}
+
+/// The gap in which nobody could write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct GapExpect {
+    /// At most so long.
+    pub at_most: Option<TimeSpan>,
+    /// At least so long.
+    pub at_least: Option<TimeSpan>,
+}
+
+/// Facts of the world, as its servers know them. What is left out is not looked at.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Facts {
+    /// The region whose half, and no other, takes writes.
+    pub primary: Option<RegionName>,
+    /// The regions whose halves take writes. `[]`: none.
+    pub writable: Option<Vec<RegionName>>,
+    /// Who holds the lease.
+    pub holder: Option<HolderWord>,
+    /// The lease's generation.
+    pub generation: Option<u64>,
+    /// The region, and no other, whose addresses the authoritative server answers.
+    pub dns: Option<RegionName>,
+    /// The region, and no other, to which the route sends.
+    pub route: Option<RegionName>,
+    /// Whether a switchover is under way.
+    pub switchover_under_way: Option<bool>,
+    /// `status.phase` in the copy of the region that holds the lease.
+    pub phase: Option<PhaseWord>,
+    /// How many events of each type the audit stream holds.
+    pub events: BTreeMap<EventName, u64>,
+    /// How many events are owed to the audit stream.
+    pub events_owed: Option<usize>,
+}
+
+/// `spec.expect`: how the run ends. Every check must hold besides, where `checks` does not say otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Expect {
+    /// How the last execution or failback ended.
+    pub result: Option<ResultWord>,
+    /// Writes that were acknowledged and are not there at the end.
+    pub acknowledged_writes_lost: Option<u64>,
+    /// The gap in which nobody could write, over the whole run.
+    pub write_gap: Option<GapExpect>,
+    /// Verdicts that differ from `ok`.
+    pub checks: BTreeMap<CheckName, Verdict>,
+    /// The region whose half, and no other, takes writes.
+    pub primary: Option<RegionName>,
+    /// Who holds the lease.
+    pub holder: Option<HolderWord>,
+    /// The lease's generation.
+    pub generation: Option<u64>,
+    /// The region, and no other, whose addresses the authoritative server answers.
+    pub dns: Option<RegionName>,
+    /// The region, and no other, to which the route sends.
+    pub route: Option<RegionName>,
+    /// `status.phase` in the copy of the region that holds the lease.
+    pub phase: Option<PhaseWord>,
+    /// How many events of each type the audit stream holds.
+    pub events: BTreeMap<EventName, u64>,
+}
+
+impl Expect {
+    /// The part that is said of the world, as `assert` says it.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            primary: self.primary.clone(),
+            writable: None,
+            holder: self.holder,
+            generation: self.generation,
+            dns: self.dns.clone(),
+            route: self.route.clone(),
+            switchover_under_way: None,
+            phase: self.phase,
+            events: self.events.clone(),
+            events_owed: None,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! From paths to scenarios: finds files, reads them, and gathers every mistake before anything runs.
+
+use super::mistake::Mistake;
+use super::spot::Place;
+use super::yaml::{self, FILE_LENGTH_MAX};
+use super::{Scenario, check};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The files that the arguments name: a file is itself, a folder the `.yaml` and `.yml` files in it, sorted.
+pub fn find(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Vec<Mistake>> {
+    let mut files: Vec<PathBuf> = Vec::new();
+    let mut mistakes = Vec::new();
+    for argument in arguments {
+        if !argument.is_dir() {
+            files.push(argument.clone());
+            continue;
+        }
+        match scenario_files(argument) {
+            Ok(found) if found.is_empty() => mistakes.push(Mistake::of_file(
+                &argument.display().to_string(),
+                "no scenario in this folder",
+                "expected files that end in .yaml or .yml",
+            )),
+            Ok(found) => files.extend(found),
+            Err(error) => mistakes.push(unreadable(argument, &error)),
+        }
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    files.retain(|file| seen.insert(file.clone()));
+    if mistakes.is_empty() { Ok(files) } else { Err(mistakes) }
+}
+
+fn scenario_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is_yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+        if is_yaml && path.is_file() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Reads and checks one file.
+pub fn load(path: &Path) -> Result<Scenario, Vec<Mistake>> {
+    let file = path.display().to_string();
+    let bytes = fs::read(path).map_err(|error| vec![unreadable(path, &error)])?;
+    if bytes.len() > FILE_LENGTH_MAX {
+        return Err(vec![Mistake::of_file(&file, "too large for a scenario", "at most 1 MiB")]);
+    }
+    let text = match std::str::from_utf8(&bytes) {
+        Ok(text) => text,
+        Err(error) => return Err(vec![not_utf8(&file, &bytes, error.valid_up_to())]),
+    };
+    parse(&file, text)
+}
+
+/// Checks a text; `file` names it in mistakes.
+pub fn parse(file: &str, text: &str) -> Result<Scenario, Vec<Mistake>> {
+    let scenario: Scenario =
+        yaml::parse(text).map_err(|wrong| vec![Mistake::at(file, text, wrong.place, wrong.message, wrong.hint)])?;
+    let mistakes: Vec<Mistake> = check::check(&scenario)
+        .into_iter()
+        .map(|wrong| Mistake::at(file, text, wrong.place, wrong.message, wrong.hint))
+        .collect();
+    if mistakes.is_empty() { Ok(scenario) } else { Err(mistakes) }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Mistake {
+    let message = match error.kind() {
+        io::ErrorKind::NotFound => "no such file or folder".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    };
+    Mistake::of_file(&path.display().to_string(), message, "")
+}
+
+fn not_utf8(file: &str, bytes: &[u8], good: usize) -> Mistake {
+    let before = String::from_utf8_lossy(&bytes[..good]);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let text = String::from_utf8_lossy(bytes);
+    let place = Place { line, column, length: 1 };
+    Mistake::at(file, &text, place, format!("not UTF-8: byte 0x{:02x}", bytes[good]), "save the file as UTF-8")
+}

@@ -1,0 +1,182 @@
+//! The names a scenario may use. A name that the world does not have is refused where it stands, with a list of
+//! those it has.
+
+use super::scalars::mistake;
+use continuum_core::name::Region;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::borrow::Cow;
+use std::fmt;
+
+/// Defines a name out of a fixed list.
+macro_rules! known_name {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $hint:literal, [$($known:literal),* $(,)?]) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// All there are.
+            pub const KNOWN: &'static [&'static str] = &[$($known),*];
+
+            /// One of [`Self::KNOWN`].
+            ///
+            /// # Panics
+            /// For any other name: names in code are not a user's input.
+            pub fn of(name: &str) -> Self {
+                assert!(Self::KNOWN.contains(&name), "`{name}` is no {}", $what);
+                Self(name.to_owned())
+            }
+
+            /// The name.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let name = String::deserialize(deserializer)?;
+                if Self::KNOWN.contains(&name.as_str()) {
+                    return Ok(Self(name));
+                }
+                Err(mistake(format!("unknown {} `{name}`", $what), format!("{}: {}", $hint, Self::KNOWN.join(", "))))
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "enum": Self::KNOWN })
+            }
+        }
+    };
+}
+
+known_name!(
+    /// `apiVersion` of a scenario.
+    ApiVersion, "apiVersion", "expected", ["continuum.openova.io/v1alpha1"]
+);
+known_name!(
+    /// `kind` of a scenario.
+    Kind, "kind", "expected", ["Scenario"]
+);
+known_name!(
+    /// A region of the simulated world.
+    RegionName, "region", "this world has", ["fsn", "hel"]
+);
+known_name!(
+    /// A place with an API server: a region, or the third place where the witness stands.
+    SiteName, "site", "this world has", ["fsn", "hel", "witness"]
+);
+known_name!(
+    /// A host of the simulated world.
+    HostName, "host", "this world has", [
+        "api.fsn", "api.hel", "api.witness", "controller.fsn", "controller.hel", "operator.fsn", "operator.hel",
+        "pg.fsn", "pg.hel", "dns", "vantage1", "vantage2", "vantage3", "nats", "clients.fsn", "clients.hel",
+    ]
+);
+known_name!(
+    /// A host whose answers can be hurt one by one.
+    ServerName, "server", "servers that answer requests", ["api.fsn", "api.hel", "api.witness", "dns", "nats"]
+);
+known_name!(
+    /// What a request can change.
+    ObjectRef, "object", "this world has", [
+        "clusters/shop-fsn", "clusters/shop-hel", "httproutes/shop", "continuums/shop", "secrets/shop-fsn-app",
+        "secrets/shop-hel-app", "leases/shop.shop", "zones/example.org", "catalyst.audit",
+    ]
+);
+known_name!(
+    /// A Kubernetes object that a step can edit.
+    Resource, "resource", "this world has", [
+        "clusters/shop-fsn", "clusters/shop-hel", "httproutes/shop", "continuums/shop", "secrets/shop-fsn-app",
+        "secrets/shop-hel-app", "leases/shop.shop",
+    ]
+);
+known_name!(
+    /// Type of an audit event.
+    EventName, "audit event", "expected one of", [
+        "continuum-switchover", "continuum-failback-pending", "continuum-failback-completed",
+        "continuum-lease-lost", "continuum-lease-acquired", "continuum-cnpg-lag-breach",
+        "continuum-cnpg-promotable", "continuum-error", "continuum-reconcile-success", "continuum-cr-created",
+        "continuum-config-changed", "continuum-lease-collision",
+    ]
+);
+known_name!(
+    /// A checker: what it judges is in the report of a run.
+    CheckName, "check", "expected one of", [
+        "one-writer", "no-lost-write", "generations", "dry-run-pure", "audit", "nothing-left", "status-true",
+        "converged",
+    ]
+);
+known_name!(
+    /// A check of `PostSwitchoverHealth`.
+    HealthCheckName, "health check", "expected one of",
+    ["replicas-healthy", "dns-probes", "latency-normal", "audit-posted"]
+);
+
+impl RegionName {
+    /// The other region.
+    pub fn other(&self) -> Self {
+        Self::of(if self.0 == "fsn" { "hel" } else { "fsn" })
+    }
+
+    /// As core names it.
+    pub fn region(&self) -> Region {
+        Region::new(self.as_str())
+    }
+}
+
+/// Name of a scenario: a DNS label, since it also names files.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct ScenarioName(String);
+
+impl ScenarioName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ScenarioName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for ScenarioName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if name.is_empty() || name.len() > 63 || !name.chars().all(fits) || name.starts_with('-') || name.ends_with('-')
+        {
+            return Err(mistake(
+                format!("`{name}` is no name for a scenario"),
+                "expected 1 to 63 of a-z, 0-9 and -, with - only inside".into(),
+            ));
+        }
+        Ok(Self(name))
+    }
+}
+
+impl JsonSchema for ScenarioName {
+    fn schema_name() -> Cow<'static, str> {
+        "ScenarioName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" })
+    }
+}

@@ -1,0 +1,470 @@
+//! `spec.steps`: what is done, in order. An operation is waited for; a fault is set and the next step follows.
+//! A step with a moment is armed when the scenario comes to its line (with `at`, from the start).
+
+use super::expect::{DryRunExpect, ExecuteExpect, Facts, HealthExpect};
+use super::moment::{Condition, Timing, timed};
+use super::names::{HostName, ObjectRef, RegionName, Resource, ServerName, SiteName};
+use super::scalars::{Count, FailureCode, TimeSpan};
+use super::world::OperatorTask;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// One step: a map of one key.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Step {
+    /// Looks what a switchover would do.
+    DryRun(DryRun),
+    /// Moves the primary role, and waits for the end.
+    Execute(Execute),
+    /// Asks for the move back, and waits for the end.
+    Failback(Failback),
+    /// Approves the failback that waits.
+    Approve(Person),
+    /// Refuses the failback that waits.
+    Refuse(Person),
+    /// Aborts the switchover under way.
+    Abort(Person),
+    /// Checks health.
+    Health(Health),
+    /// Waits for a condition.
+    Wait(Wait),
+    /// Looks at the world, and fails the run where it is otherwise.
+    Assert(Facts),
+    /// Writes from a client.
+    Write(Write),
+    /// Patches a resource as a person or a tool would.
+    Edit(Edit),
+    /// Drops what two hosts send each other.
+    Partition(Partition),
+    /// Makes the way between two hosts longer.
+    Delay(Delay),
+    /// Keeps back what two hosts send each other, until it is released.
+    Hold(Hold),
+    /// Sends on what was held.
+    Release(Release),
+    /// Ends faults.
+    Heal(Heal),
+    /// Cuts a host's power. It is started again before the run is judged.
+    Crash(Crash),
+    /// Starts a crashed host.
+    Restart(OneHost),
+    /// Stops a host's software; its kernel goes on.
+    Pause(Pause),
+    /// Resumes a paused host.
+    Resume(OneHost),
+    /// A request is applied and its answer is lost.
+    LoseReply(LoseReply),
+    /// A request is applied late, whatever its client does meanwhile.
+    DelayRequest(DelayRequest),
+    /// A request is not applied, and answered with a failure.
+    Answer(Answer),
+    /// A request is neither applied nor answered.
+    Hang(Hang),
+    /// The database operator is stuck or slow.
+    Operator(Operator),
+    /// The standby falls behind.
+    Lag(Lag),
+    /// The audit stream misbehaves.
+    Audit(Audit),
+    /// The DNS server misbehaves.
+    Dns(Dns),
+    /// Kills PostgreSQL without a shutdown (H31).
+    KillPostgres(OneRegion),
+    /// The demotion token of a half vanishes.
+    DropToken(OneRegion),
+}
+
+impl Step {
+    /// When it happens and how long it lasts.
+    pub fn timing(&self) -> Timing<'_> {
+        match self {
+            Step::DryRun(_)
+            | Step::Execute(_)
+            | Step::Failback(_)
+            | Step::Health(_)
+            | Step::Wait(_)
+            | Step::Assert(_)
+            | Step::Write(_) => Timing::default(),
+            Step::Approve(step) | Step::Refuse(step) | Step::Abort(step) => step.timing(),
+            Step::Edit(step) => step.timing(),
+            Step::Partition(step) => step.timing(),
+            Step::Delay(step) => step.timing(),
+            Step::Hold(step) => step.timing(),
+            Step::Release(step) => step.timing(),
+            Step::Heal(step) => step.timing(),
+            Step::Crash(step) => step.timing(),
+            Step::Restart(step) | Step::Resume(step) => step.timing(),
+            Step::Pause(step) => step.timing(),
+            Step::LoseReply(step) => step.timing(),
+            Step::DelayRequest(step) => step.timing(),
+            Step::Answer(step) => step.timing(),
+            Step::Hang(step) => step.timing(),
+            Step::Operator(step) => step.timing(),
+            Step::Lag(step) => step.timing(),
+            Step::Audit(step) => step.timing(),
+            Step::Dns(step) => step.timing(),
+            Step::KillPostgres(step) | Step::DropToken(step) => step.timing(),
+        }
+    }
+}
+
+/// `dryRun`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DryRun {
+    /// Where the role would go.
+    pub to: RegionName,
+    /// The region whose controller is asked. Left out: the one that holds the lease, else the primary.
+    #[serde(default, rename = "in")]
+    pub asked: Option<RegionName>,
+    /// Why.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// What it should say.
+    #[serde(default)]
+    pub expect: DryRunExpect,
+}
+
+/// `execute`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Execute {
+    /// Where the role goes.
+    pub to: RegionName,
+    /// The region whose controller is asked. Left out: the one that holds the lease, else the primary.
+    #[serde(default, rename = "in")]
+    pub asked: Option<RegionName>,
+    /// Why.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// Who asks.
+    #[serde(default)]
+    pub by: Option<String>,
+    /// The fingerprint that was confirmed: 16 hex digits, or `dryRun` for that of the last dry run.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
+    /// False: goes on at once, while it runs.
+    #[serde(default = "yes")]
+    pub wait: bool,
+    /// How it should end.
+    #[serde(default)]
+    pub expect: ExecuteExpect,
+}
+
+/// `failback`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Failback {
+    /// The region whose controller is asked. Left out: the one that holds the lease, else the primary.
+    #[serde(default, rename = "in")]
+    pub asked: Option<RegionName>,
+    /// Who asks.
+    #[serde(default)]
+    pub by: Option<String>,
+    /// False: goes on at once, while it waits or runs.
+    #[serde(default = "yes")]
+    pub wait: bool,
+    /// How it should end.
+    #[serde(default)]
+    pub expect: ExecuteExpect,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// `health`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Health {
+    /// The region whose controller is asked. Left out: the one that holds the lease, else the primary.
+    #[serde(rename = "in")]
+    pub asked: Option<RegionName>,
+    /// What it should find.
+    pub expect: HealthExpect,
+}
+
+/// `wait`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Wait {
+    /// What for.
+    #[serde(rename = "for")]
+    pub until: Condition,
+    /// The run fails where it takes longer.
+    pub at_most: TimeSpan,
+}
+
+/// `write`: one write, over a new session, to the half of a region.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Write {
+    /// The region whose half is written to.
+    pub to: RegionName,
+    /// Whether it should be acknowledged.
+    #[serde(default)]
+    pub expect: Option<WriteExpect>,
+}
+
+/// What becomes of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum WriteExpect {
+    /// It is acknowledged.
+    Acknowledged,
+    /// It is not.
+    Refused,
+}
+
+timed! {
+    /// `approve`, `refuse`, `abort`: a person acts.
+    Person {
+        /// Who.
+        #[serde(default)]
+        pub by: Option<String>,
+    }
+}
+
+timed! {
+    /// `edit`: a merge patch.
+    Edit {
+        /// The API server. Left out: those of both regions.
+        #[serde(default)]
+        pub region: Option<SiteName>,
+        /// The resource.
+        pub resource: Resource,
+        /// True: patches the status subresource.
+        #[serde(default)]
+        pub status: bool,
+        /// The patch (RFC 7386).
+        pub patch: serde_json::Map<String, serde_json::Value>,
+    }
+}
+
+timed! {
+    lasting
+    /// `partition`.
+    Partition {
+        /// The two hosts.
+        pub between: (HostName, HostName),
+        /// Only what the first sends the second is dropped.
+        #[serde(default)]
+        pub one_way: bool,
+    }
+}
+
+timed! {
+    lasting
+    /// `delay`.
+    Delay {
+        /// The two hosts.
+        pub between: (HostName, HostName),
+        /// The latency of each message.
+        pub by: TimeSpan,
+    }
+}
+
+timed! {
+    lasting
+    /// `hold`.
+    Hold {
+        /// The two hosts.
+        pub between: (HostName, HostName),
+    }
+}
+
+timed! {
+    /// `release`.
+    Release {
+        /// The two hosts.
+        pub between: (HostName, HostName),
+    }
+}
+
+timed! {
+    /// `heal`: ends all faults, or those between two hosts, or those of one host. A crashed host is restarted and a
+    /// paused one resumed.
+    Heal {
+        /// Only those between these two.
+        #[serde(default)]
+        pub between: Option<(HostName, HostName)>,
+        /// Only those of this host.
+        #[serde(default)]
+        pub host: Option<HostName>,
+    }
+}
+
+timed! {
+    lasting
+    /// `crash`.
+    Crash {
+        /// The host.
+        pub host: HostName,
+    }
+}
+
+timed! {
+    lasting
+    /// `pause`.
+    Pause {
+        /// The host.
+        pub host: HostName,
+    }
+}
+
+timed! {
+    /// `restart`, `resume`.
+    OneHost {
+        /// The host.
+        pub host: HostName,
+    }
+}
+
+timed! {
+    /// `killPostgres`, `dropToken`.
+    OneRegion {
+        /// The region of the half.
+        pub region: RegionName,
+    }
+}
+
+timed! {
+    lasting
+    /// `loseReply`. With `before` or `after` a step: the step's first changing request.
+    LoseReply {
+        /// Whose answer.
+        pub from: ServerName,
+        /// Only writes of this object.
+        #[serde(default)]
+        pub write: Option<ObjectRef>,
+        /// How many. Left out: 1 where a step or a write is named, else all.
+        #[serde(default)]
+        pub times: Option<Count>,
+    }
+}
+
+timed! {
+    lasting
+    /// `delayRequest`. With `before` or `after` a step: the step's first changing request.
+    DelayRequest {
+        /// Requests to whom.
+        pub to: ServerName,
+        /// How much later they are applied.
+        pub by: TimeSpan,
+        /// Only writes of this object.
+        #[serde(default)]
+        pub write: Option<ObjectRef>,
+        /// How many. Left out: 1 where a step or a write is named, else all.
+        #[serde(default)]
+        pub times: Option<Count>,
+    }
+}
+
+timed! {
+    lasting
+    /// `answer`. With `before` or `after` a step: the step's first changing request.
+    Answer {
+        /// Who answers.
+        pub from: ServerName,
+        /// With what: 400 to 599.
+        pub status: FailureCode,
+        /// Only writes of this object.
+        #[serde(default)]
+        pub write: Option<ObjectRef>,
+        /// How many. Left out: 1 where a step or a write is named, else all.
+        #[serde(default)]
+        pub times: Option<Count>,
+    }
+}
+
+timed! {
+    lasting
+    /// `hang`. With `before` or `after` a step: the step's first changing request.
+    Hang {
+        /// Who does not answer.
+        pub from: ServerName,
+        /// Only writes of this object.
+        #[serde(default)]
+        pub write: Option<ObjectRef>,
+        /// How many. Left out: 1 where a step or a write is named, else all.
+        #[serde(default)]
+        pub times: Option<Count>,
+    }
+}
+
+timed! {
+    lasting
+    /// `operator`.
+    Operator {
+        /// Whose operator.
+        pub region: RegionName,
+        /// What it never finishes.
+        #[serde(default)]
+        pub stuck: Option<OperatorTask>,
+        /// How much longer it takes.
+        #[serde(default)]
+        pub slow: Slow,
+    }
+}
+
+/// How much longer an operator takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Slow {
+    /// For a demotion.
+    pub demotion: TimeSpan,
+    /// For a promotion.
+    pub promotion: TimeSpan,
+}
+
+timed! {
+    lasting
+    /// `lag`.
+    Lag {
+        /// How far behind.
+        pub by: TimeSpan,
+    }
+}
+
+timed! {
+    lasting
+    /// `audit`.
+    Audit {
+        /// How it misbehaves.
+        pub does: AuditDoes,
+    }
+}
+
+/// How the audit stream misbehaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum AuditDoes {
+    /// It refuses what is published.
+    Refuse,
+    /// It neither stores nor acknowledges.
+    Hang,
+}
+
+timed! {
+    lasting
+    /// `dns`.
+    Dns {
+        /// How it misbehaves.
+        pub does: DnsDoes,
+    }
+}
+
+/// How the DNS server misbehaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum DnsDoes {
+    /// Its API refuses every change.
+    Refuse,
+    /// Its API never answers.
+    Hang,
+    /// Its API says that a change was made, and makes none.
+    Lie,
+    /// It accepts LUA records, and answers SERVFAIL for them (H19).
+    Broken,
+}

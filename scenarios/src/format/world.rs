@@ -1,0 +1,291 @@
+//! `spec.world`: how the world is when a run starts. Everything has a default; `{}` is a healthy pair with its
+//! primary in `fsn` and its standby in `hel`.
+
+use super::names::RegionName;
+use super::scalars::{Seconds, TimeSpan};
+use super::spot::Spot;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The world of a scenario.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct World {
+    /// The region that is primary at the start; the other is its standby.
+    pub primary: RegionName,
+    /// How the standby follows.
+    pub replication: Replication,
+    /// What is wrong with the standby from the start.
+    pub standby: StandbyWorld,
+    /// The term of the lease, 5s to 10m.
+    pub ttl: Spot<Seconds>,
+    /// Between renewals, 1s to 1m.
+    pub renew: Spot<Seconds>,
+    /// Fencing begins this long before the term ends.
+    pub guard: Spot<Seconds>,
+    /// How much two clocks may drift apart, percent.
+    pub drift_percent: u32,
+    /// How long step 3 waits with the weight at 0.
+    pub drain: Seconds,
+    /// Recovery-time objective.
+    pub rto: Seconds,
+    /// Recovery-point objective: the greatest replication lag with which a switchover may begin.
+    pub rpo: Seconds,
+    /// The HTTPRoute.
+    pub route: RouteWorld,
+    /// Whether the Clusters of the pair exist.
+    pub pair: bool,
+    /// Whether the Continuum knows addresses of the standby.
+    pub addresses: bool,
+    /// The witness and what it holds.
+    pub lease: LeaseWorld,
+    /// The database operator of both regions.
+    pub operator: OperatorWorld,
+    /// The role secrets of both halves.
+    pub secrets: SecretsWorld,
+    /// Records, their publisher and the resolvers elsewhere.
+    pub dns: DnsWorld,
+    /// Whether there is an audit stream.
+    pub audit: bool,
+    /// Whether the controllers have a database probe.
+    pub probe: bool,
+    /// Whether a failover may start by itself.
+    pub auto_failover: bool,
+    /// Whether a failback waits for a person.
+    pub approval_required: bool,
+    /// How long a failback waits.
+    pub failback_timeout: Seconds,
+    /// How long after a switchover the controller checks health. 0s: at once.
+    pub health_delay: Seconds,
+    /// Clients.
+    pub workload: WorkloadWorld,
+    /// Resolution of simulated time.
+    pub tick: TimeSpan,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            primary: RegionName::of("fsn"),
+            replication: Replication::Async,
+            standby: StandbyWorld::Following,
+            ttl: Seconds(30).into(),
+            renew: Seconds(10).into(),
+            guard: Seconds(10).into(),
+            drift_percent: 1,
+            drain: Seconds(10),
+            rto: Seconds(60),
+            rpo: Seconds(5),
+            route: RouteWorld::Matched,
+            pair: true,
+            addresses: true,
+            lease: LeaseWorld::default(),
+            operator: OperatorWorld::default(),
+            secrets: SecretsWorld::default(),
+            dns: DnsWorld::default(),
+            audit: true,
+            probe: true,
+            auto_failover: false,
+            approval_required: false,
+            failback_timeout: Seconds(3_600),
+            health_delay: Seconds(30),
+            workload: WorkloadWorld::default(),
+            tick: TimeSpan(std::time::Duration::from_millis(10)),
+        }
+    }
+}
+
+/// How the standby follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Replication {
+    /// A commit does not wait for the standby.
+    Async,
+    /// A commit waits for the standby.
+    Sync,
+}
+
+/// What is wrong with the standby from the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum StandbyWorld {
+    /// Nothing.
+    Following,
+    /// It stands on a timeline of its own: Ready, and not streaming (H32).
+    Diverged,
+    /// It streams, and its replay is paused.
+    ReplayPaused,
+}
+
+/// The HTTPRoute of the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum RouteWorld {
+    /// Its backends are named as they must be.
+    Matched,
+    /// Its backends have other names (H18).
+    Unmatched,
+    /// There is none: step 3 has nothing to do.
+    None,
+}
+
+/// The witness and what it holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LeaseWorld {
+    /// Who holds the lease at the start. Left out: the primary region.
+    pub initial: Option<InitialLease>,
+    /// Whether nobody has renewed it for longer than its term.
+    pub expired: bool,
+    /// Where the witness stands.
+    pub witness: WitnessPlace,
+}
+
+impl Default for LeaseWorld {
+    fn default() -> Self {
+        Self { initial: None, expired: false, witness: WitnessPlace::Third }
+    }
+}
+
+/// Who holds the lease at the start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum InitialLease {
+    /// Nobody.
+    Free,
+    /// This region.
+    HeldBy(RegionName),
+    /// Somebody who is no region of this Continuum.
+    ThirdParty(String),
+}
+
+/// Where the witness stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum WitnessPlace {
+    /// In a third failure domain.
+    Third,
+    /// In region fsn (H16).
+    Fsn,
+    /// In region hel (H16).
+    Hel,
+    /// None is configured.
+    None,
+}
+
+/// The database operator of both regions.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct OperatorWorld {
+    /// How much longer than usual a demotion takes.
+    pub demotion: TimeSpan,
+    /// How much longer than usual a promotion takes.
+    pub promotion: TimeSpan,
+    /// How long the restart after a promotion waits for old sessions (H30). CloudNativePG's own default is 180s.
+    pub smart_shutdown_timeout: Seconds,
+    /// How long a demotion's fast shutdown may take. CloudNativePG's own default is 1h.
+    pub switchover_delay: Seconds,
+    /// What the operator never finishes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stuck: Option<OperatorTask>,
+}
+
+impl Default for OperatorWorld {
+    fn default() -> Self {
+        Self {
+            demotion: TimeSpan::default(),
+            promotion: TimeSpan::default(),
+            smart_shutdown_timeout: Seconds(0),
+            switchover_delay: Seconds(8),
+            stuck: None,
+        }
+    }
+}
+
+/// What an operator does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum OperatorTask {
+    /// A primary half becomes a replica.
+    Demotion,
+    /// A replica half becomes primary.
+    Promotion,
+}
+
+/// The role secrets of both halves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct SecretsWorld {
+    /// Whether they are alike (H33).
+    pub agree: bool,
+}
+
+impl Default for SecretsWorld {
+    fn default() -> Self {
+        Self { agree: true }
+    }
+}
+
+/// Records, their publisher and the resolvers elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct DnsWorld {
+    /// Whether a publisher is configured.
+    pub publisher: bool,
+    /// Whether the server can run the LUA records it accepts (H19).
+    pub lua: LuaWorld,
+    /// Time to live of the records.
+    pub ttl: Seconds,
+    /// Selector of the LUA records.
+    pub selector: SelectorWord,
+    /// Whether vantage resolvers are configured.
+    pub vantages: bool,
+}
+
+impl Default for DnsWorld {
+    fn default() -> Self {
+        Self { publisher: true, lua: LuaWorld::Ok, ttl: Seconds(30), selector: SelectorWord::Ifurlup, vantages: true }
+    }
+}
+
+/// What becomes of a LUA record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum LuaWorld {
+    /// It is accepted and run.
+    Ok,
+    /// It is accepted, and every query for it answers SERVFAIL.
+    Broken,
+}
+
+/// Selector of a LUA record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum SelectorWord {
+    /// `ifurlup`.
+    Ifurlup,
+    /// `pickclosest`.
+    Pickclosest,
+    /// `pickwhashed`.
+    Pickwhashed,
+    /// `pickfirst`: no DNS server has it, so it blocks.
+    Pickfirst,
+}
+
+/// Clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct WorkloadWorld {
+    /// How many, in both regions together. 0: none.
+    pub clients: u32,
+    /// How many writes a second they try, all together.
+    pub writes_per_second: u32,
+    /// One client keeps its session to the standby open over its promotion (H30).
+    pub held_session: bool,
+}
+
+impl Default for WorkloadWorld {
+    fn default() -> Self {
+        Self { clients: 4, writes_per_second: 20, held_session: false }
+    }
+}

@@ -1,0 +1,128 @@
+//! YAML, and nothing else names the crate that parses it except [`super::spot`]: its limits, and its errors in our
+//! words with their places.
+
+use super::mistake::expected_one_of;
+use super::scalars::HINT_MARK;
+use super::spot::Place;
+use serde::de::DeserializeOwned;
+use serde_saphyr::{Error, Options, budget, options};
+
+/// What is wrong with a text.
+pub(super) struct Wrong {
+    pub place: Place,
+    pub message: String,
+    pub hint: String,
+}
+
+/// The greatest size of a scenario file, bytes.
+pub(super) const FILE_LENGTH_MAX: usize = 1024 * 1024;
+
+/// A scenario is a page of text. These limits stop what is not, before it costs memory or stack.
+fn limits() -> Options {
+    options! {
+        with_snippet: false,
+        budget: budget! {
+            max_depth: 32,
+            flow_nesting_limit: 32,
+            max_documents: 1,
+            max_nodes: 20_000,
+            max_events: 60_000,
+            max_anchors: 64,
+            max_aliases: 256,
+            max_recorded_anchor_events: 20_000,
+            max_merge_keys: 64,
+            max_total_scalar_bytes: FILE_LENGTH_MAX,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: 20_000,
+            max_replay_stack_depth: 8,
+        },
+    }
+}
+
+/// Parses one document.
+pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Wrong> {
+    serde_saphyr::from_str_with_options(text, limits()).map_err(|error| explain(&error, text))
+}
+
+fn explain(error: &Error, text: &str) -> Wrong {
+    let place = error.location().map_or(Place { line: 1, column: 1, length: 1 }, Place::from);
+    let (message, hint) = words(error.without_snippet(), text, place);
+    Wrong { place, message, hint }
+}
+
+fn words(error: &Error, text: &str, place: Place) -> (String, String) {
+    let say = |message: &str, hint: &str| (message.to_owned(), hint.to_owned());
+    match error {
+        Error::Message { msg, .. } => match msg.split_once(HINT_MARK) {
+            Some((message, hint)) => say(message, hint),
+            None => say(msg, ""),
+        },
+        Error::Eof { .. } if is_blank(text) => {
+            say("the file is empty", "a scenario begins with `apiVersion: continuum.openova.io/v1alpha1`")
+        }
+        Error::SerdeUnknownField { field, expected, .. } => {
+            (format!("unknown key `{field}`"), expected_one_of(field, expected))
+        }
+        Error::SerdeUnknownVariant { variant, expected, .. } => {
+            let what = if expected.contains(&"dryRun") { "step" } else { "value" };
+            (format!("unknown {what} `{variant}`"), expected_one_of(variant, expected))
+        }
+        Error::SerdeMissingField { field, .. } => (format!("missing key `{field}`"), format!("add `{field}: ...`")),
+        Error::DuplicateMappingKey { key, .. } => {
+            let key = key.as_deref().unwrap_or("?");
+            (format!("duplicate key `{key}`"), "it was given before; keep one".into())
+        }
+        Error::ExpectedMappingEndAfterEnumVariantValue { .. } => {
+            say("a second key in a map of one key", "begin each step with `- `")
+        }
+        Error::MultipleDocuments { .. } => say("a second document", "one scenario in a file"),
+        Error::NullIntoString { .. } => say("a value is missing", "expected a value after the colon"),
+        Error::Unexpected { expected, .. } => match *expected {
+            "mapping start" => say("no map of keys", "expected keys with values, or `{}`"),
+            "sequence start" => say("no list", "expected a list: `[a, b]`, or lines that begin with `- `"),
+            "string scalar" => say("no single value", "expected a single value"),
+            other => (format!("expected {other}"), String::new()),
+        },
+        Error::InvalidScalar { ty, .. } => {
+            let value = quoted(text, place);
+            match *ty {
+                "bool" | "boolean" => (format!("{value} is no yes or no"), "expected true or false".into()),
+                "f32" | "f64" => (format!("{value} is no number"), "expected a number".into()),
+                _ => (format!("{value} is no whole number"), "expected a whole number, not negative".into()),
+            }
+        }
+        Error::Budget { breach, .. } => match breach {
+            serde_saphyr::budget::BudgetBreach::Depth { .. } => say("nested too deeply", "at most 32 levels"),
+            serde_saphyr::budget::BudgetBreach::Documents { .. } => say("a second document", "one scenario in a file"),
+            _ => say("too much for a scenario", "at most 20,000 values, 64 anchors and 256 aliases"),
+        },
+        Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            say("aliases that grow too large", "at most 20,000 values out of aliases, 8 levels deep")
+        }
+        Error::AliasError { error, .. } => words(error.without_snippet(), text, place),
+        other => {
+            let message = other.to_string();
+            let end = message.find(" at line ").unwrap_or(message.len());
+            let message = &message[..end];
+            if message.contains("recursion limit") || message.contains("nesting") {
+                say("nested too deeply", "at most 32 levels")
+            } else {
+                say(message, "")
+            }
+        }
+    }
+}
+
+fn is_blank(text: &str) -> bool {
+    text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#') || line.trim() == "---")
+}
+
+/// The text at a place, in quotes.
+fn quoted(text: &str, place: Place) -> String {
+    let line = text.lines().nth(place.line.saturating_sub(1)).unwrap_or_default();
+    let value: String = line.chars().skip(place.column.saturating_sub(1)).take(place.length).collect();
+    format!("`{value}`")
+}

@@ -1,0 +1,1 @@
+//! Outcomes made by hand, to look at.

@@ -1,0 +1,234 @@
+//! The table: one screen for a person. Seed and options first, a line for each transition, the verdicts, and last
+//! the command that gives the run again.
+
+use super::layout::{BAD, CARE, GOOD, QUIET, STEP, STRONG, WIDTH, grouped, join, pad, paint, seconds, wrap};
+use crate::outcome::{Check, Entry, EntryKind, Outcome, Report, RunReport, Summary, Verdict};
+use crate::shape::word;
+
+/// Where the detail of a phase begins.
+const PHASE_COLUMN: usize = 24;
+/// Where the detail of a step begins.
+const STEP_COLUMN: usize = 40;
+/// Where durations end.
+const TOOK_COLUMN: usize = 93;
+/// Where the text of the last block begins.
+const VERDICT_COLUMN: usize = 11;
+/// How many lines of evidence are shown for one check.
+const EVIDENCE_LINES_MAX: usize = 20;
+
+/// One run.
+pub fn table(run: &Outcome) -> String {
+    let mut out = Lines::default();
+    out.line(format!("{} · {}", paint(STRONG, &run.scenario), options(run)));
+    out.line(String::new());
+    for entry in &run.timeline {
+        out.entry(run, entry);
+    }
+    if !run.timeline.is_empty() {
+        out.line(String::new());
+    }
+    out.verdicts(run);
+    out.text
+}
+
+/// Several runs: a line for each, and the whole of those that did not pass.
+pub fn summary(runs: &[Outcome]) -> String {
+    let width = runs.iter().map(|run| run.scenario.chars().count()).max().unwrap_or(0);
+    let mut out = Lines::default();
+    for run in runs {
+        let checks = run.checks.len();
+        let held = run.checks.iter().filter(|check| check.ok).count();
+        let mut facts = vec![result(&run.result), format!("{held} of {checks} checks"), format!("seed {}", run.seed)];
+        facts.retain(|fact| !fact.is_empty());
+        let verdict = run.verdict();
+        let shown = paint(style(verdict), &pad(verdict_word(verdict), 14));
+        out.line(format!("{shown}{}  {}", pad(&run.scenario, width), facts.join(" · ")));
+    }
+    for run in runs.iter().filter(|run| run.verdict() != Verdict::Passed) {
+        out.line(String::new());
+        out.text.push_str(&table(run));
+    }
+    let report = RunReport::of(runs);
+    out.line(String::new());
+    let count = |n: usize, what: &str, style| paint(if n > 0 { style } else { QUIET }, &format!("{n} {what}"));
+    out.line(format!(
+        "{}, {}, {}",
+        count(report.passed, "passed", GOOD),
+        count(report.failed, "failed", BAD),
+        count(report.unfinished, "unfinished", BAD)
+    ));
+    out.text
+}
+
+fn verdict_word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Passed => "passed",
+        Verdict::Failed => "FAILED",
+        Verdict::DidNotFinish => "DID NOT FINISH",
+        Verdict::Crashed => "CRASHED",
+    }
+}
+
+fn style(verdict: Verdict) -> anstyle::Style {
+    if verdict == Verdict::Passed { GOOD } else { BAD }
+}
+
+fn options(run: &Outcome) -> String {
+    let o = &run.options;
+    format!(
+        "seed {} · {} {} ms · {} -> {}, {}, ttl {} s, drain {} s",
+        run.seed, o.fabric, o.tick_ms, o.primary, o.standby, o.replication, o.ttl_seconds, o.drain_seconds
+    )
+}
+
+/// `succeeded in 27.3 s (RTO 60 s); writes stopped for 26.8 s; lost 0 (RPO 5 s)`.
+fn result(summary: &Summary) -> String {
+    let mut parts = Vec::new();
+    if let Some(result) = summary.result {
+        parts.push(match summary.duration_ms {
+            Some(ms) => format!("{} in {} (RTO {} s)", word(result), seconds(ms), summary.rto_seconds),
+            None => word(result).to_owned(),
+        });
+    }
+    if let Some(ms) = summary.write_gap_ms {
+        parts.push(format!("writes stopped for {}", seconds(ms)));
+    }
+    if summary.acknowledged_writes > 0 {
+        parts.push(format!("lost {} (RPO {} s)", grouped(summary.acknowledged_writes_lost), summary.rpo_seconds));
+    }
+    parts.join("; ")
+}
+
+#[derive(Default)]
+struct Lines {
+    text: String,
+}
+
+impl Lines {
+    fn line(&mut self, line: impl AsRef<str>) {
+        self.text.push_str(line.as_ref().trim_end());
+        self.text.push('\n');
+    }
+
+    /// A line of the timeline, and what its report adds.
+    fn entry(&mut self, run: &Outcome, entry: &Entry) {
+        let time = paint(QUIET, &format!("{:>9}", seconds(entry.at_ms)));
+        let (head, column) = match (entry.kind, entry.step) {
+            (EntryKind::Fault, _) => {
+                let label = pad(&format!("FAULT {}", entry.label), STEP_COLUMN - 17);
+                (format!("{time}       {} ", paint(CARE, &label)), STEP_COLUMN)
+            }
+            (EntryKind::Step, Some(step)) if !entry.label.is_empty() => {
+                let label = pad(&entry.label, STEP_COLUMN - 17);
+                (format!("{time}   {} {label} ", paint(STEP, &format!("{step}/7"))), STEP_COLUMN)
+            }
+            (EntryKind::Step, _) => (format!("{time}{}", " ".repeat(STEP_COLUMN - 9)), STEP_COLUMN),
+            _ => (format!("{time}  {}", paint(STRONG, &pad(&entry.label, PHASE_COLUMN - 11))), PHASE_COLUMN),
+        };
+        self.columns(&head, column, &entry.detail, entry.took_ms);
+        if let Some(reported) = entry.report.and_then(|index| run.reports.get(index)) {
+            self.report(&reported.report);
+        }
+    }
+
+    /// `head`, the detail wrapped at its column, and a duration at the end of its last line.
+    fn columns(&mut self, head: &str, column: usize, detail: &str, took_ms: Option<u64>) {
+        let took = took_ms.map(seconds);
+        let end = took.as_ref().map_or(WIDTH, |took| TOOK_COLUMN - took.len() - 2);
+        let wrapped = wrap(detail, end - column);
+        let last = wrapped.len() - 1;
+        for (index, part) in wrapped.iter().enumerate() {
+            let start = if index == 0 { head.to_owned() } else { " ".repeat(column) };
+            match &took {
+                Some(took) if index == last => {
+                    let took = format!("{took:>width$}", width = TOOK_COLUMN - end);
+                    self.line(format!("{start}{}{}", pad(part, end - column), paint(QUIET, &took)));
+                }
+                _ => self.line(format!("{start}{part}")),
+            }
+        }
+    }
+
+    fn report(&mut self, report: &Report) {
+        match report {
+            Report::DryRun(r) => {
+                r.blockers.iter().for_each(|blocker| self.remark(BAD, "blocker", blocker));
+                r.warnings.iter().for_each(|warning| self.remark(CARE, "warning", warning));
+            }
+            Report::Execute(r) | Report::Failback(r) => {
+                r.error.iter().for_each(|error| self.remark(CARE, "error", error));
+            }
+            Report::Health(r) => {
+                for check in r.checks.iter().filter(|check| !check.passed && !check.deferred) {
+                    self.remark(BAD, "failed", &format!("{}: {}", check.name, check.detail));
+                }
+            }
+            Report::Error(_) => {}
+        }
+    }
+
+    fn remark(&mut self, style: anstyle::Style, label: &str, text: &str) {
+        let head = format!("{}{}", " ".repeat(PHASE_COLUMN), paint(style, &pad(label, 9)));
+        self.columns(&head, PHASE_COLUMN + 9, text, None);
+    }
+
+    fn verdicts(&mut self, run: &Outcome) {
+        let result = result(&run.result);
+        if !result.is_empty() {
+            self.block("result", &result);
+        }
+        if !run.checks.is_empty() {
+            let parts: Vec<(String, usize)> = run.checks.iter().map(verdict_of).collect();
+            for (index, line) in join(&parts, WIDTH - VERDICT_COLUMN).iter().enumerate() {
+                let head = if index == 0 { "checks" } else { "" };
+                self.line(format!("{}{line}", paint(STRONG, &pad(head, VERDICT_COLUMN))));
+            }
+        }
+        for check in run.checks.iter().filter(|check| !check.ok) {
+            self.evidence(check);
+        }
+        for unmet in &run.unmet {
+            let place = unmet.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            let text = format!("{place}{}: expected {}, found {}", unmet.what, unmet.expected, unmet.found);
+            self.styled_block(BAD, "UNMET", &text);
+        }
+        if let Some(why) = &run.did_not_finish {
+            self.styled_block(BAD, "NOT ENDED", why);
+        }
+        if let Some(why) = &run.crashed {
+            self.styled_block(BAD, "CRASHED", why);
+        }
+        self.block("reproduce", &run.reproduce);
+    }
+
+    fn evidence(&mut self, check: &Check) {
+        let (label, style) = if check.expected_to_fail { ("shown", CARE) } else { ("FAILED", BAD) };
+        self.styled_block(style, label, &format!("{}: {}", check.name, check.detail));
+        for line in check.evidence.iter().take(EVIDENCE_LINES_MAX) {
+            self.block("", line);
+        }
+        if let Some(more) = check.evidence.len().checked_sub(EVIDENCE_LINES_MAX).filter(|more| *more > 0) {
+            self.block("", &format!("and {more} more, in --output json"));
+        }
+    }
+
+    fn block(&mut self, label: &str, text: &str) {
+        self.styled_block(STRONG, label, text);
+    }
+
+    fn styled_block(&mut self, style: anstyle::Style, label: &str, text: &str) {
+        self.columns(&paint(style, &pad(label, VERDICT_COLUMN)), VERDICT_COLUMN, text, None);
+    }
+}
+
+/// `no-lost-write ok (1,412 acknowledged)`, and its length.
+fn verdict_of(check: &Check) -> (String, usize) {
+    let word = if check.ok { "ok" } else { "FAILED" };
+    let detail = match (check.ok, check.detail.as_str()) {
+        (true, detail) if !detail.is_empty() => format!(" ({detail})"),
+        _ => String::new(),
+    };
+    let length = check.name.chars().count() + 1 + word.len() + detail.chars().count();
+    let style = if check.ok { GOOD } else { BAD };
+    (format!("{} {}{detail}", check.name, paint(style, word)), length)
+}
