@@ -19,7 +19,7 @@ const EXIT_CODES: &str = "Exit codes: 0 passed, 1 a check or an expectation fail
 
 /// Runs switchover scenarios in a simulated pair of regions, on the code that runs in production.
 #[derive(Debug, Parser)]
-#[command(name = "continuum", version, about, after_help = EXIT_CODES, max_term_width = 110)]
+#[command(name = "continuum", version, after_help = EXIT_CODES, max_term_width = 110)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
