@@ -5,6 +5,7 @@ pub mod dns_wire;
 pub mod gated;
 pub mod kube_api;
 pub mod lua;
+pub mod postgres;
 pub mod powerdns;
 pub mod vantage;
 pub mod zone;

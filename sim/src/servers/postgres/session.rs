@@ -1,0 +1,310 @@
+//! Client sessions: PostgreSQL's wire protocol, simple queries only, passwords in clear text where a role has one.
+//!
+//! What a client meets while the server comes or goes is the point of this file: nobody listens (refused by the
+//! network), 57P03 while it starts or shuts down, 57P01 when its session is terminated, silence when the host is cut
+//! off or the server was killed (its kernel closes the stream).
+
+use super::instance::{CLIENT_PORT, Instance, State};
+use super::journal::Event;
+use super::process;
+use super::sql::{self, Part};
+use crate::fabric::{BoxStream, Net};
+use bytes::{BufMut, BytesMut};
+use futures_util::future::{Either, select};
+use pgwire::messages::data::{DataRow, FieldDescription, RowDescription};
+use pgwire::messages::response::{CommandComplete, ErrorResponse, ReadyForQuery, TransactionStatus};
+use pgwire::messages::startup::{Authentication, BackendKeyData, ParameterStatus, SecretKey};
+use pgwire::messages::{
+    DecodeContext, PgWireBackendMessage as Backend, PgWireFrontendMessage as Frontend, ProtocolVersion,
+    SslNegotiationMetaMessage,
+};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// A session from which nothing was heard for this long is closed. PostgreSQL would keep it; but here a lost
+/// goodbye is never sent again, and would hold a smart shutdown up for no client at all.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// Serves `port` whenever a postmaster is there. Used for clients and for replication.
+pub(super) async fn serve_port<F>(
+    instance: &Instance,
+    net: &Net,
+    port: u16,
+    serve: impl Fn(Instance, Net, BoxStream, u64) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        let incarnation = instance.until(|inner| (inner.state != State::Stopped).then_some(inner.incarnation)).await;
+        let Ok(listener) = net.listen(port).await else {
+            // The port of the last incarnation is still taken.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        loop {
+            let ended = instance.until(|inner| (inner.incarnation != incarnation).then_some(()));
+            match select(pin!(ended), pin!(listener.accept())).await {
+                Either::Left(((), _)) => break,
+                Either::Right((Ok((stream, _)), _)) => {
+                    net.spawn(Box::pin(serve(instance.clone(), net.clone(), stream, incarnation)));
+                }
+                Either::Right((Err(_), _)) => break,
+            }
+        }
+    }
+}
+
+pub(super) async fn listen(instance: &Instance, net: &Net) {
+    serve_port(instance, net, CLIENT_PORT, |instance, net, stream, incarnation| async move {
+        let mut session = Session {
+            instance,
+            net,
+            stream,
+            incarnation,
+            terminations: 0,
+            id: None,
+            dry_run: false,
+            buffer: BytesMut::new(),
+            context: DecodeContext::default(),
+        };
+        if let Err(error) = session.serve().await {
+            tracing::trace!(target: "continuum_sim::postgres", %error, "session ended");
+        }
+    })
+    .await;
+}
+
+/// Why a session ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("the stream failed")]
+    Stream(#[from] io::Error),
+    #[error("the client said what is no message")]
+    Protocol(#[from] pgwire::error::PgWireError),
+    #[error("closed by its client")]
+    Closed,
+    #[error("the server is gone")]
+    Gone,
+    #[error("terminated: {0}")]
+    Terminated(&'static str),
+}
+
+struct Session {
+    instance: Instance,
+    net: Net,
+    stream: BoxStream,
+    incarnation: u64,
+    terminations: u64,
+    id: Option<u64>,
+    dry_run: bool,
+    buffer: BytesMut,
+    context: DecodeContext,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.instance.change(|inner| inner.sessions.remove(&id));
+        }
+    }
+}
+
+impl Session {
+    async fn serve(&mut self) -> Result<(), Ended> {
+        let parameters = loop {
+            match self.receive().await? {
+                Frontend::SslNegotiation(SslNegotiationMetaMessage::None) => {
+                    self.context.awaiting_frontend_ssl = false;
+                }
+                Frontend::SslNegotiation(_) => self.stream.write_all(b"N").await?,
+                Frontend::Startup(startup) => break startup.parameters,
+                _ => return Err(Ended::Closed),
+            }
+        };
+        self.context.awaiting_frontend_startup = false;
+        self.context.protocol_version = ProtocolVersion::PROTOCOL3_0;
+        self.log_in(parameters).await?;
+        loop {
+            match self.receive().await? {
+                Frontend::Query(query) => self.query(&query.query).await?,
+                Frontend::Terminate(_) => return Err(Ended::Closed),
+                _ => return self.fatal("0A000", "the model speaks simple queries only").await,
+            }
+        }
+    }
+
+    async fn log_in(&mut self, parameters: BTreeMap<String, String>) -> Result<(), Ended> {
+        let user = parameters.get("user").cloned().unwrap_or_default();
+        if self.instance.lock().incarnation != self.incarnation {
+            return Err(Ended::Gone);
+        }
+        let refusal = match self.instance.lock().state {
+            State::Starting => Some("the database system is starting up"),
+            State::Stopping(_) => Some("the database system is shutting down"),
+            State::Running | State::Stopped => None,
+        };
+        if let Some(refusal) = refusal {
+            return self.fatal("57P03", refusal).await;
+        }
+        let password = self.instance.lock().password(&user);
+        if let Some(password) = password {
+            let mut out = BytesMut::new();
+            Backend::Authentication(Authentication::CleartextPassword).encode(&mut out)?;
+            self.stream.write_all(&out).await?;
+            let given = match self.receive().await? {
+                Frontend::PasswordMessageFamily(message) => message.into_password()?.password,
+                _ => return Err(Ended::Closed),
+            };
+            if given != password {
+                let message = format!("password authentication failed for user \"{user}\"");
+                return self.fatal("28P01", &message).await;
+            }
+        }
+        let application = parameters.get("application_name").cloned().unwrap_or_default();
+        self.dry_run = application.contains("continuum-dry-run");
+        let (id, terminations) = self.instance.change(|inner| {
+            let id = inner.fresh_id();
+            inner.sessions.insert(id, application);
+            (id, inner.terminations)
+        });
+        self.id = Some(id);
+        self.terminations = terminations;
+        let mut out = BytesMut::new();
+        Backend::Authentication(Authentication::Ok).encode(&mut out)?;
+        let version = ParameterStatus::new("server_version".into(), "15.18".into());
+        Backend::ParameterStatus(version).encode(&mut out)?;
+        Backend::BackendKeyData(BackendKeyData::new(1, SecretKey::I32(2))).encode(&mut out)?;
+        Backend::ReadyForQuery(ReadyForQuery::new(TransactionStatus::Idle)).encode(&mut out)?;
+        Ok(self.stream.write_all(&out).await?)
+    }
+
+    async fn query(&mut self, text: &str) -> Result<(), Ended> {
+        let (now, dry_run) = (self.net.now(), self.dry_run);
+        let parts = self.instance.change(|inner| {
+            inner.dry_run_write_count += u64::from(dry_run && sql::is_changing(text));
+            sql::run(inner, now, text)
+        });
+        let mut out = BytesMut::new();
+        let mut status = TransactionStatus::Idle;
+        for part in parts {
+            match part {
+                Part::Commit(lsn) => self.acknowledged(lsn, text).await?,
+                Part::Done(tag) => Backend::CommandComplete(CommandComplete::new(tag.into())).encode(&mut out)?,
+                Part::Rows(columns, rows) => encode_rows(&columns, &rows, &mut out)?,
+                Part::Error(code, message) => {
+                    if text.starts_with("begin") {
+                        status = TransactionStatus::Error;
+                    }
+                    error("ERROR", code, &message).encode(&mut out)?;
+                }
+            }
+        }
+        Backend::ReadyForQuery(ReadyForQuery::new(status)).encode(&mut out)?;
+        Ok(self.stream.write_all(&out).await?)
+    }
+
+    /// Waits until a commit may be acknowledged. A session that is terminated meanwhile never says so, though the
+    /// commit is durable here.
+    async fn acknowledged(&mut self, lsn: continuum_core::record::Lsn, text: &str) -> Result<(), Ended> {
+        let (incarnation, terminations) = (self.incarnation, self.terminations);
+        let ended = self
+            .instance
+            .until(|inner| {
+                if inner.incarnation != incarnation {
+                    Some(Err(Ended::Gone))
+                } else if inner.terminations != terminations {
+                    Some(Err(Ended::Terminated("57P01")))
+                } else {
+                    inner.is_acknowledged(lsn).then_some(Ok(()))
+                }
+            })
+            .await;
+        match ended {
+            Ok(()) => {
+                if let Some((client, number)) = sql::parse_insert(text) {
+                    let inner = self.instance.lock();
+                    process::write(&inner, self.net.now(), Event::Acknowledged { client, number });
+                }
+                Ok(())
+            }
+            Err(Ended::Terminated(_)) => self.terminated().await,
+            Err(other) => Err(other),
+        }
+    }
+
+    async fn terminated(&mut self) -> Result<(), Ended> {
+        self.fatal("57P01", "terminating connection due to administrator command").await
+    }
+
+    /// The next message, unless the server ends or terminates this session first.
+    async fn receive(&mut self) -> Result<Frontend, Ended> {
+        loop {
+            if let Some(message) = Frontend::decode(&mut self.buffer, &self.context)? {
+                return Ok(message);
+            }
+            let (incarnation, registered, terminations) = (self.incarnation, self.id.is_some(), self.terminations);
+            let ended = self.instance.until(|inner| {
+                if inner.incarnation != incarnation {
+                    Some(Ended::Gone)
+                } else {
+                    (registered && inner.terminations != terminations).then_some(Ended::Terminated("57P01"))
+                }
+            });
+            let ended = async {
+                match select(pin!(ended), pin!(tokio::time::sleep(SILENCE_MAX))).await {
+                    Either::Left((ended, _)) => ended,
+                    Either::Right(((), _)) => Ended::Closed,
+                }
+            };
+            let read = match select(pin!(ended), pin!(self.stream.read_buf(&mut self.buffer))).await {
+                Either::Left((Ended::Terminated(_), _)) => None,
+                Either::Left((ended, _)) => return Err(ended),
+                Either::Right((read, _)) => Some(read?),
+            };
+            match read {
+                None => return self.terminated().await.and(Err(Ended::Gone)),
+                Some(0) => return Err(Ended::Closed),
+                Some(_) => {}
+            }
+        }
+    }
+
+    async fn fatal(&mut self, code: &'static str, message: &str) -> Result<(), Ended> {
+        let mut out = BytesMut::new();
+        error("FATAL", code, message).encode(&mut out)?;
+        self.stream.write_all(&out).await?;
+        self.stream.shutdown().await?;
+        Err(Ended::Terminated(code))
+    }
+}
+
+fn error(severity: &str, code: &str, message: &str) -> Backend {
+    let fields = [(b'S', severity), (b'V', severity), (b'C', code), (b'M', message)];
+    Backend::ErrorResponse(ErrorResponse::new(fields.map(|(key, value)| (key, value.to_owned())).to_vec()))
+}
+
+fn encode_rows(columns: &[&str], rows: &[Vec<Option<String>>], out: &mut BytesMut) -> Result<(), Ended> {
+    const TEXT: u32 = 25;
+    let fields = columns.iter().map(|name| FieldDescription::new((*name).to_owned(), 0, 0, TEXT, -1, -1, 0));
+    Backend::RowDescription(RowDescription::new(fields.collect())).encode(out)?;
+    for row in rows {
+        let mut data = BytesMut::new();
+        for value in row {
+            match value {
+                None => data.put_i32(-1),
+                Some(text) => {
+                    data.put_i32(i32::try_from(text.len()).expect("a value of the model is short"));
+                    data.put_slice(text.as_bytes());
+                }
+            }
+        }
+        let count = i16::try_from(row.len()).expect("a row of the model is short");
+        Backend::DataRow(DataRow::new(data, count)).encode(out)?;
+    }
+    Backend::CommandComplete(CommandComplete::new(format!("SELECT {}", rows.len()))).encode(out)?;
+    Ok(())
+}
