@@ -16,4 +16,3 @@ pub mod route;
 pub mod vantages;
 pub mod witness_lease;
 mod rights;
-mod rights;
