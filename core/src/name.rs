@@ -67,3 +67,30 @@ impl FromStr for ObjectName {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_continuum_is_named_by_namespace_and_name() {
+        let name: ObjectName = "shop/web".parse().unwrap();
+        assert_eq!(name, ObjectName::new("shop", "web"));
+        assert_eq!(name.to_string(), "shop/web");
+    }
+
+    #[test]
+    fn what_is_not_namespace_and_name_is_refused() {
+        for text in ["", "shop", "/", "shop/", "/web", "shop/web/1"] {
+            assert_eq!(text.parse::<ObjectName>(), Err(NotAnObjectName(text.to_owned())));
+        }
+    }
+
+    #[test]
+    fn region_names_are_any_dns_label() {
+        for name in ["hel", "hz-hel-rtz-prod"] {
+            assert_eq!(serde_json::to_value(Region::new(name)).unwrap(), name);
+            assert_eq!(Region::new(name).to_string(), name);
+        }
+    }
+}

@@ -151,3 +151,109 @@ impl Plan {
 pub fn short_hash(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().take(8).map(|b| format!("{b:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preflight::fixture::{self, fsn, hel};
+    use crate::spec::{LeaseKind, Selector};
+
+    type Change = (&'static str, fn(&mut Plan));
+
+    /// One change of each input.
+    const INPUTS: &[Change] = &[
+        ("format", |p| p.format += 1),
+        ("namespace", |p| p.continuum.namespace.push('x')),
+        ("name", |p| p.continuum.name.push('x')),
+        ("application", |p| p.application.push('x')),
+        ("from", |p| p.from = Region::new("nbg")),
+        ("to", |p| p.to = Region::new("nbg")),
+        ("pair", |p| p.pair.name.push('x')),
+        ("pair's namespace", |p| p.pair.namespace.push('x')),
+        ("no route", |p| p.route = None),
+        ("route", |p| p.route.as_mut().unwrap().object.name.push('x')),
+        ("route's namespace", |p| p.route.as_mut().unwrap().object.namespace.push('x')),
+        ("drain", |p| p.route.as_mut().unwrap().drain_seconds += 1),
+        ("no zone", |p| p.zone = None),
+        ("zone", |p| p.zone = Some("example.com".into())),
+        ("selector", |p| p.records.selector = Selector::Pickclosest),
+        ("no health check", |p| p.records.health_check = None),
+        ("health check's URL", |p| p.records.health_check.as_mut().unwrap().url.push('x')),
+        ("health check's interval", |p| p.records.health_check.as_mut().unwrap().interval_seconds += 1),
+        ("health check's limit", |p| p.records.health_check.as_mut().unwrap().timeout_seconds += 1),
+        ("record TTL", |p| p.records.ttl_seconds += 1),
+        ("hostnames", |p| p.records.hostnames.push("www.example.org".into())),
+        ("addresses", |p| p.addresses.push("10.2.0.2".parse().unwrap())),
+        ("lease kind", |p| p.lease.kind = LeaseKind::NatsKv),
+        ("lease TTL", |p| p.lease.ttl_seconds += 1),
+        ("renewal", |p| p.lease.renew_seconds += 1),
+        ("guard", |p| p.lease.guard_seconds += 1),
+        ("drift", |p| p.lease.drift_percent += 1),
+        ("RTO", |p| p.rto_seconds += 1),
+        ("RPO", |p| p.rpo_seconds += 1),
+        ("reason", |p| p.reason.push('x')),
+        ("initiator", |p| p.initiated_by.push('x')),
+    ];
+
+    #[test]
+    fn every_input_changes_the_fingerprint() {
+        // A field that is added stands in the value, and makes this fail until it stands in the list too.
+        let leaves = leaves(&serde_json::to_value(fixture::plan()).unwrap());
+        let removals = ["no route", "no zone", "no health check"];
+        assert_eq!(leaves, INPUTS.iter().filter(|(name, _)| !removals.contains(name)).count());
+        let mut fingerprints = std::collections::BTreeSet::from([fixture::plan().fingerprint()]);
+        for (name, change) in INPUTS {
+            let mut plan = fixture::plan();
+            change(&mut plan);
+            assert!(fingerprints.insert(plan.fingerprint()), "{name}");
+        }
+    }
+
+    fn leaves(value: &serde_json::Value) -> usize {
+        match value {
+            serde_json::Value::Object(fields) => fields.values().map(leaves).sum(),
+            serde_json::Value::Array(items) => items.iter().map(leaves).sum(),
+            _ => 1,
+        }
+    }
+
+    #[test]
+    fn the_fingerprint_of_a_known_plan_never_changes() {
+        // It is what a person confirmed, perhaps with another version: a new value needs a new PLAN_FORMAT.
+        assert_eq!(fixture::plan().fingerprint(), "1c28dd23dde8f75a");
+    }
+
+    #[test]
+    fn a_plan_read_back_from_the_record_has_the_same_fingerprint() {
+        let plan = fixture::plan();
+        let json = serde_json::to_string_pretty(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&json).unwrap().fingerprint(), plan.fingerprint());
+    }
+
+    #[test]
+    fn the_order_of_addresses_is_no_input() {
+        let with = |addresses: [&str; 3]| {
+            let mut spec = fixture::spec();
+            spec.regions[1].addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();
+            Plan::new(&fixture::shop(), &spec, &hel(), None, None).unwrap()
+        };
+        let plan = with(["10.2.0.2", "10.2.0.1", "10.2.0.1"]);
+        assert_eq!(plan.addresses.len(), 2);
+        assert_eq!(plan.fingerprint(), with(["10.2.0.1", "10.2.0.2", "10.2.0.2"]).fingerprint());
+    }
+
+    #[test]
+    fn from_is_the_primary_or_where_that_is_the_target_the_first_standby() {
+        let forward = fixture::plan();
+        assert_eq!((&forward.from, &forward.to), (&fsn(), &hel()));
+        let back = Plan::new(&fixture::shop(), &fixture::spec(), &fsn(), None, None).unwrap();
+        assert_eq!((&back.from, &back.to), (&hel(), &fsn()));
+    }
+
+    #[test]
+    fn reason_and_initiator_have_the_contracts_defaults() {
+        let plan = fixture::plan();
+        assert_eq!((plan.reason.as_str(), plan.initiated_by.as_str()), ("operator-requested", "controller"));
+        assert_eq!(plan.backend(&hel()), "shop-hel");
+    }
+}

@@ -13,6 +13,8 @@
 //! A cause is a blocker once, at the first step that it concerns; other steps that need the same fact are
 //! unmet and note it. Facts that could not be read block. It never looks at the world itself.
 
+#[cfg(test)]
+mod cases;
 mod copies;
 #[doc(hidden)]
 pub mod fixture;
@@ -30,7 +32,7 @@ pub use report::report;
 pub use table::{CHECKS, Check, Id, Severity};
 
 use crate::name::Region;
-use crate::observe::{ClusterView, Half, Observations, Seen};
+use crate::observe::{Accepts, ClusterView, Half, Observations, Seen};
 use crate::plan::Plan;
 use crate::record::Record;
 use crate::steps::STEP_COUNT;
@@ -202,8 +204,20 @@ impl<'a> Case<'a> {
     fn api_down(&self, region: &Region) -> Option<&'a str> {
         let half = if *region == self.plan.from { &self.seen().from } else { &self.seen().to };
         match (self.seen().copies.get(region), &half.cluster) {
-            (Some(Seen::Unknown(cause)), Seen::Unknown(_)) => Some(cause),
+            (Some(Seen::Unknown(cause)), Seen::Unknown(_) | Seen::NotLooked) => Some(cause),
             _ => None,
+        }
+    }
+
+    /// PostgreSQL of this half does not answer, and a blocker of step 2 says so: what follows from it is no
+    /// cause of its own.
+    fn silent(&self, half: &Half) -> bool {
+        match &half.database {
+            Seen::Unknown(_) => true,
+            Seen::Is(database) => {
+                !self.redundant() && database.in_recovery.is_none() && database.accepts != Accepts::Yes
+            }
+            _ => false,
         }
     }
 

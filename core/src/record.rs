@@ -390,9 +390,12 @@ impl std::str::FromStr for Lsn {
     type Err = NotAnLsn;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parts = text
-            .split_once('/')
-            .and_then(|(high, low)| Some((u32::from_str_radix(high, 16).ok()?, u32::from_str_radix(low, 16).ok()?)));
+        // `from_str_radix` takes a sign, PostgreSQL does not.
+        let half = |digits: &str| {
+            let hexadecimal = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+            hexadecimal.then(|| u32::from_str_radix(digits, 16).ok())?
+        };
+        let parts = text.split_once('/').and_then(|(high, low)| Some((half(high)?, half(low)?)));
         match parts {
             Some((high, low)) => Ok(Lsn(u64::from(high) << 32 | u64::from(low))),
             None => Err(NotAnLsn(text.to_owned())),
@@ -409,5 +412,39 @@ impl Serialize for Lsn {
 impl<'de> Deserialize<'de> for Lsn {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_is_written_as_postgresql_does() {
+        for (text, bytes) in
+            [("0/0", 0), ("0/3A2F1C8", 0x3A2_F1C8), ("16/B374D848", 0x16_B374_D848), ("FFFFFFFF/FFFFFFFF", u64::MAX)]
+        {
+            assert_eq!(text.parse(), Ok(Lsn(bytes)));
+            assert_eq!(Lsn(bytes).to_string(), text);
+            assert_eq!(serde_json::to_value(Lsn(bytes)).unwrap(), text);
+        }
+        assert_eq!("16/b374d848".parse(), Ok(Lsn(0x16_B374_D848)));
+        assert!(Lsn(0x1_0000_0000) > Lsn(0xFFFF_FFFF));
+    }
+
+    #[test]
+    fn what_is_no_position_is_refused() {
+        for text in ["", "/", "0", "0/", "/0", "0/0/0", "0/G", "100000000/0", "0/-1", "0/+1", "+0/1", " 0/0"] {
+            assert_eq!(text.parse::<Lsn>(), Err(NotAnLsn(text.to_owned())), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn fields_of_a_newer_version_are_kept() {
+        let text = r#"{"ttlSeconds":30,"generation":4,"tomorrow":{"x":[1]},
+            "last":null,"lineage":"unknown","sequence":2}"#;
+        let record: Record = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_value(&record).unwrap()["tomorrow"], serde_json::json!({"x": [1]}));
+        assert_eq!(serde_json::from_value::<Record>(serde_json::to_value(&record).unwrap()).unwrap(), record);
     }
 }

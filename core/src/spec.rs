@@ -201,7 +201,8 @@ impl Spec {
     /// Checks the rules between fields; the adapter has checked each field alone.
     pub fn check(&self) -> Result<(), Invalid> {
         let lease = &self.lease;
-        if lease.renew_seconds + lease.guard_seconds + REQUEST_LIMIT_SECONDS >= lease.ttl_seconds {
+        let least = lease.renew_seconds.saturating_add(lease.guard_seconds).saturating_add(REQUEST_LIMIT_SECONDS);
+        if least >= lease.ttl_seconds {
             return Err(Invalid {
                 path: "spec.leaseClient.config.ttlSeconds".into(),
                 message: format!(
@@ -233,5 +234,47 @@ impl Spec {
     /// Addresses of `region`; empty where none are known.
     pub fn addresses(&self, region: &Region) -> &[IpAddr] {
         self.regions.iter().find(|r| r.name == *region).map_or(&[], |r| &r.addresses)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preflight::fixture;
+
+    fn refused(change: impl FnOnce(&mut Spec)) -> Invalid {
+        let mut spec = fixture::spec();
+        change(&mut spec);
+        spec.check().unwrap_err()
+    }
+
+    #[test]
+    fn a_term_must_outlast_a_renewal_the_guard_and_a_request() {
+        let mut spec = fixture::spec();
+        spec.lease.ttl_seconds = 26;
+        assert_eq!(spec.check(), Ok(()));
+        let invalid = refused(|spec| spec.lease.ttl_seconds = 25);
+        assert_eq!(
+            invalid.to_string(),
+            "spec.leaseClient.config.ttlSeconds: 25 s is too short: renewSeconds 10 + guardSeconds 10 + 5 s for a \
+             request must be less than it"
+        );
+        let huge = refused(|spec| spec.lease.guard_seconds = u32::MAX);
+        assert_eq!(huge.path, "spec.leaseClient.config.ttlSeconds");
+    }
+
+    #[test]
+    fn empty_and_doubled_regions_are_refused_with_their_path() {
+        assert_eq!(refused(|spec| spec.primary = Region::new("")).path, "spec.primaryRegion");
+        assert_eq!(refused(|spec| spec.standbys.clear()).path, "spec.hotStandbyRegions");
+        assert_eq!(refused(|spec| spec.standbys.push(Region::new(""))).path, "spec.hotStandbyRegions[1]");
+        assert_eq!(refused(|spec| spec.standbys.push(fixture::fsn())).path, "spec.hotStandbyRegions[1]");
+    }
+
+    #[test]
+    fn a_region_without_addresses_has_none() {
+        let spec = fixture::spec();
+        assert_eq!(spec.addresses(&fixture::hel()), [fixture::address(&fixture::hel())]);
+        assert!(spec.addresses(&Region::new("nbg")).is_empty());
     }
 }

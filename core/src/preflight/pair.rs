@@ -2,7 +2,7 @@
 
 use super::{Case, Findings, Id};
 use crate::name::Region;
-use crate::observe::{Accepts, ClusterView, Role, Seen};
+use crate::observe::{Accepts, ClusterView, Half, Role, Seen};
 use crate::steps;
 use std::time::Duration;
 
@@ -96,9 +96,7 @@ fn source(case: &Case, source: &ClusterView, limit: Option<Duration>, out: &mut 
             format!("{name} has a promotion token that is not its last one: a promotion is not through"),
         );
     }
-    if source.ready != Some(true) {
-        out.add(Id::SourceReady, not_ready(source));
-    }
+    ready(case, source, &case.seen().from, Id::SourceReady, out);
     match source.backup_running {
         Some(true) => out.add(Id::Backup, format!("a backup of {name} runs, which would hold its shutdown")),
         Some(false) => {}
@@ -165,15 +163,12 @@ fn either(case: &Case, cluster: &ClusterView, out: &mut Findings) {
 }
 
 fn both(case: &Case, source: &ClusterView, target: &ClusterView, out: &mut Findings) {
-    let single = (|| {
-        let target_writes = case.seen().to.database.known().is_some_and(|d| d.accepts == Accepts::Yes);
-        let source_writes = case.seen().from.database.known().is_some_and(|d| d.accepts == Accepts::Yes);
-        match (case.redundant(), source_writes, target_writes) {
-            (false, _, true) => Some(&target.object.name),
-            (true, true, _) => Some(&source.object.name),
-            _ => None,
-        }
-    })();
+    let writes = |half: &Half| half.database.known().is_some_and(|database| database.accepts == Accepts::Yes);
+    let single = if case.redundant() {
+        writes(&case.seen().from).then_some(&source.object.name)
+    } else {
+        writes(&case.seen().to).then_some(&target.object.name)
+    };
     if let Some(name) = single {
         let held = if case.redundant() { &case.plan.to } else { &case.plan.from };
         out.add(Id::SinglePrimary, format!("{name} accepts writes, although the primary role should be in {held}"));
@@ -205,16 +200,21 @@ fn known_to_each_other(cluster: &ClusterView, other: &str, out: &mut Findings) {
     }
 }
 
-/// Why a half does not count as Ready.
-pub(super) fn not_ready(cluster: &ClusterView) -> String {
-    let phase = cluster.phase.as_deref().map_or(String::new(), |phase| format!(" ({phase})"));
-    match cluster.ready {
-        Some(_) => format!("{} is not Ready{phase}", cluster.object.name),
-        None => format!("{} has no condition Ready{phase}", cluster.object.name),
+/// Whether the half is Ready. Where its PostgreSQL is silent, that is the cause, and named at step 2.
+pub(super) fn ready(case: &Case, cluster: &ClusterView, half: &Half, id: Id, out: &mut Findings) {
+    if cluster.ready == Some(true) {
+        return;
     }
+    let name = &cluster.object.name;
+    let phase = cluster.phase.as_deref().map_or(String::new(), |phase| format!(" ({phase})"));
+    let text = match cluster.ready {
+        Some(_) => format!("{name} is not Ready{phase}"),
+        None => format!("{name} has no condition Ready{phase}"),
+    };
+    if case.silent(half) { out.unmet(id.check().step, text) } else { out.add(id, text) }
 }
 
-/// The names of both halves, for a note, where they are known; else of their regions.
+/// The name of the half in this region, where it is known; else the region's.
 pub(super) fn name_of(case: &Case, region: &Region) -> String {
     let half = if *region == case.plan.from { &case.seen().from } else { &case.seen().to };
     half.cluster.known().map_or_else(|| region.to_string(), |cluster| cluster.object.name.clone())

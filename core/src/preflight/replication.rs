@@ -106,7 +106,8 @@ fn lag(case: &Case, database: &DatabaseView, target: &ClusterView, out: &mut Fin
             .add(Id::LagKnown, format!("the probe's role may not see replication on {source}: grant it pg_monitor"));
     };
     if !rows.iter().any(|row| row.application_name == *target && row.streaming) {
-        return out.add(Id::Streaming, format!("{target} does not stream from {source}"));
+        let text = format!("{target} does not stream from {source}");
+        return if case.silent(&case.seen().to) { out.unmet(2, text) } else { out.add(Id::Streaming, text) };
     }
     match database.lag_to(target) {
         None => out.add(Id::LagKnown, format!("the replication lag of {target} is not measured")),

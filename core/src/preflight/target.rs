@@ -1,6 +1,6 @@
 //! Step 6: whether the new half can be promoted, and what happens to clients then.
 
-use super::pair::{name_of, not_ready};
+use super::pair::{name_of, ready};
 use super::{Case, Findings, Id};
 use crate::observe::{Accepts, ClusterView};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,9 +31,7 @@ pub(super) fn look(case: &Case, out: &mut Findings) {
 
 fn target(case: &Case, target: &ClusterView, out: &mut Findings) {
     let name = &target.object.name;
-    if target.ready != Some(true) {
-        out.add(Id::TargetReady, not_ready(target));
-    }
+    ready(case, target, &case.seen().to, Id::TargetReady, out);
     if target.fenced {
         out.add(Id::TargetFenced, format!("{name} is fenced (cnpg.io/fencedInstances)"));
     }

@@ -1,0 +1,385 @@
+//! The table of checks is complete, and each check has worlds that trigger exactly it.
+
+use super::fixture::{self, fsn, hel};
+use super::table::IDS;
+use super::*;
+use crate::audit;
+use crate::observe::{Accepts, Claim, CopyView, DatabaseView, Role, RouteView, SynchronousView};
+use crate::plan::Plan;
+use crate::record::{EndResult, Ended, Kind, Lsn, Pending};
+use crate::spec::{Invalid, LeaseKind, Selector};
+use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+type Change = fn(&mut Plan, &mut Facts);
+
+pub(super) fn looked(change: Change) -> (Plan, Findings) {
+    let (mut plan, mut facts) = (fixture::plan(), fixture::facts());
+    change(&mut plan, &mut facts);
+    let findings = preflight(&plan, &facts);
+    (plan, findings)
+}
+
+fn is<T>(seen: &mut Seen<T>) -> &mut T {
+    match seen {
+        Seen::Is(value) => value,
+        _ => panic!("the fixture has it"),
+    }
+}
+
+pub(super) fn record<'a>(facts: &'a mut Facts<'_>) -> &'a mut Record {
+    is(&mut facts.witness).as_mut().unwrap()
+}
+fn source<'a>(facts: &'a mut Facts<'_>) -> &'a mut ClusterView {
+    is(&mut facts.observations.from.cluster)
+}
+pub(super) fn target<'a>(facts: &'a mut Facts<'_>) -> &'a mut ClusterView {
+    is(&mut facts.observations.to.cluster)
+}
+fn primary<'a>(facts: &'a mut Facts<'_>) -> &'a mut DatabaseView {
+    is(&mut facts.observations.from.database)
+}
+fn standby<'a>(facts: &'a mut Facts<'_>) -> &'a mut DatabaseView {
+    is(&mut facts.observations.to.database)
+}
+fn copy<'a>(facts: &'a mut Facts<'_>, region: &Region) -> &'a mut CopyView {
+    is(facts.observations.copies.get_mut(region).unwrap())
+}
+fn route<'a>(facts: &'a mut Facts<'_>, region: &Region) -> &'a mut RouteView {
+    is(facts.observations.routes.get_mut(region).unwrap())
+}
+pub(super) fn secrets<'a>(
+    facts: &'a mut Facts<'_>,
+    region: &Region,
+) -> &'a mut std::collections::BTreeMap<String, String> {
+    is(facts.observations.secrets.get_mut(region).unwrap())
+}
+pub(super) fn unreadable<T>() -> Seen<T> {
+    Seen::Unknown("no answer in 5 s".into())
+}
+fn synchronous(facts: &mut Facts, halves: &[&str]) {
+    for (name, other) in [("shop-fsn", "shop-hel"), ("shop-hel", "shop-fsn")] {
+        let cluster = if name == "shop-fsn" { source(facts) } else { target(facts) };
+        cluster.synchronous = halves.contains(&name).then(|| SynchronousView {
+            number: 1,
+            required: true,
+            standby_names_pre: vec![other.to_owned()],
+        });
+    }
+}
+/// hel's API server does not answer at all.
+pub(super) fn hel_down(facts: &mut Facts) {
+    let seen = &mut facts.observations;
+    seen.to.cluster = unreadable();
+    seen.to.database = Seen::NotLooked;
+    seen.copies.insert(hel(), unreadable());
+    seen.routes.insert(hel(), unreadable());
+    seen.secrets.insert(hel(), Seen::NotLooked);
+    seen.rights.insert("hel".into(), unreadable());
+}
+/// PostgreSQL of hel is down: it refuses connections, is not Ready, and no longer streams.
+fn target_down(facts: &mut Facts) {
+    let database = standby(facts);
+    (database.in_recovery, database.timeline, database.system_id) = (None, None, None);
+    database.detail = "connection refused".into();
+    target(facts).ready = Some(false);
+    primary(facts).replicas = Some(Vec::new());
+}
+/// The role has moved to hel: lease, specs, replication.
+pub(super) fn moved(facts: &mut Facts) {
+    record(facts).holder = Some(hel());
+    source(facts).role = Role::Replica;
+    let cluster = target(facts);
+    cluster.role = Role::Primary;
+    cluster.promotion_token = Some("token".into());
+    cluster.last_promotion_token = Some("token".into());
+    let seen = &mut facts.observations;
+    seen.from.database = Seen::Is(fixture::standby_database());
+    seen.to.database = Seen::Is(fixture::primary_database("shop-fsn"));
+}
+
+fn ended() -> Ended {
+    Ended {
+        id: "shop/shop/4.2".into(),
+        kind: Kind::Planned,
+        from: fsn(),
+        to: hel(),
+        request: None,
+        reason: "operator-requested".into(),
+        initiated_by: "controller".into(),
+        approved_by: None,
+        fingerprint: fixture::plan().fingerprint(),
+        started_at: Timestamp::UNIX_EPOCH,
+        finished_at: Timestamp::UNIX_EPOCH,
+        result: EndResult::Succeeded,
+        failed_at_step: 0,
+        failure: None,
+        steps: Default::default(),
+        write_gap_ms: None,
+        loss_seconds: None,
+        owed: Vec::new(),
+        extra: Default::default(),
+    }
+}
+
+fn pending() -> Pending {
+    Pending {
+        id: "shop/shop/4.3".into(),
+        to: fsn(),
+        requested_by: "ops".into(),
+        reason: "failback".into(),
+        request: None,
+        since: Timestamp::UNIX_EPOCH,
+        timeout_seconds: 3600,
+        extra: Default::default(),
+    }
+}
+
+/// What is changed in a healthy world, and the checks that must find something: these, and no others.
+#[rustfmt::skip]
+const CASES: &[(&str, Change, &[Id])] = &[
+    ("nothing", |_, _| {}, &[]),
+    ("no route", |p, f| { p.route = None; f.observations.routes.clear() }, &[]),
+    ("lease kind dns-quorum", |p, _| p.lease.kind = LeaseKind::DnsQuorum, &[Id::WitnessKind]),
+    ("lease kind cloudflare-kv, so no witness", |p, f| { p.lease.kind = LeaseKind::CloudflareKv; f.witness = Seen::Unconfigured }, &[Id::WitnessKind]),
+    ("no witness", |_, f| f.witness = Seen::Unconfigured, &[Id::Witness]),
+    ("witness unreachable", |_, f| f.witness = unreadable(), &[Id::Witness]),
+    ("third party", |_, f| record(f).holder = Some(Region::new("x")), &[Id::LeaseThirdParty, Id::LeaseThirdPartySwap]),
+    ("third party, expired", |_, f| { record(f).holder = Some(Region::new("x")); f.stale_for = Some(Duration::from_secs(600)) }, &[Id::LeaseThirdParty, Id::LeaseThirdPartySwap]),
+    ("stale", |_, f| f.stale_for = Some(Duration::from_millis(31_300)), &[Id::LeaseRenewed]),
+    ("not quite stale", |_, f| f.stale_for = Some(Duration::from_millis(31_299)), &[]),
+    ("staleness not known", |_, f| f.stale_for = None, &[]),
+    ("free", |_, f| record(f).holder = None, &[Id::LeaseFree]),
+    ("free and old", |_, f| { record(f).holder = None; f.stale_for = Some(Duration::from_secs(600)) }, &[Id::LeaseFree]),
+    ("no record yet", |_, f| f.witness = Seen::Is(None), &[Id::LeaseFree]),
+    ("no register yet", |_, f| f.witness = Seen::Missing, &[Id::LeaseFree]),
+    ("role has moved", |_, f| moved(f), &[Id::LeaseRedundant]),
+    ("role has moved, the new half is down", |_, f| { moved(f); standby(f).accepts = Accepts::No }, &[Id::LeaseRedundant]),
+    ("lease has moved, the old half writes", |_, f| record(f).holder = Some(hel()), &[Id::LeaseRedundant, Id::SinglePrimary]),
+    ("newer claim on a half", |_, f| target(f).claim = Some(Claim { generation: 5, intent: String::new() }), &[Id::Generation]),
+    ("newer claim on a route", |_, f| route(f, &fsn()).claim = Some(Claim { generation: 5, intent: String::new() }), &[Id::Generation]),
+    ("claims of this generation", |_, f| source(f).claim = Some(Claim { generation: 4, intent: String::new() }), &[]),
+    ("claim, and the record is lost", |_, f| { f.witness = Seen::Is(None); source(f).claim = Some(Claim { generation: 4, intent: String::new() }) }, &[Id::LeaseFree, Id::Generation]),
+    ("failback waits", |_, f| record(f).pending = Some(pending()), &[Id::UnderWay]),
+    ("own failback waits", |_, f| { record(f).pending = Some(pending()); f.in_execution_of = Some("shop/shop/4.3") }, &[]),
+    ("another's failback waits", |_, f| { record(f).pending = Some(pending()); f.in_execution_of = Some("shop/shop/4.4") }, &[Id::UnderWay]),
+    ("event owed", |_, f| record(f).last = Some(Ended { owed: vec![owed()], ..ended() }), &[Id::EventsOwed]),
+    ("last one ended well", |_, f| record(f).last = Some(ended()), &[]),
+    ("too many hostnames", |p, _| p.records.hostnames = (0..1000).map(|i| format!("shop-number-{i}.example.org")).collect(), &[Id::IntentLength]),
+    ("API server of hel down", |_, f| hel_down(f), &[Id::ApiServers]),
+    ("copy missing", |_, f| { f.observations.copies.insert(hel(), Seen::Missing); }, &[Id::Copies]),
+    ("copy not looked at", |_, f| { f.observations.copies.remove(&fsn()); }, &[Id::Copies]),
+    ("copy not readable", |_, f| { f.observations.copies.insert(hel(), unreadable()); }, &[Id::Copies]),
+    ("copy invalid", |_, f| copy(f, &hel()).spec = Err(Invalid { path: "spec.rto".into(), message: "is no duration".into() }), &[Id::Copies]),
+    ("copies differ", |_, f| copy(f, &hel()).agreement_hash = "other".into(), &[Id::CopiesAgree]),
+    ("controller of hel read nothing", |_, f| copy(f, &hel()).seen = None, &[Id::ControllerAlive]),
+    ("controller of hel 3 behind", |_, f| record(f).renewal = 10, &[Id::ControllerAlive]),
+    ("controller of hel 2 behind", |_, f| record(f).renewal = 9, &[]),
+    ("controller of fsn is not asked", |_, f| copy(f, &fsn()).seen = None, &[]),
+    ("witness in hel", |_, f| f.observations.witness_shares = Some(hel()), &[Id::WitnessApart]),
+    ("automatic and asynchronous", |_, f| is_automatic(f), &[Id::AutoFailover]),
+    ("automatic and synchronous", |_, f| { is_automatic(f); synchronous(f, &["shop-fsn", "shop-hel"]); record(f).in_sync = true }, &[]),
+    ("no pair", |_, f| { let seen = &mut f.observations; seen.from = Half { cluster: Seen::Missing, ..Half::default() }; seen.to = seen.from.clone() }, &[Id::Pair]),
+    ("no half in hel", |_, f| f.observations.to = Half { cluster: Seen::Missing, ..Half::default() }, &[Id::Pair]),
+    ("half not readable", |_, f| f.observations.from.cluster = unreadable(), &[Id::Pair]),
+    ("half not looked at", |_, f| f.observations.from = Half::default(), &[Id::Pair]),
+    ("right missing", |_, f| { f.observations.rights.insert("hel".into(), Seen::Is(vec!["patch clusters".into()])); }, &[Id::Rights]),
+    ("right missing at the witness", |_, f| { f.observations.rights.insert("witness".into(), Seen::Is(vec!["update leases".into()])); }, &[Id::Rights]),
+    ("rights not looked at", |_, f| { f.observations.rights.remove("fsn"); }, &[Id::Rights]),
+    ("rights at the witness not readable", |_, f| { f.observations.rights.insert("witness".into(), unreadable()); }, &[Id::Rights]),
+    ("witness without rights to ask", |_, f| { f.observations.rights.remove("witness"); }, &[]),
+    ("RTO too short", |p, _| { p.rto_seconds = 37 }, &[Id::RtoTooShort]),
+    ("old half is a replica", |_, f| source(f).role = Role::Replica, &[Id::SourcePrimary]),
+    ("old half refuses", |_, f| { primary(f).accepts = Accepts::No; primary(f).detail = "read-only".into() }, &[Id::SourcePrimary]),
+    ("old half times out", |_, f| { let d = primary(f); d.accepts = Accepts::Unknown; d.in_recovery = None; d.replicas = None }, &[Id::SourcePrimary]),
+    ("both write", |_, f| { standby(f).accepts = Accepts::Yes; standby(f).in_recovery = Some(false); target(f).role = Role::Primary }, &[Id::SinglePrimary]),
+    ("both say primary", |_, f| target(f).role = Role::Primary, &[Id::TargetReplica]),
+    ("role change on the old half", |_, f| source(f).in_progress = true, &[Id::RoleChange]),
+    ("role change on the new half", |_, f| target(f).in_progress = true, &[Id::RoleChange]),
+    ("old half knows no other", |_, f| source(f).external_clusters = vec!["shop-fsn".into()], &[Id::ExternalClusters]),
+    ("new half does not know itself", |_, f| target(f).external_clusters = vec!["shop-fsn".into()], &[Id::ExternalClusters]),
+    ("old half has no source", |_, f| source(f).source = None, &[Id::ExternalClusters]),
+    ("token on the old half", |_, f| source(f).promotion_token = Some("token".into()), &[Id::SourceToken]),
+    ("last token on the old half", |_, f| { source(f).promotion_token = Some("token".into()); source(f).last_promotion_token = Some("token".into()) }, &[]),
+    ("old half not Ready", |_, f| source(f).ready = Some(false), &[Id::SourceReady]),
+    ("old half without Ready", |_, f| source(f).ready = None, &[Id::SourceReady]),
+    ("archiving fails", |_, f| target(f).archiving = Some(false), &[Id::Archiving]),
+    ("no archive", |_, f| source(f).archiving = None, &[]),
+    ("backup runs", |_, f| source(f).backup_running = Some(true), &[Id::Backup]),
+    ("backups not looked at", |_, f| source(f).backup_running = None, &[]),
+    ("new half's switchoverDelay above the guard", |_, f| target(f).switchover_delay_seconds = 9, &[Id::SwitchoverDelayGuard]),
+    ("switchoverDelay above the step", |p, f| { p.lease.guard_seconds = 20; source(f).switchover_delay_seconds = 11 }, &[Id::SwitchoverDelayLimit]),
+    ("switchoverDelay just within the step", |p, f| { p.lease.guard_seconds = 20; source(f).switchover_delay_seconds = 10 }, &[]),
+    ("default switchoverDelay", |_, f| source(f).switchover_delay_seconds = 3600, &[Id::SwitchoverDelayGuard, Id::SwitchoverDelayLimit]),
+    ("no probe", |_, f| { f.observations.from.database = Seen::Unconfigured; f.observations.to.database = Seen::Unconfigured }, &[Id::Database]),
+    ("old half not probed", |_, f| f.observations.from.database = unreadable(), &[Id::Database]),
+    ("new half not probed", |_, f| f.observations.to.database = unreadable(), &[Id::Database]),
+    ("new half refuses connections", |_, f| { let d = standby(f); d.in_recovery = None; d.timeline = None; d.system_id = None; d.detail = "connection refused".into() }, &[Id::Database]),
+    ("new half's PostgreSQL is down", |_, f| { target_down(f) }, &[Id::Database]),
+    ("old half's PostgreSQL is down", |_, f| { let d = primary(f); d.accepts = Accepts::No; d.in_recovery = None; d.replicas = None; source(f).ready = Some(false) }, &[Id::SourcePrimary]),
+    ("other system", |_, f| standby(f).system_id = Some("1".into()), &[Id::SystemId]),
+    ("system not known", |_, f| { standby(f).system_id = None; target(f).system_id = None }, &[Id::SystemId]),
+    ("system from the Cluster", |_, f| standby(f).system_id = None, &[]),
+    ("timeline behind", |_, f| standby(f).timeline = Some(2), &[Id::Timeline]),
+    ("timeline not known", |_, f| { standby(f).timeline = None; target(f).timeline = None }, &[Id::Timeline]),
+    ("not streaming", |_, f| replica(f).streaming = false, &[Id::Streaming]),
+    ("no row", |_, f| primary(f).replicas = Some(Vec::new()), &[Id::Streaming]),
+    ("another's row", |_, f| replica(f).application_name = "shop-fsn-2".into(), &[Id::Streaming]),
+    ("replay paused", |_, f| standby(f).replay_paused = Some(true), &[Id::ReplayPaused]),
+    ("columns hidden", |_, f| primary(f).replicas = None, &[Id::LagKnown]),
+    ("behind with no lag", |_, f| replica(f).replay = Some(Lsn(1)), &[Id::LagKnown]),
+    ("lag above the RPO", |p, f| { p.rpo_seconds = 5; behind(f, 6_000) }, &[Id::LagWithinRpo]),
+    ("lag at the RPO", |p, f| { p.rpo_seconds = 5; behind(f, 5_900) }, &[]),
+    ("lag below a second", |_, f| behind(f, 100), &[]),
+    ("synchronous on the old half only", |_, f| synchronous(f, &["shop-fsn"]), &[Id::SynchronousBoth]),
+    ("synchronous on the new half only", |_, f| synchronous(f, &["shop-hel"]), &[Id::SynchronousBoth]),
+    ("acknowledged by an own standby", |_, f| { synchronous(f, &["shop-fsn", "shop-hel"]); record(f).in_sync = true; source(f).instances = 2; target(f).instances = 2; target(f).synchronous.as_mut().unwrap().number = 2 }, &[Id::SynchronousBoth]),
+    ("synchronous, in sync", |_, f| { synchronous(f, &["shop-fsn", "shop-hel"]); record(f).in_sync = true }, &[]),
+    ("synchronous, not in sync", |_, f| synchronous(f, &["shop-fsn", "shop-hel"]), &[Id::InSync]),
+    ("legacy annotation", |_, f| source(f).legacy_primary_annotation = true, &[Id::LegacyAnnotation]),
+    ("route missing in hel", |_, f| { f.observations.routes.insert(hel(), Seen::Missing); }, &[Id::Route]),
+    ("route not readable", |_, f| { f.observations.routes.insert(fsn(), unreadable()); }, &[Id::Route]),
+    ("backend of the new region missing", |_, f| route(f, &fsn()).backends = vec![("shop-fsn".into(), 1)], &[Id::RouteBackends]),
+    ("backends named otherwise", |_, f| route(f, &hel()).backends = vec![("web".into(), 1)], &[Id::RouteBackends]),
+    ("drain of 31 s", |p, f| { p.rto_seconds = 90; p.route.as_mut().unwrap().drain_seconds = 31; f.stale_for = None }, &[Id::DrainLong]),
+    ("drain of 30 s", |p, _| { p.rto_seconds = 90; p.route.as_mut().unwrap().drain_seconds = 30 }, &[]),
+    ("no address", |p, _| p.addresses.clear(), &[Id::Addresses]),
+    ("pickfirst", |p, _| p.records.selector = Selector::Pickfirst, &[Id::RecordsValid]),
+    ("ifurlup without a URL", |p, _| p.records.health_check = None, &[Id::RecordsValid]),
+    ("no hostname", |p, f| { p.records.hostnames.clear(); p.zone = None; f.observations.zone = Seen::NotLooked }, &[Id::RecordsValid]),
+    ("no publisher", |_, f| f.observations.zone = Seen::Unconfigured, &[Id::Zone]),
+    ("zone not readable", |_, f| f.observations.zone = unreadable(), &[Id::Zone]),
+    ("no such zone", |_, f| f.observations.zone = Seen::Missing, &[Id::Zone]),
+    ("TTL above the RTO", |p, _| p.records.ttl_seconds = 61, &[Id::TtlAboveRto]),
+    ("published TTL above the RTO", |_, f| is(&mut f.observations.zone).records[0].ttl_seconds = 3600, &[Id::TtlAboveRto]),
+    ("new half not Ready", |_, f| target(f).ready = Some(false), &[Id::TargetReady]),
+    ("token on the new half", |_, f| target(f).promotion_token = Some("token".into()), &[Id::TargetToken]),
+    ("new half fenced", |_, f| target(f).fenced = true, &[Id::TargetFenced]),
+    ("minApplyDelay", |_, f| target(f).min_apply_delay = true, &[Id::MinApplyDelay]),
+    ("secret missing", |_, f| secrets(f, &hel()).clear(), &[Id::RoleSecrets]),
+    ("secrets differ", |_, f| { secrets(f, &hel()).insert("app".into(), "other".into()); }, &[Id::RoleSecrets]),
+    ("another role's secret missing", |_, f| { secrets(f, &fsn()).insert("report".into(), "x".into()); }, &[Id::RoleSecrets]),
+    ("secrets not readable", |_, f| { f.observations.secrets.insert(hel(), unreadable()); }, &[Id::RoleSecrets]),
+    ("smartShutdownTimeout of 180 s", |_, f| target(f).smart_shutdown_timeout_seconds = 180, &[Id::SmartShutdownRto]),
+    ("smartShutdownTimeout of 6 s", |_, f| target(f).smart_shutdown_timeout_seconds = 6, &[Id::SmartShutdownLong]),
+    ("smartShutdownTimeout of 5 s", |_, f| target(f).smart_shutdown_timeout_seconds = 5, &[]),
+    ("smartShutdownTimeout of the old half", |_, f| source(f).smart_shutdown_timeout_seconds = 180, &[]),
+    ("fewer instances", |_, f| source(f).instances = 2, &[Id::Instances]),
+    ("more instances", |_, f| target(f).instances = 2, &[]),
+    ("other parameters", |_, f| target(f).configuration_hash = "other".into(), &[Id::Configuration]),
+    ("no stream", |_, f| f.observations.stream = Seen::Unconfigured, &[Id::AuditStream]),
+    ("no stream takes the subject", |_, f| f.observations.stream = Seen::Missing, &[Id::AuditStream]),
+    ("stream unreachable", |_, f| f.observations.stream = unreadable(), &[Id::AuditStream]),
+];
+
+fn owed() -> audit::Event {
+    let about = audit::About { continuum: &fixture::shop(), application: "shop" };
+    audit::lease_acquired(about, &fsn(), 4, Timestamp::UNIX_EPOCH)
+}
+fn is_automatic(facts: &mut Facts) {
+    copy(facts, &fsn()).spec.as_mut().unwrap().auto_failover = true;
+}
+fn replica<'a>(facts: &'a mut Facts<'_>) -> &'a mut crate::observe::ReplicaRow {
+    &mut primary(facts).replicas.as_mut().unwrap()[0]
+}
+fn behind(facts: &mut Facts, lag_ms: u64) {
+    let row = replica(facts);
+    row.replay = Some(Lsn(1));
+    row.replay_lag = Some(Duration::from_millis(lag_ms));
+}
+
+#[test]
+fn each_check_finds_exactly_what_it_is_for() {
+    for (name, change, expected) in CASES {
+        let (_, findings) = looked(*change);
+        let ids: BTreeSet<Id> = findings.found.iter().map(|finding| finding.id).collect();
+        let expected: BTreeSet<Id> = expected.iter().copied().collect();
+        assert_eq!(ids, expected, "{name}: {:?}", findings.found);
+        assert!(findings.found.iter().all(|finding| !finding.text.contains('\n')), "{name}: one line each");
+    }
+}
+
+#[test]
+fn each_check_that_can_be_observed_has_a_world_that_triggers_it() {
+    let triggered: BTreeSet<Id> = CASES.iter().flat_map(|(_, _, ids)| ids.iter().copied()).collect();
+    for id in IDS {
+        assert_eq!(triggered.contains(id), id.check().needs.is_none(), "{}", id.check().id);
+    }
+}
+
+#[test]
+fn a_blocker_makes_its_step_unmet_and_a_warning_does_not() {
+    for (name, change, expected) in CASES {
+        let (_, findings) = looked(*change);
+        for id in *expected {
+            let check = id.check();
+            if check.severity == Severity::Blocker {
+                assert!(!findings.met(check.step), "{name}");
+            } else if !findings.blocked(check.step) {
+                assert!(findings.met(check.step), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_table_names_every_precondition_once_and_in_the_order_of_steps() {
+    let names: BTreeSet<&str> = CHECKS.iter().map(|check| check.id).collect();
+    assert_eq!(names.len(), CHECKS.len());
+    assert!(CHECKS.is_sorted_by_key(|check| check.step));
+    for (id, check) in IDS.iter().zip(CHECKS) {
+        assert_eq!(id.check(), check);
+    }
+}
+
+/// The list of what the best tools check before a switchover, with the checks that stand for each entry.
+#[rustfmt::skip]
+const LISTED: &[(&str, &[&str])] = &[
+    ("target is the live downstream and streaming", &["target-replica", "streaming"]),
+    ("replay not paused", &["replay-paused"]),
+    ("lag known and within the RPO", &["lag-known", "lag-within-rpo"]),
+    ("target timeline not behind", &["timeline"]),
+    ("same system id", &["system-id"]),
+    ("both halves Ready", &["source-ready", "target-ready"]),
+    ("archiving healthy", &["archiving"]),
+    ("reciprocal externalClusters", &["external-clusters"]),
+    ("no role change in progress", &["role-change"]),
+    ("no promotion token in the source's spec but its last, none in the target's", &["source-token", "target-token"]),
+    ("no minApplyDelay", &["min-apply-delay"]),
+    ("no backup running where it would hold the shutdown", &["backup"]),
+    ("nothing fenced on the target", &["target-fenced"]),
+    ("no other writable primary", &["single-primary", "source-primary"]),
+    ("role secrets of both halves present and equal", &["role-secrets"]),
+    ("the new region's controller alive", &["controller-alive"]),
+    ("lease held by fromRegion with the expected generation and time left", &["lease-third-party", "lease-third-party-swap", "generation", "lease-renewed"]),
+    ("witness reachable", &["witness", "witness-kind"]),
+    ("both API servers reachable with the rights the steps need", &["api-servers", "rights", "pair", "database"]),
+    ("route found and its backends matched", &["route", "route-backends"]),
+    ("addresses known for toRegion", &["addresses"]),
+    ("records valid and the zone writable", &["records-valid", "zone"]),
+    ("audit stream reachable", &["audit-stream"]),
+    ("no switchover under way and no event owed", &["under-way", "events-owed"]),
+    ("switchoverDelay at most guard - 2 s, and + 13 s within step 2's limit", &["switchover-delay-guard", "switchover-delay-limit", "rto-too-short"]),
+    ("smartShutdownTimeout of the target within the RTO", &["smart-shutdown-rto"]),
+    ("the two copies of the Continuum agree", &["copies", "copies-agree"]),
+    ("fewer instances on the target than on the source", &["instances"]),
+    ("configuration drift between the halves", &["configuration"]),
+    ("smartShutdownTimeout of the target above 5 s", &["smart-shutdown-long"]),
+    ("cnpg.io/cluster.primary on the primary", &["legacy-annotation"]),
+    ("DNS TTL above the RTO", &["ttl-above-rto"]),
+    ("drain longer than 30 s", &["drain-long"]),
+    ("lease free", &["lease-free"]),
+    ("lease already at the target", &["lease-redundant"]),
+    ("minimum stay not over", &["minimum-stay"]),
+    ("the witness shares a region", &["witness-apart"]),
+    ("synchronous settings on one half only, or not in sync", &["synchronous-both", "in-sync"]),
+    ("autoFailover of an asynchronous pair", &["auto-failover"]),
+    ("the plan fits into the record", &["intent-length"]),
+];
+
+#[test]
+fn the_table_lists_every_known_precondition_and_no_other() {
+    let listed: BTreeSet<&str> = LISTED.iter().flat_map(|(_, ids)| ids.iter().copied()).collect();
+    let table: BTreeSet<&str> = CHECKS.iter().map(|check| check.id).collect();
+    assert_eq!(listed, table);
+}
