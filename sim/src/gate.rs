@@ -47,6 +47,8 @@ pub enum After {
     Lose,
     /// Send it this much later.
     Delay(Duration),
+    /// It was applied, and its client is told this failure instead (500, 503 ...).
+    Answer(u16),
 }
 
 /// Decides for every request, and hears of every answer.

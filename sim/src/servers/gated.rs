@@ -10,7 +10,7 @@ use std::future::pending;
 pub enum Passed<T> {
     /// It was applied, and this is its answer.
     Applied(T),
-    /// It was not applied; answer this status code.
+    /// Answer this status code. It was not applied, unless the gate said so after it was.
     Instead(u16),
 }
 
@@ -40,6 +40,10 @@ where
             After::Send => {}
             After::Lose => return,
             After::Delay(delay) => tokio::time::sleep(delay).await,
+            After::Answer(status) => {
+                let _ = answer.send(Passed::Instead(status));
+                return;
+            }
         }
         let _ = answer.send(Passed::Applied(value));
     }));

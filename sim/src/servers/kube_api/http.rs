@@ -172,6 +172,10 @@ impl Server {
             After::Send => {}
             After::Lose => return None,
             After::Delay(delay) => tokio::time::sleep(delay).await,
+            After::Answer(code) => {
+                let Request { resource, name, .. } = &received.request;
+                return Some(received.refuse(&Refusal::of_code(code, resource, name)));
+            }
         }
         Some(answer)
     }
