@@ -5,7 +5,7 @@
 
 use crate::name::{NotAnObjectName, ObjectName, Region};
 use crate::plan::{INITIATOR_DEFAULT, Plan};
-use crate::record::{Intent, Pending};
+use crate::record::{Direction, EndResult, Intent, Kind, Pending};
 use crate::spec::Spec;
 use crate::steps::{STEP_COUNT, failure_text};
 use jiff::Timestamp;
@@ -211,6 +211,19 @@ pub fn switchover(intent: &Intent, at: Timestamp) -> Event {
     event.body.step = format!("{STEP_COUNT}/{STEP_COUNT}");
     event.body.message = format!("switchover {} → {} completed", intent.from(), intent.to());
     event
+}
+
+/// What is owed to the stream when an intent ends, in order. `acknowledged`: step 7's event is there.
+pub fn owed_at_end(intent: &Intent, result: EndResult, acknowledged: bool, at: Timestamp) -> Vec<Event> {
+    match (result, &intent.direction) {
+        (EndResult::Succeeded, _) => {
+            let moved = (!acknowledged).then(|| switchover(intent, at));
+            let failback = (intent.kind == Kind::Failback).then(|| failback_completed(intent, at));
+            moved.into_iter().chain(failback).collect()
+        }
+        (_, Direction::Undo { step, reason }) => vec![step_failed(intent, *step, reason, at)],
+        (_, Direction::Forward) => Vec::new(),
+    }
 }
 
 /// A failback was asked for; also where no approval is needed, and then at once followed by its end.

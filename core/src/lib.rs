@@ -16,9 +16,14 @@
 
 pub mod audit;
 pub mod clock;
+pub mod controller;
+pub mod driver;
 pub mod health;
+pub mod keeper;
+pub mod look;
 pub mod mailbox;
 pub mod name;
+pub mod next;
 pub mod observe;
 pub mod plan;
 pub mod ports;
@@ -26,7 +31,10 @@ pub mod preflight;
 pub mod record;
 pub mod records;
 pub mod report;
+pub mod requests;
+pub mod sequencer;
 pub mod spec;
+pub mod status;
 pub mod steps;
 pub mod summary;
 pub mod term;

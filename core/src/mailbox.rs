@@ -1,8 +1,11 @@
 //! Passing things between the tasks of one Continuum without a runtime: a one-shot slot, and a bell that
 //! one task waits for. Core may not name tokio, and both are a few lines over an atomic waker.
 
+use futures_util::future::{Either, select};
 use futures_util::task::AtomicWaker;
+use std::future::Future;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -74,5 +77,32 @@ impl<T> Waiting<T> {
             Poll::Ready(self.0.value.lock().unwrap_or_else(PoisonError::into_inner).take())
         })
         .await
+    }
+}
+
+/// A caller's wish that an operation stop. Read-only operations and waits honour it at once.
+#[derive(Default)]
+pub struct Cancel {
+    wanted: AtomicBool,
+    waiter: AtomicWaker,
+}
+
+impl Cancel {
+    /// Cancels.
+    pub fn cancel(&self) {
+        self.wanted.store(true, Ordering::Release);
+        self.waiter.wake();
+    }
+
+    /// The value of `work`; `None` where it was cancelled first.
+    pub async fn unless<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let cancelled = poll_fn(|cx| {
+            self.waiter.register(cx.waker());
+            if self.wanted.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+        });
+        match select(pin!(cancelled), pin!(work)).await {
+            Either::Left(_) => None,
+            Either::Right((value, _)) => Some(value),
+        }
     }
 }

@@ -348,9 +348,12 @@ pub fn turn_forward(record: &Record, me: &Region, id: &str) -> Edit {
             return Edit::Already;
         }
         intent.direction = Direction::Forward;
-        for number in 3..=5 {
-            intent.step_mut(number).finished_at = None;
-            intent.step_mut(number).undone_at = None;
+        if !next.held_by(&intent.plan.to) {
+            // What was undone meanwhile is done once more, and the lease passes once more.
+            for number in 3..=5 {
+                intent.step_mut(number).finished_at = None;
+                intent.step_mut(number).undone_at = None;
+            }
         }
         intent.step_mut(6).undone_at = None;
         write(next.clone())

@@ -1,0 +1,356 @@
+//! The keeper of the term: the one task that owns a Continuum's record. It reads, renews, and writes what
+//! others hand it as pure functions; nobody else speaks to the witness.
+//!
+//! Renewals go first and wait for nobody (H09). After a conflict it reads and applies again; after an
+//! unknown outcome it reads before it writes (H25). It decides nothing about a switchover.
+
+use crate::clock::{Clock, Monotonic, within};
+use crate::mailbox::{Bell, Slot, Waiting, slot};
+use crate::name::Region;
+use crate::ports::{ActOnWitness, Cas, ObserveWitness, Version};
+use crate::record::{Position, Record};
+use crate::spec::LeaseSpec;
+use crate::term::{Term, WITNESS_LIMIT};
+use crate::transition::{self, Edit};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How often the record is read while an intent stands or a failback waits, so that the other region takes
+/// over the driving within a second of the swap.
+const READ_BUSY: Duration = Duration::from_secs(1);
+
+/// How long a handed-in change is tried before its caller hears that it could not be written.
+const CHANGE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Between two tries to reach a witness that did not answer or kept changing.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+
+/// A pure function from record to record, applied to what was read last, perhaps more than once.
+pub type Change = Box<dyn Fn(&Record) -> Edit + Send + Sync>;
+
+/// Why a change was not written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotWritten {
+    /// It cannot be any more.
+    #[error("{0}")]
+    Stale(String),
+    /// The witness refused it.
+    #[error("the witness refused the write: {0}")]
+    Refused(String),
+    /// The witness could not be reached, or what became of the write is not known.
+    #[error("the witness could not be reached: {0}")]
+    Unreachable(String),
+}
+
+/// The record as last read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct View {
+    /// The record. Absent: the register does not exist yet.
+    pub record: Option<Record>,
+    /// When this process first saw its present version.
+    pub first_seen: Monotonic,
+    /// When it was read last.
+    pub read_at: Monotonic,
+    /// Grows at every read while an intent stands.
+    pub beat: u64,
+    /// How many reads succeeded: a waiter sees that there was another.
+    pub read_count: u64,
+}
+
+struct Job {
+    change: Change,
+    since: Monotonic,
+    answer: Slot<Result<Record, NotWritten>>,
+}
+
+#[derive(Default)]
+struct State {
+    lease: Option<LeaseSpec>,
+    view: Option<View>,
+    version: Version,
+    /// The last write's outcome is not known, or another version was met: read before writing.
+    must_read: bool,
+    /// Why the last read failed.
+    unreachable: Option<String>,
+    /// Sending of the last renewal known to have succeeded, and the generation it was for.
+    renewed: Option<(Monotonic, u64)>,
+    tried_at: Option<Monotonic>,
+    position: Option<Position>,
+    jobs: VecDeque<Job>,
+    read_wanted: bool,
+}
+
+/// See the module.
+pub struct Keeper {
+    me: Region,
+    clock: Arc<dyn Clock>,
+    observe: Arc<dyn ObserveWitness>,
+    act: Arc<dyn ActOnWitness>,
+    state: Mutex<State>,
+    bell: Bell,
+}
+
+impl Keeper {
+    /// A keeper that has read nothing yet.
+    pub fn new(
+        me: Region,
+        clock: Arc<dyn Clock>,
+        observe: Arc<dyn ObserveWitness>,
+        act: Arc<dyn ActOnWitness>,
+    ) -> Self {
+        Self { me, clock, observe, act, state: Mutex::default(), bell: Bell::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Kind and timings to keep. Until they are known nothing is renewed.
+    pub fn set_lease(&self, lease: LeaseSpec) {
+        let mut state = self.state();
+        if state.lease != Some(lease) {
+            state.lease = Some(lease);
+            drop(state);
+            self.bell.ring();
+        }
+    }
+
+    /// The newest position of one's own half, for the next renewal. Never waited for.
+    pub fn set_position(&self, position: Option<Position>) {
+        self.state().position = position;
+    }
+
+    /// What was read last; `None` before the first read.
+    pub fn view(&self) -> Option<View> {
+        self.state().view.clone()
+    }
+
+    /// Why the last read failed; `None` where it succeeded.
+    pub fn unreachable(&self) -> Option<String> {
+        self.state().unreachable.clone()
+    }
+
+    /// What is left of one's own term.
+    pub fn term(&self) -> Term {
+        let state = self.state();
+        let now = self.clock.now();
+        let generation = state.view.as_ref().and_then(|v| v.record.as_ref()).map(|r| r.generation);
+        let sent = state.renewed.filter(|(_, of)| Some(*of) == generation).map(|(at, _)| at);
+        state.lease.map_or(Term { left: Duration::ZERO, guard: Duration::ZERO }, |lease| Term::of(&lease, sent, now))
+    }
+
+    /// Asks for a read as soon as possible.
+    pub fn read_soon(&self) {
+        self.state().read_wanted = true;
+        self.bell.ring();
+    }
+
+    /// Has a change written. The record it left, or why it was not.
+    pub async fn update(&self, change: impl Fn(&Record) -> Edit + Send + Sync + 'static) -> Result<Record, NotWritten> {
+        let waiting: Waiting<_> = {
+            let (answer, waiting) = slot();
+            let since = self.clock.now();
+            self.state().jobs.push_back(Job { change: Box::new(change), since, answer });
+            waiting
+        };
+        self.bell.ring();
+        waiting.value().await.unwrap_or_else(|| Err(NotWritten::Unreachable("the keeper stopped".into())))
+    }
+
+    /// Keeps the term. Runs for ever.
+    pub async fn run(&self) {
+        loop {
+            if self.state().must_read || self.read_due() {
+                if !self.read().await {
+                    self.give_up_old_jobs();
+                    self.clock.sleep(RETRY_PAUSE).await;
+                }
+                continue;
+            }
+            if self.renewal_due() {
+                self.renew().await;
+                continue;
+            }
+            if self.has_jobs() {
+                self.work().await;
+                continue;
+            }
+            let pause = self.until_next();
+            // Either the bell or the next due time: both only lead back to the top.
+            let _ = within(&*self.clock, pause, self.bell.heard()).await;
+        }
+    }
+
+    fn has_jobs(&self) -> bool {
+        let state = self.state();
+        state.lease.is_some() && !state.jobs.is_empty()
+    }
+
+    fn read_every(state: &State) -> Duration {
+        let record = state.view.as_ref().and_then(|v| v.record.as_ref());
+        match record {
+            Some(record) if record.intent.is_some() || record.pending.is_some() => READ_BUSY,
+            _ => state.lease.map_or(READ_BUSY, |lease| Duration::from_secs(lease.renew_seconds.into())),
+        }
+    }
+
+    fn read_due(&self) -> bool {
+        let state = self.state();
+        let now = self.clock.now();
+        state.read_wanted || state.view.as_ref().is_none_or(|v| now.since(v.read_at) >= Self::read_every(&state))
+    }
+
+    fn renewal_due(&self) -> bool {
+        self.until_renewal() == Some(Duration::ZERO)
+    }
+
+    /// Time until the next renewal; `None` where this region does not hold the record.
+    fn until_renewal(&self) -> Option<Duration> {
+        let state = self.state();
+        let lease = state.lease?;
+        let record = state.view.as_ref()?.record.as_ref().filter(|r| r.held_by(&self.me))?;
+        let renewed = state.renewed.filter(|(_, of)| *of == record.generation).map(|(at, _)| at);
+        let due = renewed.map_or(Monotonic::default(), |at| at + Duration::from_secs(lease.renew_seconds.into()));
+        // A renewal that failed is tried again soon, not at once.
+        let due = state.tried_at.map_or(due, |tried| due.max(tried + RETRY_PAUSE));
+        Some(due.since(self.clock.now()))
+    }
+
+    fn until_next(&self) -> Duration {
+        let renewal = self.until_renewal();
+        let state = self.state();
+        let read = state
+            .view
+            .as_ref()
+            .map_or(Duration::ZERO, |v| (v.read_at + Self::read_every(&state)).since(self.clock.now()));
+        renewal.map_or(read, |renewal| renewal.min(read))
+    }
+
+    /// Reads. Whether the witness answered.
+    async fn read(&self) -> bool {
+        self.state().read_wanted = false;
+        let answer = within(&*self.clock, WITNESS_LIMIT, self.observe.read()).await;
+        let now = self.clock.now();
+        let mut state = self.state();
+        match answer {
+            Some(Ok((version, record))) => {
+                state.must_read = false;
+                state.unreachable = None;
+                Self::saw(&mut state, version, record, now, true);
+                true
+            }
+            failed => {
+                let cause = match failed {
+                    Some(Err(cause)) => cause,
+                    _ => format!("no answer in {} s", WITNESS_LIMIT.as_secs()),
+                };
+                if state.unreachable.as_ref() != Some(&cause) {
+                    tracing::warn!(%cause, "witness cannot be read");
+                }
+                state.unreachable = Some(cause);
+                false
+            }
+        }
+    }
+
+    fn saw(state: &mut State, version: Version, record: Option<Record>, now: Monotonic, was_read: bool) {
+        let old = state.view.take();
+        let same = state.version == version && old.is_some();
+        let busy = record.as_ref().is_some_and(|r| r.intent.is_some());
+        state.view = Some(View {
+            first_seen: old.as_ref().filter(|_| same).map_or(now, |v| v.first_seen),
+            read_at: now,
+            beat: old.as_ref().map_or(0, |v| v.beat) + u64::from(was_read && busy),
+            read_count: old.as_ref().map_or(0, |v| v.read_count) + 1,
+            record,
+        });
+        state.version = version;
+    }
+
+    async fn renew(&self) {
+        let (lease, record, position) = {
+            let mut state = self.state();
+            state.tried_at = Some(self.clock.now());
+            let record = state.view.as_ref().and_then(|v| v.record.clone());
+            match (state.lease, record) {
+                (Some(lease), Some(record)) => (lease, record, state.position),
+                _ => return,
+            }
+        };
+        if let Edit::Write(next) = transition::renew(&record, &self.me, lease.ttl_seconds, position) {
+            let outcome = self.write(*next).await;
+            if let Err(cause) = outcome {
+                tracing::warn!(generation = record.generation, %cause, "renewal failed");
+            }
+        }
+    }
+
+    /// Writes a record over the version at hand. On success it counts as a renewal of the term where this
+    /// region holds what was written and wrote as its holder.
+    async fn write(&self, next: Record) -> Result<(), NotWritten> {
+        let version = self.state().version.clone();
+        let sent = self.clock.now();
+        let answer = within(&*self.clock, WITNESS_LIMIT, self.act.compare_and_set(&version, &next)).await;
+        let now = self.clock.now();
+        let mut state = self.state();
+        match answer.unwrap_or_else(|| Cas::Unknown(format!("no answer in {} s", WITNESS_LIMIT.as_secs()))) {
+            Cas::Done(version) => {
+                let before = state.view.as_ref().and_then(|v| v.record.as_ref()).map_or(0, |r| r.renewal);
+                if next.held_by(&self.me) && next.renewal > before {
+                    state.renewed = Some((sent, next.generation));
+                }
+                Self::saw(&mut state, version, Some(next), now, false);
+                Ok(())
+            }
+            Cas::Conflict => {
+                state.must_read = true;
+                Err(NotWritten::Unreachable("another wrote at the same time".into()))
+            }
+            Cas::Refused(cause) => Err(NotWritten::Refused(cause)),
+            Cas::Unknown(cause) => {
+                state.must_read = true;
+                Err(NotWritten::Unreachable(cause))
+            }
+        }
+    }
+
+    /// One try at the first job.
+    async fn work(&self) {
+        let (job, record) = {
+            let mut state = self.state();
+            let Some(job) = state.jobs.pop_front() else { return };
+            let free = state.lease.map(|lease| Record::free(lease.ttl_seconds));
+            match state.view.as_ref().and_then(|v| v.record.clone()).or(free) {
+                Some(record) => (job, record),
+                None => return,
+            }
+        };
+        match (job.change)(&record) {
+            Edit::Already => job.answer.put(Ok(record)),
+            Edit::Stale(why) => job.answer.put(Err(NotWritten::Stale(why))),
+            Edit::Write(next) => match self.write((*next).clone()).await {
+                Ok(()) => job.answer.put(Ok(*next)),
+                Err(NotWritten::Unreachable(cause)) if self.clock.now().since(job.since) < CHANGE_LIMIT => {
+                    tracing::debug!(%cause, "a change of the record is tried again");
+                    self.state().jobs.push_front(job);
+                }
+                Err(failed) => job.answer.put(Err(failed)),
+            },
+        }
+    }
+
+    fn give_up_old_jobs(&self) {
+        let now = self.clock.now();
+        let (cause, old) = {
+            let mut state = self.state();
+            let (old, young): (VecDeque<Job>, VecDeque<Job>) =
+                state.jobs.drain(..).partition(|job| now.since(job.since) >= CHANGE_LIMIT);
+            state.jobs = young;
+            (state.unreachable.clone().unwrap_or_default(), old)
+        };
+        for job in old {
+            job.answer.put(Err(NotWritten::Unreachable(cause.clone())));
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Looking at the world: one function that fills [`Observations`] from the observing ports. It decides
+//! nothing. A look that does not end in time is `Unknown`, never an answer.
+
+use crate::clock::{Clock, within};
+use crate::name::{ObjectName, Region};
+use crate::observe::{Half, Observations, Seen};
+use crate::plan::Plan;
+use crate::ports::Observers;
+use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
+use futures_util::future::{join, join_all};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+/// What to look at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The half in `from`.
+    pub from: bool,
+    /// The half in `to`.
+    pub to: bool,
+    /// Both routes.
+    pub routes: bool,
+    /// The zone, through its API.
+    pub zone: bool,
+    /// What the authoritative server answers.
+    pub answers: bool,
+    /// Both copies of the Continuum.
+    pub copies: bool,
+    /// What only a preflight asks: rights, secrets, the stream.
+    pub preflight: bool,
+}
+
+impl Needs {
+    /// Everything: what a dry run looks at.
+    pub const ALL: Needs =
+        Needs { from: true, to: true, routes: true, zone: true, answers: true, copies: true, preflight: true };
+}
+
+async fn limited<T>(clock: &dyn Clock, limit: Duration, look: impl Future<Output = Seen<T>>) -> Seen<T> {
+    within(clock, limit, look).await.unwrap_or_else(|| Seen::Unknown(format!("no answer in {} s", limit.as_secs())))
+}
+
+async fn when<T>(wanted: bool, look: impl Future<Output = Seen<T>>) -> Seen<T> {
+    if wanted { look.await } else { Seen::NotLooked }
+}
+
+/// Looks at what is needed, all at once.
+pub async fn look(observers: &Observers, clock: &dyn Clock, plan: &Plan, needs: Needs) -> Observations {
+    let regions = [&plan.from, &plan.to];
+    let halves =
+        join(half(observers, clock, plan, &plan.from, needs.from), half(observers, clock, plan, &plan.to, needs.to));
+    let routes = join_all(regions.map(|region| async move {
+        let seen = match &plan.route {
+            None => Seen::Unconfigured,
+            Some(route) => {
+                when(needs.routes, limited(clock, REQUEST_LIMIT, observers.route.route(region, &route.object))).await
+            }
+        };
+        (region.clone(), seen)
+    }));
+    let copies = join_all(regions.map(|region| async move {
+        let seen = when(needs.copies, limited(clock, REQUEST_LIMIT, observers.copies.copy(region))).await;
+        (region.clone(), seen)
+    }));
+    let dns = join(zone(observers, clock, plan, needs.zone), answers(observers, clock, plan, needs.answers));
+    let (((from, to), routes), (copies, (zone, answers))) = join(join(halves, routes), join(copies, dns)).await;
+    let mut seen = Observations {
+        from,
+        to,
+        routes: routes.into_iter().collect(),
+        copies: copies.into_iter().collect(),
+        zone,
+        answers,
+        ..Observations::default()
+    };
+    if needs.preflight {
+        preflight_facts(observers, clock, plan, &mut seen).await;
+    }
+    seen
+}
+
+async fn half(observers: &Observers, clock: &dyn Clock, plan: &Plan, region: &Region, wanted: bool) -> Half {
+    if wanted { half_of(observers, clock, &plan.pair, region).await } else { Half::default() }
+}
+
+/// One half of `pair`.
+pub async fn half_of(observers: &Observers, clock: &dyn Clock, pair: &ObjectName, region: &Region) -> Half {
+    let cluster = limited(clock, REQUEST_LIMIT, observers.pair.cluster(region, pair)).await;
+    let database = match (&observers.database, cluster.known()) {
+        (None, _) => Seen::Unconfigured,
+        (Some(_), None) => Seen::NotLooked,
+        (Some(probe), Some(cluster)) => limited(clock, REQUEST_LIMIT, probe.look(region, &cluster.object)).await,
+    };
+    Half { cluster, database }
+}
+
+async fn zone(observers: &Observers, clock: &dyn Clock, plan: &Plan, wanted: bool) -> Seen<crate::observe::ZoneView> {
+    match (&observers.records, &plan.zone) {
+        (Some(records), Some(zone)) => {
+            when(wanted, limited(clock, REQUEST_LIMIT, records.zone(zone, &plan.records.hostnames))).await
+        }
+        _ => Seen::Unconfigured,
+    }
+}
+
+async fn answers(
+    observers: &Observers,
+    clock: &dyn Clock,
+    plan: &Plan,
+    wanted: bool,
+) -> BTreeMap<String, Seen<crate::observe::Answer>> {
+    let Some(records) = observers.records.as_ref().filter(|_| wanted) else { return BTreeMap::new() };
+    let looks = plan.records.hostnames.iter().map(|hostname| async move {
+        (hostname.clone(), limited(clock, WITNESS_LIMIT, records.answer(hostname)).await)
+    });
+    join_all(looks).await.into_iter().collect()
+}
+
+async fn preflight_facts(observers: &Observers, clock: &dyn Clock, plan: &Plan, seen: &mut Observations) {
+    seen.stream = match &observers.audit {
+        None => Seen::Unconfigured,
+        Some(audit) => limited(clock, WITNESS_LIMIT, audit.stream()).await,
+    };
+    seen.witness_shares = observers.witness.as_ref().and_then(|w| w.shares());
+    for (region, cluster) in [(&plan.from, &seen.from.cluster), (&plan.to, &seen.to.cluster)] {
+        let rights = limited(clock, REQUEST_LIMIT, observers.pair.missing_rights(region, plan)).await;
+        seen.rights.insert(region.to_string(), rights);
+        let secrets = match cluster {
+            Seen::Is(cluster) => limited(clock, REQUEST_LIMIT, observers.pair.secrets(region, &cluster.object)).await,
+            _ => Seen::NotLooked,
+        };
+        seen.secrets.insert(region.clone(), secrets);
+    }
+    if let Some(witness) = &observers.witness {
+        let rights = limited(clock, WITNESS_LIMIT, witness.missing_rights()).await;
+        seen.rights.insert("witness".into(), rights);
+    }
+}

@@ -1,0 +1,239 @@
+//! What to do next: a pure and total function of the record, what was seen, and what this process
+//! remembers. Execute, resume, undo and failback are this function in a loop; there is no other path.
+//!
+//! A step is done when its *effect* is observed, so a crash, a lost answer and a repeated action are one
+//! case (H01, H25).
+
+mod forward;
+mod memory;
+mod undo;
+
+pub use memory::Memory;
+
+use crate::audit::Event;
+use crate::clock::Monotonic;
+use crate::name::Region;
+use crate::observe::{Answer, Claim, ClusterView, DatabaseView, Observations, Role, Seen};
+use crate::plan::Plan;
+use crate::ports::{ClusterChange, ClusterWrite, RouteWrite};
+use crate::record::{Direction, EndResult, Intent, Lineage, Record, RecordSet};
+use crate::term::REQUEST_LIMIT;
+use crate::transition::{Beginning, Effect};
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// Toward the step's effect.
+    Act(u8, Action),
+    /// Toward the step's undo.
+    Undo(u8, Action),
+    /// Nothing yet: a step's effect is on its way.
+    Wait(u8, String),
+    /// The intent ends so.
+    Finish(EndResult),
+    /// Nothing can be done until the world changes, and why. It is said, and looked at again.
+    Stuck(u8, String),
+    /// Another region holds the record: it drives.
+    NotMine(Option<Region>),
+}
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// A change of the record.
+    Record(Change),
+    /// A write to a Cluster.
+    Cluster(ClusterWrite),
+    /// A write to a route.
+    Route(RouteWrite),
+    /// Publish these records.
+    Publish(Vec<RecordSet>),
+    /// Try a write over a new connection in this region; with `commit`, a commit.
+    TryWrite {
+        /// Where.
+        region: Region,
+        /// Commit, so that a synchronous standby is waited for.
+        commit: bool,
+    },
+    /// Publish the event of the switchover.
+    Emit(Box<Event>),
+}
+
+/// A change of the record that the driver has the keeper write.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// The step begins.
+    Start(Beginning),
+    /// Its effect was seen.
+    Finish(Effect),
+    /// Undo from here.
+    Turn {
+        /// The step that failed; 0: an abort.
+        step: u8,
+        /// Why.
+        reason: String,
+        /// Every attempt of step 6 was refused.
+        promotion_refused: bool,
+    },
+    /// Step 5.
+    Swap,
+    /// Its undo.
+    SwapBack,
+    /// The promotion was issued after all.
+    TurnForward,
+    /// Before a promotion of one's own half while undoing.
+    DoubtLineage,
+    /// The undo of the step was seen.
+    Undone(Option<Lineage>),
+}
+
+/// Whether an action makes a half writable: it needs more of the term.
+pub fn makes_writable(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Cluster(ClusterWrite { change: ClusterChange::Promote { .. } | ClusterChange::Unfence, .. })
+    )
+}
+
+/// Whether the record must be read once more before the action (PROTOCOL 2.7).
+pub fn irreversible(action: &Action) -> bool {
+    makes_writable(action) || matches!(action, Action::Record(Change::Swap | Change::SwapBack))
+}
+
+/// Everything `next` looks at beside the record and the observations.
+pub struct Now<'a> {
+    /// This process's monotonic time.
+    pub at: Monotonic,
+    /// This region.
+    pub me: &'a Region,
+    /// The intent that a person wants aborted.
+    pub abort: Option<&'a str>,
+    /// The first blocker of the preflight run for step 1; `None`: not run yet; `Some(None)`: none.
+    pub blocker: Option<Option<String>>,
+    /// The event that step 7 publishes.
+    pub event: Option<Event>,
+}
+
+/// See the module. Total: every combination has a decision.
+pub fn next(record: &Record, seen: &Observations, memory: &Memory, now: &Now<'_>) -> Decision {
+    let Some(intent) = &record.intent else { return Decision::NotMine(record.holder.clone()) };
+    if !record.held_by(now.me) {
+        return Decision::NotMine(record.holder.clone());
+    }
+    let case = Case { record, intent, seen, memory, now };
+    match &intent.direction {
+        Direction::Forward => case.forward(),
+        Direction::Undo { .. } => case.undo(),
+    }
+}
+
+/// The step that is under way: the first whose effect was not seen.
+pub fn current_step(intent: &Intent) -> u8 {
+    (1..=7).find(|n| intent.step(*n).finished_at.is_none()).unwrap_or(7)
+}
+
+/// One call's arguments, so that the parts of the decision need not pass them on.
+struct Case<'a> {
+    record: &'a Record,
+    intent: &'a Intent,
+    seen: &'a Observations,
+    memory: &'a Memory,
+    now: &'a Now<'a>,
+}
+
+/// A half, known, with its claim checked: nobody newer wrote it.
+type Checked<'a> = Result<&'a ClusterView, String>;
+
+impl Case<'_> {
+    fn plan(&self) -> &Plan {
+        &self.intent.plan
+    }
+
+    /// The claim that writes of this decision carry.
+    fn claim(&self) -> Claim {
+        let id = &self.intent.id;
+        let intent = if self.intent.forward() { id.clone() } else { format!("{id}/undo") };
+        Claim { generation: self.record.generation, intent }
+    }
+
+    fn claimed(&self, claim: &Option<Claim>) -> bool {
+        *claim == Some(self.claim())
+    }
+
+    fn cluster_of<'b>(&self, region: &Region, seen: &'b Seen<ClusterView>) -> Checked<'b> {
+        match seen {
+            Seen::Is(cluster) => match &cluster.claim {
+                Some(claim) if claim.generation > self.record.generation => Err(format!(
+                    "{} was written by generation {}, which is newer than {}",
+                    cluster.object, claim.generation, self.record.generation
+                )),
+                _ => Ok(cluster),
+            },
+            other => Err(format!("cluster in {region}: {}", other.why().unwrap_or_default())),
+        }
+    }
+
+    fn from_cluster(&self) -> Checked<'_> {
+        self.cluster_of(self.intent.from(), &self.seen.from.cluster)
+    }
+
+    fn to_cluster(&self) -> Checked<'_> {
+        self.cluster_of(self.intent.to(), &self.seen.to.cluster)
+    }
+
+    fn from_database(&self) -> Option<&DatabaseView> {
+        self.seen.from.database.known()
+    }
+
+    fn to_database(&self) -> Option<&DatabaseView> {
+        self.seen.to.database.known()
+    }
+
+    fn write_cluster(&self, region: &Region, cluster: &ClusterView, change: ClusterChange) -> Action {
+        let makes_writable = matches!(change, ClusterChange::Promote { .. } | ClusterChange::Unfence);
+        Action::Cluster(ClusterWrite {
+            region: region.clone(),
+            object: cluster.object.clone(),
+            resource_version: cluster.resource_version.clone(),
+            claim: self.claim(),
+            change,
+            server_limit: makes_writable.then_some(REQUEST_LIMIT),
+        })
+    }
+
+    /// Whether every name is answered, and only with addresses of `to`.
+    fn answers_only_to(&self) -> Result<(), String> {
+        for hostname in &self.plan().records.hostnames {
+            let answer: &Answer = match self.seen.answers.get(hostname) {
+                Some(Seen::Is(answer)) => answer,
+                Some(other) => return Err(format!("{hostname}: {}", other.why().unwrap_or_default())),
+                None => return Err(format!("{hostname}: not looked at")),
+            };
+            if answer.code != "NOERROR" || answer.addresses.is_empty() {
+                return Err(format!("{hostname} is answered with {}", answer.code));
+            }
+            if let Some(foreign) = answer.addresses.iter().find(|a| !self.plan().addresses.contains(a)) {
+                return Err(format!("{hostname} is answered with {foreign}, which is not in {}", self.intent.to()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the zone holds these sets.
+    fn zone_holds(&self, wanted: &[RecordSet]) -> Result<bool, String> {
+        let zone = match &self.seen.zone {
+            Seen::Is(zone) => zone,
+            other => return Err(format!("zone: {}", other.why().unwrap_or_default())),
+        };
+        Ok(wanted.iter().all(|want| {
+            let there = zone.records.iter().filter(|r| r.hostname == want.hostname && r.kind == want.kind);
+            let mut there = there.peekable();
+            if want.contents.is_empty() { there.peek().is_none() } else { there.any(|r| r == want) }
+        }))
+    }
+}
+
+/// Whether a half runs as a standby: its spec says replica and PostgreSQL is in recovery.
+fn runs_as_standby(cluster: &ClusterView, database: Option<&DatabaseView>) -> bool {
+    cluster.role == Role::Replica && database.is_some_and(|d| d.in_recovery == Some(true))
+}

@@ -1,0 +1,356 @@
+//! Forward: each step's action until its effect is seen.
+
+use super::{Action, Case, Change, Decision, current_step, runs_as_standby};
+use crate::observe::{Accepts, ClusterView, Role};
+use crate::ports::{ClusterChange, RouteWrite};
+use crate::record::{EndResult, Former, FormerWeights, Lineage};
+use crate::records::record_sets;
+use crate::steps;
+use crate::term::REQUEST_LIMIT;
+use crate::token::decode_token;
+use crate::transition::{Beginning, Effect};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+impl Case<'_> {
+    pub(super) fn forward(&self) -> Decision {
+        let step = current_step(self.intent);
+        if self.now.abort == Some(self.intent.id.as_str()) && !self.intent.past_return() {
+            return self.turn(0, "aborted by a person".into());
+        }
+        match step {
+            1 => self.validate_lease(),
+            2 => self.cordon(),
+            3 => self.drain(),
+            4 => self.flip_dns(),
+            5 => self.swap_lease(),
+            6 => self.uncordon(),
+            _ => self.audit_emit(),
+        }
+    }
+
+    fn turn(&self, step: u8, reason: String) -> Decision {
+        let change = Change::Turn { step, reason, promotion_refused: false };
+        Decision::Act(step.max(1), Action::Record(change))
+    }
+
+    fn start(&self, step: u8, what: Beginning) -> Option<Decision> {
+        let begun = self.intent.step(step).started_at.is_some();
+        (!begun).then(|| Decision::Act(step, Action::Record(Change::Start(what))))
+    }
+
+    fn done(&self, step: u8, effect: Effect) -> Decision {
+        Decision::Act(step, Action::Record(Change::Finish(effect)))
+    }
+
+    fn noted(&self, step: u8, note: impl Into<String>) -> Decision {
+        self.done(step, Effect { note: Some(note.into()), ..Effect::default() })
+    }
+
+    /// Waits for the step's effect, or, before the point of no return and past its limit, turns back.
+    fn wait(&self, step: u8, why: impl Into<String>) -> Decision {
+        let why = self.memory.cause(step).map_or_else(|| why.into(), str::to_owned);
+        let limit = steps::step(step).limit(self.plan());
+        let late = limit.is_none_or(|limit| self.memory.age(step, self.now.at) > limit);
+        match (late, step >= 6) {
+            (false, _) => Decision::Wait(step, why),
+            (true, false) => {
+                let limit = limit.unwrap_or_default();
+                self.turn(step, format!("{why} (limit {} s)", limit.as_secs()))
+            }
+            (true, true) => Decision::Stuck(step, why),
+        }
+    }
+
+    /// The action, where its pause is over; else as `wait`.
+    fn act(&self, step: u8, action: Action, waiting: &str) -> Decision {
+        let limit = steps::step(step).limit(self.plan());
+        // Past its limit a step before the point of no return is not tried again.
+        let late = step < 6 && limit.is_none_or(|limit| self.memory.age(step, self.now.at) > limit);
+        if !late && self.memory.may_try(step, limit, self.now.at) {
+            return Decision::Act(step, action);
+        }
+        self.wait(step, waiting)
+    }
+
+    fn validate_lease(&self) -> Decision {
+        let to = self.intent.to();
+        let seen = self.seen.copies.get(to).and_then(|c| c.known()).and_then(|c| c.seen.as_ref());
+        if seen.and_then(|s| s.intent.as_deref()) != Some(self.intent.id.as_str()) {
+            return self.wait(1, format!("the controller of {to} has not confirmed that it sees this switchover"));
+        }
+        match &self.now.blocker {
+            None => self.wait(1, "preconditions are being looked at"),
+            Some(Some(blocker)) => self.turn(1, blocker.clone()),
+            Some(None) => self.noted(1, format!("{} holds generation {}", self.intent.from(), self.record.generation)),
+        }
+    }
+
+    fn cordon(&self) -> Decision {
+        if let Some(start) = self.start(2, Beginning::default()) {
+            return start;
+        }
+        let cluster = match self.from_cluster() {
+            Ok(cluster) => cluster,
+            Err(why) => return self.wait(2, why),
+        };
+        let Some(other) = self.seen.to.cluster.known().map(|c| c.self_name.clone()).or(cluster.source.clone()) else {
+            return self.wait(2, "the name of the other half is not known");
+        };
+        let asked = cluster.role == Role::Replica
+            && cluster.primary_name.as_ref() == Some(&other)
+            && cluster.promotion_token.is_none()
+            && self.claimed(&cluster.claim);
+        if !asked {
+            let demote = ClusterChange::Demote { primary: other };
+            return self.act(2, self.write_cluster(self.intent.from(), cluster, demote), "the demotion was not taken");
+        }
+        let refuses = self.from_database().is_some_and(|d| d.accepts == Accepts::No);
+        match self.fresh_token(cluster) {
+            Ok((token, redo)) if refuses => self.done(
+                2,
+                Effect {
+                    token: Some(token),
+                    note: Some(format!("last write before {redo}, token in hand")),
+                    lineage: None,
+                },
+            ),
+            Ok(_) => self.wait(2, "the token is there, but the half is not seen to refuse writes"),
+            Err(why) if cluster.in_progress => self.wait(2, format!("the demotion is in progress: {why}")),
+            Err(why) if runs_as_standby(cluster, self.from_database()) => {
+                self.wait(2, format!("{why}, nothing in progress, in recovery: PostgreSQL was killed before it (H31)"))
+            }
+            Err(why) => self.wait(2, why),
+        }
+    }
+
+    /// The demotion token, where it is of the present timeline.
+    fn fresh_token(&self, cluster: &ClusterView) -> Result<(String, crate::record::Lsn), String> {
+        let text = cluster.demotion_token.as_ref().ok_or("no demotion token yet")?;
+        let token = decode_token(text).map_err(|e| format!("the demotion token cannot be read: {e}"))?;
+        match &self.intent.former.lineage {
+            Lineage::Of { timeline, .. } if token.timeline < *timeline => {
+                Err(format!("the demotion token is of timeline {}, older than {timeline}", token.timeline))
+            }
+            _ => Ok((text.clone(), token.redo)),
+        }
+    }
+
+    fn drain(&self) -> Decision {
+        let Some(route) = &self.plan().route else { return self.noted(3, "no route to drain") };
+        let (from, to) = (self.plan().backend(self.intent.from()), self.plan().backend(self.intent.to()));
+        let mut views = Vec::new();
+        for region in [self.intent.from(), self.intent.to()] {
+            match self.seen.routes.get(region).and_then(|r| r.known()) {
+                Some(view) => views.push((region, view)),
+                None => return self.wait(3, format!("route {} in {region} cannot be read", route.object)),
+            }
+        }
+        let mut former = BTreeMap::new();
+        for (region, view) in &views {
+            match (view.weight(&from), view.weight(&to)) {
+                (Some(a), Some(b)) => former.insert((*region).clone(), FormerWeights { from: a, to: b }),
+                // H18: no match must never drain everything.
+                _ => return self.turn(3, format!("route {} in {region} lacks backend {from} or {to}", route.object)),
+            };
+        }
+        let former = Former { weights: former, ..Former::default() };
+        if let Some(start) = self.start(3, Beginning { former, beat: None }) {
+            return start;
+        }
+        for (region, view) in &views {
+            let Some(before) = self.intent.former.weights.get(*region) else { continue };
+            let wanted = [(from.clone(), 0), (to.clone(), before.from.max(before.to))];
+            let stands = wanted.iter().all(|(name, weight)| view.weight(name) == Some(*weight));
+            if stands && self.claimed(&view.claim) {
+                continue;
+            }
+            if view.claim.as_ref().is_some_and(|c| c.generation > self.record.generation) {
+                return self.wait(3, format!("route in {region} was written by a newer generation"));
+            }
+            let write = RouteWrite {
+                region: (*region).clone(),
+                object: view.object.clone(),
+                resource_version: view.resource_version.clone(),
+                claim: self.claim(),
+                weights: wanted.into_iter().collect(),
+            };
+            return self.act(3, Action::Route(write), "the weights were not taken");
+        }
+        let drain = Duration::from_secs(route.drain_seconds.into());
+        match self.memory.drained {
+            Some(since) if self.now.at.since(since) >= drain => {
+                let was = self.intent.former.weights.values().map(|w| w.from).max().unwrap_or_default();
+                self.noted(3, format!("{from} {was} -> 0"))
+            }
+            _ => self.wait(3, format!("draining for {} s", route.drain_seconds)),
+        }
+    }
+
+    fn flip_dns(&self) -> Decision {
+        if self.plan().records.hostnames.is_empty() {
+            return self.noted(4, "no hostnames to flip");
+        }
+        let wanted = match record_sets(self.plan()) {
+            Ok(wanted) => wanted,
+            Err(why) => return self.turn(4, why),
+        };
+        if self.intent.step(4).started_at.is_none() {
+            let Some(zone) = self.seen.zone.known() else {
+                return self.wait(4, format!("zone: {}", self.seen.zone.why().unwrap_or_default()));
+            };
+            // Sets that we add where there were none are removed by an undo: they stand there empty.
+            let absent = wanted
+                .iter()
+                .filter(|w| !zone.records.iter().any(|r| r.hostname == w.hostname && r.kind == w.kind))
+                .map(|w| crate::record::RecordSet { contents: Vec::new(), ..w.clone() });
+            let records = zone.records.iter().cloned().chain(absent).collect();
+            let to = self.seen.copies.get(self.intent.to()).and_then(|c| c.known()).and_then(|c| c.seen.as_ref());
+            let former = Former { records: Some(records), ..Former::default() };
+            let what = Beginning { former, beat: Some(to.map_or(0, |s| s.beat)) };
+            return self.start(4, what).unwrap_or_else(|| self.wait(4, "starting"));
+        }
+        match (self.zone_holds(&wanted), self.answers_only_to()) {
+            (Ok(true), Ok(())) => {
+                let addresses: Vec<String> = self.plan().addresses.iter().map(ToString::to_string).collect();
+                let names = self.plan().records.hostnames.join(", ");
+                self.noted(4, format!("{names} -> {}, verified", addresses.join(", ")))
+            }
+            (Ok(true), Err(why)) => self.wait(4, format!("published, but {why} (H19)")),
+            (Ok(false), _) => self.act(4, Action::Publish(wanted), "the records were not taken"),
+            (Err(why), _) => self.wait(4, why),
+        }
+    }
+
+    fn swap_lease(&self) -> Decision {
+        if let Some(start) = self.start(5, Beginning::default()) {
+            return start;
+        }
+        let to = self.intent.to();
+        let beat = self.seen.copies.get(to).and_then(|c| c.known()).and_then(|c| c.seen.as_ref()).map(|s| s.beat);
+        if beat.is_none() || beat <= self.intent.beat_before {
+            return self
+                .wait(5, format!("the controller of {to} gives no sign of life, so it is not handed the lease"));
+        }
+        self.act(5, Action::Record(Change::Swap), "the lease was not swapped")
+    }
+
+    fn uncordon(&self) -> Decision {
+        let cluster = match self.to_cluster() {
+            Ok(cluster) => cluster,
+            Err(why) => return self.wait(6, why),
+        };
+        let token = self.intent.token.as_deref().and_then(|t| Some((t, decode_token(t).ok()?)));
+        let Some((text, token)) = token else {
+            return Decision::Stuck(6, "the intent holds no token that can be read".into());
+        };
+        let issued = cluster.role == Role::Primary
+            && self.claimed(&cluster.claim)
+            && cluster.promotion_token.as_deref() == Some(text);
+        if issued && self.intent.past_return() {
+            return self.confirm_promotion(cluster, text, token.timeline);
+        }
+        if cluster.role == Role::Primary {
+            return self.take_from_older_generation(cluster);
+        }
+        if cluster.fenced {
+            // H26: the operator lifts it at the end of the demotion behind it; nobody else may.
+            return self.wait(6, "its demotion behind the fence is not through");
+        }
+        if !runs_as_standby(cluster, self.to_database()) {
+            return self.wait(6, "its PostgreSQL is not seen as a standby");
+        }
+        let replayed = self.to_database().and_then(|d| d.lsn).is_some_and(|lsn| lsn >= token.redo);
+        let late = steps::step(6).limit(self.plan()).is_none_or(|limit| self.memory.age(6, self.now.at) > limit);
+        // H34: asked for before the replay got there, the operator looks again only after 10 s.
+        if !replayed && !late && !self.intent.past_return() {
+            return self.wait(6, format!("replaying to the token at {}", token.redo));
+        }
+        if let Some(start) = self.start(6, Beginning::default()) {
+            return start;
+        }
+        let tries = &self.memory.steps[6];
+        if tries.count > 0 && tries.refused == tries.count && tries.count == self.intent.step(6).attempts {
+            let reason = tries.cause.clone().unwrap_or_default();
+            return Decision::Act(6, Action::Record(Change::Turn { step: 6, reason, promotion_refused: true }));
+        }
+        let promote = ClusterChange::Promote { primary: cluster.self_name.clone(), token: Some(text.to_owned()) };
+        self.act(6, self.write_cluster(self.intent.to(), cluster, promote), "the promotion was not taken")
+    }
+
+    /// H29: a half asked to be primary under an older generation is fenced first, then decided upon anew.
+    fn take_from_older_generation(&self, cluster: &ClusterView) -> Decision {
+        let to = self.intent.to();
+        if !cluster.fenced {
+            return self.act(6, self.write_cluster(to, cluster, ClusterChange::Fence), "the fence was not taken");
+        }
+        match self.seen.from.cluster.known() {
+            Some(from) => {
+                let demote = ClusterChange::Demote { primary: from.self_name.clone() };
+                self.act(6, self.write_cluster(to, cluster, demote), "the demotion behind the fence was not taken")
+            }
+            None => self.wait(6, "the name of the other half is not known"),
+        }
+    }
+
+    fn confirm_promotion(&self, cluster: &ClusterView, token: &str, token_timeline: u32) -> Decision {
+        if cluster.last_promotion_token.as_deref() != Some(token) {
+            let phase = cluster.phase.as_deref().unwrap_or("no phase");
+            return self.wait(6, format!("the promotion is not through: {phase}"));
+        }
+        let Some(timeline) = cluster.timeline.filter(|t| *t > token_timeline) else {
+            return self.wait(6, "its timeline has not grown yet");
+        };
+        // H30: the restart is ordered after every promotion; archive_mode tells when it is through.
+        let restarted = self.to_database().and_then(|d| d.archive_mode.as_deref()).is_none_or(|mode| mode != "always");
+        if cluster.ready != Some(true) || !restarted {
+            let phase = cluster.phase.as_deref().unwrap_or("no phase");
+            return self.wait(6, format!("promoted; the restart after it is not through: {phase}"));
+        }
+        if !self.memory.write_passed {
+            let action = Action::TryWrite { region: self.intent.to().clone(), commit: cluster.synchronous.is_some() };
+            return self.act(6, action, "a new connection cannot write");
+        }
+        let lineage = Lineage::Of { region: self.intent.to().clone(), timeline };
+        let note = Some(format!("timeline {timeline}, ready, takes writes"));
+        self.done(6, Effect { token: None, lineage: Some(lineage), note })
+    }
+
+    fn audit_emit(&self) -> Decision {
+        if let Some(start) = self.start(7, Beginning::default()) {
+            return start;
+        }
+        let finished = self.intent.step(7).finished_at.is_some();
+        if self.memory.event_passed && !finished {
+            return self.noted(7, "acknowledged");
+        }
+        let late = steps::step(7).limit(self.plan()).is_none_or(|limit| self.memory.age(7, self.now.at) > limit);
+        if finished || late {
+            return self.settle_dns().unwrap_or(Decision::Finish(EndResult::Succeeded));
+        }
+        match &self.now.event {
+            Some(event) => self.act(7, Action::Emit(Box::new(event.clone())), "the stream has not acknowledged"),
+            None => self.wait(7, "the event is being made"),
+        }
+    }
+
+    /// DNS writes carry no claim, so a delayed one may have landed since: the records are looked at once
+    /// more, one request limit after the last attempt, before the end.
+    fn settle_dns(&self) -> Option<Decision> {
+        if self.plan().records.hostnames.is_empty() {
+            return None;
+        }
+        let last = self.memory.dns_tried.or(self.memory.driving)?;
+        if self.now.at.since(last) < REQUEST_LIMIT {
+            return Some(Decision::Wait(7, "records are looked at once more".into()));
+        }
+        let wanted = record_sets(self.plan()).ok()?;
+        match self.zone_holds(&wanted) {
+            Ok(true) => None,
+            Ok(false) if self.memory.may_try(4, None, self.now.at) => Some(Decision::Act(4, Action::Publish(wanted))),
+            Ok(false) => Some(Decision::Wait(4, "records are being put right".into())),
+            // The role has moved; a DNS server that is away now does not keep the intent standing.
+            Err(_) => None,
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What a driver remembers between two decisions, in this process alone. Durations are ages, counted on
+//! this process's clock since it first saw the condition; a restart counts anew, and loses nothing that
+//! matters: the journal is in the record.
+
+use super::{Action, Decision, current_step};
+use crate::clock::Monotonic;
+use crate::name::Region;
+use crate::observe::{Observations, Seen};
+use crate::ports::Outcome;
+use crate::record::{Direction, Record};
+use std::time::Duration;
+
+/// Pause before a step's action is tried again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// The longest such pause.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// What is remembered of one step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Tries {
+    /// Since when it is the step under way (or its undo is due).
+    pub since: Option<Monotonic>,
+    /// How often its action was tried in this process.
+    pub count: u32,
+    /// How many of these were refused.
+    pub refused: u32,
+    /// When it was tried last.
+    pub last: Option<Monotonic>,
+    /// What went wrong last.
+    pub cause: Option<String>,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Memory {
+    /// Intent, generation and direction that this is about; another one starts afresh.
+    about: Option<(String, u64, bool)>,
+    pub(super) steps: [Tries; 8],
+    /// Since when both routes have weight 0 toward `from`.
+    pub(super) drained: Option<Monotonic>,
+    /// Since when this process drives the intent.
+    pub(super) driving: Option<Monotonic>,
+    /// When records were last published or tried to be.
+    pub(super) dns_tried: Option<Monotonic>,
+    /// A new connection to the new primary was seen to take a write.
+    pub(super) write_passed: bool,
+    /// The stream acknowledged the event.
+    pub(super) event_passed: bool,
+}
+
+impl Memory {
+    /// Takes note of a look at record and world. Pure but for `self`.
+    pub fn look(&mut self, record: &Record, seen: &Observations, now: Monotonic) {
+        let Some(intent) = &record.intent else { return };
+        let about = (intent.id.clone(), record.generation, intent.forward());
+        if self.about.as_ref() != Some(&about) {
+            // What was published last outlives the turn: a delayed write may still land.
+            let dns_tried = self.dns_tried.filter(|_| self.about.as_ref().is_some_and(|a| a.0 == about.0));
+            *self = Memory { about: Some(about), driving: Some(now), dns_tried, ..Memory::default() };
+        }
+        match intent.direction {
+            Direction::Forward => {
+                self.steps[usize::from(current_step(intent))].since.get_or_insert(now);
+            }
+            Direction::Undo { .. } => self.look_at_undo(intent, now),
+        }
+        let drained = intent.plan.route.is_some()
+            && [intent.from(), intent.to()]
+                .into_iter()
+                .all(|region| weight_is_zero(seen, region, intent.from(), record));
+        match (drained, self.drained) {
+            (true, None) => self.drained = Some(now),
+            (false, Some(_)) => self.drained = None,
+            _ => {}
+        }
+    }
+
+    /// The highest step whose undo is due is under way; past its limit, the next one too.
+    fn look_at_undo(&mut self, intent: &crate::record::Intent, now: Monotonic) {
+        for number in super::undo::due(intent) {
+            let tries = &mut self.steps[usize::from(number)];
+            let since = *tries.since.get_or_insert(now);
+            let limit = crate::steps::step(number).undo_limit();
+            if number == 5 || limit.is_none_or(|limit| now.since(since) < limit) {
+                break;
+            }
+        }
+    }
+
+    /// Takes note of what became of an action on the world.
+    pub fn tried(&mut self, decision: &Decision, outcome: &Outcome<()>, now: Monotonic) {
+        let (Decision::Act(step, action) | Decision::Undo(step, action)) = decision else { return };
+        if matches!(action, Action::Publish(_)) {
+            self.dns_tried = Some(now);
+        }
+        let tries = &mut self.steps[usize::from(*step)];
+        tries.last = Some(now);
+        tries.count += 1;
+        match outcome {
+            Outcome::Done(()) => {
+                tries.cause = None;
+                match action {
+                    Action::TryWrite { .. } => self.write_passed = true,
+                    Action::Emit(_) => self.event_passed = true,
+                    // One patch to one of several objects: the next needs no pause.
+                    Action::Route(_) => tries.last = None,
+                    _ => {}
+                }
+            }
+            Outcome::NotApplied(cause) | Outcome::Unknown(cause) => tries.cause = Some(cause.clone()),
+            Outcome::Refused(cause) => {
+                tries.refused += 1;
+                tries.cause = Some(cause.clone());
+            }
+        }
+    }
+
+    /// Whether the record must say that the step is tried again before it is.
+    pub fn is_retry(&self, action: &Action, step: u8) -> bool {
+        matches!(action, Action::Cluster(_) | Action::Route(_) | Action::Publish(_) | Action::Emit(_))
+            && self.steps[usize::from(step)].count > 0
+    }
+
+    /// Whether the stream acknowledged the event of the switchover.
+    pub fn event_passed(&self) -> bool {
+        self.event_passed
+    }
+
+    pub(super) fn age(&self, step: u8, now: Monotonic) -> Duration {
+        self.steps[usize::from(step)].since.map_or(Duration::ZERO, |since| now.since(since))
+    }
+
+    /// Whether the pause after the last try is over. It grows once the step is past its limit.
+    pub(super) fn may_try(&self, step: u8, limit: Option<Duration>, now: Monotonic) -> bool {
+        let tries = &self.steps[usize::from(step)];
+        let Some(last) = tries.last else { return true };
+        let late = limit.is_some_and(|limit| self.age(step, now) > limit);
+        let pause = if late {
+            (RETRY_PAUSE * 2u32.saturating_pow(tries.count.min(5))).min(RETRY_PAUSE_MAX)
+        } else {
+            RETRY_PAUSE
+        };
+        now.since(last) >= pause
+    }
+
+    pub(super) fn cause(&self, step: u8) -> Option<&str> {
+        self.steps[usize::from(step)].cause.as_deref()
+    }
+}
+
+fn weight_is_zero(seen: &Observations, region: &Region, from: &Region, record: &Record) -> bool {
+    let backend = record.intent.as_ref().map(|i| i.plan.backend(from));
+    match (seen.routes.get(region), backend) {
+        (Some(Seen::Is(route)), Some(backend)) => route.weight(&backend) == Some(0),
+        _ => false,
+    }
+}

@@ -1,0 +1,90 @@
+//! Requests that stand in the resource: what they are, and which one is to be served. Pure.
+//!
+//! A request's identity is the hash of target, `requestedAt` and `requestedBy`; it is served once, which
+//! the record's `served` shows, so a copy restored from an old backup starts nothing (H12).
+
+use crate::name::Region;
+use crate::observe::{CopyView, Seen};
+use crate::plan::short_hash;
+use crate::record::Record;
+use crate::spec::{FailbackSpec, Spec, SwitchoverRequest};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// Identity of a request, 16 hex digits.
+pub fn identity(target: &Region, requested_at: Timestamp, requested_by: Option<&str>) -> String {
+    short_hash(format!("{target}\n{requested_at}\n{}", requested_by.unwrap_or_default()).as_bytes())
+}
+
+/// Identity of a requested switchover.
+pub fn of_switchover(request: &SwitchoverRequest) -> String {
+    identity(&request.target, request.requested_at, request.requested_by.as_deref())
+}
+
+/// Identity of a requested failback to `target`; absent where none is requested.
+pub fn of_failback(failback: &FailbackSpec, target: &Region) -> Option<String> {
+    Some(identity(target, failback.requested_at?, failback.requested_by.as_deref()))
+}
+
+/// What is asked and was not served.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Asked {
+    /// A switchover.
+    Switchover {
+        /// Identity.
+        id: String,
+        /// What is asked.
+        request: SwitchoverRequest,
+    },
+    /// A failback to the first of the standbys.
+    Failback {
+        /// Identity.
+        id: String,
+        /// Where to.
+        target: Region,
+        /// What is asked.
+        failback: FailbackSpec,
+    },
+}
+
+/// The first request of any copy, in the regions' order, that the record does not show as served.
+pub fn unserved(record: &Record, copies: &BTreeMap<Region, Seen<CopyView>>) -> Option<Asked> {
+    let new = |id: &String| !record.served.contains(id);
+    specs(copies).find_map(|spec| {
+        let switchover = spec.switchover.as_ref().map(|request| (of_switchover(request), request));
+        if let Some((id, request)) = switchover.filter(|(id, _)| new(id)) {
+            return Some(Asked::Switchover { id, request: request.clone() });
+        }
+        let target = spec.standbys.first()?;
+        let id = of_failback(&spec.failback, target).filter(new)?;
+        Some(Asked::Failback { id, target: target.clone(), failback: spec.failback.clone() })
+    })
+}
+
+/// What a person said of a waiting failback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Go, and who said so.
+    Approved(String),
+    /// Do not.
+    Refused,
+}
+
+/// What was said in any copy; absent: nothing yet. Refusal counts more than approval.
+pub fn answer(copies: &BTreeMap<Region, Seen<CopyView>>) -> Option<Answer> {
+    let failbacks: Vec<&FailbackSpec> = specs(copies).map(|spec| &spec.failback).collect();
+    if failbacks.iter().any(|f| f.refused) {
+        return Some(Answer::Refused);
+    }
+    let approved = failbacks.iter().find(|f| f.approved)?;
+    Some(Answer::Approved(approved.approved_by.clone().unwrap_or_else(|| "unnamed".into())))
+}
+
+/// The abort that stands in any copy.
+pub fn abort(copies: &BTreeMap<Region, Seen<CopyView>>) -> Option<String> {
+    specs(copies).find_map(|spec| spec.abort.clone())
+}
+
+fn specs(copies: &BTreeMap<Region, Seen<CopyView>>) -> impl Iterator<Item = &Spec> {
+    copies.values().filter_map(|copy| copy.known()?.spec.as_ref().ok())
+}

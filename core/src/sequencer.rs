@@ -1,0 +1,457 @@
+//! The four operations: DryRun, Execute, RequestFailback, PostSwitchoverHealth.
+//!
+//! Execute writes the intent and follows the record; the driver of whichever region holds it does the
+//! steps. So an Execute whose process dies loses nothing but its caller.
+
+use crate::audit::{About, Event, EventQuery, EventType, request_failed};
+use crate::clock::{Clock, within};
+use crate::health::{AuditFact, HealthFacts, Probe, health};
+use crate::keeper::{Keeper, NotWritten};
+use crate::look::{Needs, look};
+use crate::mailbox::Cancel;
+use crate::name::{ObjectName, Region};
+use crate::observe::{Accepts, CopyView, Role, Seen};
+use crate::plan::{InvalidPlan, Plan, REASON_FAILBACK};
+use crate::ports::{Actors, Observers, Outcome};
+use crate::preflight::{Facts, Findings, preflight, report};
+use crate::record::{EndResult, Ended, Kind, Record};
+use crate::report::{DryRunReport, ExecuteReport, ExecuteResult, HealthReport};
+use crate::spec::{Invalid, Spec};
+use crate::steps;
+use crate::term::WITNESS_LIMIT;
+use crate::transition::{self, Order};
+use futures_util::future::join_all;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often a follower looks at the record.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(250);
+/// Limit of one vantage's answer.
+const VANTAGE_LIMIT: Duration = Duration::from_secs(3);
+/// How far back the event of a switchover is looked for, s.
+const AUDIT_WINDOW_SECONDS: u32 = 300;
+
+/// Why an operation gave no report.
+#[derive(Debug, thiserror::Error)]
+pub enum OperationError {
+    /// The plan cannot be.
+    #[error("{operation}: {source}")]
+    InvalidPlan {
+        /// `dry-run`, `execute`, ...
+        operation: &'static str,
+        /// What is wrong.
+        source: InvalidPlan,
+    },
+    /// The resource cannot be read.
+    #[error("{operation}: the Continuum in {region} cannot be read: {cause}")]
+    Unreadable {
+        /// Operation.
+        operation: &'static str,
+        /// Region.
+        region: Region,
+        /// Why.
+        cause: String,
+    },
+    /// The resource is invalid.
+    #[error("{operation}: the resource is invalid")]
+    Invalid {
+        /// Operation.
+        operation: &'static str,
+        /// What is wrong.
+        source: Invalid,
+    },
+    /// The caller gave up.
+    #[error("{operation}: cancelled")]
+    Cancelled {
+        /// Operation.
+        operation: &'static str,
+    },
+    /// Not approved in time.
+    #[error("failback: approval timeout after {seconds} s")]
+    ApprovalTimeout {
+        /// How long it waited.
+        seconds: u32,
+    },
+}
+
+/// What Execute is asked.
+#[derive(Clone, Debug, Default)]
+pub struct ExecuteOrder {
+    /// Why; default `operator-requested`.
+    pub reason: Option<String>,
+    /// Who; default `controller`.
+    pub requested_by: Option<String>,
+    /// Identity of the request; default: none.
+    pub request: Option<String>,
+    /// The fingerprint that a person confirmed; Execute refuses where its own differs.
+    pub confirmed: Option<String>,
+}
+
+/// What Execute began, or why not.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Begun {
+    /// The intent of this id stands.
+    Intent(String),
+    /// Nothing was begun; this is the report.
+    Report(Box<ExecuteReport>),
+}
+
+/// See the module.
+pub struct Sequencer {
+    /// This region.
+    pub me: Region,
+    /// The Continuum.
+    pub name: ObjectName,
+    /// Clock.
+    pub clock: Arc<dyn Clock>,
+    /// Keeper of the record; absent where no witness is configured.
+    pub keeper: Option<Arc<Keeper>>,
+    /// What Execute looks through.
+    pub observers: Observers,
+    /// What a dry run looks through: the same, marked as a dry run's.
+    pub dry_observers: Observers,
+    /// What Execute publishes and writes through.
+    pub actors: Actors,
+}
+
+impl Sequencer {
+    async fn own_copy(
+        &self,
+        observers: &Observers,
+        operation: &'static str,
+    ) -> Result<(CopyView, Spec), OperationError> {
+        match observers.copies.copy(&self.me).await {
+            Seen::Is(copy) => match copy.spec.clone() {
+                Ok(spec) => Ok((copy, spec)),
+                Err(source) => Err(OperationError::Invalid { operation, source }),
+            },
+            other => Err(OperationError::Unreadable {
+                operation,
+                region: self.me.clone(),
+                cause: other.why().unwrap_or_default(),
+            }),
+        }
+    }
+
+    /// What Execute would find: read-only end to end.
+    pub async fn dry_run(
+        &self,
+        to: &Region,
+        reason: Option<&str>,
+        cancel: &Cancel,
+    ) -> Result<DryRunReport, OperationError> {
+        let operation = "dry-run";
+        let work = async {
+            let (_, spec) = self.own_copy(&self.dry_observers, operation).await?;
+            let plan = Plan::new(&self.name, &spec, to, reason, None)
+                .map_err(|source| OperationError::InvalidPlan { operation, source })?;
+            let (findings, _) = self.findings(&plan, &self.dry_observers).await;
+            Ok(report(&plan, &findings, self.clock.wall()))
+        };
+        cancel.unless(work).await.unwrap_or(Err(OperationError::Cancelled { operation }))
+    }
+
+    /// Looks at everything and checks it.
+    async fn findings(&self, plan: &Plan, observers: &Observers) -> (Findings, Facts<'static>) {
+        let (observations, witness) =
+            futures_util::future::join(look(observers, &*self.clock, plan, Needs::ALL), self.read(observers)).await;
+        let view = self.keeper.as_ref().and_then(|k| k.view());
+        let stale_for = view
+            .filter(|v| matches!(&witness, Seen::Is(now) if *now == v.record))
+            .map(|v| self.clock.now().since(v.first_seen));
+        let facts = Facts { observations, witness, stale_for, me: self.me.clone(), in_execution_of: None };
+        (preflight(plan, &facts), facts)
+    }
+
+    async fn read(&self, observers: &Observers) -> Seen<Option<Record>> {
+        let Some(witness) = &observers.witness else { return Seen::Unconfigured };
+        match within(&*self.clock, WITNESS_LIMIT, witness.read()).await {
+            Some(Ok((_, record))) => Seen::Is(record),
+            Some(Err(cause)) => Seen::Unknown(cause),
+            None => Seen::Unknown(format!("no answer in {} s", WITNESS_LIMIT.as_secs())),
+        }
+    }
+
+    /// Moves the role to `to`, and follows the record until that ended.
+    pub async fn execute(&self, to: &Region, order: &ExecuteOrder) -> Result<ExecuteReport, OperationError> {
+        match self.begin(to, order).await? {
+            Begun::Report(report) => Ok(*report),
+            Begun::Intent(id) => Ok(self.follow(&id).await),
+        }
+    }
+
+    /// Checks everything and writes the intent. Nothing is changed where it cannot be executed.
+    pub async fn begin(&self, to: &Region, order: &ExecuteOrder) -> Result<Begun, OperationError> {
+        let operation = "execute";
+        let started = self.clock.wall();
+        let (_, spec) = self.own_copy(&self.observers, operation).await?;
+        let plan = Plan::new(&self.name, &spec, to, order.reason.as_deref(), order.requested_by.as_deref())
+            .map_err(|source| OperationError::InvalidPlan { operation, source })?;
+        let refused = |step: u8, cause: &str| Begun::Report(Box::new(self.unbegun(&plan, step, cause, started)));
+        let fingerprint = plan.fingerprint();
+        if let Some(confirmed) = order.confirmed.as_ref().filter(|c| **c != fingerprint) {
+            let cause = format!("the plan has changed: {confirmed} was confirmed, it is {fingerprint} now");
+            return Ok(refused(1, &cause));
+        }
+        let (findings, facts) = self.findings(&plan, &self.observers).await;
+        if already_there(&plan, &facts) {
+            let mut report = self.unbegun(&plan, 0, "", started);
+            report.result = ExecuteResult::AlreadyThere;
+            report.error = None;
+            return Ok(Begun::Report(Box::new(report)));
+        }
+        if let Some(blocker) = findings.blockers().next() {
+            let (step, cause) = (blocker.step(), blocker.text.clone());
+            self.tell_error(&plan, &blocker.to_string(), order.request.as_deref()).await;
+            return Ok(refused(step, &cause));
+        }
+        let Some(keeper) = &self.keeper else { return Ok(refused(1, "no witness is configured")) };
+        let order = Order { plan: plan.clone(), kind: Kind::Planned, request: order.request.clone(), now: started };
+        match self.write_intent(keeper, &order).await {
+            Ok(record) => Ok(Begun::Intent(record.intent.map(|i| i.id).unwrap_or_default())),
+            Err(cause) => Ok(refused(1, &cause.to_string())),
+        }
+    }
+
+    async fn write_intent(&self, keeper: &Keeper, order: &Order) -> Result<Record, NotWritten> {
+        let (me, ttl) = (self.me.clone(), order.plan.lease.ttl_seconds);
+        if keeper.view().and_then(|v| v.record).is_none_or(|r| r.holder.is_none()) {
+            // The dry run warned that the lease is taken cold.
+            keeper.update(move |record| transition::acquire(record, &me, ttl, None)).await?;
+        }
+        let (me, order) = (self.me.clone(), order.clone());
+        keeper.update(move |record| transition::begin(record, &me, &order)).await
+    }
+
+    /// Follows the record until `last` names the intent.
+    pub async fn follow(&self, id: &str) -> ExecuteReport {
+        loop {
+            if let Some(ended) = self.ended(id) {
+                return ExecuteReport::from_ended(&ended);
+            }
+            self.clock.sleep(FOLLOW_PAUSE).await;
+        }
+    }
+
+    fn ended(&self, id: &str) -> Option<Ended> {
+        self.keeper.as_ref()?.view()?.record?.last.filter(|last| last.id == id)
+    }
+
+    fn unbegun(&self, plan: &Plan, step: u8, cause: &str, started: jiff::Timestamp) -> ExecuteReport {
+        ExecuteReport {
+            id: String::new(),
+            result: ExecuteResult::Refused,
+            plan_fingerprint: plan.fingerprint(),
+            from: plan.from.clone(),
+            to: plan.to.clone(),
+            completed_steps: Vec::new(),
+            failed_at_step: step,
+            error: Some(steps::failure_text(step, cause)),
+            rolled_back: Vec::new(),
+            started_at: started,
+            finished_at: self.clock.wall(),
+            write_gap_seconds: None,
+            events_owed: 0,
+        }
+    }
+
+    /// A requested move that never began.
+    async fn tell_error(&self, plan: &Plan, cause: &str, request: Option<&str>) {
+        let about = About { continuum: &plan.continuum, application: &plan.application };
+        let fingerprint = plan.fingerprint();
+        let fact = request.unwrap_or(&fingerprint);
+        let by = Some(plan.initiated_by.as_str());
+        self.tell(&request_failed(about, fact, &plan.to, by, cause, self.clock.wall())).await;
+    }
+
+    /// Publishes something that is true now and is owed to nobody later.
+    async fn tell(&self, event: &Event) {
+        let Some(audit) = &self.actors.audit else { return };
+        let outcome = within(&*self.clock, WITNESS_LIMIT, audit.publish(event)).await;
+        if !matches!(outcome, Some(Outcome::Done(_))) {
+            tracing::warn!(kind = event.body.kind.as_str(), ?outcome, "event not acknowledged");
+        }
+    }
+
+    /// Asks for a failback to the first of the standbys, waits for approval where it is required, and
+    /// executes it. Its waiting stands in the record, so it survives this process.
+    pub async fn request_failback(
+        &self,
+        order: &ExecuteOrder,
+        cancel: &Cancel,
+    ) -> Result<ExecuteReport, OperationError> {
+        let operation = "failback";
+        let (_, spec) = self.own_copy(&self.observers, operation).await?;
+        let seconds = spec.failback.timeout_seconds;
+        let id = match self.pend(&spec, order).await? {
+            Begun::Report(report) => return Ok(*report),
+            Begun::Intent(id) => id,
+        };
+        let Some(report) = cancel.unless(self.follow(&id)).await else {
+            self.decline(&id, "cancelled", &spec).await;
+            return Err(OperationError::Cancelled { operation });
+        };
+        if report.result == ExecuteResult::Declined && report.error.as_deref().is_some_and(|e| e.contains(TIMED_OUT)) {
+            return Err(OperationError::ApprovalTimeout { seconds });
+        }
+        Ok(report)
+    }
+
+    /// Writes the pending failback.
+    pub async fn pend(&self, spec: &Spec, order: &ExecuteOrder) -> Result<Begun, OperationError> {
+        let operation = "failback";
+        let started = self.clock.wall();
+        let plan = self.failback_plan(spec, order.requested_by.as_deref())?;
+        let Some(keeper) = &self.keeper else {
+            let report = self.unbegun(&plan, 1, "no witness is configured", started);
+            return Ok(Begun::Report(Box::new(report)));
+        };
+        let (findings, _) = self.findings(&plan, &self.observers).await;
+        if let Some(blocker) = findings.blockers().next() {
+            let (step, cause) = (blocker.step(), blocker.text.clone());
+            tracing::warn!(operation, step, %cause, "refused");
+            self.tell_error(&plan, &blocker.to_string(), order.request.as_deref()).await;
+            return Ok(Begun::Report(Box::new(self.unbegun(&plan, step, &cause, started))));
+        }
+        let (me, timeout) = (self.me.clone(), spec.failback.timeout_seconds);
+        let order = Order { plan: plan.clone(), kind: Kind::Failback, request: order.request.clone(), now: started };
+        match keeper.update(move |record| transition::pend(record, &me, &order, timeout)).await {
+            Ok(record) => Ok(Begun::Intent(record.pending.map(|p| p.id).unwrap_or_default())),
+            Err(cause) => Ok(Begun::Report(Box::new(self.unbegun(&plan, 1, &cause.to_string(), started)))),
+        }
+    }
+
+    /// The plan of a failback: to the first of the standbys, reason `failback`.
+    pub fn failback_plan(&self, spec: &Spec, requested_by: Option<&str>) -> Result<Plan, OperationError> {
+        let to = spec.standbys.first().cloned().unwrap_or_else(|| spec.primary.clone());
+        Plan::new(&self.name, spec, &to, Some(REASON_FAILBACK), requested_by)
+            .map_err(|source| OperationError::InvalidPlan { operation: "failback", source })
+    }
+
+    /// The pending failback was approved: it becomes the intent, where nothing blocks it now.
+    pub async fn approve(&self, id: &str, approved_by: &str, spec: &Spec, requested_by: &str) {
+        let (Some(keeper), Ok(plan)) = (&self.keeper, self.failback_plan(spec, Some(requested_by))) else { return };
+        let findings = self.findings_of(&plan, id).await;
+        if let Some(blocker) = findings.blockers().next() {
+            let cause = steps::failure_text(blocker.step(), &blocker.text);
+            self.decline(id, &cause, spec).await;
+            return;
+        }
+        let order = Order { plan, kind: Kind::Failback, request: None, now: self.clock.wall() };
+        let (me, id, approved_by) = (self.me.clone(), id.to_owned(), approved_by.to_owned());
+        let written = keeper.update(move |record| transition::approve(record, &me, &id, &order, &approved_by)).await;
+        if let Err(cause) = written {
+            tracing::warn!(%cause, "the approved failback was not written");
+        }
+    }
+
+    async fn findings_of(&self, plan: &Plan, id: &str) -> Findings {
+        let (_, facts) = self.findings(plan, &self.observers).await;
+        preflight(plan, &Facts { in_execution_of: Some(id), ..facts })
+    }
+
+    /// The pending failback ends without an intent.
+    pub async fn decline(&self, id: &str, why: &str, spec: &Spec) {
+        let (Some(keeper), Ok(plan)) = (&self.keeper, self.failback_plan(spec, None)) else { return };
+        let order = Order { plan, kind: Kind::Failback, request: None, now: self.clock.wall() };
+        let (me, id, why) = (self.me.clone(), id.to_owned(), why.to_owned());
+        let written =
+            keeper.update(move |record| transition::decline(record, &me, &id, &why, &order, Vec::new())).await;
+        if let Err(cause) = written {
+            tracing::warn!(%cause, "the declined failback was not written");
+        }
+    }
+
+    /// Checks the world after a switchover: `ended`, or where there was none, for the acting primary.
+    pub async fn health(
+        &self,
+        ended: Option<&Ended>,
+        primary: &Region,
+        cancel: &Cancel,
+    ) -> Result<HealthReport, OperationError> {
+        let operation = "PostSwitchoverHealth";
+        let work = async {
+            let (_, spec) = self.own_copy(&self.dry_observers, operation).await?;
+            let facts = self.health_facts(&spec, ended, primary).await;
+            Ok(health(&facts))
+        };
+        cancel.unless(work).await.unwrap_or(Err(OperationError::Cancelled { operation }))
+    }
+
+    async fn health_facts(&self, spec: &Spec, ended: Option<&Ended>, primary: &Region) -> HealthFacts {
+        let observers = &self.dry_observers;
+        let other = std::iter::once(&spec.primary).chain(&spec.standbys).find(|r| *r != primary);
+        let other = other.unwrap_or(primary).clone();
+        let mut halves = BTreeMap::new();
+        if let Some(pair) = &spec.pair {
+            for region in [primary, &other] {
+                let half = crate::look::half_of(observers, &*self.clock, pair, region).await;
+                halves.insert(region.clone(), half);
+            }
+        }
+        HealthFacts {
+            expected_primary: primary.clone(),
+            other,
+            halves,
+            expected_addresses: spec.addresses(primary).to_vec(),
+            hostnames: spec.records.hostnames.clone(),
+            probes: self.probes(&spec.records.hostnames).await,
+            latency: match &observers.latency {
+                None => None,
+                Some(latency) => Some(
+                    within(&*self.clock, VANTAGE_LIMIT, latency.compare(&spec.application))
+                        .await
+                        .unwrap_or_else(|| Err("no answer in 3 s".into())),
+                ),
+            },
+            audit: self.audit_fact(ended).await,
+            now: self.clock.wall(),
+        }
+    }
+
+    async fn probes(&self, hostnames: &[String]) -> Option<Vec<Probe>> {
+        let vantages = self.dry_observers.vantages.as_ref()?;
+        let names = vantages.vantages();
+        let looks = hostnames.iter().flat_map(|hostname| {
+            names.iter().map(move |vantage| async move {
+                let result = within(&*self.clock, VANTAGE_LIMIT, vantages.lookup(vantage, hostname))
+                    .await
+                    .unwrap_or_else(|| Err("no answer in 3 s".into()));
+                Probe { hostname: hostname.clone(), vantage: vantage.clone(), result }
+            })
+        });
+        Some(join_all(looks).await)
+    }
+
+    async fn audit_fact(&self, ended: Option<&Ended>) -> AuditFact {
+        let Some(audit) = &self.dry_observers.audit else {
+            return AuditFact::Deferred("no audit stream is configured".into());
+        };
+        let Some(ended) = ended.filter(|e| e.result == EndResult::Succeeded) else {
+            return AuditFact::Deferred("there was no switchover to look for".into());
+        };
+        let query = EventQuery {
+            continuum: self.name.clone(),
+            kind: EventType::Switchover,
+            from: Some(ended.from.clone()),
+            to: Some(ended.to.clone()),
+            message_id: None,
+            window_seconds: AUDIT_WINDOW_SECONDS,
+        };
+        let found = within(&*self.clock, WITNESS_LIMIT, audit.find(&query)).await;
+        AuditFact::Looked(found.unwrap_or_else(|| Err("no answer in 3 s".into())))
+    }
+}
+
+/// Part of the text of a failback that was not approved in time.
+pub const TIMED_OUT: &str = "approval timeout";
+
+/// `to` holds the lease and its half is the acting primary.
+fn already_there(plan: &Plan, facts: &Facts<'_>) -> bool {
+    let holds = matches!(&facts.witness, Seen::Is(Some(record)) if record.held_by(&plan.to) && record.intent.is_none());
+    let half = &facts.observations.to;
+    holds
+        && half.cluster.known().is_some_and(|c| c.role == Role::Primary)
+        && half.database.known().is_none_or(|d| d.accepts == Accepts::Yes)
+}

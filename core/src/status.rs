@@ -1,0 +1,204 @@
+//! The resource's status: one pure function from what a controller knows to what stands there. Absent
+//! values are written as null, so that a merge patch removes what is not known any more (an unmeasured
+//! lag is never an old one).
+
+use crate::driver::Progress;
+use crate::name::Region;
+use crate::observe::{CopyView, SeenRecord};
+use crate::record::{Direction, EndResult, Lineage, Record};
+use crate::report::HealthReport;
+use crate::steps;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// What a status is made of.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The record, as last read.
+    pub record: Option<Record>,
+    /// Why the witness cannot be read; absent: it can.
+    pub witness_unreachable: Option<String>,
+    /// What is left of this region's own term; absent: not the holder.
+    pub term_left: Option<Duration>,
+    /// Lag from the holder's half, s; absent: unmeasured.
+    pub lag_seconds: Option<u64>,
+    /// The other half streams from the holder's; absent: not observed.
+    pub standby_streams: Option<bool>,
+    /// What the driver does.
+    pub progress: Progress,
+    /// The health check after the last switchover, and the id of that.
+    pub health: Option<(String, Result<HealthReport, String>)>,
+    /// What is wrong with the resource.
+    pub invalid: Option<String>,
+    /// Events owed to the stream by this controller beside those in the record.
+    pub owed_count: usize,
+}
+
+/// The patch of the status, for the copy as it stands.
+pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Value {
+    let record = known.record.as_ref();
+    let primary = record.and_then(acting_primary);
+    let intent = record.and_then(|r| r.intent.as_ref());
+    let step = intent.map(|intent| {
+        let number = if known.progress.step > 0 { known.progress.step } else { crate::next::current_step(intent) };
+        format!("step {number}/7 — {}", steps::name(number))
+    });
+    let lease_expires = known.term_left.filter(|left| !left.is_zero()).and_then(|left| now.checked_add(left).ok());
+    let (phase, ready) = phase(known, me);
+    let mut status = json!({
+        "phase": phase,
+        "primaryRegion": primary,
+        "currentPrimary": primary,
+        "leaseHolder": record.and_then(|r| r.holder.as_ref()),
+        "leaseExpiresAt": lease_expires.map(|at| at.round(jiff::Unit::Second).unwrap_or(at)),
+        "replicationLagSeconds": known.lag_seconds,
+        "walLagSeconds": known.lag_seconds,
+        "switchoverInProgress": intent.is_some(),
+        "switchoverStep": step,
+        "standbyAvailable": known.standby_streams,
+        "hotStandbyAbsent": known.standby_streams.map(|there| !there),
+        "observedGeneration": copy.generation,
+        "eventsOwed": record.and_then(|r| r.last.as_ref()).map_or(0, |l| l.owed.len()) + known.owed_count,
+    });
+    if let Some(last) = record.and_then(|r| r.last.as_ref()) {
+        status["lastSwitchover"] = last.last_switchover();
+    }
+    if let Some((id, result)) = &known.health {
+        status["lastSwitchoverHealth"] = json!({ "id": id, "report": result.as_ref().ok() });
+    }
+    status["conditions"] = conditions(known, &ready, copy, now);
+    status
+}
+
+/// `status.seen` (PROTOCOL 2.8).
+pub fn seen_patch(seen: &SeenRecord) -> Value {
+    json!({ "seen": { "renewal": seen.renewal, "intent": seen.intent, "beat": seen.beat } })
+}
+
+/// The region whose half was last made primary, where that is known; else the holder.
+pub fn acting_primary(record: &Record) -> Option<Region> {
+    match &record.lineage {
+        Lineage::Of { region, .. } => Some(region.clone()),
+        Lineage::Unknown => record.holder.clone(),
+    }
+}
+
+struct Ready {
+    status: &'static str,
+    reason: &'static str,
+    message: String,
+}
+
+fn phase(known: &Known, me: &Region) -> (&'static str, Ready) {
+    let ready = |status, reason, message: String| Ready { status, reason, message };
+    if let Some(why) = &known.invalid {
+        return ("Failed", ready("False", "Invalid", why.clone()));
+    }
+    let Some(record) = &known.record else {
+        return match &known.witness_unreachable {
+            Some(cause) => ("Pending", ready("Unknown", "WitnessUnavailable", cause.clone())),
+            None => ("Pending", ready("Unknown", "InProgress", "the record was not read yet".into())),
+        };
+    };
+    if let Some(cause) = &known.witness_unreachable {
+        return ("Degraded", ready("False", "WitnessUnavailable", cause.clone()));
+    }
+    if let Some(intent) = &record.intent {
+        let mut message = match &intent.direction {
+            Direction::Forward => format!("moving from {} to {}", intent.from(), intent.to()),
+            Direction::Undo { step, reason } => {
+                format!("undoing: {}", steps::failure_text(*step, reason))
+            }
+        };
+        if let Some(waiting) = &known.progress.waiting {
+            message.push_str(if known.progress.stuck { "; stuck: " } else { "; " });
+            message.push_str(waiting);
+        }
+        if known.progress.abort_refused.is_some() {
+            message.push_str("; the abort is refused: step 6 was started, so it goes forward only");
+        }
+        return ("SwitchingOver", ready("Unknown", "InProgress", message));
+    }
+    if record.holder.is_none() {
+        return ("Pending", ready("Unknown", "InProgress", "the lease is free".into()));
+    }
+    let failed = record.last.as_ref().filter(|l| l.result == EndResult::Undone);
+    if let Some(last) = failed.filter(|l| record.served.last() == l.request.as_ref() || l.request.is_none()) {
+        let cause = steps::failure_text(last.failed_at_step, last.failure.as_deref().unwrap_or_default());
+        return ("Healthy", ready("True", "SwitchoverFailed", format!("the last switchover was undone: {cause}")));
+    }
+    if known.standby_streams == Some(false) {
+        return ("Degraded", ready("False", "NotHolder", "the standby does not stream".into()));
+    }
+    let moved = record.last.as_ref().filter(|l| l.result == EndResult::Succeeded);
+    let checked = known.health.as_ref().map(|(id, _)| id.as_str());
+    match moved {
+        Some(last) if record.held_by(me) && checked != Some(last.id.as_str()) => {
+            ("FailedOver", ready("True", "Succeeded", format!("{} is primary; health is checked soon", last.to)))
+        }
+        _ => ("Healthy", ready("True", "Reconciled", "nothing to do".into())),
+    }
+}
+
+fn conditions(known: &Known, ready: &Ready, copy: &CopyView, now: Timestamp) -> Value {
+    let held = match known.record.as_ref().map(|r| &r.holder) {
+        Some(Some(holder)) => ("True", "Held", format!("held by {holder}")),
+        Some(None) => ("False", "Free", "nobody holds the lease".to_owned()),
+        None => ("Unknown", "WitnessUnavailable", known.witness_unreachable.clone().unwrap_or_default()),
+    };
+    let standby = match known.standby_streams {
+        Some(true) => ("True", "StandbyReachable", "the standby streams".to_owned()),
+        Some(false) => ("False", "StandbyUnreachable", "the standby does not stream".to_owned()),
+        None => ("Unknown", "StandbyUnreachable", "not observed".to_owned()),
+    };
+    let mut list = vec![
+        condition(copy, "LeaseHeld", held.0, held.1, &held.2, now),
+        condition(copy, "Ready", ready.status, ready.reason, &ready.message, now),
+        condition(copy, "StandbyAvailable", standby.0, standby.1, &standby.2, now),
+    ];
+    match &known.health {
+        Some((_, Ok(report))) => {
+            let status = if report.overall_healthy { "True" } else { "False" };
+            let message = crate::health::summary(report);
+            list.push(condition(copy, "LastSwitchoverHealthy", status, "PostSwitchoverHealth", &message, now));
+        }
+        Some((_, Err(cause))) => {
+            let message = format!("PostSwitchoverHealth errored: {cause}");
+            list.push(condition(copy, "LastSwitchoverHealthy", "Unknown", "HealthCheckErrored", &message, now));
+        }
+        // It stays until the next check.
+        None => list.extend(existing(copy, "LastSwitchoverHealthy").cloned()),
+    }
+    Value::Array(list)
+}
+
+fn existing<'a>(copy: &'a CopyView, kind: &str) -> Option<&'a Value> {
+    copy.status.get("conditions")?.as_array()?.iter().find(|c| c["type"] == kind)
+}
+
+fn condition(copy: &CopyView, kind: &str, status: &str, reason: &str, message: &str, now: Timestamp) -> Value {
+    let before = existing(copy, kind).filter(|c| c["status"] == status);
+    let since = before
+        .and_then(|c| c["lastTransitionTime"].as_str())
+        .map_or_else(|| now.round(jiff::Unit::Second).unwrap_or(now).to_string(), str::to_owned);
+    json!({
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": since,
+        "observedGeneration": copy.generation,
+    })
+}
+
+/// Whether the patch would change nothing that stands in the status.
+pub fn stands(patch: &Value, status: &Value) -> bool {
+    match (patch, status) {
+        (Value::Object(patch), status) => patch.iter().all(|(key, value)| match status.get(key) {
+            Some(there) => stands(value, there),
+            None => value.is_null(),
+        }),
+        (patch, status) => patch == status,
+    }
+}
