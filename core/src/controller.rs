@@ -304,7 +304,9 @@ impl Controller {
             }
         };
         let why = match begun {
-            Ok(Begun::Intent(intent)) => return tracing::info!(%intent, request = %id, "request served"),
+            Ok(Begun::Intent(intent) | Begun::Requested(intent)) => {
+                return tracing::info!(%intent, request = %id, "request served");
+            }
             Ok(Begun::Report(report)) => report.error.unwrap_or_else(|| "already there".into()),
             Err(error) => error.to_string(),
         };

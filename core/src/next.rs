@@ -173,19 +173,19 @@ impl Case<'_> {
         }
     }
 
-    fn from_cluster(&self) -> Checked<'_> {
+    fn cluster_from(&self) -> Checked<'_> {
         self.cluster_of(self.intent.from(), &self.seen.from.cluster)
     }
 
-    fn to_cluster(&self) -> Checked<'_> {
+    fn cluster_to(&self) -> Checked<'_> {
         self.cluster_of(self.intent.to(), &self.seen.to.cluster)
     }
 
-    fn from_database(&self) -> Option<&DatabaseView> {
+    fn database_from(&self) -> Option<&DatabaseView> {
         self.seen.from.database.known()
     }
 
-    fn to_database(&self) -> Option<&DatabaseView> {
+    fn database_to(&self) -> Option<&DatabaseView> {
         self.seen.to.database.known()
     }
 

@@ -16,11 +16,13 @@ use crate::ports::{Actors, Observers, Outcome};
 use crate::preflight::{Facts, Findings, preflight, report};
 use crate::record::{EndResult, Ended, Kind, Record};
 use crate::report::{DryRunReport, ExecuteReport, ExecuteResult, HealthReport};
+use crate::requests::identity;
 use crate::spec::{Invalid, Spec};
 use crate::steps;
-use crate::term::WITNESS_LIMIT;
+use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
 use crate::transition::{self, Order};
 use futures_util::future::join_all;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,6 +95,8 @@ pub struct ExecuteOrder {
 pub enum Begun {
     /// The intent of this id stands.
     Intent(String),
+    /// Another region holds the record: the request of this identity stands in the resource, for it to serve.
+    Requested(String),
     /// Nothing was begun; this is the report.
     Report(Box<ExecuteReport>),
 }
@@ -178,6 +182,7 @@ impl Sequencer {
         match self.begin(to, order).await? {
             Begun::Report(report) => Ok(*report),
             Begun::Intent(id) => Ok(self.follow(&id).await),
+            Begun::Requested(request) => self.follow_request(to, order, &request).await,
         }
     }
 
@@ -185,7 +190,7 @@ impl Sequencer {
     pub async fn begin(&self, to: &Region, order: &ExecuteOrder) -> Result<Begun, OperationError> {
         let operation = "execute";
         let started = self.clock.wall();
-        let (_, spec) = self.own_copy(&self.observers, operation).await?;
+        let (copy, spec) = self.own_copy(&self.observers, operation).await?;
         let plan = Plan::new(&self.name, &spec, to, order.reason.as_deref(), order.requested_by.as_deref())
             .map_err(|source| OperationError::InvalidPlan { operation, source })?;
         let refused = |step: u8, cause: &str| Begun::Report(Box::new(self.unbegun(&plan, step, cause, started)));
@@ -207,6 +212,14 @@ impl Sequencer {
             return Ok(refused(step, &cause));
         }
         let Some(keeper) = &self.keeper else { return Ok(refused(1, "no witness is configured")) };
+        if let Some(Some(record)) = facts.witness.known()
+            && record.holder.as_ref().is_some_and(|holder| *holder != self.me)
+        {
+            return Ok(match self.request(&copy, &plan).await {
+                Ok(request) => Begun::Requested(request),
+                Err(cause) => refused(1, &cause),
+            });
+        }
         let order = Order { plan: plan.clone(), kind: Kind::Planned, request: order.request.clone(), now: started };
         match self.write_intent(keeper, &order).await {
             Ok(record) => Ok(Begun::Intent(record.intent.map(|i| i.id).unwrap_or_default())),
@@ -222,6 +235,49 @@ impl Sequencer {
         }
         let (me, order) = (self.me.clone(), order.clone());
         keeper.update(move |record| transition::begin(record, &me, &order)).await
+    }
+
+    /// Puts the request into one's own copy: the holder reads requests from both. Its identity.
+    async fn request(&self, copy: &CopyView, plan: &Plan) -> Result<String, String> {
+        let at = self.clock.wall();
+        let patch = json!({ "switchover": {
+            "requested": true,
+            "targetRegion": plan.to,
+            "requestedAt": at,
+            "requestedBy": plan.initiated_by,
+            "reason": plan.reason,
+        } });
+        match within(&*self.clock, REQUEST_LIMIT, self.actors.copy.patch_spec(&copy.resource_version, &patch)).await {
+            Some(Outcome::Done(())) => Ok(identity(&plan.to, at, Some(&plan.initiated_by))),
+            outcome => Err(format!("the request could not be put into the resource: {outcome:?}")),
+        }
+    }
+
+    /// Follows a request that the holder serves.
+    async fn follow_request(
+        &self,
+        to: &Region,
+        order: &ExecuteOrder,
+        request: &String,
+    ) -> Result<ExecuteReport, OperationError> {
+        let started = self.clock.wall();
+        loop {
+            let record = self.keeper.as_ref().and_then(|k| k.view()).and_then(|v| v.record);
+            if let Some(record) = record {
+                if let Some(last) = record.last.as_ref().filter(|l| l.request.as_ref() == Some(request)) {
+                    return Ok(ExecuteReport::from_ended(last));
+                }
+                let under_way = record.intent.as_ref().is_some_and(|i| i.request.as_ref() == Some(request));
+                if record.served.contains(request) && !under_way {
+                    let (_, spec) = self.own_copy(&self.observers, "execute").await?;
+                    let plan = Plan::new(&self.name, &spec, to, order.reason.as_deref(), order.requested_by.as_deref())
+                        .map_err(|source| OperationError::InvalidPlan { operation: "execute", source })?;
+                    let cause = "the holder's region refused the request: its dry run says why";
+                    return Ok(self.unbegun(&plan, 1, cause, started));
+                }
+            }
+            self.clock.sleep(FOLLOW_PAUSE).await;
+        }
     }
 
     /// Follows the record until `last` names the intent.
@@ -286,7 +342,7 @@ impl Sequencer {
         let seconds = spec.failback.timeout_seconds;
         let id = match self.pend(&spec, order).await? {
             Begun::Report(report) => return Ok(*report),
-            Begun::Intent(id) => id,
+            Begun::Intent(id) | Begun::Requested(id) => id,
         };
         let Some(report) = cancel.unless(self.follow(&id)).await else {
             self.decline(&id, "cancelled", &spec).await;

@@ -12,7 +12,7 @@ pub mod pair;
 pub mod postgres;
 pub mod powerdns;
 pub mod resource;
+mod rights;
 pub mod route;
 pub mod vantages;
 pub mod witness_lease;
-mod rights;

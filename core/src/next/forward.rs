@@ -36,7 +36,7 @@ impl Case<'_> {
 
     fn start(&self, step: u8, what: Beginning) -> Option<Decision> {
         let begun = self.intent.step(step).started_at.is_some();
-        (!begun).then(|| Decision::Act(step, Action::Record(Change::Start(what))))
+        (!begun).then_some(Decision::Act(step, Action::Record(Change::Start(what))))
     }
 
     fn done(&self, step: u8, effect: Effect) -> Decision {
@@ -90,7 +90,7 @@ impl Case<'_> {
         if let Some(start) = self.start(2, Beginning::default()) {
             return start;
         }
-        let cluster = match self.from_cluster() {
+        let cluster = match self.cluster_from() {
             Ok(cluster) => cluster,
             Err(why) => return self.wait(2, why),
         };
@@ -105,7 +105,7 @@ impl Case<'_> {
             let demote = ClusterChange::Demote { primary: other };
             return self.act(2, self.write_cluster(self.intent.from(), cluster, demote), "the demotion was not taken");
         }
-        let refuses = self.from_database().is_some_and(|d| d.accepts == Accepts::No);
+        let refuses = self.database_from().is_some_and(|d| d.accepts == Accepts::No);
         match self.fresh_token(cluster) {
             Ok((token, redo)) if refuses => self.done(
                 2,
@@ -117,7 +117,7 @@ impl Case<'_> {
             ),
             Ok(_) => self.wait(2, "the token is there, but the half is not seen to refuse writes"),
             Err(why) if cluster.in_progress => self.wait(2, format!("the demotion is in progress: {why}")),
-            Err(why) if runs_as_standby(cluster, self.from_database()) => {
+            Err(why) if runs_as_standby(cluster, self.database_from()) => {
                 self.wait(2, format!("{why}, nothing in progress, in recovery: PostgreSQL was killed before it (H31)"))
             }
             Err(why) => self.wait(2, why),
@@ -236,7 +236,7 @@ impl Case<'_> {
     }
 
     fn uncordon(&self) -> Decision {
-        let cluster = match self.to_cluster() {
+        let cluster = match self.cluster_to() {
             Ok(cluster) => cluster,
             Err(why) => return self.wait(6, why),
         };
@@ -257,10 +257,10 @@ impl Case<'_> {
             // H26: the operator lifts it at the end of the demotion behind it; nobody else may.
             return self.wait(6, "its demotion behind the fence is not through");
         }
-        if !runs_as_standby(cluster, self.to_database()) {
+        if !runs_as_standby(cluster, self.database_to()) {
             return self.wait(6, "its PostgreSQL is not seen as a standby");
         }
-        let replayed = self.to_database().and_then(|d| d.lsn).is_some_and(|lsn| lsn >= token.redo);
+        let replayed = self.database_to().and_then(|d| d.lsn).is_some_and(|lsn| lsn >= token.redo);
         let late = steps::step(6).limit(self.plan()).is_none_or(|limit| self.memory.age(6, self.now.at) > limit);
         // H34: asked for before the replay got there, the operator looks again only after 10 s.
         if !replayed && !late && !self.intent.past_return() {
@@ -302,7 +302,7 @@ impl Case<'_> {
             return self.wait(6, "its timeline has not grown yet");
         };
         // H30: the restart is ordered after every promotion; archive_mode tells when it is through.
-        let restarted = self.to_database().and_then(|d| d.archive_mode.as_deref()).is_none_or(|mode| mode != "always");
+        let restarted = self.database_to().and_then(|d| d.archive_mode.as_deref()).is_none_or(|mode| mode != "always");
         if cluster.ready != Some(true) || !restarted {
             let phase = cluster.phase.as_deref().unwrap_or("no phase");
             return self.wait(6, format!("promoted; the restart after it is not through: {phase}"));

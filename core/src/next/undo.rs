@@ -47,7 +47,7 @@ impl Case<'_> {
 
     /// The holder is `to`: it gives the lease back, and nothing else, unless its promotion is out.
     fn undo_swap(&self) -> Decision {
-        match self.to_cluster() {
+        match self.cluster_to() {
             Ok(cluster) if cluster.role == Role::Primary => Decision::Undo(5, Action::Record(Change::TurnForward)),
             Ok(_) if self.memory.may_try(5, steps::step(5).undo_limit(), self.now.at) => {
                 Decision::Undo(5, Action::Record(Change::SwapBack))
@@ -115,7 +115,7 @@ impl Case<'_> {
     }
 
     fn undo_cordon(&self) -> Decision {
-        let cluster = match self.from_cluster() {
+        let cluster = match self.cluster_from() {
             Ok(cluster) => cluster,
             Err(why) => return Decision::Wait(2, why),
         };
@@ -139,7 +139,7 @@ impl Case<'_> {
             let unfence = self.write_cluster(self.intent.from(), cluster, ClusterChange::Unfence);
             return self.try_undo(2, unfence, "the fence was not lifted");
         }
-        let Some(database) = self.from_database() else {
+        let Some(database) = self.database_from() else {
             return Decision::Wait(2, "its PostgreSQL is not seen".into());
         };
         if database.accepts != Accepts::Yes {
@@ -171,7 +171,7 @@ impl Case<'_> {
         if let Err(waiting) = self.other_is_safe() {
             return *waiting;
         }
-        let database = self.from_database();
+        let database = self.database_from();
         let token = match &cluster.demotion_token {
             Some(token) if decode_token(token).is_ok() => Some(token.clone()),
             // H31: killed before the demotion, so there is no token and never will be.
@@ -194,7 +194,7 @@ impl Case<'_> {
         if self.record.generation == self.intent.began_generation {
             return Ok(());
         }
-        let other = match self.to_cluster() {
+        let other = match self.cluster_to() {
             Ok(other) => other,
             Err(why) => return Err(Box::new(Decision::Wait(2, why))),
         };
@@ -205,7 +205,7 @@ impl Case<'_> {
             let claim = self.write_cluster(self.intent.to(), other, ClusterChange::Claim);
             return Err(Box::new(self.try_undo(2, claim, "the claim on the other half was not taken")));
         }
-        match self.to_database() {
+        match self.database_to() {
             Some(database) if database.accepts == Accepts::No => Ok(()),
             _ => Err(Box::new(Decision::Wait(2, format!("{} is not seen to refuse writes", self.intent.to())))),
         }
