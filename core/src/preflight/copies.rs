@@ -56,13 +56,16 @@ fn controller_alive(case: &Case, copy: &CopyView, out: &mut Findings) {
     match &copy.seen {
         None => out.add(
             Id::ControllerAlive,
-            format!("the controller of {to} never wrote what it read from the witness: it does not run, or does not reach it"),
+            format!(
+                "the controller of {to} never wrote what it read from the witness: it does not run, or \
+                 does not reach it"
+            ),
         ),
         Some(seen) if seen.renewal.saturating_add(RENEWALS_BEHIND_MAX) < record.renewal => out.add(
             Id::ControllerAlive,
             format!(
-                "the controller of {to} last read renewal {} from the witness, which is at {}: it does not run, or does \
-                 not reach it",
+                "the controller of {to} last read renewal {} from the witness, which is at {}: it does not run, or \
+                 does not reach it",
                 seen.renewal, record.renewal
             ),
         ),
@@ -77,8 +80,8 @@ fn auto_failover(case: &Case, copy: Option<&CopyView>, out: &mut Findings) {
     if automatic && !(source.synchronous_to(&target.object.name) && target.synchronous_to(&source.object.name)) {
         out.add(
             Id::AutoFailover,
-            "autoFailover of an asynchronous pair: where all controllers of a region are dead and its API server is cut \
-             off while its PostgreSQL lives, a failover leaves two writers",
+            "autoFailover of an asynchronous pair: where all controllers of a region are dead and its API server is \
+             cut off while its PostgreSQL lives, a failover leaves two writers",
         );
     }
 }

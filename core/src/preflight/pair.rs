@@ -107,8 +107,8 @@ fn source(case: &Case, source: &ClusterView, limit: Option<Duration>, out: &mut 
         out.add(
             Id::SwitchoverDelayLimit,
             format!(
-                "switchoverDelay of {name} ({} s) and {DEMOTION_MARGIN_SECONDS} s are above the step's limit of {} s; lower \
-                 it or raise the RTO",
+                "switchoverDelay of {name} ({} s) and {DEMOTION_MARGIN_SECONDS} s are above the step's limit of {} s; \
+                 lower it or raise the RTO",
                 source.switchover_delay_seconds,
                 limit.as_secs()
             ),

@@ -50,7 +50,13 @@ fn target(case: &Case, target: &ClusterView, out: &mut Findings) {
 /// The operator restarts a promoted half, and refuses new connections until the last old session ends (H30).
 fn smart_shutdown(case: &Case, target: &ClusterView, out: &mut Findings) {
     let (name, timeout) = (&target.object.name, target.smart_shutdown_timeout_seconds);
-    out.note(6, format!("smartShutdownTimeout of {name} is {timeout} s: the restart after the promotion may refuse new connections for as long"));
+    out.note(
+        6,
+        format!(
+            "smartShutdownTimeout of {name} is {timeout} s: the restart after the promotion may refuse new \
+             connections for as long"
+        ),
+    );
     if timeout > case.plan.rto_seconds {
         out.add(
             Id::SmartShutdownRto,
