@@ -320,3 +320,6 @@ pub(crate) fn claiming(resource_version: &str, claim: &Claim) -> Value {
 pub(crate) fn no_server<T>(region: &Region) -> Outcome<T> {
     Outcome::Refused(format!("no API server is configured for region {region}"))
 }
+
+#[cfg(test)]
+mod tests;

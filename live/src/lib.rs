@@ -14,5 +14,7 @@ pub mod powerdns;
 pub mod resource;
 mod rights;
 pub mod route;
+#[cfg(test)]
+mod test_server;
 pub mod vantages;
 pub mod witness_lease;

@@ -278,3 +278,6 @@ fn strings(list: &Value, pointer: &str) -> Vec<String> {
         .map(str::to_owned)
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

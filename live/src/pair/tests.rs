@@ -1,0 +1,239 @@
+//! What a Cluster says, and what is written to one.
+
+use super::*;
+use crate::test_server::{region, status};
+use continuum_core::observe::Claim;
+use std::time::Duration;
+
+/// A primary as the operator of 1.30 leaves it after a promotion.
+fn primary() -> Value {
+    json!({
+        "metadata": {
+            "namespace": "shop", "name": "shop-fsn", "resourceVersion": "875",
+            "labels": { PAIR_LABEL: "shop", "openova.io/cnpg-role": "primary" },
+            "annotations": { "dr.openova.io/generation": "3", "dr.openova.io/intent": "shop/shop/2.1" },
+        },
+        "spec": {
+            "instances": 2, "switchoverDelay": 8, "imageName": "postgresql:15",
+            "replica": { "primary": "shop-fsn", "self": "shop-fsn", "source": "shop-hel", "promotionToken": "tok" },
+            "externalClusters": [{ "name": "shop-fsn" }, { "name": "shop-hel" }],
+            "postgresql": {
+                "parameters": { "max_connections": "100" },
+                "synchronous": { "method": "any", "number": 1, "standbyNamesPre": ["shop-hel"] },
+            },
+        },
+        "status": {
+            "phase": "Cluster in healthy state", "readyInstances": 1, "instances": 1, "timelineID": 3,
+            "systemID": "7711780216894003665", "lastPromotionToken": "tok", "switchReplicaClusterStatus": {},
+            "conditions": [
+                { "type": "Ready", "status": "True" },
+                { "type": "ContinuousArchiving", "status": "False" },
+                { "type": "LastBackupSucceeded", "status": "Unknown" },
+            ],
+        },
+    })
+}
+
+fn with(pointer: &str, key: &str, value: Value) -> Value {
+    let mut cluster = primary();
+    cluster.pointer_mut(pointer).unwrap()[key] = value;
+    cluster
+}
+
+fn hel() -> Region {
+    Region::new("hel")
+}
+
+fn pair() -> ObjectName {
+    ObjectName::new("shop", "shop")
+}
+
+fn write(change: ClusterChange) -> ClusterWrite {
+    ClusterWrite {
+        region: hel(),
+        object: ObjectName::new("shop", "shop-fsn"),
+        resource_version: "875".into(),
+        claim: Claim { generation: 3, intent: "shop/shop/3.2".into() },
+        change,
+        server_limit: None,
+    }
+}
+
+#[test]
+fn a_cluster_is_seen_as_it_stands() {
+    let view = cluster_view(&primary()).unwrap();
+    assert_eq!(view.object, ObjectName::new("shop", "shop-fsn"));
+    assert_eq!(view.claim, Some(Claim { generation: 3, intent: "shop/shop/2.1".into() }));
+    assert_eq!((view.role, view.primary_name.as_deref()), (Role::Primary, Some("shop-fsn")));
+    assert_eq!((view.self_name.as_str(), view.source.as_deref()), ("shop-fsn", Some("shop-hel")));
+    assert_eq!(view.external_clusters, ["shop-fsn", "shop-hel"]);
+    assert_eq!((view.instances, view.ready_instances, view.timeline), (2, Some(1), Some(3)));
+    assert_eq!((view.ready, view.archiving, view.in_progress, view.fenced), (Some(true), Some(false), false, false));
+    assert_eq!((view.switchover_delay_seconds, view.smart_shutdown_timeout_seconds), (8, 180));
+    assert_eq!((view.promotion_token.as_deref(), view.last_promotion_token.as_deref()), (Some("tok"), Some("tok")));
+    let synchronous = view.synchronous.unwrap();
+    assert!(synchronous.required);
+    assert_eq!((synchronous.number, synchronous.standby_names_pre), (1, vec!["shop-hel".to_owned()]));
+}
+
+#[test]
+fn the_role_is_what_the_spec_asks_for() {
+    let role = |replica: Value| {
+        let view = cluster_view(&with("/spec", "replica", replica)).unwrap();
+        (view.role, view.primary_name)
+    };
+    let named = |name: &str| Some(name.to_owned());
+    assert_eq!(role(Value::Null), (Role::Primary, None));
+    assert_eq!(role(json!({ "primary": "shop-hel", "source": "shop-hel" })), (Role::Replica, named("shop-hel")));
+    // Without `self` a Cluster goes by its own name.
+    assert_eq!(role(json!({ "primary": "shop-fsn" })), (Role::Primary, named("shop-fsn")));
+    assert_eq!(role(json!({ "primary": "a", "self": "a" })), (Role::Primary, named("a")));
+    assert_eq!(role(json!({ "primary": "shop-fsn", "self": "a" })), (Role::Replica, named("shop-fsn")));
+    assert_eq!(role(json!({ "enabled": true, "source": "shop-hel" })), (Role::Replica, named("shop-hel")));
+    assert_eq!(role(json!({ "enabled": false, "source": "shop-hel" })), (Role::Primary, named("shop-fsn")));
+}
+
+#[test]
+fn what_a_cluster_does_not_say_is_absent() {
+    let view = cluster_view(&json!({ "metadata": { "namespace": "shop", "name": "shop-fsn" } })).unwrap();
+    assert_eq!((view.claim, view.ready, view.archiving, view.timeline), (None, None, None, None));
+    assert_eq!((view.ready_instances, view.system_id, view.synchronous), (None, None, None));
+    assert_eq!((view.instances, view.switchover_delay_seconds), (1, 3_600));
+    let unknown = with("/status", "conditions", json!([{ "type": "Ready", "status": "Unknown" }]));
+    assert_eq!(cluster_view(&unknown).unwrap().ready, None);
+}
+
+#[test]
+fn a_fence_of_the_operator_and_progress_are_seen() {
+    let fenced = with("/metadata/annotations", FENCE_ANNOTATION, json!("[\"*\"]"));
+    assert!(cluster_view(&fenced).unwrap().fenced);
+    let moving = with("/status", "switchReplicaClusterStatus", json!({ "inProgress": true }));
+    assert!(cluster_view(&moving).unwrap().in_progress);
+}
+
+#[test]
+fn a_demotion_names_the_other_half_and_removes_the_token_in_one_patch() {
+    let patch = cluster_patch(&write(ClusterChange::Demote { primary: "shop-hel".into() }));
+    let expected = json!({
+        "metadata": {
+            "resourceVersion": "875",
+            "annotations": { "dr.openova.io/generation": "3", "dr.openova.io/intent": "shop/shop/3.2" },
+        },
+        "spec": { "replica": { "enabled": null, "primary": "shop-hel", "promotionToken": null } },
+    });
+    assert_eq!(patch, expected);
+}
+
+#[test]
+fn a_promotion_carries_its_token_and_one_without_removes_an_older() {
+    let promote = |token: Option<&str>| {
+        let change = ClusterChange::Promote { primary: "shop-fsn".into(), token: token.map(str::to_owned) };
+        cluster_patch(&write(change))["spec"]["replica"]["promotionToken"].clone()
+    };
+    assert_eq!((promote(Some("tok")), promote(None)), (json!("tok"), Value::Null));
+}
+
+#[test]
+fn fencing_and_claiming_touch_annotations_alone() {
+    let fence = cluster_patch(&write(ClusterChange::Fence));
+    assert_eq!(fence["metadata"]["annotations"][FENCE_ANNOTATION], json!("[\"*\"]"));
+    let unfence = cluster_patch(&write(ClusterChange::Unfence));
+    assert_eq!(unfence["metadata"]["annotations"].get(FENCE_ANNOTATION), Some(&Value::Null));
+    let claim = cluster_patch(&write(ClusterChange::Claim));
+    assert_eq!(claim["metadata"]["annotations"].get(FENCE_ANNOTATION), None);
+    for patch in [fence, unfence, claim] {
+        assert_eq!(patch.get("spec"), None);
+    }
+}
+
+#[test]
+fn role_secrets_are_compared_by_user_and_password_alone() {
+    let secret = |password: &str, host: &str| {
+        role_hash(&json!({ "data": { "username": "YXBw", "password": password, "host": host, "uri": host } }))
+    };
+    assert_eq!(secret("cA==", "shop-fsn-rw"), secret("cA==", "shop-hel-rw"));
+    assert_ne!(secret("cA==", "shop-fsn-rw"), secret("cQ==", "shop-fsn-rw"));
+}
+
+#[tokio::test]
+async fn the_half_is_found_by_its_label_and_a_backup_of_it_is_seen() {
+    let backups = json!({ "items": [
+        { "spec": { "cluster": { "name": "other" } }, "status": { "phase": "running" } },
+        { "spec": { "cluster": { "name": "shop-fsn" } }, "status": { "phase": "completed" } },
+    ]});
+    let (regions, log) = region([(200, json!({ "items": [primary()] })), (200, backups)]);
+    let seen = KubePair::new(regions, hel()).cluster(&hel(), &pair()).await;
+    assert_eq!(seen.known().and_then(|view| view.backup_running), Some(false));
+    let lines: Vec<String> = log.lock().unwrap().iter().map(|sent| sent.line.clone()).collect();
+    assert!(lines[0].contains("/apis/postgresql.cnpg.io/v1/namespaces/shop/clusters?"), "{lines:?}");
+    assert!(lines[0].contains("labelSelector=catalyst.openova.io%2Fcnpg-pair%3Dshop"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn no_backups_to_be_seen_is_not_no_backup() {
+    for answer in [status(403, "Forbidden", "no"), (404, json!("404 page not found"))] {
+        let (regions, _) = region([(200, json!({ "items": [primary()] })), answer]);
+        let seen = KubePair::new(regions, hel()).cluster(&hel(), &pair()).await;
+        assert_eq!(seen.known().unwrap().backup_running, None);
+    }
+}
+
+#[tokio::test]
+async fn no_half_is_missing_two_are_unknown_and_an_unreachable_one_is_unknown() {
+    let look = async |answer: (u16, Value)| {
+        let (regions, _) = region([answer]);
+        KubePair::new(regions, hel()).cluster(&hel(), &pair()).await
+    };
+    assert_eq!(look((200, json!({ "items": [] }))).await, Seen::Missing);
+    let Seen::Unknown(cause) = look((200, json!({ "items": [primary(), primary()] }))).await else { panic!() };
+    assert!(cause.starts_with("2 Clusters carry the label catalyst.openova.io/cnpg-pair=shop"), "{cause}");
+    let Seen::Unknown(cause) = look(status(500, "InternalError", "etcd is away")).await else { panic!() };
+    assert_eq!(cause, "GET clusters in hel: 500 etcd is away");
+    let Seen::Unknown(cause) = look(status(404, "NotFound", "the kind is not installed")).await else { panic!() };
+    assert!(cause.contains("404"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_region_without_a_client_is_unconfigured_and_refuses_writes() {
+    let pair_adapter = KubePair::new(Regions::new(), hel());
+    assert_eq!(pair_adapter.cluster(&hel(), &pair()).await, Seen::Unconfigured);
+    assert!(matches!(pair_adapter.write(&write(ClusterChange::Fence)).await, Outcome::Refused(_)));
+}
+
+#[tokio::test]
+async fn a_write_over_a_higher_generation_is_not_sent() {
+    let newer = with("/metadata/annotations", "dr.openova.io/generation", json!("4"));
+    let (regions, log) = region([(200, json!({ "items": [newer] })), (200, json!({ "items": [] }))]);
+    let adapter = KubePair::new(regions, hel());
+    adapter.cluster(&hel(), &pair()).await;
+    let Outcome::Refused(cause) = adapter.write(&write(ClusterChange::Fence)).await else { panic!() };
+    assert!(cause.contains("generation 4, which is above 3"), "{cause}");
+    assert_eq!(log.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_write_is_one_conditional_patch_with_the_servers_limit() {
+    let (regions, log) = region([(200, primary())]);
+    let write = ClusterWrite {
+        server_limit: Some(Duration::from_secs(5)),
+        ..write(ClusterChange::Promote { primary: "shop-fsn".into(), token: Some("tok".into()) })
+    };
+    assert_eq!(KubePair::new(regions, hel()).write(&write).await, Outcome::Done(()));
+    let log = log.lock().unwrap();
+    assert!(log[0].line.starts_with("PATCH /apis/postgresql.cnpg.io/v1/namespaces/shop/clusters/shop-fsn?"));
+    assert!(log[0].line.ends_with("timeout=5s"), "{}", log[0].line);
+    assert_eq!(log[0].body, cluster_patch(&write));
+}
+
+#[tokio::test]
+async fn a_secret_that_is_not_there_is_left_out_and_one_that_cannot_be_read_is_unknown() {
+    let cluster = ObjectName::new("shop", "shop-hel");
+    let app = (200, json!({ "data": { "username": "YXBw", "password": "cA==" } }));
+    let missing = status(404, "NotFound", "secrets \"shop-hel-superuser\" not found");
+    let (regions, _) = region([app.clone(), missing]);
+    let seen = KubePair::new(regions, hel()).secrets(&hel(), &cluster).await;
+    assert_eq!(seen.known().unwrap().keys().collect::<Vec<_>>(), ["app"]);
+    let (regions, _) = region([app, status(403, "Forbidden", "secrets is forbidden")]);
+    let seen = KubePair::new(regions, hel()).secrets(&hel(), &cluster).await;
+    assert_eq!(seen, Seen::Unknown("GET secrets in hel: 403 secrets is forbidden".into()));
+}
