@@ -26,14 +26,14 @@ const DURATION: &str = "^[0-9]+(s|m|h)$";
     status = "super::ContinuumStatus",
     derive = "PartialEq",
     doc = "Puts one application's pair of CloudNativePG Clusters, in two regions, under disaster-recovery control.",
-    printcolumn(name = "Application", type_ = "string", json_path = ".spec.applicationRef"),
-    printcolumn(name = "Primary", type_ = "string", json_path = ".status.primaryRegion"),
-    printcolumn(name = "Lease", type_ = "string", json_path = ".status.leaseHolder"),
-    printcolumn(name = "Lag", type_ = "integer", json_path = ".status.replicationLagSeconds", priority = 1),
-    printcolumn(name = "RTO", type_ = "string", json_path = ".spec.rto", priority = 1),
-    printcolumn(name = "RPO", type_ = "string", json_path = ".spec.rpo", priority = 1),
-    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn = r#"{"name":"Application", "type":"string", "jsonPath":".spec.applicationRef"}"#,
+    printcolumn = r#"{"name":"Primary", "type":"string", "jsonPath":".status.primaryRegion"}"#,
+    printcolumn = r#"{"name":"Lease", "type":"string", "jsonPath":".status.leaseHolder"}"#,
+    printcolumn = r#"{"name":"Lag", "type":"integer", "jsonPath":".status.replicationLagSeconds", "priority":1}"#,
+    printcolumn = r#"{"name":"RTO", "type":"string", "jsonPath":".spec.rto", "priority":1}"#,
+    printcolumn = r#"{"name":"RPO", "type":"string", "jsonPath":".spec.rpo", "priority":1}"#,
+    printcolumn = r#"{"name":"Phase", "type":"string", "jsonPath":".status.phase"}"#,
+    printcolumn = r#"{"name":"Age", "type":"date", "jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
 #[x_kube(validation = Rule::new("!(self.primaryRegion in self.hotStandbyRegions)")
