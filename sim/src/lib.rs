@@ -6,5 +6,6 @@ pub mod fabric;
 pub mod gate;
 pub mod here;
 pub mod http_connect;
+pub mod kube_client;
 pub mod servers;
 pub mod trace;

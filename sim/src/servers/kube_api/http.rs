@@ -5,7 +5,7 @@
 
 use super::patch;
 use super::registry::{Preconditions, Target};
-use super::request::{Request, Verb};
+use super::request::{PAGE_NOT_FOUND, Request, Verb};
 use super::select::Selector;
 use super::watch::watch;
 use super::{Refusal, Right, SELF_SUBJECT_ACCESS_REVIEWS, Store};
@@ -98,7 +98,7 @@ impl Server {
         let (head, body) = request.into_parts();
         match head.uri.path() {
             "/version" => return json_answer(200, &version()),
-            "/healthz" | "/livez" | "/readyz" => return text_answer("ok"),
+            "/healthz" | "/livez" | "/readyz" => return text_answer(200, "ok"),
             _ => {}
         }
         let Ok(body) = body.collect().await else {
@@ -107,6 +107,7 @@ impl Server {
         let request = Request::parse(&head.method, head.uri.path(), head.uri.query().unwrap_or_default());
         let request = match request {
             Ok(request) => request,
+            Err(refusal) if refusal.message == PAGE_NOT_FOUND => return text_answer(404, PAGE_NOT_FOUND),
             Err(refusal) => return refuse(&refusal),
         };
         let body = body.to_bytes();
@@ -386,8 +387,8 @@ fn json_answer(code: u16, value: &Value) -> Answer {
     answer(code, "application/json", Full::new(Bytes::from(value.to_string())).boxed())
 }
 
-fn text_answer(text: &'static str) -> Answer {
-    answer(200, "text/plain", Full::new(Bytes::from(text)).boxed())
+fn text_answer(code: u16, text: &'static str) -> Answer {
+    answer(code, "text/plain", Full::new(Bytes::from(text)).boxed())
 }
 
 fn answer(code: u16, kind: &'static str, body: BoxBody<Bytes, Infallible>) -> Answer {

@@ -5,6 +5,9 @@ use http::Method;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// What the server says, as plain text, of a path that it does not serve.
+pub(super) const PAGE_NOT_FOUND: &str = "404 page not found\n";
+
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
@@ -47,7 +50,7 @@ pub(super) struct Request {
 impl Request {
     /// Reads `/api/v1/...` and `/apis/<group>/<version>/...`.
     pub(super) fn parse(method: &Method, path: &str, query: &str) -> Result<Self, Refusal> {
-        let unknown = || Refusal::new(404, "NotFound", "the server could not find the requested resource");
+        let unknown = || Refusal::new(404, "", PAGE_NOT_FOUND);
         let segments: Vec<String> = path.trim_matches('/').split('/').map(decode).collect();
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let (group, version, rest) = match segments.as_slice() {
@@ -72,8 +75,13 @@ impl Request {
             (Some(_), namespaced) => namespaced,
             (None, namespaced) => !namespaced || name.is_empty(),
         };
-        if !placed || !(subresource.is_empty() || subresource == "status" && resource.status_subresource) {
-            return Err(unknown());
+        match subresource {
+            _ if !placed => return Err(unknown()),
+            "" => {}
+            "status" if resource.status_subresource => {}
+            // A custom resource's subresources are looked for among its objects.
+            _ if resource.status_subresource => return Err(Refusal::not_found(resource, name)),
+            _ => return Err(unknown()),
         }
         let query = parse_query(query);
         let watch = query.get("watch").is_some_and(|value| value == "true" || value == "1");
