@@ -382,6 +382,18 @@ impl Event {
     }
 }
 
+impl EventQuery {
+    /// Whether a stored event is one of those asked for. How old it is, the stream knows.
+    pub fn fits(&self, message_id: Option<&str>, body: &EventBody) -> bool {
+        let same = |wanted: &Option<Region>, region: &Option<Region>| wanted.is_none() || wanted == region;
+        body.kind == self.kind
+            && body.continuum_name == self.continuum.to_string()
+            && same(&self.from, &body.from_primary)
+            && same(&self.to, &body.to_primary)
+            && (self.message_id.is_none() || self.message_id.as_deref() == message_id)
+    }
+}
+
 #[cfg(test)]
 #[path = "audit/tests.rs"]
 mod tests;
