@@ -1,5 +1,6 @@
 //! The simulated world: servers on a simulated network, with faults, in which the production code runs.
 
+pub mod audit_client;
 pub mod determinism;
 pub mod dns_runtime;
 pub mod fabric;

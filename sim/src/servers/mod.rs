@@ -3,6 +3,7 @@
 
 pub mod dns_wire;
 pub mod gated;
+pub mod jetstream;
 pub mod kube_api;
 pub mod lua;
 pub mod postgres;

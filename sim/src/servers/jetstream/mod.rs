@@ -1,0 +1,168 @@
+//! The host `nats`: a model of NATS JetStream with the one stream that the platform keeps for audit events.
+//!
+//! async-nats opens its own sockets and cannot run over a stream that is passed to it, so what stands behind
+//! the ports in the simulator is [`crate::audit_client`], with a small protocol of its own. What is modelled
+//! is what a publisher can meet: acknowledgements with a sequence, duplicates by message id, a full stream,
+//! refusals, lost replies. What was stored survives a crash, as it does when the process is killed or the
+//! stream is replicated; the loss of power under a single server is not modelled. Nor are consumers: a fetch
+//! leaves nothing behind.
+
+pub mod protocol;
+pub mod stream;
+
+use self::protocol::{Call, Reply, Request, Stored};
+use self::stream::Stream;
+use super::gated::{self, Passed};
+use crate::fabric::{BoxStream, Net, Software};
+use crate::gate::{Asked, SharedGate};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+/// Name of the host.
+pub const HOST: &str = "nats";
+
+/// Its port.
+pub const PORT: u16 = 4222;
+
+/// Name of the stream.
+pub const STREAM: &str = "AUDIT";
+
+/// The server. Cheap to clone; all clones are the same server.
+#[derive(Clone)]
+pub struct JetStream {
+    net: Net,
+    gate: SharedGate,
+    disk: Arc<Mutex<Disk>>,
+}
+
+/// What survives a crash, and what the world decides about the server.
+struct Disk {
+    /// Absent: nobody made it, or somebody deleted it.
+    stream: Option<Stream>,
+    refusing: Option<u16>,
+}
+
+impl JetStream {
+    /// A server with the stream [`STREAM`], which takes the subject of audit events.
+    pub fn new(net: Net, gate: SharedGate) -> Self {
+        let stream = Some(Stream::new(STREAM, &[continuum_core::audit::SUBJECT]));
+        Self { net, gate, disk: Arc::new(Mutex::new(Disk { stream, refusing: None })) }
+    }
+
+    /// What runs on its host.
+    pub fn software(&self) -> Software {
+        let server = self.clone();
+        Box::new(move || Box::pin(server.clone().run()))
+    }
+
+    /// Ground truth: every message stored, in order.
+    pub fn messages(&self) -> Vec<Stored> {
+        self.disk().stream.iter().flat_map(|stream| stream.messages().cloned()).collect()
+    }
+
+    /// From now on the stream takes no new message; `false`: there is room again.
+    pub fn fill(&self, full: bool) {
+        if let Some(stream) = &mut self.disk().stream {
+            stream.full = full;
+        }
+    }
+
+    /// Answers every request with this code and does nothing; `None`: no more.
+    pub fn refuse(&self, code: Option<u16>) {
+        self.disk().refusing = code;
+    }
+
+    /// Deletes the stream with all that is in it.
+    pub fn delete_stream(&self) {
+        self.disk().stream = None;
+    }
+
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.disk.lock().expect("nothing panics while it holds the disk")
+    }
+
+    async fn run(self) {
+        let listener = self.net.listen(PORT).await.expect("the port is free on a host just started");
+        while let Ok((stream, from)) = listener.accept().await {
+            self.net.spawn(Box::pin(self.clone().converse(stream, from)));
+        }
+    }
+
+    async fn converse(self, mut stream: BoxStream, from: SocketAddr) {
+        let from = self.net.reverse_lookup(from.ip()).unwrap_or_else(|| from.ip().to_string());
+        while let Ok(call) = protocol::read::<Call>(&mut stream).await {
+            let asked = asked(&call, &from);
+            let server = self.clone();
+            let reply = match gated::pass(&self.net, &self.gate, asked, move || server.apply(call.request)).await {
+                Passed::Applied(reply) => reply,
+                Passed::Instead(code) => error(code, "the request was not carried out"),
+            };
+            if protocol::write(&mut stream, &reply).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn apply(&self, request: Request) -> (u16, Reply) {
+        let reply = self.reply(request);
+        let status = match &reply {
+            Reply::Error { code, .. } => *code,
+            _ => 200,
+        };
+        (status, reply)
+    }
+
+    fn reply(&self, request: Request) -> Reply {
+        let disk = &mut *self.disk();
+        if let Some(code) = disk.refusing {
+            return error(code, "refused");
+        }
+        let subject = subject(&request);
+        let Some(stream) = disk.stream.as_mut().filter(|stream| stream.takes(subject)) else {
+            return match request {
+                // Nobody answers a publish that no stream takes; the client library makes this of it.
+                Request::Publish(_) => error(503, "no responders"),
+                _ => error(404, "no stream takes the subject"),
+            };
+        };
+        let now = self.net.now();
+        match request {
+            Request::Publish(message) => stream.publish(message, now),
+            Request::Info { .. } => stream.info(),
+            Request::Fetch { subject, sequence_min, window_seconds, count_max } => {
+                let window = Duration::from_secs(window_seconds.into());
+                stream.fetch(&subject, sequence_min, window, count_max, now)
+            }
+        }
+    }
+}
+
+fn subject(request: &Request) -> &str {
+    match request {
+        Request::Publish(message) => &message.subject,
+        Request::Info { subject } | Request::Fetch { subject, .. } => subject,
+    }
+}
+
+fn asked(call: &Call, from: &str) -> Asked {
+    let (verb, body) = match &call.request {
+        Request::Publish(message) => ("publish", message.payload.clone()),
+        Request::Info { .. } => ("info", String::new()),
+        Request::Fetch { .. } => ("fetch", String::new()),
+    };
+    Asked {
+        server: HOST.into(),
+        from: from.to_owned(),
+        verb: verb.into(),
+        what: subject(&call.request).to_owned(),
+        subresource: String::new(),
+        changing: verb == "publish",
+        dry_run: call.client.contains("continuum-dry-run"),
+        body,
+    }
+}
+
+fn error(code: u16, description: &str) -> Reply {
+    Reply::Error { code, description: description.to_owned() }
+}

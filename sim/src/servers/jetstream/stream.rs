@@ -1,0 +1,117 @@
+//! One stream's data: messages in order, and the message ids it has seen within the duplicate window.
+
+use super::protocol::{Publish, Reply, Stored};
+use crate::determinism::EPOCH;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A message id is known for this long from its first message on; repeats do not prolong it.
+pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+
+/// A stream.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    name: String,
+    subjects: Vec<String>,
+    messages: Vec<(Duration, Stored)>,
+    /// Sequence and time of the first message of each id.
+    ids: BTreeMap<String, (u64, Duration)>,
+    /// Takes no new message.
+    pub full: bool,
+}
+
+impl Stream {
+    /// An empty stream that takes these subjects, as they stand: no wildcards.
+    pub fn new(name: &str, subjects: &[&str]) -> Self {
+        let subjects = subjects.iter().map(|subject| (*subject).to_owned()).collect();
+        Self { name: name.to_owned(), subjects, messages: Vec::new(), ids: BTreeMap::new(), full: false }
+    }
+
+    /// Whether it takes messages of this subject.
+    pub fn takes(&self, subject: &str) -> bool {
+        self.subjects.iter().any(|taken| taken == subject)
+    }
+
+    /// Its messages, in order.
+    pub fn messages(&self) -> impl Iterator<Item = &Stored> {
+        self.messages.iter().map(|(_, stored)| stored)
+    }
+
+    /// Name and size.
+    pub fn info(&self) -> Reply {
+        Reply::Info { stream: self.name.clone(), message_count: self.count() }
+    }
+
+    /// Stores a message, unless its id is known: a duplicate is acknowledged also where the stream is full.
+    pub fn publish(&mut self, message: Publish, now: Duration) -> Reply {
+        self.ids.retain(|_, (_, first)| now < *first + DUPLICATE_WINDOW);
+        if let Some((sequence, _)) = message.message_id().and_then(|id| self.ids.get(id)) {
+            return Reply::Acknowledged { sequence: *sequence, duplicate: true };
+        }
+        if self.full {
+            return Reply::Error { code: 503, description: "maximum messages exceeded".into() };
+        }
+        let sequence = self.count() + 1;
+        if let Some(id) = message.message_id() {
+            self.ids.insert(id.to_owned(), (sequence, now));
+        }
+        self.messages.push((now, Stored { sequence, at: wall(now), message }));
+        Reply::Acknowledged { sequence, duplicate: false }
+    }
+
+    /// Messages of a subject from a sequence on that are younger than the window, oldest first.
+    pub fn fetch(&self, subject: &str, sequence_min: u64, window: Duration, count_max: usize, now: Duration) -> Reply {
+        let wanted = self.messages.iter().filter(|(at, stored)| {
+            stored.message.subject == subject && stored.sequence >= sequence_min && *at + window >= now
+        });
+        Reply::Messages(wanted.take(count_max).map(|(_, stored)| stored.clone()).collect())
+    }
+
+    fn count(&self) -> u64 {
+        u64::try_from(self.messages.len()).expect("fits")
+    }
+}
+
+/// Wall time of the server, whose clock is right.
+fn wall(now: Duration) -> Timestamp {
+    let since = jiff::SignedDuration::try_from(EPOCH + now).expect("a run ends within this millennium");
+    Timestamp::from_duration(since).expect("a run ends within this millennium")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(id: &str) -> Publish {
+        Publish {
+            subject: "catalyst.audit".into(),
+            headers: BTreeMap::from([("Nats-Msg-Id".into(), id.into())]),
+            payload: String::new(),
+        }
+    }
+
+    fn acknowledged(sequence: u64, duplicate: bool) -> Reply {
+        Reply::Acknowledged { sequence, duplicate }
+    }
+
+    #[test]
+    fn the_duplicate_window_is_two_minutes_and_repeats_do_not_prolong_it() {
+        let mut stream = Stream::new("AUDIT", &["catalyst.audit"]);
+        let at = Duration::from_secs;
+        assert_eq!(stream.publish(message("a"), at(0)), acknowledged(1, false));
+        assert_eq!(stream.publish(message("a"), at(100)), acknowledged(1, true));
+        assert_eq!(stream.publish(message("a"), at(119)), acknowledged(1, true));
+        assert_eq!(stream.publish(message("a"), at(120)), acknowledged(2, false));
+    }
+
+    #[test]
+    fn a_full_stream_still_acknowledges_a_duplicate() {
+        let mut stream = Stream::new("AUDIT", &["catalyst.audit"]);
+        stream.publish(message("a"), Duration::ZERO);
+        stream.full = true;
+        assert_eq!(stream.publish(message("a"), Duration::ZERO), acknowledged(1, true));
+        assert!(matches!(stream.publish(message("b"), Duration::ZERO), Reply::Error { code: 503, .. }));
+        assert_eq!(stream.messages().count(), 1);
+    }
+}
