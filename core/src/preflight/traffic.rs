@@ -81,16 +81,21 @@ fn records(case: &Case, out: &mut Findings) {
         let hostnames = plan.records.hostnames.join(", ");
         out.note(4, format!("{hostnames} -> {}", addresses.join(", ")));
     }
-    let zone = plan.zone.as_deref().unwrap_or("(none)");
-    let published = match &case.seen().zone {
-        Seen::Is(zone) => zone.records.iter().map(|set| set.ttl_seconds).max(),
-        look => {
-            match look {
-                Seen::Unconfigured => out.add(Id::Zone, "no DNS publisher is configured"),
-                // Without hostnames there is no zone to look at, and that is named already.
-                _ if plan.zone.is_none() => out.unmet(4, "no zone is known"),
-                look => out.add(Id::Zone, format!("zone {zone} is not writable: {}", look.why().unwrap_or_default())),
+    let published = match (&plan.zone, &case.seen().zone) {
+        (_, Seen::Is(zone)) => zone.records.iter().map(|set| set.ttl_seconds).max(),
+        (None, _) => {
+            // Without hostnames there is no zone to know, and that is named already.
+            if !plan.records.hostnames.is_empty() {
+                out.add(Id::Zone, "no zone is known; set spec.pdmZone");
             }
+            None
+        }
+        (Some(_), Seen::Unconfigured) => {
+            out.add(Id::Zone, "no DNS publisher is configured");
+            None
+        }
+        (Some(zone), look) => {
+            out.add(Id::Zone, format!("zone {zone} is not writable: {}", look.why().unwrap_or_default()));
             None
         }
     };
