@@ -17,6 +17,7 @@ use crate::observe::{Answer, Claim, ClusterView, DatabaseView, Observations, Rol
 use crate::plan::Plan;
 use crate::ports::{ClusterChange, ClusterWrite, RouteWrite};
 use crate::record::{Direction, EndResult, Intent, Lineage, Record, RecordSet};
+use crate::records::{ADDRESS_TYPES, replacing};
 use crate::term::REQUEST_LIMIT;
 use crate::transition::{Beginning, Effect};
 
@@ -225,12 +226,21 @@ impl Case<'_> {
             Seen::Is(zone) => zone,
             other => return Err(format!("zone: {}", other.why().unwrap_or_default())),
         };
-        Ok(wanted.iter().all(|want| {
-            let there = zone.records.iter().filter(|r| r.hostname == want.hostname && r.kind == want.kind);
-            let mut there = there.peekable();
-            if want.contents.is_empty() { there.peek().is_none() } else { there.any(|r| r == want) }
-        }))
+        // Another set of addresses beside these would be answered too.
+        let standing = address_sets(&zone.records);
+        let wanted: Vec<&RecordSet> = wanted.iter().filter(|set| !set.contents.is_empty()).collect();
+        Ok(standing.len() == wanted.len() && wanted.iter().all(|want| standing.contains(want)))
     }
+
+    /// What to publish so that the zone holds these sets and no others that decide addresses.
+    fn publish(&self, wanted: &[RecordSet]) -> Action {
+        Action::Publish(replacing(wanted, self.seen.zone.known().map_or(&[], |zone| &zone.records)))
+    }
+}
+
+/// The sets that decide which addresses a name answers. Others are not ours.
+fn address_sets(sets: &[RecordSet]) -> Vec<&RecordSet> {
+    sets.iter().filter(|set| ADDRESS_TYPES.contains(&set.kind.as_str())).collect()
 }
 
 /// Whether a half runs as a standby: its spec says replica and PostgreSQL is in recovery.

@@ -1,6 +1,6 @@
 //! Forward: each step's action until its effect is seen.
 
-use super::{Action, Case, Change, Decision, current_step, runs_as_standby};
+use super::{Action, Case, Change, Decision, address_sets, current_step, runs_as_standby};
 use crate::observe::{Accepts, ClusterView, Role};
 use crate::ports::{ClusterChange, RouteWrite};
 use crate::record::{EndResult, Former, FormerWeights, Lineage};
@@ -199,12 +199,7 @@ impl Case<'_> {
             let Some(zone) = self.seen.zone.known() else {
                 return self.wait(4, format!("zone: {}", self.seen.zone.why().unwrap_or_default()));
             };
-            // Sets that we add where there were none are removed by an undo: they stand there empty.
-            let absent = wanted
-                .iter()
-                .filter(|w| !zone.records.iter().any(|r| r.hostname == w.hostname && r.kind == w.kind))
-                .map(|w| crate::record::RecordSet { contents: Vec::new(), ..w.clone() });
-            let records = zone.records.iter().cloned().chain(absent).collect();
+            let records = address_sets(&zone.records).into_iter().cloned().collect();
             let to = self.seen.copies.get(self.intent.to()).and_then(|c| c.known()).and_then(|c| c.seen.as_ref());
             let former = Former { records: Some(records), ..Former::default() };
             let what = Beginning { former, beat: Some(to.map_or(0, |s| s.beat)) };
@@ -217,7 +212,7 @@ impl Case<'_> {
                 self.noted(4, format!("{names} -> {}, verified", addresses.join(", ")))
             }
             (Ok(true), Err(why)) => self.wait(4, format!("published, but {why} (H19)")),
-            (Ok(false), _) => self.act(4, Action::Publish(wanted), "the records were not taken"),
+            (Ok(false), _) => self.act(4, self.publish(&wanted), "the records were not taken"),
             (Err(why), _) => self.wait(4, why),
         }
     }
@@ -347,7 +342,7 @@ impl Case<'_> {
         let wanted = record_sets(self.plan()).ok()?;
         match self.zone_holds(&wanted) {
             Ok(true) => None,
-            Ok(false) if self.memory.may_try(4, None, self.now.at) => Some(Decision::Act(4, Action::Publish(wanted))),
+            Ok(false) if self.memory.may_try(4, None, self.now.at) => Some(Decision::Act(4, self.publish(&wanted))),
             Ok(false) => Some(Decision::Wait(4, "records are being put right".into())),
             // The role has moved; a DNS server that is away now does not keep the intent standing.
             Err(_) => None,

@@ -72,7 +72,7 @@ impl Case<'_> {
         let Some(former) = &self.intent.former.records else { return self.seen_undone(4) };
         match self.zone_holds(former) {
             Ok(true) => self.seen_undone(4),
-            Ok(false) => self.try_undo(4, Action::Publish(former.clone()), "the former records were not taken"),
+            Ok(false) => self.try_undo(4, self.publish(former), "the former records were not taken"),
             Err(why) => Decision::Wait(4, why),
         }
     }
@@ -86,7 +86,7 @@ impl Case<'_> {
         }
         match self.zone_holds(former) {
             Ok(true) => None,
-            Ok(false) => Some(self.try_undo(4, Action::Publish(former.clone()), "the former records were not taken")),
+            Ok(false) => Some(self.try_undo(4, self.publish(former), "the former records were not taken")),
             Err(why) => Some(Decision::Stuck(4, why)),
         }
     }

@@ -1,0 +1,154 @@
+//! The objects that stand in the API servers and the zone when a run starts.
+
+use super::options::{Lease, REGIONS, Route, WorldOptions, address};
+use continuum_core::record::{Lineage, Record, RecordSet};
+use continuum_core::name::Region;
+use serde_json::{Value, json};
+
+/// Namespace of everything of the application.
+pub const NAMESPACE: &str = "shop";
+/// The application, the Continuum, the pair, the route.
+pub const APPLICATION: &str = "shop";
+/// Namespace of the Leases at the witness.
+pub const LEASE_NAMESPACE: &str = "continuum";
+/// Name of the Lease.
+pub const LEASE: &str = "shop.shop";
+/// Zone.
+pub const ZONE: &str = "example.org";
+/// Hostname.
+pub const HOSTNAME: &str = "shop.example.org";
+/// Key of the DNS server's API.
+pub const DNS_KEY: &str = "simulated";
+/// Stream of audit events.
+pub const STREAM: &str = "AUDIT";
+
+/// Name of the Cluster in a region.
+pub fn cluster(region: &str) -> String {
+    format!("{APPLICATION}-{region}")
+}
+
+/// The Continuum, alike in both regions.
+pub fn continuum(options: &WorldOptions) -> Value {
+    let standby = options.standby_region();
+    let regions: Vec<Value> = REGIONS
+        .iter()
+        .filter(|r| options.addresses || **r != standby)
+        .map(|r| json!({ "name": r, "lbIPs": [address(r)] }))
+        .collect();
+    let mut spec = json!({
+        "applicationRef": APPLICATION,
+        "primaryRegion": options.primary,
+        "hotStandbyRegions": [standby],
+        "leaseClient": { "kind": "k8s-lease", "config": {
+            "ttlSeconds": options.ttl_seconds,
+            "renewSeconds": options.renew_seconds,
+            "guardSeconds": options.guard_seconds,
+            "driftPercent": options.drift_percent,
+        } },
+        "luaRecord": {
+            "selector": options.selector,
+            "healthCheck": { "url": format!("http://{HOSTNAME}/healthz"), "intervalSeconds": 5, "timeoutSeconds": 2 },
+            "ttl": options.record_ttl_seconds,
+            "hostnames": [HOSTNAME],
+        },
+        "regions": regions,
+        "rto": format!("{}s", options.rto_seconds),
+        "rpo": format!("{}s", options.rpo_seconds),
+        "autoFailover": options.auto_failover,
+        "pdmZone": ZONE,
+        "failback": {
+            "approvalRequired": options.approval_required,
+            "timeout": format!("{}s", options.failback_timeout_seconds),
+        },
+    });
+    if options.pair {
+        spec["cnpgPair"] = json!({ "name": APPLICATION, "namespace": NAMESPACE });
+    }
+    if options.route != Route::None {
+        spec["httpRoute"] =
+            json!({ "name": APPLICATION, "namespace": NAMESPACE, "drainSeconds": options.drain_seconds });
+    }
+    json!({
+        "apiVersion": "dr.openova.io/v1",
+        "kind": "Continuum",
+        "metadata": { "namespace": NAMESPACE, "name": APPLICATION },
+        "spec": spec,
+    })
+}
+
+/// The HTTPRoute, alike in both regions.
+pub fn route(options: &WorldOptions) -> Value {
+    let name = |region: &str| match options.route {
+        Route::Unmatched => format!("web-{region}"),
+        _ => format!("{APPLICATION}-{region}"),
+    };
+    let backends: Vec<Value> = REGIONS
+        .iter()
+        .map(|r| json!({ "name": name(r), "port": 80, "weight": if *r == options.primary { 100 } else { 0 } }))
+        .collect();
+    json!({
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": { "namespace": NAMESPACE, "name": APPLICATION },
+        "spec": {
+            "parentRefs": [{ "name": "gateway" }],
+            "hostnames": [HOSTNAME],
+            "rules": [{ "matches": [{ "path": { "type": "PathPrefix", "value": "/" } }], "backendRefs": backends }],
+        },
+    })
+}
+
+/// The role secret of a region's half.
+pub fn secret(options: &WorldOptions, region: &str) -> Value {
+    // base64 of two passwords; hel's differs where the secrets do (H33).
+    let password = if options.secrets_agree || region == REGIONS[0] { "c2VjcmV0LTE=" } else { "c2VjcmV0LTI=" };
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": { "namespace": NAMESPACE, "name": format!("{}-app", cluster(region)) },
+        "data": { "username": "YXBw", "password": password },
+    })
+}
+
+/// The record that the witness holds, where it holds one.
+pub fn record(options: &WorldOptions) -> Option<Record> {
+    let mut record = Record::free(options.ttl_seconds);
+    record.generation = 1;
+    record.lineage = Lineage::Of { region: Region::new(&options.primary), timeline: 1 };
+    record.holder = match &options.lease {
+        Lease::Absent => return None,
+        Lease::Free => None,
+        Lease::HeldBy(holder) | Lease::ThirdParty(holder) => Some(Region::new(holder)),
+    };
+    Some(record)
+}
+
+/// The Lease that holds a record.
+pub fn lease(record: &Record) -> Value {
+    let fields = serde_json::to_value(record).expect("a record is plain data");
+    json!({
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {
+            "namespace": LEASE_NAMESPACE,
+            "name": LEASE,
+            "annotations": { "dr.openova.io/record": fields.to_string() },
+        },
+        "spec": {
+            "holderIdentity": record.holder,
+            "leaseTransitions": record.generation,
+            "leaseDurationSeconds": record.ttl_seconds,
+        },
+    })
+}
+
+/// The records that are published: the primary region's addresses.
+pub fn record_set(options: &WorldOptions) -> RecordSet {
+    let content = format!("A \"ifurlup('http://{HOSTNAME}/healthz', {{{{'{}'}}}}, {{timeout=2}})\"", address(&options.primary));
+    RecordSet {
+        hostname: HOSTNAME.into(),
+        kind: "LUA".into(),
+        ttl_seconds: options.record_ttl_seconds,
+        contents: vec![content],
+    }
+}

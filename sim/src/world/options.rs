@@ -1,0 +1,197 @@
+//! How a world is when its run starts. `WorldOptions::default()` is a healthy pair: fsn primary, hel standby.
+
+use std::time::Duration;
+
+/// The two regions that have databases.
+pub const REGIONS: [&str; 2] = ["fsn", "hel"];
+
+/// See the module. Durations of the resource are whole seconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorldOptions {
+    /// The seed of everything random.
+    pub seed: u64,
+    /// Resolution of simulated time.
+    pub tick: Duration,
+    /// The run fails past this simulated time.
+    pub duration_max: Duration,
+    /// The region that is primary at the start.
+    pub primary: String,
+    /// A commit waits for the standby.
+    pub synchronous: bool,
+    /// What is wrong with the standby.
+    pub standby: Standby,
+    /// `leaseClient.config`, s.
+    pub ttl_seconds: u32,
+    /// `renewSeconds`.
+    pub renew_seconds: u32,
+    /// `guardSeconds`.
+    pub guard_seconds: u32,
+    /// `driftPercent`.
+    pub drift_percent: u32,
+    /// `httpRoute.drainSeconds`.
+    pub drain_seconds: u32,
+    /// `rto`, s.
+    pub rto_seconds: u32,
+    /// `rpo`, s.
+    pub rpo_seconds: u32,
+    /// The route.
+    pub route: Route,
+    /// Whether the Continuum names the pair and the Clusters exist.
+    pub pair: bool,
+    /// Whether the Continuum knows addresses of the standby.
+    pub addresses: bool,
+    /// What the witness holds.
+    pub lease: Lease,
+    /// Where the witness stands.
+    pub witness: Witness,
+    /// `spec.smartShutdownTimeout`, s.
+    pub smart_shutdown_timeout_seconds: u32,
+    /// `spec.switchoverDelay`, s.
+    pub switchover_delay_seconds: u32,
+    /// How much longer a demotion takes.
+    pub demotion_extra: Duration,
+    /// How much longer a promotion takes.
+    pub promotion_extra: Duration,
+    /// Whether the role secrets of both halves are alike.
+    pub secrets_agree: bool,
+    /// Whether a DNS publisher is configured.
+    pub publisher: bool,
+    /// The DNS server accepts LUA records and cannot run them (H19).
+    pub broken_lua: bool,
+    /// `luaRecord.ttl`, s.
+    pub record_ttl_seconds: u32,
+    /// `luaRecord.selector`.
+    pub selector: String,
+    /// Whether vantages are configured.
+    pub vantages: bool,
+    /// Whether an audit stream is configured.
+    pub audit: bool,
+    /// Whether a database probe is configured.
+    pub probe: bool,
+    /// `autoFailover`.
+    pub auto_failover: bool,
+    /// `failback.approvalRequired`.
+    pub approval_required: bool,
+    /// `failback.timeout`, s.
+    pub failback_timeout_seconds: u32,
+    /// How long after a switchover health is checked.
+    pub health_delay: Duration,
+    /// Clients in all.
+    pub client_count: u32,
+    /// Writes a second, in all.
+    pub writes_per_second: u32,
+    /// One more client holds a session to the standby (H30).
+    pub held_session: bool,
+}
+
+/// What is wrong with the standby.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standby {
+    /// Nothing.
+    Following,
+    /// It stands on a timeline of its own (H32).
+    Diverged,
+    /// Its replay is paused.
+    ReplayPaused,
+}
+
+/// The route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Its backends are named as they must be.
+    Matched,
+    /// They have other names (H18).
+    Unmatched,
+    /// There is none.
+    None,
+}
+
+/// What the witness holds at the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lease {
+    /// No Lease object: first installation.
+    Absent,
+    /// A Lease that nobody holds, though somebody did.
+    Free,
+    /// Held by this region.
+    HeldBy(String),
+    /// Held by somebody else.
+    ThirdParty(String),
+}
+
+/// Where the witness stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Witness {
+    /// In a third place.
+    Third,
+    /// In a region's own cluster (H16): index into [`REGIONS`].
+    Region(usize),
+    /// None is configured.
+    None,
+}
+
+impl Default for WorldOptions {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            tick: Duration::from_millis(10),
+            duration_max: Duration::from_secs(1800),
+            primary: "fsn".into(),
+            synchronous: false,
+            standby: Standby::Following,
+            ttl_seconds: 30,
+            renew_seconds: 10,
+            guard_seconds: 10,
+            drift_percent: 1,
+            drain_seconds: 10,
+            rto_seconds: 60,
+            rpo_seconds: 5,
+            route: Route::Matched,
+            pair: true,
+            addresses: true,
+            lease: Lease::Absent,
+            witness: Witness::Third,
+            smart_shutdown_timeout_seconds: 0,
+            switchover_delay_seconds: 8,
+            demotion_extra: Duration::ZERO,
+            promotion_extra: Duration::ZERO,
+            secrets_agree: true,
+            publisher: true,
+            broken_lua: false,
+            record_ttl_seconds: 30,
+            selector: "ifurlup".into(),
+            vantages: true,
+            audit: true,
+            probe: true,
+            auto_failover: false,
+            approval_required: false,
+            failback_timeout_seconds: 3600,
+            health_delay: Duration::from_secs(30),
+            client_count: 4,
+            writes_per_second: 20,
+            held_session: false,
+        }
+    }
+}
+
+impl WorldOptions {
+    /// The region that is not primary at the start.
+    pub fn standby_region(&self) -> &'static str {
+        if self.primary == REGIONS[0] { REGIONS[1] } else { REGIONS[0] }
+    }
+}
+
+/// The load balancer's address of a region.
+pub fn address(region: &str) -> &'static str {
+    if region == REGIONS[0] { "10.1.0.1" } else { "10.2.0.1" }
+}
+
+/// Host of the API server that the witness stands in; `None` where there is none.
+pub fn witness_host(witness: Witness) -> Option<&'static str> {
+    match witness {
+        Witness::Third => Some("api.witness"),
+        Witness::Region(0) => Some("api.fsn"),
+        Witness::Region(_) => Some("api.hel"),
+        Witness::None => None,
+    }
+}
