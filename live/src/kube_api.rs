@@ -197,12 +197,6 @@ impl KubeApi {
         self.send("PATCH", kind.plural, request.map(|request| with_limit(request, server_limit))).await
     }
 
-    /// Replaces an object.
-    pub(crate) async fn replace(&self, kind: &Kind, object: &ObjectName, body: &Value) -> Result<Value, KubeError> {
-        let request = kind.requests(&object.namespace).replace(&object.name, &post_params(), bytes(body));
-        self.send("PUT", kind.plural, request).await
-    }
-
     /// Creates an object; an empty namespace: not namespaced.
     pub(crate) async fn create(&self, kind: &Kind, namespace: &str, body: &Value) -> Result<Value, KubeError> {
         self.send("POST", kind.plural, kind.requests(namespace).create(&post_params(), bytes(body))).await

@@ -58,7 +58,7 @@ pub(crate) fn on_lease(lease: &ObjectName) -> Vec<Right> {
     vec![
         Right::new("get", LEASES, "", lease),
         Right::new("create", LEASES, "", &ObjectName::new(&lease.namespace, "")),
-        Right::new("update", LEASES, "", lease),
+        Right::new("patch", LEASES, "", lease),
     ]
 }
 

@@ -9,7 +9,11 @@
 //! | annotation `dr.openova.io/record` | everything else, as JSON |
 //!
 //! `metadata.resourceVersion` is the version. Reads ask for no version, so the API server answers from a quorum
-//! of its store. Deliberately absent: what a record may become; that is core's.
+//! of its store. Writes are conditional merge patches and not replacements: an API server answers a `PUT` of a
+//! Lease that was deleted by creating it anew, whatever version it names, which is no compare-and-set; and a
+//! patch leaves alone what others wrote on the object.
+//!
+//! Deliberately absent: what a record may become; that is core's.
 
 use crate::kube_api::{KubeApi, LEASES, annotation, text};
 use crate::rights;
@@ -79,7 +83,7 @@ impl ActOnWitness for LeaseWitness {
         };
         let answer = match expected.0 {
             None => self.api.create(&LEASES, &self.lease.namespace, &body).await,
-            Some(_) => self.api.replace(&LEASES, &self.lease, &body).await,
+            Some(_) => self.api.patch(&LEASES, &self.lease, None, &body, None).await,
         };
         match answer {
             Ok(object) => match version(&object) {
@@ -118,7 +122,7 @@ fn record(object: &Value) -> Result<Option<Record>, String> {
     serde_json::from_value(Value::Object(fields)).map(Some).map_err(|error| format!("it holds no record: {error}"))
 }
 
-/// The Lease that holds `record`.
+/// The Lease that holds `record`, whole: to create it, and as a merge patch where `expected` stands.
 fn lease(name: &ObjectName, expected: &Version, record: &Record, now: jiff::Timestamp) -> Result<Value, String> {
     // `leaseTransitions` has 32 bits with a sign.
     let transitions = i32::try_from(record.generation)
@@ -137,87 +141,14 @@ fn lease(name: &ObjectName, expected: &Version, record: &Record, now: jiff::Time
     if let Some(version) = &expected.0 {
         metadata["resourceVersion"] = json!(version);
     }
-    let mut spec = json!({
+    let spec = json!({
+        "holderIdentity": record.holder,
         "leaseTransitions": transitions,
         "leaseDurationSeconds": record.ttl_seconds,
         "renewTime": format!("{now:.6}"),
     });
-    if let Some(holder) = &record.holder {
-        spec["holderIdentity"] = json!(holder);
-    }
     Ok(json!({ "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec }))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use continuum_core::record::Lineage;
-
-    fn name() -> ObjectName {
-        ObjectName::new("continuum", "shop.shop")
-    }
-
-    fn held() -> Record {
-        let mut record = Record::free(30);
-        record.holder = Some(Region::new("fsn"));
-        record.generation = 3;
-        record.renewal = 17;
-        record.lineage = Lineage::Of { region: Region::new("fsn"), timeline: 2 };
-        record.extra.insert("ofTomorrow".into(), json!({ "kept": true }));
-        record
-    }
-
-    fn lease_of(record: &Record) -> Value {
-        lease(&name(), &Version(Some("41".into())), record, "2026-11-24T16:50:25.5Z".parse().unwrap()).unwrap()
-    }
-
-    #[test]
-    fn holder_generation_and_term_stand_in_the_fields_that_people_look_at() {
-        let lease = lease_of(&held());
-        let spec = json!({
-            "holderIdentity": "fsn",
-            "leaseTransitions": 3,
-            "leaseDurationSeconds": 30,
-            "renewTime": "2026-11-24T16:50:25.500000Z",
-        });
-        assert_eq!(lease["spec"], spec);
-        assert_eq!(lease["metadata"]["resourceVersion"], "41");
-        assert_eq!(lease["metadata"]["name"], "shop.shop");
-    }
-
-    #[test]
-    fn a_record_comes_back_as_it_was_written_with_fields_of_a_newer_version() {
-        for record in [held(), Record::free(30)] {
-            assert_eq!(super::record(&lease_of(&record)), Ok(Some(record)));
-        }
-    }
-
-    #[test]
-    fn a_free_record_names_no_holder_and_an_empty_holder_is_free() {
-        let mut lease = lease_of(&Record::free(30));
-        assert_eq!(lease["spec"].get("holderIdentity"), None);
-        lease["spec"]["holderIdentity"] = json!("");
-        assert_eq!(super::record(&lease).unwrap().unwrap().holder, None);
-    }
-
-    #[test]
-    fn an_empty_lease_made_beforehand_holds_no_record() {
-        assert_eq!(super::record(&json!({ "metadata": { "resourceVersion": "1" }, "spec": {} })), Ok(None));
-    }
-
-    #[test]
-    fn a_lease_that_cannot_be_read_is_never_taken_for_a_free_one() {
-        let mut garbled = lease_of(&held());
-        garbled["metadata"]["annotations"][RECORD_ANNOTATION] = json!("{");
-        assert!(super::record(&garbled).is_err());
-        let foreign = json!({ "spec": { "holderIdentity": "pod-7", "leaseDurationSeconds": 15 } });
-        assert!(super::record(&foreign).unwrap_err().contains("another tool holds it"));
-    }
-
-    #[test]
-    fn a_generation_beyond_a_lease_is_refused() {
-        let mut record = held();
-        record.generation = u64::from(u32::MAX);
-        assert!(lease(&name(), &Version(None), &record, jiff::Timestamp::UNIX_EPOCH).is_err());
-    }
-}
+mod tests;
