@@ -7,7 +7,6 @@ use crate::outcome;
 use crate::runner::Runner;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -89,12 +88,7 @@ enum Output {
 
 /// Runs the command with the process's arguments.
 pub fn main(runner: &dyn Runner) -> ExitCode {
-    run(std::env::args_os(), runner)
-}
-
-/// Runs the command with these arguments, the program's name first.
-pub fn run(arguments: impl IntoIterator<Item = OsString>, runner: &dyn Runner) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             // Nothing is left to do where even this cannot be printed.

@@ -324,7 +324,7 @@ fn ended(report: &ExecuteReport) -> String {
     let mut text = format!("{} -> {}: {}", report.from, report.to, shape::word(report.result));
     if !report.rolled_back.is_empty() {
         let steps: Vec<String> = report.rolled_back.iter().map(u8::to_string).collect();
-        text.push_str(&format!(", undone: {}", steps.join(", ")));
+        text.push_str(&format!(", steps {} taken back", steps.join(", ")));
     }
     if report.events_owed > 0 {
         text.push_str(&format!(", {} owed to the audit stream", report.events_owed));

@@ -2,7 +2,7 @@
 //! waits for nothing would look like a run that survived something.
 
 use super::moment::Condition;
-use super::names::HostName;
+use super::names::{HostName, servers_of};
 use super::spot::{Place, Spot};
 use super::steps::Step;
 use super::world::{WitnessPlace, World};
@@ -98,6 +98,7 @@ fn check_step(scenario: &Scenario, index: usize, step: &Spot<Step>, wrong: &mut 
     };
     wrong.extend(mistake);
     wrong.extend(missing_server(&scenario.spec.world, step));
+    wrong.extend(object_elsewhere(step));
 }
 
 fn check_timing(scenario: &Scenario, index: usize, step: &Spot<Step>, wrong: &mut Vec<Wrong>) {
@@ -151,6 +152,23 @@ fn same_pair(a: &(HostName, HostName), b: &(HostName, HostName)) -> bool {
 
 fn same_host(between: &(HostName, HostName), place: Place) -> Option<Wrong> {
     (between.0 == between.1).then(|| at(place, format!("`{}` twice", between.0), "expected two different hosts"))
+}
+
+/// A server that does not hold the object named with it.
+fn object_elsewhere(step: &Spot<Step>) -> Option<Wrong> {
+    let (server, object) = match &step.value {
+        Step::LoseReply(fault) => (fault.from.to_string(), fault.write.as_ref()?.as_str()),
+        Step::DelayRequest(fault) => (fault.to.to_string(), fault.write.as_ref()?.as_str()),
+        Step::Answer(fault) => (fault.from.to_string(), fault.write.as_ref()?.as_str()),
+        Step::Hang(fault) => (fault.from.to_string(), fault.write.as_ref()?.as_str()),
+        Step::Edit(edit) => (format!("api.{}", edit.region.as_ref()?), edit.resource.as_str()),
+        _ => return None,
+    };
+    let holders = servers_of(object);
+    (!holders.contains(&server.as_str())).then(|| {
+        let hint = format!("it is in: {}", holders.join(", "));
+        at(step.place, format!("can never happen: `{object}` is not in `{server}`"), hint)
+    })
 }
 
 /// A fault of a server that this world leaves out.

@@ -1,12 +1,21 @@
 //! The names a scenario may use. A name that the world does not have is refused where it stands, with a list of
 //! those it has.
 
+use super::mistake::did_you_mean;
 use super::scalars::mistake;
 use continuum_core::name::Region;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
 use std::fmt;
+
+/// What the world has: all of it where that is little, else the name that may have been meant.
+fn known_hint(name: &str, hint: &str, known: &[&str]) -> String {
+    match did_you_mean(name, known).filter(|_| known.len() > 4) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("{hint}: {}", known.join(", ")),
+    }
+}
 
 /// Defines a name out of a fixed list.
 macro_rules! known_name {
@@ -47,7 +56,7 @@ macro_rules! known_name {
                 if Self::KNOWN.contains(&name.as_str()) {
                     return Ok(Self(name));
                 }
-                Err(mistake(format!("unknown {} `{name}`", $what), format!("{}: {}", $hint, Self::KNOWN.join(", "))))
+                Err(mistake(format!("unknown {} `{name}`", $what), known_hint(&name, $hint, Self::KNOWN)))
             }
         }
 
@@ -125,6 +134,19 @@ known_name!(
     HealthCheckName, "health check", "expected one of",
     ["replicas-healthy", "dns-probes", "latency-normal", "audit-posted"]
 );
+
+/// The servers that hold an object of this name, of both [`ObjectRef`] and [`Resource`].
+pub(super) fn servers_of(object: &str) -> &'static [&'static str] {
+    match object {
+        "clusters/shop-fsn" | "secrets/shop-fsn-app" => &["api.fsn"],
+        "clusters/shop-hel" | "secrets/shop-hel-app" => &["api.hel"],
+        // The witness may stand in a region.
+        "leases/shop.shop" => &["api.witness", "api.fsn", "api.hel"],
+        "zones/example.org" => &["dns"],
+        "catalyst.audit" => &["nats"],
+        _ => &["api.fsn", "api.hel"],
+    }
+}
 
 impl RegionName {
     /// The other region.

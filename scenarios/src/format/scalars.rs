@@ -52,7 +52,9 @@ impl TimeSpan {
 impl fmt::Display for TimeSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let milliseconds = self.0.as_millis();
-        if milliseconds.is_multiple_of(1_000) {
+        if milliseconds > 0 && milliseconds.is_multiple_of(60_000) {
+            write!(f, "{}m", milliseconds / 60_000)
+        } else if milliseconds.is_multiple_of(1_000) {
             write!(f, "{}s", milliseconds / 1_000)
         } else {
             write!(f, "{milliseconds}ms")

@@ -229,7 +229,7 @@ timed! {
 timed! {
     /// `edit`: a merge patch.
     Edit {
-        /// The API server. Left out: those of both regions.
+        /// The site whose API server is asked. Left out: each that holds the resource.
         #[serde(default)]
         pub region: Option<SiteName>,
         /// The resource.

@@ -47,6 +47,13 @@ pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Wrong> {
 
 fn explain(error: &Error, text: &str) -> Wrong {
     let place = error.location().map_or(Place { line: 1, column: 1, length: 1 }, Place::from);
+    if is_blank(text) {
+        return Wrong {
+            place: Place { line: 1, column: 1, length: 1 },
+            message: "the file is empty".into(),
+            hint: "a scenario begins with `apiVersion: continuum.openova.io/v1alpha1`".into(),
+        };
+    }
     let (message, hint) = words(error.without_snippet(), text, place);
     Wrong { place, message, hint }
 }
@@ -58,9 +65,6 @@ fn words(error: &Error, text: &str, place: Place) -> (String, String) {
             Some((message, hint)) => say(message, hint),
             None => say(msg, ""),
         },
-        Error::Eof { .. } if is_blank(text) => {
-            say("the file is empty", "a scenario begins with `apiVersion: continuum.openova.io/v1alpha1`")
-        }
         Error::SerdeUnknownField { field, expected, .. } => {
             (format!("unknown key `{field}`"), expected_one_of(field, expected))
         }
@@ -77,6 +81,10 @@ fn words(error: &Error, text: &str, place: Place) -> (String, String) {
             say("a second key in a map of one key", "begin each step with `- `")
         }
         Error::MultipleDocuments { .. } => say("a second document", "one scenario in a file"),
+        Error::SerdeInvalidLength { len, expected, .. } => {
+            let wanted = expected.replace("a tuple of size ", "");
+            (format!("{len} values"), format!("expected {wanted} values"))
+        }
         Error::NullIntoString { .. } => say("a value is missing", "expected a value after the colon"),
         Error::Unexpected { expected, .. } => match *expected {
             "mapping start" => say("no map of keys", "expected keys with values, or `{}`"),
