@@ -29,7 +29,7 @@ pub async fn what_is_wrong_is_refused_with_its_reason(s: &mut Session<'_>) {
     assert_eq!((refused.status, refused.body["reason"].as_str()), (422, Some("Invalid")));
     let mut kind = cluster("b");
     kind["kind"] = json!("Backup");
-    assert_eq!(s.create("clusters", &kind).await.status, 400);
+    assert_eq!(s.create("clusters", &kind).await.status, 422);
     let mut versioned = cluster("b");
     versioned["metadata"]["resourceVersion"] = json!("1");
     assert_eq!(s.create("clusters", &versioned).await.status, 500);
@@ -40,10 +40,10 @@ pub async fn what_is_wrong_is_refused_with_its_reason(s: &mut Session<'_>) {
 
 pub async fn only_known_verbs_and_types_are_taken(s: &mut Session<'_>) {
     s.cluster("a").await;
-    let answer = s.send(Method::POST, "clusters/a", JSON, &cluster("a").to_string()).await;
+    let answer = s.send(Method::POST, "leases/a", JSON, "{}").await;
     assert_eq!((answer.status, answer.body["reason"].as_str()), (405, Some("MethodNotAllowed")));
-    assert_eq!(s.send(Method::PUT, "clusters", JSON, &cluster("a").to_string()).await.status, 405);
-    assert_eq!(s.send(Method::PATCH, "clusters", MERGE_PATCH, "{}").await.status, 405);
+    assert_eq!(s.send(Method::PUT, "leases", JSON, "{}").await.status, 405);
+    assert_eq!(s.send(Method::PATCH, "leases", MERGE_PATCH, "{}").await.status, 405);
     assert_eq!(s.send(Method::DELETE, "clusters/a/status", JSON, "").await.status, 405);
     let answer = s.send(Method::PATCH, "clusters/a", JSON, "{}").await;
     assert_eq!((answer.status, answer.body["reason"].as_str()), (415, Some("UnsupportedMediaType")));

@@ -18,6 +18,13 @@ pub const MERGE_PATCH: &str = "application/merge-patch+json";
 /// Reasons whose message every release has worded alike, and which people meet in logs.
 const STABLE_MESSAGES: [&str; 3] = ["NotFound", "AlreadyExists", "Conflict"];
 
+/// Who said what is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Sent,
+    Answered,
+}
+
 pub struct Session<'a> {
     server: &'a dyn Requester,
     pub namespace: String,
@@ -59,13 +66,16 @@ impl<'a> Session<'a> {
         let answer = exchange::ask(self.server, method.clone(), path, content_type, body.to_owned())
             .await
             .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
-        let shown = self.named(&answer.body, &mut Vec::new());
         let path = self.tidy(path);
         writeln!(self.transcript, "{method} {path}").expect("a string takes all");
         if !body.is_empty() {
-            let body = self.tidy(body);
+            let body = match serde_json::from_str(body) {
+                Ok(body) => self.named(&body, Side::Sent, &mut Vec::new()).to_string(),
+                Err(_) => body.to_owned(),
+            };
             writeln!(self.transcript, "  sent {body}").expect("a string takes all");
         }
+        let shown = self.named(&answer.body, Side::Answered, &mut Vec::new());
         writeln!(self.transcript, "  {} {shown}", answer.status).expect("a string takes all");
         answer
     }
@@ -114,32 +124,57 @@ impl<'a> Session<'a> {
 
     /// The next event of a watch; `None` where it ended.
     pub async fn event(&mut self, watched: &mut Watched) -> Option<Value> {
-        let event = watched.watching.next().await.unwrap_or_else(|error| panic!("watch: {error}"));
-        match &event {
-            Some(event) => {
-                let shown = self.named(event, &mut Vec::new());
-                writeln!(self.transcript, "  EVENT {shown}").expect("a string takes all");
-            }
-            None => writeln!(self.transcript, "  END").expect("a string takes all"),
-        }
+        let event = self.unseen_event(watched).await;
+        let shown = self.shown_event(event.as_ref());
+        self.transcript.push_str(&shown);
         event
     }
 
-    /// Names for what differs from run to run, in a text that was sent.
+    /// All events until the watch ends. Of equal ones in a row the transcript shows one: how many bookmarks
+    /// there are depends on when the server's clock ticks.
+    pub async fn events_until_the_end(&mut self, watched: &mut Watched) -> Vec<Value> {
+        let mut events = Vec::new();
+        let mut last = String::new();
+        loop {
+            let event = self.unseen_event(watched).await;
+            let shown = self.shown_event(event.as_ref());
+            if shown != last {
+                self.transcript.push_str(&shown);
+                last = shown;
+            }
+            match event {
+                Some(event) => events.push(event),
+                None => return events,
+            }
+        }
+    }
+
+    async fn unseen_event(&self, watched: &mut Watched) -> Option<Value> {
+        watched.watching.next().await.unwrap_or_else(|error| panic!("watch: {error}"))
+    }
+
+    fn shown_event(&mut self, event: Option<&Value>) -> String {
+        match event {
+            Some(event) => format!("  EVENT {}\n", self.named(event, Side::Answered, &mut Vec::new())),
+            None => "  END\n".to_owned(),
+        }
+    }
+
+    /// Names for what differs from run to run, in a text: a path or a message.
     fn tidy(&self, text: &str) -> String {
         let mut tidy = text.replace(&self.namespace, "ns");
-        for (real, name) in self.uids.iter() {
+        for (real, name) in &self.uids {
             tidy = tidy.replace(real, name);
         }
-        for (real, name) in self.versions.iter() {
-            tidy = tidy.replace(&format!("\"resourceVersion\":\"{real}\""), &format!("\"resourceVersion\":\"{name}\""));
+        for (real, name) in &self.versions {
             tidy = tidy.replace(&format!("resourceVersion={real}&"), &format!("resourceVersion={name}&"));
+            tidy = tidy.replace(&format!("({real})"), &format!("({name})"));
         }
         tidy
     }
 
     /// An answer with its keys sorted and names for what differs from run to run.
-    fn named(&mut self, value: &Value, path: &mut Vec<String>) -> Value {
+    fn named(&mut self, value: &Value, side: Side, path: &mut Vec<String>) -> Value {
         match value {
             Value::Object(fields) => {
                 let mut sorted: Vec<(&String, &Value)> = fields.iter().collect();
@@ -147,20 +182,26 @@ impl<'a> Session<'a> {
                 let mut named = Map::new();
                 for (key, value) in sorted {
                     path.push(key.clone());
-                    if let Some(value) = self.named_field(fields, path, value) {
+                    if let Some(value) = self.named_field(fields, side, path, value) {
                         named.insert(key.clone(), value);
                     }
                     path.pop();
                 }
                 Value::Object(named)
             }
-            Value::Array(items) => Value::Array(items.iter().map(|item| self.named(item, path)).collect()),
+            Value::Array(items) => Value::Array(items.iter().map(|item| self.named(item, side, path)).collect()),
             Value::String(text) => Value::String(self.tidy(text)),
             _ => value.clone(),
         }
     }
 
-    fn named_field(&mut self, owner: &Map<String, Value>, path: &mut Vec<String>, value: &Value) -> Option<Value> {
+    fn named_field(
+        &mut self,
+        owner: &Map<String, Value>,
+        side: Side,
+        path: &mut Vec<String>,
+        value: &Value,
+    ) -> Option<Value> {
         let parent = path.len().checked_sub(2).map(|at| path[at].clone()).unwrap_or_default();
         let key = path.last().cloned().unwrap_or_default();
         match (parent.as_str(), key.as_str(), value) {
@@ -168,7 +209,9 @@ impl<'a> Session<'a> {
             // Lists of the real server carry an empty one.
             ("metadata", "continue", Value::String(text)) if text.is_empty() => None,
             ("metadata", "creationTimestamp" | "deletionTimestamp", Value::String(_)) => Some("time".into()),
-            ("metadata", "resourceVersion", Value::String(version)) if owner.contains_key("name") => {
+            ("metadata" | "preconditions", "resourceVersion", Value::String(version))
+                if owner.contains_key("name") || side == Side::Sent =>
+            {
                 Some(self.version_name(version).into())
             }
             // A list's and a bookmark's: other things may have happened on the server meanwhile.
@@ -177,7 +220,7 @@ impl<'a> Session<'a> {
             (_, "message", Value::String(_)) if !has_stable_message(owner) => Some("text".into()),
             // The causes of a refusal name its fields in words of the release.
             ("details", "causes", _) => None,
-            _ => Some(self.named(value, path)),
+            _ => Some(self.named(value, side, path)),
         }
     }
 
