@@ -63,5 +63,20 @@ pub async fn a_list_is_sorted_and_has_a_version(s: &mut Session<'_>) {
     assert_eq!(list.status, 200);
     let limited = s.get("clusters?limit=500").await;
     assert_eq!(names(&limited.body), ["a", "b"]);
-    assert_eq!(s.get("clusters?resourceVersion=soon&").await.status, 400);
+    assert_eq!(s.get("clusters?resourceVersion=soon").await.status, 400);
+}
+
+pub async fn a_list_comes_in_pages(s: &mut Session<'_>) {
+    for name in ["a", "b", "c"] {
+        s.cluster(name).await;
+    }
+    let first = s.get("clusters?limit=2").await.body;
+    assert_eq!((names(&first), &first["metadata"]["remainingItemCount"]), (vec!["a", "b"], &json!(1)));
+    s.cluster("d").await;
+    let next = first["metadata"]["continue"].as_str().expect("there is more").to_owned();
+    let second = s.get(&format!("clusters?limit=2&continue={next}")).await.body;
+    // Pages show one moment.
+    assert_eq!(names(&second), ["c"]);
+    assert_eq!(second["metadata"]["continue"].as_str().unwrap_or_default(), "");
+    assert_eq!(second["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
 }

@@ -6,8 +6,8 @@
 //! Where the two disagree, the model is wrong. To record anew: run the `real::` tests, accept with
 //! `INSTA_UPDATE=always`, then mend the model until the `simulated::` tests pass.
 //!
-//! Not compared: `managedFields`, texts of messages that change between releases, schemas of built-in
-//! types, paging, server-side apply. The model does not have them.
+//! Not compared: `managedFields`, texts of messages that change between releases, schemas and defaults, and
+//! server-side apply. The model does not have them.
 
 mod lists;
 mod objects;
@@ -16,9 +16,15 @@ mod refusals;
 mod session;
 mod watches;
 
-use continuum_tests::exchange::Real;
+use continuum_sim::determinism::on_seeded_thread;
+use continuum_sim::fabric::{Fabric, FabricOptions, TurmoilFabric};
+use continuum_sim::gate::Open;
+use continuum_sim::servers::kube_api::{self, LEASES, Store};
+use continuum_tests::exchange::{Real, Simulated};
 use continuum_tests::real_kube::{RealKube, Who};
+use serde_json::json;
 use session::{Case, Session};
+use std::sync::{Arc, Mutex};
 
 /// Puts a case to the real server.
 async fn on_the_real_server(name: &str, case: Case) {
@@ -30,6 +36,51 @@ async fn on_the_real_server(name: &str, case: Case) {
     insta::assert_snapshot!(name, session.transcript());
 }
 
+/// Puts a case to the model, over the simulated network.
+fn on_the_simulated_server(name: &str, case: Case) {
+    let transcript = on_seeded_thread(1, move || {
+        let mut fabric = TurmoilFabric::new(FabricOptions::default());
+        let (net, store) = (fabric.net(), store_with_a_past());
+        fabric.host("api", {
+            let net = net.clone();
+            Box::new(move || Box::pin(kube_api::http::serve(net.clone(), "api".into(), store.clone(), Arc::new(Open))))
+        });
+        let finished = Arc::new(Mutex::new(None));
+        fabric.host("tester", {
+            let finished = finished.clone();
+            Box::new(move || {
+                let server = Simulated { net: net.clone(), host: "api".into(), port: kube_api::http::PORT };
+                let finished = finished.clone();
+                Box::pin(async move {
+                    let mut session = Session::new(&server, "case".into());
+                    case(&mut session).await;
+                    *finished.lock().expect("nothing panics while it holds this") =
+                        Some(session.transcript().to_owned());
+                })
+            })
+        });
+        loop {
+            fabric.step().unwrap_or_else(|error| panic!("{error}"));
+            if let Some(transcript) = finished.lock().expect("nothing panics while it holds this").take() {
+                return transcript;
+            }
+        }
+    });
+    // The panic was printed already, with its place in the case.
+    let Ok(transcript) = transcript else { panic!("the case failed on the simulated server") };
+    insta::assert_snapshot!(name, transcript);
+}
+
+/// A real server has a past that it has forgotten before the first request.
+fn store_with_a_past() -> Store {
+    let store = Store::new("api");
+    let lease = json!({"metadata": {"name": "past", "namespace": "past"}});
+    store.create(&LEASES, lease, "past").expect("nothing is there yet");
+    store.delete(&LEASES, "past", "past", "past").expect("it is there");
+    store.compact();
+    store
+}
+
 /// Makes of each case a test for each server.
 macro_rules! contract {
     ($($module:ident :: $case:ident,)*) => {
@@ -37,6 +88,13 @@ macro_rules! contract {
             $(#[tokio::test]
             async fn $case() {
                 crate::on_the_real_server(stringify!($case), |session| Box::pin(crate::$module::$case(session))).await;
+            })*
+        }
+
+        mod simulated {
+            $(#[test]
+            fn $case() {
+                crate::on_the_simulated_server(stringify!($case), |session| Box::pin(crate::$module::$case(session)));
             })*
         }
     };
@@ -52,15 +110,18 @@ contract! {
     objects::a_delete_may_be_conditional,
     objects::a_lease_is_a_register_with_conditional_writes,
     objects::a_secret_is_kept_as_it_was_sent,
+    objects::finalizers_hold_a_deleted_object,
     patches::a_merge_patch_sets_replaces_and_removes,
     patches::a_patch_with_an_old_version_conflicts,
     patches::a_patch_may_not_move_an_object,
     patches::status_and_the_rest_are_written_apart,
     patches::only_one_of_two_conditional_writers_wins,
+    patches::a_dry_run_changes_nothing,
     patches::a_write_past_its_time_limit_changes_nothing,
     lists::selectors_choose_by_label,
     lists::fields_choose_by_name,
     lists::a_list_is_sorted_and_has_a_version,
+    lists::a_list_comes_in_pages,
     refusals::what_is_not_there_is_not_found,
     refusals::what_is_wrong_is_refused_with_its_reason,
     refusals::only_known_verbs_and_types_are_taken,

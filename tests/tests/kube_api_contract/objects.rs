@@ -152,6 +152,20 @@ pub async fn a_secret_is_kept_as_it_was_sent(s: &mut Session<'_>) {
     assert_eq!((changed.status, &changed.body["data"]["username"]), (200, &secret["data"]["username"]));
 }
 
+pub async fn finalizers_hold_a_deleted_object(s: &mut Session<'_>) {
+    let mut body = cluster("a");
+    body["metadata"]["finalizers"] = json!(["dr.openova.io/hold"]);
+    let created = s.create("clusters", &body).await.body;
+    assert_eq!(s.delete("clusters/a").await.status, 200);
+    let held = s.get("clusters/a").await;
+    assert_eq!(held.status, 200);
+    assert!(held.body["metadata"]["deletionTimestamp"].is_string());
+    assert_eq!(held.body["metadata"]["uid"], created["metadata"]["uid"]);
+    assert_eq!(s.delete("clusters/a").await.status, 200);
+    assert_eq!(s.patch("clusters/a", &json!({"metadata": {"finalizers": null}})).await.status, 200);
+    assert_eq!(s.get("clusters/a").await.status, 404);
+}
+
 fn lease(name: &str, holder: &str) -> Value {
     json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name},
            "spec": {"holderIdentity": holder, "leaseTransitions": 1, "leaseDurationSeconds": 30,

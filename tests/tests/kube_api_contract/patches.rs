@@ -109,3 +109,14 @@ pub async fn a_write_past_its_time_limit_changes_nothing(s: &mut Session<'_>) {
     let timely = s.patch("clusters/a?timeout=4500ms", &json!({"spec": {"instances": 3}})).await;
     assert_eq!((timely.status, &timely.body["spec"]["instances"]), (200, &json!(3)));
 }
+
+pub async fn a_dry_run_changes_nothing(s: &mut Session<'_>) {
+    let object = s.cluster("a").await;
+    let tried = s.patch("clusters/a?dryRun=All", &json!({"spec": {"instances": 2}})).await;
+    assert_eq!((tried.status, &tried.body["spec"]["instances"]), (200, &json!(2)));
+    assert_eq!(s.create("clusters?dryRun=All", &cluster("b")).await.status, 201);
+    assert_eq!(s.get("clusters/a").await.body, object);
+    assert_eq!(s.get("clusters/b").await.status, 404);
+    assert_eq!(s.delete("clusters/a?dryRun=All").await.status, 200);
+    assert_eq!(s.get("clusters/a").await.status, 200);
+}

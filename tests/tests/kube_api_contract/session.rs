@@ -66,7 +66,7 @@ impl<'a> Session<'a> {
         let answer = exchange::ask(self.server, method.clone(), path, content_type, body.to_owned())
             .await
             .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
-        let path = self.tidy(path);
+        let path = self.tidy_path(path);
         writeln!(self.transcript, "{method} {path}").expect("a string takes all");
         if !body.is_empty() {
             let body = match serde_json::from_str(body) {
@@ -117,7 +117,7 @@ impl<'a> Session<'a> {
         let path = self.path(rest);
         let (status, watching) =
             exchange::watch(self.server, &path).await.unwrap_or_else(|error| panic!("watch {path}: {error}"));
-        let path = self.tidy(&path);
+        let path = self.tidy_path(&path);
         writeln!(self.transcript, "WATCH {path}\n  {}", status.as_u16()).expect("a string takes all");
         Watched { status: status.as_u16(), watching }
     }
@@ -167,10 +167,22 @@ impl<'a> Session<'a> {
             tidy = tidy.replace(real, name);
         }
         for (real, name) in &self.versions {
-            tidy = tidy.replace(&format!("resourceVersion={real}&"), &format!("resourceVersion={name}&"));
             tidy = tidy.replace(&format!("({real})"), &format!("({name})"));
         }
         tidy
+    }
+
+    /// A path with names for what differs from run to run.
+    fn tidy_path(&self, path: &str) -> String {
+        let path = self.tidy(path);
+        if let Some((before, _)) = path.split_once("continue=") {
+            return format!("{before}continue=more");
+        }
+        let Some((before, version)) = path.split_once("resourceVersion=") else { return path };
+        let (version, after) = version.split_at(version.find('&').unwrap_or(version.len()));
+        // 0 and 1 mean something; a greater number is one that was read.
+        let version = if version.parse::<u64>().is_ok_and(|number| number > 1) { "read" } else { version };
+        format!("{before}resourceVersion={version}{after}")
     }
 
     /// An answer with its keys sorted and names for what differs from run to run.
@@ -208,6 +220,7 @@ impl<'a> Session<'a> {
             ("metadata", "managedFields", _) => None,
             // Lists of the real server carry an empty one.
             ("metadata", "continue", Value::String(text)) if text.is_empty() => None,
+            ("metadata", "continue", Value::String(_)) => Some("more".into()),
             ("metadata", "creationTimestamp" | "deletionTimestamp", Value::String(_)) => Some("time".into()),
             ("metadata" | "preconditions", "resourceVersion", Value::String(version))
                 if owner.contains_key("name") || side == Side::Sent =>
