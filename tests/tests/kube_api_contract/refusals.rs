@@ -12,7 +12,6 @@ pub async fn what_is_not_there_is_not_found(s: &mut Session<'_>) {
     assert_eq!(s.get("leases/gone").await.status, 404);
     let no_such_path = s.send_to(Method::GET, "/apis/postgresql.cnpg.io/v1/nothing", JSON, "").await;
     assert_eq!(no_such_path.status, 404);
-    assert_eq!(s.get("clusters/gone/nothing").await.status, 404);
 }
 
 pub async fn what_is_wrong_is_refused_with_its_reason(s: &mut Session<'_>) {

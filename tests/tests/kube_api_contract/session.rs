@@ -231,6 +231,8 @@ impl<'a> Session<'a> {
             ("metadata", "resourceVersion", Value::String(_)) => Some("current".into()),
             (_, "uid", Value::String(uid)) => Some(self.uid_name(uid).into()),
             (_, "message", Value::String(_)) if !has_stable_message(owner) => Some("text".into()),
+            // Custom and built-in resources differ in what they say of a wrong verb.
+            (_, "details", _) if owner.get("reason").is_some_and(|reason| reason == "MethodNotAllowed") => None,
             // The causes of a refusal name its fields in words of the release.
             ("details", "causes", _) => None,
             _ => Some(self.named(value, side, path)),
