@@ -1,0 +1,324 @@
+//! Faults as data: what goes wrong, and when. A schedule of them can be saved, replayed and shrunk.
+//!
+//! ```text
+//!   schedule --arm--> FaultBoard --due--> world: partitions, crashes, a stuck operator ...
+//!                         '------gate---> servers: this request is delayed, refused, its reply lost ...
+//! ```
+//!
+//! The board decides and keeps count; it hurts nothing itself. Moments are those of ground truth.
+
+mod board;
+mod steps;
+
+pub use board::{Due, FaultBoard, FaultId, Struck};
+
+use std::fmt;
+use std::time::Duration;
+
+/// A fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// When.
+    pub trigger: Trigger,
+    /// What.
+    pub kind: Kind,
+    /// It ends this long after it began. Absent: when it is healed, or has struck often enough.
+    pub lasts: Option<Duration>,
+}
+
+/// When a fault begins. What has happened before it was armed does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// At this time since the start of the run; at once where that is past.
+    At(Duration),
+    /// When the stored record shows that this step started. A request fault hits the step's first changing
+    /// request before it is applied; of step 1, whose start is itself a write, that one.
+    Before(u8),
+    /// When the world shows this step's effect. A request fault hits the step's first changing request after it
+    /// was applied.
+    After(u8),
+    /// When the n-th changing request for this object arrives, `clusters/shop-fsn`, counted from 1.
+    OnWrite {
+        /// The object.
+        what: String,
+        /// Which.
+        nth: u32,
+    },
+}
+
+/// What goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Single requests to one server.
+    Request(RequestFault),
+    /// A part of the world.
+    World(WorldFault),
+}
+
+/// A fault of single requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestFault {
+    /// Host of the server: `api.fsn`, `dns`, `nats`.
+    pub server: String,
+    /// Only requests of this host.
+    pub from: Option<String>,
+    /// Only requests for this object, `clusters/shop-fsn`.
+    pub what: Option<String>,
+    /// Only requests that change something.
+    pub changing: bool,
+    /// So many requests. Absent: one where a step or a write is named, else all.
+    pub times: Option<u32>,
+    /// What becomes of them.
+    pub does: Does,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Does {
+    /// It is applied, and nobody is told.
+    LoseReply,
+    /// It is applied this much later, whatever its client does meanwhile.
+    DelayRequest(Duration),
+    /// It is applied, and its client is told this much later.
+    DelayReply(Duration),
+    /// It is answered with this status code.
+    Answer(u16),
+    /// It is not answered.
+    Hang,
+}
+
+/// A fault of a part of the world, carried out by whoever conducts the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorldFault {
+    /// Two hosts do not reach each other.
+    Partition(String, String),
+    /// The first host does not reach the second.
+    PartitionOneWay(String, String),
+    /// The way between two hosts takes this long.
+    Latency(String, String, Duration),
+    /// Ends faults.
+    Heal(Scope),
+    /// A host loses its power.
+    Crash(String),
+    /// A crashed host starts.
+    Restart(String),
+    /// A host's software stands still.
+    Pause(String),
+    /// A paused host goes on.
+    Resume(String),
+    /// The operator of this region never finishes this.
+    OperatorStuck(String, Task),
+    /// The operator of this region takes this much longer.
+    OperatorSlow(String, Task, Duration),
+    /// The standby's replay stays this far behind.
+    Lag(Duration),
+    /// The standby's replay stands still.
+    ReplayPaused,
+    /// PostgreSQL of this region is killed without a shutdown (H31).
+    KillPostgres(String),
+    /// The demotion token of this region's half vanishes.
+    DropToken(String),
+    /// The audit stream misbehaves.
+    Audit(AuditFault),
+    /// The DNS server misbehaves.
+    Dns(DnsFault),
+}
+
+/// What an operator does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// A primary half becomes a replica.
+    Demotion,
+    /// A replica half becomes primary.
+    Promotion,
+}
+
+/// How the audit stream misbehaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditFault {
+    /// It refuses what is published.
+    Refuse,
+    /// It neither stores nor acknowledges.
+    Hang,
+}
+
+/// How the DNS server misbehaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DnsFault {
+    /// Its API refuses every change.
+    Refuse,
+    /// Its API never answers.
+    Hang,
+    /// Its API says that a change was made, and the old is answered.
+    Lie,
+    /// It accepts LUA records, and answers SERVFAIL for them (H19).
+    Broken,
+}
+
+/// Which faults are ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All.
+    All,
+    /// Those of this host.
+    Host(String),
+    /// Those between these two hosts.
+    Between(String, String),
+}
+
+impl Scope {
+    fn covers(&self, hosts: &[&str]) -> bool {
+        match self {
+            Scope::All => true,
+            Scope::Host(host) => hosts.contains(&host.as_str()),
+            Scope::Between(a, b) => hosts.contains(&a.as_str()) && hosts.contains(&b.as_str()),
+        }
+    }
+}
+
+impl WorldFault {
+    /// Whether it goes on until it is ended. Others happen once.
+    pub fn goes_on(&self) -> bool {
+        !matches!(
+            self,
+            WorldFault::Heal(_)
+                | WorldFault::Restart(_)
+                | WorldFault::Resume(_)
+                | WorldFault::KillPostgres(_)
+                | WorldFault::DropToken(_)
+        )
+    }
+
+    /// The hosts it is about.
+    fn hosts(&self) -> Vec<String> {
+        match self {
+            WorldFault::Partition(a, b) | WorldFault::PartitionOneWay(a, b) | WorldFault::Latency(a, b, _) => {
+                vec![a.clone(), b.clone()]
+            }
+            WorldFault::Crash(host)
+            | WorldFault::Restart(host)
+            | WorldFault::Pause(host)
+            | WorldFault::Resume(host) => vec![host.clone()],
+            WorldFault::OperatorStuck(region, _) | WorldFault::OperatorSlow(region, ..) => {
+                vec![format!("operator.{region}")]
+            }
+            WorldFault::KillPostgres(region) => vec![format!("pg.{region}")],
+            WorldFault::DropToken(region) => vec![format!("api.{region}")],
+            WorldFault::Audit(_) => vec!["nats".into()],
+            WorldFault::Dns(_) => vec!["dns".into()],
+            WorldFault::Heal(_) | WorldFault::Lag(_) | WorldFault::ReplayPaused => Vec::new(),
+        }
+    }
+
+    /// Its kind, in one to three words.
+    pub fn label(&self) -> &'static str {
+        match self {
+            WorldFault::Partition(..) => "partition",
+            WorldFault::PartitionOneWay(..) => "one-way partition",
+            WorldFault::Latency(..) => "delay",
+            WorldFault::Heal(_) => "heal",
+            WorldFault::Crash(_) => "crash",
+            WorldFault::Restart(_) => "restart",
+            WorldFault::Pause(_) => "pause",
+            WorldFault::Resume(_) => "resume",
+            WorldFault::OperatorStuck(..) => "operator stuck",
+            WorldFault::OperatorSlow(..) => "operator slow",
+            WorldFault::Lag(_) => "lag",
+            WorldFault::ReplayPaused => "replay paused",
+            WorldFault::KillPostgres(_) => "kill postgres",
+            WorldFault::DropToken(_) => "drop token",
+            WorldFault::Audit(_) => "audit",
+            WorldFault::Dns(_) => "dns",
+        }
+    }
+
+    /// What it is about.
+    pub fn detail(&self) -> String {
+        match self {
+            WorldFault::Partition(a, b) => format!("{a} <-> {b}"),
+            WorldFault::PartitionOneWay(a, b) => format!("{a} -> {b}"),
+            WorldFault::Latency(a, b, by) => format!("{a} <-> {b}, {}", seconds(*by)),
+            WorldFault::Heal(Scope::All) => "everything".into(),
+            WorldFault::Heal(Scope::Host(host)) => host.clone(),
+            WorldFault::Heal(Scope::Between(a, b)) => format!("{a} <-> {b}"),
+            WorldFault::Crash(host)
+            | WorldFault::Restart(host)
+            | WorldFault::Pause(host)
+            | WorldFault::Resume(host) => host.clone(),
+            WorldFault::OperatorStuck(region, task) => format!("{task} in {region}"),
+            WorldFault::OperatorSlow(region, task, by) => format!("{task} in {region}, {} more", seconds(*by)),
+            WorldFault::Lag(by) => seconds(*by),
+            WorldFault::ReplayPaused => "on the standby".into(),
+            WorldFault::KillPostgres(region) | WorldFault::DropToken(region) => region.clone(),
+            WorldFault::Audit(AuditFault::Refuse) | WorldFault::Dns(DnsFault::Refuse) => "refuses".into(),
+            WorldFault::Audit(AuditFault::Hang) | WorldFault::Dns(DnsFault::Hang) => "hangs".into(),
+            WorldFault::Dns(DnsFault::Lie) => "lies".into(),
+            WorldFault::Dns(DnsFault::Broken) => "cannot run LUA records".into(),
+        }
+    }
+}
+
+impl RequestFault {
+    /// Its kind, in one to three words.
+    pub fn label(&self) -> String {
+        match self.does {
+            Does::LoseReply => "lose reply".into(),
+            Does::DelayRequest(by) => format!("delay request {}", seconds(by)),
+            Does::DelayReply(by) => format!("delay reply {}", seconds(by)),
+            Does::Answer(status) => format!("answer {status}"),
+            Does::Hang => "hang".into(),
+        }
+    }
+
+    /// Which requests it is about: `api.hel -> controller.hel`.
+    pub fn detail(&self) -> String {
+        let mut detail = self.server.clone();
+        if let Some(from) = &self.from {
+            detail = format!("{detail} -> {from}");
+        }
+        if let Some(what) = &self.what {
+            detail = format!("{detail}, {what}");
+        }
+        detail
+    }
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Task::Demotion => "demotion",
+            Task::Promotion => "promotion",
+        })
+    }
+}
+
+impl fmt::Display for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trigger::At(at) => write!(f, "at {}", seconds(*at)),
+            Trigger::Before(step) => write!(f, "before step {step}"),
+            Trigger::After(step) => write!(f, "after step {step}"),
+            Trigger::OnWrite { what, nth } => write!(f, "on write {nth} of {what}"),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    /// `lose reply api.hel before step 6`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Request(fault) => write!(f, "{} {}", fault.label(), fault.detail())?,
+            Kind::World(fault) => write!(f, "{} {}", fault.label(), fault.detail())?,
+        }
+        write!(f, " {}", self.trigger)?;
+        match self.lasts {
+            Some(lasts) => write!(f, " for {}", seconds(lasts)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `12.4 s`.
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}

@@ -1,0 +1,286 @@
+//! The board: armed faults, the gate through which request faults strike, and a log of what struck.
+
+use super::steps::Stored;
+use super::{Does, Fault, Kind, RequestFault, Scope, Trigger, WorldFault};
+use crate::gate::{After, Asked, Before, Gate};
+use crate::here;
+use crate::moments::Moments;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// An armed fault, in the order of arming.
+pub type FaultId = usize;
+
+/// What whoever conducts the run has to do now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// It begins.
+    Begin(WorldFault),
+    /// It ends.
+    End(WorldFault),
+}
+
+/// A fault struck, or ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Struck {
+    /// When.
+    pub at: Duration,
+    /// Which.
+    pub fault: FaultId,
+    /// `lose reply`.
+    pub label: String,
+    /// `api.hel -> controller.hel`.
+    pub detail: String,
+    /// It ended.
+    pub ended: bool,
+}
+
+/// All faults of a run. The gate of all its servers.
+#[derive(Default)]
+pub struct FaultBoard {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    armed: Vec<Armed>,
+    stored: Stored,
+    /// Requests whose replies are to be hurt once they are applied.
+    awaited: Vec<(Asked, FaultId, After)>,
+    log: Vec<Struck>,
+    dry_run_changes: Vec<Asked>,
+}
+
+struct Armed {
+    fault: Fault,
+    at: Duration,
+    /// Writes of the object that its trigger names.
+    write_count: u32,
+    strike_count: u32,
+    first: Option<Duration>,
+    ended: bool,
+}
+
+impl FaultBoard {
+    /// Without faults.
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Arms a fault.
+    pub fn arm(&self, now: Duration, fault: Fault) -> FaultId {
+        let armed = &mut self.lock().armed;
+        armed.push(Armed { fault, at: now, write_count: 0, strike_count: 0, first: None, ended: false });
+        armed.len() - 1
+    }
+
+    /// Faults of the world that begin or end now. To be called between ticks.
+    pub fn due(&self, now: Duration, moments: &Moments) -> Vec<Due> {
+        let state = &mut *self.lock();
+        let mut due = Vec::new();
+        for (id, armed) in state.armed.iter_mut().enumerate() {
+            let Kind::World(fault) = &armed.fault.kind else { continue };
+            if armed.ended {
+                continue;
+            }
+            let after_arming = |at: Option<Duration>| at.is_some_and(|at| at > armed.at);
+            let begins = match &armed.fault.trigger {
+                Trigger::At(at) => now >= *at,
+                Trigger::Before(step) => after_arming(moments.started(*step)),
+                Trigger::After(step) => after_arming(moments.effect(*step)),
+                Trigger::OnWrite { nth, .. } => armed.write_count >= *nth,
+            };
+            match (armed.first, armed.fault.lasts) {
+                (None, _) if begins => {
+                    armed.first = Some(now);
+                    armed.strike_count = 1;
+                    armed.ended = !fault.goes_on();
+                    due.push(Due::Begin(fault.clone()));
+                    state.log.push(struck(now, id, fault, false));
+                }
+                (Some(first), Some(lasts)) if now >= first + lasts => {
+                    armed.ended = true;
+                    due.push(Due::End(fault.clone()));
+                    state.log.push(struck(now, id, fault, true));
+                }
+                _ => {}
+            }
+        }
+        due
+    }
+
+    /// Ends the faults in this scope that have begun. Gives those of the world, for whoever conducts the run.
+    pub fn heal(&self, now: Duration, scope: &Scope) -> Vec<WorldFault> {
+        let state = &mut *self.lock();
+        let mut ended = Vec::new();
+        for (id, armed) in state.armed.iter_mut().enumerate() {
+            if armed.ended {
+                continue;
+            }
+            match &armed.fault.kind {
+                Kind::World(fault) => {
+                    let hosts = fault.hosts();
+                    let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+                    if armed.first.is_some() && scope.covers(&hosts) {
+                        armed.ended = true;
+                        state.log.push(struck(now, id, fault, true));
+                        ended.push(fault.clone());
+                    }
+                }
+                Kind::Request(fault) => {
+                    let hosts: Vec<&str> =
+                        std::iter::once(fault.server.as_str()).chain(fault.from.as_deref()).collect();
+                    let begun = armed.first.is_some()
+                        || matches!(armed.fault.trigger, Trigger::At(at) if at <= now);
+                    armed.ended = begun && scope.covers(&hosts);
+                }
+            }
+        }
+        ended
+    }
+
+    /// When a fault struck first.
+    pub fn fired(&self, id: FaultId) -> Option<Duration> {
+        self.lock().armed.get(id)?.first
+    }
+
+    /// The faults that never struck.
+    pub fn unfired(&self) -> Vec<(FaultId, Fault)> {
+        let state = self.lock();
+        let unfired = state.armed.iter().enumerate().filter(|(_, armed)| armed.first.is_none());
+        unfired.map(|(id, armed)| (id, armed.fault.clone())).collect()
+    }
+
+    /// What struck and what ended, from the n-th entry on.
+    pub fn log_from(&self, n: usize) -> Vec<Struck> {
+        self.lock().log.get(n..).map(<[Struck]>::to_vec).unwrap_or_default()
+    }
+
+    /// Changing requests that carried a dry run's mark. There must be none.
+    pub fn dry_run_changes(&self) -> Vec<Asked> {
+        self.lock().dry_run_changes.clone()
+    }
+}
+
+impl Gate for FaultBoard {
+    fn before(&self, asked: &Asked) -> Before {
+        let now = here::now().unwrap_or_default();
+        let state = &mut *self.lock();
+        if asked.changing && asked.dry_run {
+            state.dry_run_changes.push(asked.clone());
+        }
+        if asked.changing {
+            for armed in &mut state.armed {
+                armed.count_write(asked);
+            }
+        }
+        let hit = state.armed.iter().position(|armed| armed.strikes(asked, &state.stored, now));
+        let Some(id) = hit else { return Before::Apply };
+        let armed = &mut state.armed[id];
+        armed.strike_count += 1;
+        let Kind::Request(fault) = &armed.fault.kind else { return Before::Apply };
+        let applied_first = matches!(armed.fault.trigger, Trigger::After(_));
+        let (now_or_then, later) = match (fault.does, applied_first) {
+            (Does::LoseReply, _) | (Does::Hang, true) => (Before::Apply, Some(After::Lose)),
+            (Does::DelayReply(by), _) | (Does::DelayRequest(by), true) => (Before::Apply, Some(After::Delay(by))),
+            (Does::Answer(status), true) => (Before::Apply, Some(After::Answer(status))),
+            (Does::Answer(status), false) => (Before::Answer(status), None),
+            (Does::DelayRequest(by), false) => (Before::Delay(by), None),
+            (Does::Hang, false) => (Before::Hang, None),
+        };
+        match later {
+            Some(after) => state.awaited.push((asked.clone(), id, after)),
+            None => state.note(id, asked, now),
+        }
+        now_or_then
+    }
+
+    fn after(&self, asked: &Asked, status: u16) -> After {
+        let now = here::now().unwrap_or_default();
+        let state = &mut *self.lock();
+        let applied = status < 400;
+        if applied {
+            state.stored.follow(asked, now);
+        }
+        let Some(index) = state.awaited.iter().position(|(awaited, ..)| awaited == asked) else { return After::Send };
+        let (_, id, after) = state.awaited.remove(index);
+        let names_a_request = !matches!(state.armed[id].fault.trigger, Trigger::At(_));
+        if names_a_request && !applied {
+            // The one that is meant is the one that has an effect.
+            state.armed[id].strike_count -= 1;
+            return After::Send;
+        }
+        state.note(id, asked, now);
+        after
+    }
+}
+
+impl State {
+    fn note(&mut self, id: FaultId, asked: &Asked, now: Duration) {
+        let armed = &mut self.armed[id];
+        armed.first.get_or_insert(now);
+        if let Kind::Request(fault) = &armed.fault.kind {
+            let label = fault.label();
+            let detail = format!("{} -> {}", asked.server, asked.from);
+            self.log.push(Struck { at: now, fault: id, label, detail, ended: false });
+        }
+    }
+}
+
+impl Armed {
+    fn count_write(&mut self, asked: &Asked) {
+        let Trigger::OnWrite { what, .. } = &self.fault.trigger else { return };
+        let right_server = match &self.fault.kind {
+            Kind::Request(fault) => fault.covers(asked),
+            Kind::World(_) => true,
+        };
+        if *what == asked.what && right_server {
+            self.write_count += 1;
+        }
+    }
+
+    /// Whether a request fault strikes this request.
+    fn strikes(&self, asked: &Asked, stored: &Stored, now: Duration) -> bool {
+        let Kind::Request(fault) = &self.fault.kind else { return false };
+        if self.ended || !fault.covers(asked) {
+            return false;
+        }
+        let (begun, one) = match &self.fault.trigger {
+            Trigger::At(at) => (Some((*at).max(self.at)), false),
+            _ => (self.first, true),
+        };
+        let count_max = fault.times.unwrap_or(if one { 1 } else { u32::MAX });
+        let is_over = self.fault.lasts.zip(begun).is_some_and(|(lasts, begun)| now >= begun + lasts);
+        if self.strike_count >= count_max || is_over {
+            return false;
+        }
+        match &self.fault.trigger {
+            Trigger::At(at) => now >= *at,
+            Trigger::Before(step) | Trigger::After(step) => {
+                stored.is_request_of(*step, asked, fault.what.is_some(), self.at)
+            }
+            Trigger::OnWrite { what, nth } => asked.changing && *what == asked.what && self.write_count >= *nth,
+        }
+    }
+}
+
+impl RequestFault {
+    fn covers(&self, asked: &Asked) -> bool {
+        self.server == asked.server
+            && self.from.as_ref().is_none_or(|from| *from == asked.from)
+            && self.what.as_ref().is_none_or(|what| *what == asked.what)
+            && (asked.changing || !self.changing)
+    }
+}
+
+fn struck(at: Duration, fault: FaultId, what: &WorldFault, ended: bool) -> Struck {
+    Struck { at, fault, label: what.label().to_owned(), detail: what.detail(), ended }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,266 @@
+use super::*;
+use crate::faults::Fault;
+use crate::lease;
+use crate::moments::Move;
+use continuum_core::name::{ObjectName, Region};
+use continuum_core::plan::{PLAN_FORMAT, Plan};
+use continuum_core::record::{Direction, Extra, Former, Intent, Kind as Move_, Record, StepState};
+use continuum_core::spec::{LeaseKind, LeaseSpec, RecordSpec, Selector};
+use jiff::Timestamp;
+use std::cell::Cell;
+use std::rc::Rc;
+
+const A_SECOND: Duration = Duration::from_secs(1);
+
+/// A clock that the test moves.
+#[derive(Clone, Default)]
+struct Clock(Rc<Cell<Duration>>);
+
+impl here::Place for Clock {
+    fn now(&self) -> Duration {
+        self.0.get()
+    }
+
+    fn host(&self) -> Option<Arc<str>> {
+        None
+    }
+}
+
+struct Bench {
+    board: Arc<FaultBoard>,
+    clock: Clock,
+    _here: here::Entered,
+}
+
+fn bench() -> Bench {
+    let clock = Clock::default();
+    let entered = here::enter(Box::new(clock.clone()));
+    Bench { board: FaultBoard::new(), clock, _here: entered }
+}
+
+impl Bench {
+    fn set(&self, seconds: u64) {
+        self.clock.0.set(Duration::from_secs(seconds));
+    }
+
+    fn arm(&self, trigger: Trigger, does: Does, server: &str) -> FaultId {
+        let request =
+            RequestFault { server: server.into(), from: None, what: None, changing: true, times: None, does };
+        self.board.arm(self.clock.0.get(), Fault { trigger, kind: Kind::Request(request), lasts: None })
+    }
+
+    /// Takes a request through the gate.
+    fn pass(&self, asked: &Asked) -> (Before, After) {
+        let before = self.board.before(asked);
+        (before.clone(), if before == Before::Apply { self.board.after(asked, 200) } else { After::Send })
+    }
+
+    /// The witness is written.
+    fn write(&self, record: &Record) -> (Before, After) {
+        let body = lease::lease("continuum", "shop.shop", record).to_string();
+        self.pass(&Asked { body, ..asked("api.witness", "leases/shop.shop") })
+    }
+}
+
+fn asked(server: &str, what: &str) -> Asked {
+    Asked {
+        server: server.into(),
+        from: "controller.fsn".into(),
+        verb: "patch".into(),
+        what: what.into(),
+        subresource: String::new(),
+        changing: true,
+        dry_run: false,
+        body: "{}".into(),
+    }
+}
+
+fn moving(started_count: usize) -> Record {
+    let plan = Plan {
+        format: PLAN_FORMAT,
+        continuum: ObjectName::new("shop", "shop"),
+        application: "shop".into(),
+        from: Region::new("fsn"),
+        to: Region::new("hel"),
+        pair: ObjectName::new("shop", "shop"),
+        route: None,
+        zone: None,
+        records: RecordSpec { selector: Selector::Ifurlup, health_check: None, ttl_seconds: 30, hostnames: vec![] },
+        addresses: vec![],
+        lease: LeaseSpec {
+            kind: LeaseKind::K8sLease,
+            ttl_seconds: 30,
+            renew_seconds: 10,
+            guard_seconds: 10,
+            drift_percent: 1,
+        },
+        rto_seconds: 60,
+        rpo_seconds: 5,
+        reason: "test".into(),
+        initiated_by: "test".into(),
+    };
+    let mut steps: [StepState; 7] = Default::default();
+    for step in &mut steps[..started_count] {
+        step.started_at = Some(Timestamp::UNIX_EPOCH);
+    }
+    let intent = Intent {
+        id: "shop/shop/1.1".into(),
+        kind: Move_::Planned,
+        fingerprint: plan.fingerprint(),
+        plan,
+        request: None,
+        approved_by: None,
+        started_at: Timestamp::UNIX_EPOCH,
+        began_generation: 1,
+        direction: Direction::Forward,
+        token: None,
+        eligible: None,
+        former: Former::default(),
+        beat_before: None,
+        steps,
+        extra: Extra::new(),
+    };
+    Record { holder: Some(Region::new("fsn")), generation: 1, intent: Some(intent), ..Record::free(30) }
+}
+
+fn passes() -> (Before, After) {
+    (Before::Apply, After::Send)
+}
+
+#[test]
+fn a_lost_reply_before_step_6_is_that_of_the_promotion_and_no_other() {
+    let bench = bench();
+    let id = bench.arm(Trigger::Before(6), Does::LoseReply, "api.hel");
+    bench.set(1);
+    assert_eq!(bench.write(&moving(5)), passes());
+    assert_eq!(bench.pass(&asked("api.hel", "clusters/shop-hel")), passes(), "step 6 has not started");
+    bench.set(2);
+    bench.write(&moving(6));
+    assert_eq!(bench.pass(&asked("api.hel", "httproutes/shop")), passes(), "not the step's request");
+    assert_eq!(bench.pass(&asked("api.hel", "clusters/shop-hel")), (Before::Apply, After::Lose));
+    assert_eq!(bench.pass(&asked("api.hel", "clusters/shop-hel")), passes(), "the first only");
+    assert_eq!(bench.board.fired(id), Some(2 * A_SECOND));
+    assert_eq!(bench.board.log_from(0)[0].detail, "api.hel -> controller.fsn");
+}
+
+#[test]
+fn a_reply_that_is_lost_is_one_that_tells_of_an_effect() {
+    let bench = bench();
+    let id = bench.arm(Trigger::Before(2), Does::LoseReply, "api.fsn");
+    bench.set(1);
+    bench.write(&moving(2));
+    let demotion = asked("api.fsn", "clusters/shop-fsn");
+    assert_eq!(bench.board.before(&demotion), Before::Apply);
+    assert_eq!(bench.board.after(&demotion, 409), After::Send, "a conflict is no effect");
+    assert_eq!(bench.board.fired(id), None);
+    assert_eq!(bench.pass(&demotion), (Before::Apply, After::Lose));
+}
+
+#[test]
+fn step_1_is_the_write_that_puts_the_intent_and_step_5_the_one_that_changes_the_holder() {
+    let bench = bench();
+    bench.arm(Trigger::Before(1), Does::Answer(503), "api.witness");
+    bench.arm(Trigger::After(5), Does::Answer(500), "api.witness");
+    bench.set(1);
+    let idle = Record { intent: None, ..moving(0) };
+    assert_eq!(bench.write(&idle), passes());
+    assert_eq!(bench.write(&moving(1)), (Before::Answer(503), After::Send));
+    assert_eq!(bench.write(&moving(1)), passes());
+    bench.set(2);
+    assert_eq!(bench.write(&moving(5)), passes());
+    let swapped = Record { holder: Some(Region::new("hel")), generation: 2, ..moving(5) };
+    assert_eq!(bench.write(&swapped), (Before::Apply, After::Answer(500)), "applied, and answered a failure");
+}
+
+#[test]
+fn a_step_that_started_before_the_fault_was_armed_does_not_count() {
+    let bench = bench();
+    bench.set(1);
+    bench.write(&moving(4));
+    bench.set(2);
+    let request = bench.arm(Trigger::Before(4), Does::Hang, "dns");
+    let fault = Fault { trigger: Trigger::Before(4), kind: Kind::World(WorldFault::ReplayPaused), lasts: None };
+    let world = bench.board.arm(2 * A_SECOND, fault);
+    assert_eq!(bench.pass(&asked("dns", "zones/example.org")), passes());
+    let mut move_ = Move::new("shop/shop/1.1", &Region::new("fsn"), &Region::new("hel"));
+    move_.note_started(4, A_SECOND);
+    assert!(bench.board.due(3 * A_SECOND, &Moments::new(vec![move_])).is_empty());
+    let unfired: Vec<FaultId> = bench.board.unfired().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(unfired, [request, world]);
+}
+
+#[test]
+fn the_nth_write_of_an_object_is_counted_from_arming() {
+    let bench = bench();
+    let what = "clusters/shop-fsn".to_owned();
+    bench.pass(&asked("api.fsn", "clusters/shop-fsn"));
+    bench.arm(Trigger::OnWrite { what, nth: 2 }, Does::Hang, "api.fsn");
+    assert_eq!(bench.pass(&asked("api.fsn", "clusters/shop-fsn")), passes());
+    assert_eq!(bench.pass(&asked("api.fsn", "clusters/shop-fsn")).0, Before::Hang);
+    assert_eq!(bench.pass(&asked("api.fsn", "clusters/shop-fsn")), passes());
+}
+
+#[test]
+fn a_fault_of_the_world_begins_at_its_time_ends_after_it_and_can_be_healed_before() {
+    let bench = bench();
+    let cut = WorldFault::Partition("api.fsn".into(), "controller.hel".into());
+    let fault = |lasts| Fault { trigger: Trigger::At(5 * A_SECOND), kind: Kind::World(cut.clone()), lasts };
+    bench.board.arm(Duration::ZERO, fault(Some(3 * A_SECOND)));
+    bench.board.arm(Duration::ZERO, fault(None));
+    let none = Moments::default();
+    assert!(bench.board.due(4 * A_SECOND, &none).is_empty());
+    assert_eq!(bench.board.due(5 * A_SECOND, &none), [Due::Begin(cut.clone()), Due::Begin(cut.clone())]);
+    assert_eq!(bench.board.due(8 * A_SECOND, &none), [Due::End(cut.clone())]);
+    assert!(bench.board.heal(9 * A_SECOND, &Scope::Host("api.hel".into())).is_empty());
+    assert_eq!(bench.board.heal(9 * A_SECOND, &Scope::Host("api.fsn".into())), [cut]);
+    assert!(bench.board.unfired().is_empty());
+}
+
+#[test]
+fn a_fault_from_a_time_on_strikes_everything_it_names_until_it_is_over() {
+    let bench = bench();
+    let request = RequestFault {
+        server: "api.fsn".into(),
+        from: Some("controller.fsn".into()),
+        what: None,
+        changing: false,
+        times: None,
+        does: Does::Answer(429),
+    };
+    let fault = Fault { trigger: Trigger::At(A_SECOND), kind: Kind::Request(request), lasts: Some(2 * A_SECOND) };
+    bench.board.arm(Duration::ZERO, fault);
+    let read = Asked { changing: false, verb: "get".into(), ..asked("api.fsn", "clusters/shop-fsn") };
+    assert_eq!(bench.pass(&read), passes());
+    bench.set(1);
+    assert_eq!(bench.pass(&read).0, Before::Answer(429));
+    assert_eq!(bench.pass(&read).0, Before::Answer(429));
+    assert_eq!(bench.pass(&Asked { from: "controller.hel".into(), ..read.clone() }), passes());
+    bench.set(3);
+    assert_eq!(bench.pass(&read), passes());
+}
+
+#[test]
+fn changing_requests_of_a_dry_run_are_kept_as_evidence() {
+    let bench = bench();
+    bench.pass(&Asked { dry_run: true, changing: false, ..asked("api.fsn", "clusters/shop-fsn") });
+    assert!(bench.board.dry_run_changes().is_empty());
+    bench.pass(&Asked { dry_run: true, ..asked("api.fsn", "clusters/shop-fsn") });
+    assert_eq!(bench.board.dry_run_changes().len(), 1);
+}
+
+#[test]
+fn a_fault_says_in_one_line_what_it_is() {
+    let request = RequestFault {
+        server: "api.hel".into(),
+        from: Some("controller.hel".into()),
+        what: None,
+        changing: true,
+        times: None,
+        does: Does::LoseReply,
+    };
+    let fault = Fault { trigger: Trigger::Before(6), kind: Kind::Request(request), lasts: None };
+    assert_eq!(fault.to_string(), "lose reply api.hel -> controller.hel before step 6");
+    let slow = WorldFault::OperatorSlow("fsn".into(), crate::faults::Task::Demotion, 8 * A_SECOND);
+    let fault = Fault { trigger: Trigger::At(A_SECOND), kind: Kind::World(slow), lasts: Some(5 * A_SECOND) };
+    assert_eq!(fault.to_string(), "operator slow demotion in fsn, 8.0 s more at 1.0 s for 5.0 s");
+}
