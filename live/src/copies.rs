@@ -76,3 +76,53 @@ fn copy_view(object: &Value) -> CopyView {
         status: object.get("status").cloned().unwrap_or_default(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_server::{region, status};
+
+    fn hel() -> Region {
+        Region::new("hel")
+    }
+
+    fn shop() -> ObjectName {
+        ObjectName::new("shop", "shop")
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_is_wrong_is_seen_with_what_is_wrong() {
+        let object = json!({
+            "metadata": { "namespace": "shop", "name": "shop", "resourceVersion": "9", "uid": "u", "generation": 2 },
+            "spec": { "primaryRegion": "" },
+        });
+        let (regions, _) = region([(200, object)]);
+        let seen = KubeCopies::new(regions, shop()).copy(&hel()).await;
+        let copy = seen.known().unwrap();
+        assert_eq!((copy.resource_version.as_str(), copy.uid.as_str(), copy.generation), ("9", "u", 2));
+        assert_eq!(copy.spec.as_ref().unwrap_err().path, "spec.primaryRegion");
+        assert_eq!((&copy.seen, &copy.status), (&None, &Value::Null));
+    }
+
+    #[tokio::test]
+    async fn a_copy_is_missing_where_the_server_says_so_and_unconfigured_without_a_server() {
+        let (regions, _) = region([status(404, "NotFound", "continuums \"shop\" not found")]);
+        let copies = KubeCopies::new(regions, shop());
+        assert_eq!(copies.copy(&hel()).await, Seen::Missing);
+        assert_eq!(copies.copy(&Region::new("nbg")).await, Seen::Unconfigured);
+    }
+
+    #[tokio::test]
+    async fn the_spec_is_patched_where_its_version_stands_and_the_status_as_its_subresource() {
+        let (regions, log) = region([(200, json!({})), (200, json!({}))]);
+        let own = OwnCopy::new(&regions, hel(), shop());
+        assert_eq!(own.patch_spec("9", &json!({ "primaryRegion": "hel" })).await, Outcome::Done(()));
+        assert_eq!(own.patch_status(&json!({ "phase": "Healthy" })).await, Outcome::Done(()));
+        let log = log.lock().unwrap();
+        let path = "PATCH /apis/dr.openova.io/v1/namespaces/shop/continuums/shop";
+        assert!(log[0].line.starts_with(&format!("{path}?")), "{}", log[0].line);
+        assert_eq!(log[0].body, json!({ "metadata": { "resourceVersion": "9" }, "spec": { "primaryRegion": "hel" } }));
+        assert!(log[1].line.starts_with(&format!("{path}/status?")), "{}", log[1].line);
+        assert_eq!(log[1].body, json!({ "status": { "phase": "Healthy" } }));
+    }
+}

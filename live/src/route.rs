@@ -106,6 +106,8 @@ fn with_weights(object: &Value, weights: &BTreeMap<String, u32>) -> Result<Value
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_server::region;
+    use continuum_core::observe::Claim;
 
     fn route() -> Value {
         json!({
@@ -144,5 +146,33 @@ mod tests {
     fn a_backend_that_is_not_there_leaves_the_route_alone() {
         let weights = BTreeMap::from([("shop-fsn".to_owned(), 0), ("shop-nbg".to_owned(), 100)]);
         assert_eq!(with_weights(&route(), &weights), Err("HTTPRoute shop/shop has no backend shop-nbg".into()));
+    }
+
+    fn write(resource_version: &str) -> RouteWrite {
+        RouteWrite {
+            region: Region::new("hel"),
+            object: ObjectName::new("shop", "shop"),
+            resource_version: resource_version.into(),
+            claim: Claim { generation: 2, intent: "shop/shop/2.1".into() },
+            weights: BTreeMap::from([("shop-fsn".to_owned(), 0), ("shop-hel".to_owned(), 100)]),
+        }
+    }
+
+    #[tokio::test]
+    async fn weights_are_one_patch_with_a_claim_on_the_version_that_was_looked_at() {
+        let (regions, log) = region([(200, route()), (200, json!({}))]);
+        assert_eq!(KubeRoute::new(regions).set_weights(&write("7")).await, Outcome::Done(()));
+        let log = log.lock().unwrap();
+        assert!(log[1].line.starts_with("PATCH /apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/shop?"));
+        assert_eq!(log[1].body["metadata"]["resourceVersion"], "7");
+        assert_eq!(log[1].body["metadata"]["annotations"]["dr.openova.io/generation"], "2");
+        assert_eq!(log[1].body["spec"]["rules"].as_array().unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_route_that_changed_since_is_not_written() {
+        let (regions, log) = region([(200, route())]);
+        assert!(matches!(KubeRoute::new(regions).set_weights(&write("6")).await, Outcome::NotApplied(_)));
+        assert_eq!(log.lock().unwrap().len(), 1);
     }
 }
