@@ -4,7 +4,7 @@
 //! runs. It ends early only where it says so itself (`?timeout=`).
 
 use super::patch;
-use super::registry::{Preconditions, Target};
+use super::registry::{Preconditions, Target, check_place};
 use super::request::{PAGE_NOT_FOUND, Request, Verb};
 use super::select::Selector;
 use super::watch::watch;
@@ -208,7 +208,9 @@ impl Server {
             }
             Verb::Update => {
                 check_type(headers, "application/json")?;
-                self.store.update(target, &request.subresource, replacing(request, parse(body)?)?)?
+                let new = parse(body)?;
+                check_place(target, &new)?;
+                self.store.update(target, &request.subresource, replacing(request, new)?)?
             }
             Verb::Patch => {
                 check_type(headers, "application/merge-patch+json")?;

@@ -299,7 +299,7 @@ fn check_kind(resource: &Resource, object: &Value) -> Result<(), Refusal> {
 }
 
 /// An object cannot say that it stands elsewhere than its URL.
-fn check_place(target: Target<'_>, object: &Value) -> Result<(), Refusal> {
+pub(super) fn check_place(target: Target<'_>, object: &Value) -> Result<(), Refusal> {
     let Target { name, namespace, .. } = target;
     let named = object["metadata"]["name"].as_str().unwrap_or(name);
     if named != name && !named.is_empty() {
