@@ -6,6 +6,7 @@ pub mod gated;
 pub mod jetstream;
 pub mod kube_api;
 pub mod lua;
+pub mod operator;
 pub mod postgres;
 pub mod powerdns;
 pub mod vantage;

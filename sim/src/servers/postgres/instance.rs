@@ -110,7 +110,8 @@ pub struct Snapshot {
     /// `pg_controldata`: state.
     pub control: Control,
     /// `pg_controldata`: timeline and REDO location of the last shutdown checkpoint that was written or replayed.
-    pub checkpoint: (u32, Lsn),
+    /// Absent: there was none since the beginning.
+    pub checkpoint: Option<(u32, Lsn)>,
     /// `standby.signal` is there.
     pub standby_signal: bool,
     /// Timeline at the end of replayed WAL.
@@ -167,6 +168,8 @@ pub(super) struct Inner {
     pub senders: BTreeMap<u64, SenderRow>,
     pub receiving: bool,
     pub next_id: u64,
+    /// Grows when the process or its configuration changes; not with every record.
+    pub life: u64,
     pub accepting: bool,
     pub dry_run_write_count: u64,
     // Knobs.
@@ -210,6 +213,7 @@ impl Instance {
             senders: BTreeMap::new(),
             receiving: false,
             next_id: 0,
+            life: 0,
             accepting: false,
             dry_run_write_count: 0,
             replay_delay: Duration::ZERO,
@@ -290,14 +294,21 @@ impl Instance {
         }
     }
 
-    /// Gives the postmaster an order.
+    /// Gives the postmaster an order. Nobody takes it where the host is down.
     pub fn order(&self, order: Order) {
-        self.change(|inner| inner.orders.push_back(order));
+        self.change(|inner| {
+            if inner.alive {
+                inner.orders.push_back(order);
+            }
+        });
     }
 
     /// Writes configuration files.
     pub fn configure(&self, configuration: Configuration) {
-        self.change(|inner| inner.disk.configuration = configuration);
+        self.change(|inner| {
+            inner.disk.configuration = configuration;
+            inner.life += 1;
+        });
     }
 
     /// The configuration files.
@@ -337,6 +348,16 @@ impl Instance {
         }
     }
 
+    /// A number that grows when the process or its configuration changes.
+    pub fn life(&self) -> u64 {
+        self.lock().life
+    }
+
+    /// Waits until the process or its configuration has changed after `life`.
+    pub async fn changed_since(&self, life: u64) {
+        self.until(|inner| (inner.life > life).then_some(())).await;
+    }
+
     /// `kill -9` of every process. Its host goes on.
     pub fn kill(&self) {
         let now = here::now().unwrap_or_default();
@@ -357,6 +378,16 @@ impl Instance {
             _ => None,
         });
         rows.collect()
+    }
+
+    /// `pg_control_system().system_identifier`.
+    pub fn system_id(&self) -> String {
+        self.lock().settings.system_id.clone()
+    }
+
+    /// Whether a role has a password.
+    pub fn has_password(&self, role: &str) -> bool {
+        self.lock().password(role).is_some()
     }
 
     /// Sets a role's password. It is WAL: the other half follows. Only a primary can.
@@ -424,18 +455,17 @@ impl Inner {
         self.disk.wal.until(self.replayed).last().map_or(1, |record| record.timeline)
     }
 
-    fn checkpoint(&self) -> (u32, Lsn) {
-        let replayed = self.disk.wal.until(self.replayed);
-        let newest = replayed.iter().rev().find_map(|record| match record.content {
+    /// Timeline and REDO location of the newest shutdown checkpoint that was replayed.
+    fn checkpoint(&self) -> Option<(u32, Lsn)> {
+        self.disk.wal.newest(self.replayed, |record| match record.content {
             Content::Checkpoint { redo } => Some((record.timeline, redo)),
             _ => None,
-        });
-        newest.or_else(|| replayed.first().map(|first| (first.timeline, first.lsn))).unwrap_or_default()
+        })
     }
 
     /// The password that a role has to give. Absent: none.
     pub fn password(&self, role: &str) -> Option<String> {
-        self.disk.wal.until(self.replayed).iter().rev().find_map(|record| match &record.content {
+        self.disk.wal.newest(self.replayed, |record| match &record.content {
             Content::Password { role: of, password } if of == role => Some(password.clone()),
             _ => None,
         })
@@ -460,7 +490,10 @@ struct HostUp(Instance);
 
 impl HostUp {
     fn new(instance: &Instance) -> Self {
-        instance.change(|inner| inner.alive = true);
+        instance.change(|inner| {
+            inner.alive = true;
+            inner.life += 1;
+        });
         Self(instance.clone())
     }
 }
@@ -470,6 +503,7 @@ impl Drop for HostUp {
         let now = here::now().unwrap_or_default();
         self.0.change(|inner| {
             inner.alive = false;
+            inner.life += 1;
             inner.orders.clear();
             process::kill(inner, now);
         });

@@ -35,6 +35,7 @@ pub(super) fn advance(inner: &mut Inner, now: Duration) -> (bool, Option<Duratio
         moved |= obey(inner, now, order);
     }
     moved |= live(inner, now);
+    inner.life += u64::from(moved);
     moved |= replay(inner, now);
     note_acceptance(inner, now);
     let replay_due = if inner.replay_paused { None } else { inner.to_replay.front().map(|(_, due)| *due) };
@@ -183,6 +184,7 @@ fn end(inner: &mut Inner) {
     inner.state = State::Stopped;
     inner.due = None;
     inner.incarnation += 1;
+    inner.life += 1;
     inner.to_replay.clear();
     inner.sessions.clear();
     inner.senders.clear();

@@ -55,6 +55,8 @@ pub struct WalRecord {
 #[derive(Clone, Debug)]
 pub struct Wal {
     records: Vec<WalRecord>,
+    /// Those that are neither rows nor messages: few, and looked for often.
+    rare: Vec<usize>,
 }
 
 impl Wal {
@@ -66,7 +68,7 @@ impl Wal {
             chain: hash(0, system_id.as_bytes()),
             content: Content::Timeline,
         };
-        Self { records: vec![first] }
+        Self { records: vec![first], rare: vec![0] }
     }
 
     fn last(&self) -> &WalRecord {
@@ -103,6 +105,12 @@ impl Wal {
         &self.records[..self.records.partition_point(|record| record.lsn <= lsn)]
     }
 
+    /// The newest record until `lsn` of which `f` makes something. Sees no rows and no messages.
+    pub fn newest<T>(&self, lsn: Lsn, f: impl FnMut(&WalRecord) -> Option<T>) -> Option<T> {
+        let rare = self.rare.iter().rev().map(|index| &self.records[*index]);
+        rare.skip_while(|record| record.lsn > lsn).find_map(f)
+    }
+
     /// Writes a record on the present timeline; gives its end.
     pub fn append(&mut self, content: Content) -> Lsn {
         let bytes = match &content {
@@ -136,13 +144,20 @@ impl Wal {
     /// Takes a record that was streamed. It follows what is here; the sender saw to that.
     pub fn receive(&mut self, record: WalRecord) {
         assert!(record.lsn > self.end(), "a streamed record ends after the log it is added to");
+        self.store(record);
+    }
+
+    fn store(&mut self, record: WalRecord) {
+        if !matches!(record.content, Content::Row { .. } | Content::Message) {
+            self.rare.push(self.records.len());
+        }
         self.records.push(record);
     }
 
     fn push(&mut self, lsn: Lsn, timeline: u32, content: Content) -> Lsn {
         let bytes = format!("{lsn} {timeline} {content:?}");
         let chain = hash(self.end_chain(), bytes.as_bytes());
-        self.records.push(WalRecord { lsn, timeline, chain, content });
+        self.store(WalRecord { lsn, timeline, chain, content });
         lsn
     }
 }

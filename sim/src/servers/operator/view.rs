@@ -1,0 +1,109 @@
+//! A Cluster object, as the operator reads it.
+
+use serde_json::Value;
+use std::time::Duration;
+
+/// Annotation that fences instances.
+pub(super) const FENCE: &str = "cnpg.io/fencedInstances";
+/// Set while a demotion waits for the instance manager: False, then True.
+pub(super) const TRANSITION: &str = "ReplicaClusterDesignatedPrimaryTransition";
+/// Set while the operator fences for a demotion.
+pub(super) const FENCING: &str = "ReplicaClusterFencing";
+/// False while a demotion is under way, True after the first one.
+pub(super) const SWITCH: &str = "ReplicaClusterSwitch";
+
+pub(super) const HEALTHY: &str = "Cluster in healthy state";
+pub(super) const APPLYING: &str = "Applying configuration";
+pub(super) const PROMOTING: &str = "Promoting to primary cluster";
+pub(super) const RESTARTING: &str = "Primary instance is being restarted in-place";
+pub(super) const UNRECOVERABLE: &str = "Cluster is in an unrecoverable state, needs manual intervention";
+
+/// What the spec asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Primary,
+    Replica,
+}
+
+/// What the operator looks at.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    pub role: Role,
+    pub promotion_token: Option<String>,
+    pub last_promotion_token: Option<String>,
+    pub demotion_token: Option<String>,
+    pub fenced: bool,
+    pub in_progress: bool,
+    /// Condition [`TRANSITION`].
+    pub transition: Option<bool>,
+    pub phase: String,
+    pub archiving: Option<bool>,
+    pub instances: u64,
+    pub smart_shutdown_timeout: Duration,
+    pub switchover_delay: Duration,
+    /// `standbyNamesPre`, and whether an acknowledgement is required.
+    pub synchronous: Option<(Vec<String>, bool)>,
+}
+
+impl View {
+    pub fn of(cluster: &Value) -> Self {
+        let (spec, status) = (&cluster["spec"], &cluster["status"]);
+        let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        let seconds = |value: &Value, default| Duration::from_secs(value.as_u64().unwrap_or(default));
+        let synchronous = &spec["postgresql"]["synchronous"];
+        Self {
+            role: role(cluster),
+            promotion_token: text(&spec["replica"]["promotionToken"]),
+            last_promotion_token: text(&status["lastPromotionToken"]),
+            demotion_token: text(&status["demotionToken"]),
+            fenced: text(&cluster["metadata"]["annotations"][FENCE]).is_some_and(|fenced| fenced != "[]"),
+            in_progress: status["switchReplicaClusterStatus"]["inProgress"] == true,
+            transition: condition(cluster, TRANSITION),
+            phase: text(&status["phase"]).unwrap_or_default(),
+            archiving: condition(cluster, "ContinuousArchiving"),
+            instances: spec["instances"].as_u64().unwrap_or(1),
+            smart_shutdown_timeout: seconds(&spec["smartShutdownTimeout"], 180),
+            switchover_delay: seconds(&spec["switchoverDelay"], 3600),
+            synchronous: synchronous.is_object().then(|| {
+                let names = synchronous["standbyNamesPre"].as_array().cloned().unwrap_or_default();
+                let names = names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect();
+                (names, synchronous["dataDurability"] != "preferred")
+            }),
+        }
+    }
+
+    /// A promotion with a token is asked for and not through: the operator does nothing else meanwhile.
+    pub fn should_promote(&self) -> bool {
+        self.role == Role::Primary
+            && self.promotion_token.is_some()
+            && self.promotion_token != self.last_promotion_token
+    }
+}
+
+/// The role that a Cluster's spec asks for.
+pub(super) fn role(cluster: &Value) -> Role {
+    let replica = &cluster["spec"]["replica"];
+    let own = replica["self"].as_str().or(cluster["metadata"]["name"].as_str());
+    let is_replica = match (replica["enabled"].as_bool(), replica["primary"].as_str()) {
+        (Some(enabled), _) => enabled,
+        (None, Some(primary)) => Some(primary) != own,
+        (None, None) => false,
+    };
+    if is_replica { Role::Replica } else { Role::Primary }
+}
+
+/// Names in `spec.externalClusters`.
+pub(super) fn external_clusters(cluster: &Value) -> Vec<String> {
+    let clusters = cluster["spec"]["externalClusters"].as_array().cloned().unwrap_or_default();
+    clusters.iter().filter_map(|cluster| cluster["name"].as_str().map(str::to_owned)).collect()
+}
+
+/// A condition's status. Absent, or neither True nor False: `None`.
+pub(super) fn condition(cluster: &Value, kind: &str) -> Option<bool> {
+    let conditions = cluster["status"]["conditions"].as_array()?;
+    match conditions.iter().find(|condition| condition["type"] == kind)?["status"].as_str()? {
+        "True" => Some(true),
+        "False" => Some(false),
+        _ => None,
+    }
+}
