@@ -15,7 +15,7 @@ pub(super) fn check(scenario: &Scenario) -> Vec<Wrong> {
     let mut wrong = Vec::new();
     check_lease(&scenario.spec.world, &mut wrong);
     if scenario.spec.steps.is_empty() {
-        wrong.push(at(Place { line: 1, column: 1, length: 0 }, "a scenario without steps", "give `spec.steps` a step"));
+        wrong.push(at(scenario.spec.steps.place, "a scenario without steps", "give `spec.steps` a step"));
     }
     for (index, step) in scenario.spec.steps.iter().enumerate() {
         check_step(scenario, index, step, &mut wrong);

@@ -35,7 +35,7 @@ pub struct ExecuteExpect {
     pub completed_steps: Option<Vec<StepNumber>>,
     /// The step that failed.
     pub failed_at_step: Option<StepNumber>,
-    /// Part of the error.
+    /// Part of the report's error, or of the error in which the operation ended.
     pub error: Option<String>,
     /// The steps undone, in the order of undoing.
     pub rolled_back: Option<Vec<StepNumber>>,

@@ -67,7 +67,7 @@ pub struct ScenarioSpec {
     #[serde(default)]
     pub world: World,
     /// What is done, in order.
-    pub steps: Vec<Spot<Step>>,
+    pub steps: Spot<Vec<Spot<Step>>>,
     /// How it ends.
     #[serde(default)]
     pub expect: Expect,

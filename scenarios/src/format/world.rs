@@ -151,7 +151,9 @@ impl Default for LeaseWorld {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum InitialLease {
-    /// Nobody.
+    /// There is no lease object yet: a first installation.
+    Absent,
+    /// Nobody, though somebody did.
     Free,
     /// This region.
     HeldBy(RegionName),
