@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 fn continuum(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_continuum")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_continuum"))
+        .args(arguments)
+        .output()
+        .expect("the command was built with its tests")
 }
 
 fn here(path: &str) -> PathBuf {
@@ -13,7 +16,7 @@ fn here(path: &str) -> PathBuf {
 }
 
 fn bad_files() -> Vec<PathBuf> {
-    format::find(&[here("tests/bad")]).unwrap()
+    format::find(&[here("tests/bad")]).expect("the folder is beside this file")
 }
 
 /// Exit code 64, an answer on stderr, and nothing on stdout: nothing ran.

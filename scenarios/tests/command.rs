@@ -7,13 +7,13 @@ fn continuum(arguments: &[&str]) -> Output {
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .args(arguments)
         .output()
-        .unwrap()
+        .expect("the command was built with its tests")
 }
 
 fn stdout(arguments: &[&str]) -> String {
     let output = continuum(arguments);
     assert_eq!(output.status.code(), Some(0), "{arguments:?}");
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8(output.stdout).expect("the command writes UTF-8")
 }
 
 #[test]
