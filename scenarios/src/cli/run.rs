@@ -135,3 +135,58 @@ impl Progress {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::parse;
+    use crate::outcome::Verdict;
+
+    fn scenario(name: &str) -> (String, Scenario) {
+        let text = format!(
+            "{{apiVersion: continuum.openova.io/v1alpha1, kind: Scenario, metadata: {{name: {name}}}, \
+             spec: {{seed: 3, steps: [execute: {{to: hel}}]}}}}"
+        );
+        (format!("{name}.yaml"), parse(name, &text).unwrap())
+    }
+
+    fn arguments(seed: Option<u64>) -> RunArguments {
+        RunArguments { paths: Vec::new(), seed, output: Output::Table, trace: None, jobs: None }
+    }
+
+    /// Panics for the scenario `b`, and names the thread of every other.
+    struct Half;
+
+    impl Runner for Half {
+        fn run(&self, scenario: &Scenario, options: &RunOptions) -> Outcome {
+            assert!(scenario.metadata.name.as_str() != "b", "b is too much");
+            let trace = thread::current().name().map(str::to_owned);
+            Outcome { trace, ..Outcome::begin(scenario, options) }
+        }
+    }
+
+    #[test]
+    fn a_run_that_panics_crashes_alone_and_the_order_of_the_files_stays() {
+        let scenarios = ["a", "b", "c", "d"].map(scenario);
+        let outcomes = run_all(&scenarios, &arguments(None), 3, &Half);
+        let verdicts: Vec<Verdict> = outcomes.iter().map(Outcome::verdict).collect();
+        assert_eq!(verdicts, [Verdict::Passed, Verdict::Crashed, Verdict::Passed, Verdict::Passed]);
+        assert_eq!(outcomes[1].crashed.as_deref(), Some("b is too much"));
+        assert_eq!(RunReport::of(&outcomes).worst().exit_code(), 70);
+    }
+
+    #[test]
+    fn every_run_has_a_thread_of_its_own() {
+        let scenarios = ["a", "c"].map(scenario);
+        let outcomes = run_all(&scenarios, &arguments(None), 1, &Half);
+        let threads: Vec<_> = outcomes.iter().map(|run| run.trace.as_deref()).collect();
+        assert_eq!(threads, [Some("a"), Some("c")]);
+    }
+
+    #[test]
+    fn the_commands_seed_goes_before_the_scenarios() {
+        let scenarios = ["a"].map(scenario);
+        let seed = |given| run_all(&scenarios, &arguments(given), 1, &Half)[0].seed;
+        assert_eq!((seed(None), seed(Some(9))), (3, 9));
+    }
+}
