@@ -13,3 +13,4 @@ pub mod lease;
 pub mod moments;
 pub mod servers;
 pub mod trace;
+pub mod workload;

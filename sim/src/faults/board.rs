@@ -134,8 +134,7 @@ impl FaultBoard {
                 Kind::Request(fault) => {
                     let hosts: Vec<&str> =
                         std::iter::once(fault.server.as_str()).chain(fault.from.as_deref()).collect();
-                    let begun = armed.first.is_some()
-                        || matches!(armed.fault.trigger, Trigger::At(at) if at <= now);
+                    let begun = armed.first.is_some() || matches!(armed.fault.trigger, Trigger::At(at) if at <= now);
                     armed.ended = begun && scope.covers(&hosts);
                 }
             }

@@ -44,8 +44,7 @@ impl Bench {
     }
 
     fn arm(&self, trigger: Trigger, does: Does, server: &str) -> FaultId {
-        let request =
-            RequestFault { server: server.into(), from: None, what: None, changing: true, times: None, does };
+        let request = RequestFault { server: server.into(), from: None, what: None, changing: true, times: None, does };
         self.board.arm(self.clock.0.get(), Fault { trigger, kind: Kind::Request(request), lasts: None })
     }
 

@@ -1,0 +1,140 @@
+//! One client: where its writes go, and when.
+
+use super::resolve::Resolver;
+use super::session::{Login, Session};
+use super::{Outcome, Shared};
+use crate::servers::kube_api::HTTP_ROUTES;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A held session says something this often: the server closes a silent one after 30 s.
+const HELD_SESSION_PAUSE: Duration = Duration::from_secs(10);
+
+/// Before the held session is tried to be opened again.
+const OPEN_AGAIN: Duration = Duration::from_millis(500);
+
+pub(super) struct Client {
+    shared: Arc<Shared>,
+    name: String,
+    random: ChaCha8Rng,
+    resolver: Resolver,
+    /// Open sessions, by region.
+    sessions: BTreeMap<String, Session>,
+}
+
+impl Client {
+    pub(super) fn new(shared: Arc<Shared>, name: String, number: u32) -> Self {
+        let options = &shared.options;
+        let vantage = options.vantages.get((number - 1) as usize % options.vantages.len().max(1));
+        let vantage = vantage.map_or("", String::as_str);
+        let resolver = Resolver::new(shared.net.clone(), vantage, &options.hostname);
+        let random = shared.seeds.generator(&name);
+        Self { shared, name, random, resolver, sessions: BTreeMap::new() }
+    }
+
+    pub(super) async fn run(mut self) {
+        let options = &self.shared.options;
+        if options.writes_per_second == 0 {
+            return;
+        }
+        let interval = Duration::from_secs(options.client_count.into()) / options.writes_per_second;
+        let net = self.shared.net.clone();
+        let mut number = self.shared.memory.next_number(&self.name);
+        // The first writes of the clients are spread over one interval.
+        let mut next = net.now() + interval.mul_f64(self.random.random_range(0.0..1.0));
+        loop {
+            tokio::time::sleep(next.saturating_sub(net.now())).await;
+            if !self.shared.may_write().await {
+                return;
+            }
+            let now = net.now();
+            next = now + interval.mul_f64(self.random.random_range(0.5..1.5));
+            let place = self.shared.memory.begin(&self.name, number, now);
+            let outcome = self.write(number, place).await;
+            self.shared.memory.end(place, outcome, net.now());
+            number += 1;
+        }
+    }
+
+    async fn write(&mut self, number: u64, place: usize) -> Outcome {
+        let half = match self.half().await {
+            Ok(half) => half,
+            Err(cause) => return Outcome::NotSent(cause),
+        };
+        self.shared.memory.aim(place, &half);
+        let session = match self.sessions.remove(&half).filter(|session| !session.is_closed()) {
+            Some(session) => session,
+            None => match Session::open(&self.shared.net, &half, &login(&self.shared, &self.name)).await {
+                Ok(session) => session,
+                Err(cause) => return Outcome::NotSent(cause),
+            },
+        };
+        let outcome = session.insert(&self.name, number).await;
+        if outcome == Outcome::Acknowledged {
+            self.sessions.insert(half, session);
+        }
+        outcome
+    }
+
+    /// The region whose half the next write goes to.
+    async fn half(&mut self) -> Result<String, String> {
+        let addresses = self.resolver.addresses(self.random.random_range(1..u16::MAX)).await?;
+        let address = addresses[self.random.random_range(0..addresses.len())];
+        let shared = self.shared.clone();
+        let regions = &shared.options.regions;
+        let Some((gateway, _)) = regions.iter().find(|(_, at)| *at == address) else {
+            return Err(format!("no gateway at {address}"));
+        };
+        let (namespace, name) = &shared.options.route;
+        let route = shared.stores.get(gateway).and_then(|store| store.get(&HTTP_ROUTES, namespace, name));
+        // Without a route the gateway serves what stands beside it.
+        let Some(route) = route else { return Ok(gateway.clone()) };
+        let backends = weights(&route);
+        let total: u64 = backends.iter().map(|(_, weight)| weight).sum();
+        if total == 0 {
+            return Err("503".into());
+        }
+        let mut drawn = self.random.random_range(0..total);
+        for (backend, weight) in backends {
+            if drawn < weight {
+                let region = regions.iter().find(|(region, _)| backend.ends_with(&format!("-{region}")));
+                return region.map(|(region, _)| region.clone()).ok_or_else(|| format!("no backend {backend}"));
+            }
+            drawn -= weight;
+        }
+        unreachable!("a number below the sum of the weights falls into one of them")
+    }
+}
+
+/// Backends and weights of all rules (1 where none is given).
+fn weights(route: &Value) -> Vec<(String, u64)> {
+    let rules = route["spec"]["rules"].as_array().into_iter().flatten();
+    let backends = rules.flat_map(|rule| rule["backendRefs"].as_array().into_iter().flatten());
+    backends
+        .map(|backend| {
+            (backend["name"].as_str().unwrap_or_default().to_owned(), backend["weight"].as_u64().unwrap_or(1))
+        })
+        .collect()
+}
+
+fn login<'a>(shared: &'a Shared, name: &'a str) -> Login<'a> {
+    Login { user: &shared.options.user, password: shared.options.password.as_deref(), name }
+}
+
+/// Opens a session to the half of `region` and keeps it until it is closed there, or the clients are stopped.
+pub(super) async fn hold_session(shared: Arc<Shared>, region: String) {
+    let name = format!("clients.{region}-held");
+    let session = loop {
+        match Session::open(&shared.net, &region, &login(&shared, &name)).await {
+            Ok(session) => break session,
+            Err(_) => tokio::time::sleep(OPEN_AGAIN).await,
+        }
+    };
+    while *shared.mode() != super::Mode::Stop && session.live().await {
+        tokio::time::sleep(HELD_SESSION_PAUSE).await;
+    }
+}
