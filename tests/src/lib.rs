@@ -2,3 +2,4 @@
 
 pub mod exchange;
 pub mod real_kube;
+pub mod simulated_kube;

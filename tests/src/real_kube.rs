@@ -11,6 +11,8 @@
 //!
 //! The servers stop when the pipe closes, however the test process ends.
 
+use continuum_live::kube_transport::{Limits, USER_AGENT, tls_client};
+use continuum_live::resource;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
@@ -119,6 +121,7 @@ impl RealKube {
                 serde_saphyr::from_str(text).map_err(|source| RealKubeError::Definition { name, source })?;
             install(&client, &definition).await?;
         }
+        install(&client, &resource::crd()).await?;
         Ok(Some(real))
     }
 
@@ -158,16 +161,14 @@ impl RealKube {
             Who::Nobody => "nobody",
         };
         let options = KubeConfigOptions { context: Some(context.into()), ..Default::default() };
-        let mut config = Config::from_custom_kubeconfig(self.kubeconfig.clone(), &options).await?;
-        // A test wants to see the answer, not what became of it on the fifth try.
-        config.default_retry = false;
-        Ok(config)
+        Ok(Config::from_custom_kubeconfig(self.kubeconfig.clone(), &options).await?)
     }
 
-    /// A client. Each test makes its own: a client lives on the runtime that made it.
+    /// A client, over the adapters' own transport. Each test makes its own: a client lives on the runtime that
+    /// made it.
     pub async fn client(&self, who: Who) -> Result<Client, RealKubeError> {
         let config = self.config(who).await?;
-        Client::try_from(config).map_err(|source| kube_error("make a client", source))
+        tls_client(config, USER_AGENT, Limits::WATCHES).map_err(|source| kube_error("make a client", source))
     }
 
     /// Its etcd, plain HTTP.
@@ -175,11 +176,11 @@ impl RealKube {
         &self.etcd_url
     }
 
-    /// Makes a namespace of this name, or one that begins with it where the name is taken. The actual name.
+    /// Makes a namespace whose name begins with this one, as far as the length of names allows. Its name.
     pub async fn namespace(&self, name: &str) -> Result<String, RealKubeError> {
         let namespaces: Api<Namespace> = Api::all(self.client(Who::Admin).await?);
         let mut wanted = Namespace::default();
-        wanted.metadata.generate_name = Some(format!("{name}-"));
+        wanted.metadata.generate_name = Some(format!("{name:.50}-"));
         let made = namespaces
             .create(&PostParams::default(), &wanted)
             .await

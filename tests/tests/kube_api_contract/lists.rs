@@ -9,13 +9,13 @@ fn names(list: &Value) -> Vec<&str> {
     items.iter().map(|item| item["metadata"]["name"].as_str().expect("a name")).collect()
 }
 
-async fn labelled(s: &mut Session<'_>, name: &str, labels: Value) {
+async fn labelled(s: &mut Session, name: &str, labels: Value) {
     let mut body = cluster(name);
     body["metadata"]["labels"] = labels;
     assert_eq!(s.create("clusters", &body).await.status, 201);
 }
 
-pub async fn selectors_choose_by_label(s: &mut Session<'_>) {
+pub async fn selectors_choose_by_label(s: &mut Session) {
     labelled(s, "fsn", json!({"catalyst.openova.io/cnpg-pair": "shop", "role": "primary"})).await;
     labelled(s, "hel", json!({"catalyst.openova.io/cnpg-pair": "shop", "role": "replica"})).await;
     labelled(s, "other", json!({"catalyst.openova.io/cnpg-pair": "blog", "role": "primary"})).await;
@@ -38,7 +38,7 @@ pub async fn selectors_choose_by_label(s: &mut Session<'_>) {
     assert_eq!(s.get("clusters?labelSelector=role+in+primary").await.status, 400);
 }
 
-pub async fn fields_choose_by_name(s: &mut Session<'_>) {
+pub async fn fields_choose_by_name(s: &mut Session) {
     s.cluster("a").await;
     s.cluster("b").await;
     let list = s.get("clusters?fieldSelector=metadata.name%3Db").await;
@@ -48,7 +48,7 @@ pub async fn fields_choose_by_name(s: &mut Session<'_>) {
     assert_eq!(s.get("clusters?fieldSelector=spec.instances%3D1").await.status, 400);
 }
 
-pub async fn a_list_is_sorted_and_has_a_version(s: &mut Session<'_>) {
+pub async fn a_list_is_sorted_and_has_a_version(s: &mut Session) {
     let empty = s.get("clusters").await;
     assert_eq!((empty.status, &empty.body["items"]), (200, &json!([])));
     assert_eq!(empty.body["kind"], "ClusterList");
@@ -66,7 +66,7 @@ pub async fn a_list_is_sorted_and_has_a_version(s: &mut Session<'_>) {
     assert_eq!(s.get("clusters?resourceVersion=soon").await.status, 400);
 }
 
-pub async fn a_list_comes_in_pages(s: &mut Session<'_>) {
+pub async fn a_list_comes_in_pages(s: &mut Session) {
     for name in ["a", "b", "c"] {
         s.cluster(name).await;
     }

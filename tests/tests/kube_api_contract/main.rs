@@ -16,69 +16,29 @@ mod refusals;
 mod session;
 mod watches;
 
-use continuum_sim::determinism::on_seeded_thread;
-use continuum_sim::fabric::{Fabric, FabricOptions, TurmoilFabric};
-use continuum_sim::gate::Open;
-use continuum_sim::servers::kube_api::{self, LEASES, Store};
-use continuum_tests::exchange::{Real, Simulated};
 use continuum_tests::real_kube::{RealKube, Who};
-use serde_json::json;
+use continuum_tests::simulated_kube::on_simulated_kube;
 use session::{Case, Session};
-use std::sync::{Arc, Mutex};
 
 /// Puts a case to the real server.
 async fn on_the_real_server(name: &str, case: Case) {
     let Some(real) = RealKube::start().await.expect("a real kube-apiserver") else { return };
     let namespace = real.namespace(&name.replace('_', "-")).await.expect("a namespace");
-    let server = Real(real.client(Who::Admin).await.expect("a client"));
-    let mut session = Session::new(&server, namespace);
-    case(&mut session).await;
-    insta::assert_snapshot!(name, session.transcript());
+    let server = real.client(Who::Admin).await.expect("a client");
+    insta::assert_snapshot!(name, transcript(Session::new(server, namespace), case).await);
 }
 
-/// Puts a case to the model, over the simulated network.
+/// Puts a case to the model.
 fn on_the_simulated_server(name: &str, case: Case) {
-    let transcript = on_seeded_thread(1, move || {
-        let mut fabric = TurmoilFabric::new(FabricOptions::default());
-        let (net, store) = (fabric.net(), store_with_a_past());
-        fabric.host("api", {
-            let net = net.clone();
-            Box::new(move || Box::pin(kube_api::http::serve(net.clone(), "api".into(), store.clone(), Arc::new(Open))))
-        });
-        let finished = Arc::new(Mutex::new(None));
-        fabric.host("tester", {
-            let finished = finished.clone();
-            Box::new(move || {
-                let server = Simulated { net: net.clone(), host: "api".into(), port: kube_api::http::PORT };
-                let finished = finished.clone();
-                Box::pin(async move {
-                    let mut session = Session::new(&server, "case".into());
-                    case(&mut session).await;
-                    *finished.lock().expect("nothing panics while it holds this") =
-                        Some(session.transcript().to_owned());
-                })
-            })
-        });
-        loop {
-            fabric.step().unwrap_or_else(|error| panic!("{error}"));
-            if let Some(transcript) = finished.lock().expect("nothing panics while it holds this").take() {
-                return transcript;
-            }
-        }
+    let transcript = on_simulated_kube(move |servers| {
+        Box::pin(transcript(Session::new(servers.client(Who::Admin), "case".into()), case))
     });
-    // The panic was printed already, with its place in the case.
-    let Ok(transcript) = transcript else { panic!("the case failed on the simulated server") };
     insta::assert_snapshot!(name, transcript);
 }
 
-/// A real server has a past that it has forgotten before the first request.
-fn store_with_a_past() -> Store {
-    let store = Store::new("api");
-    let lease = json!({"metadata": {"name": "past", "namespace": "past"}});
-    store.create(&LEASES, lease, "past").expect("nothing is there yet");
-    store.delete(&LEASES, "past", "past", "past").expect("it is there");
-    store.compact();
-    store
+async fn transcript(mut session: Session, case: Case) -> String {
+    case(&mut session).await;
+    session.transcript().to_owned()
 }
 
 /// Makes of each case a test for each server.

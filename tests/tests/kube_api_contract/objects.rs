@@ -4,7 +4,7 @@ use crate::session::{JSON, Session, cluster, version, version_number};
 use http::Method;
 use serde_json::{Value, json};
 
-pub async fn a_created_object_has_uid_version_and_generation_one(s: &mut Session<'_>) {
+pub async fn a_created_object_has_uid_version_and_generation_one(s: &mut Session) {
     let created = s.create("clusters", &cluster("a")).await;
     assert_eq!(created.status, 201);
     assert_eq!(created.body["metadata"]["generation"], 1);
@@ -16,14 +16,14 @@ pub async fn a_created_object_has_uid_version_and_generation_one(s: &mut Session
     assert_ne!(other["metadata"]["uid"], created.body["metadata"]["uid"]);
 }
 
-pub async fn a_status_sent_with_a_create_is_dropped(s: &mut Session<'_>) {
+pub async fn a_status_sent_with_a_create_is_dropped(s: &mut Session) {
     let mut body = cluster("a");
     body["status"] = json!({"phase": "Cluster in healthy state"});
     let created = s.create("clusters", &body).await;
     assert_eq!((created.status, &created.body["status"]), (201, &Value::Null));
 }
 
-pub async fn an_update_needs_the_current_version(s: &mut Session<'_>) {
+pub async fn an_update_needs_the_current_version(s: &mut Session) {
     let first = s.cluster("a").await;
     let mut next = first.clone();
     next["spec"]["instances"] = json!(3);
@@ -44,7 +44,7 @@ pub async fn an_update_needs_the_current_version(s: &mut Session<'_>) {
     assert_eq!(s.get("clusters/a").await.body, second.body);
 }
 
-pub async fn generation_grows_with_the_spec_alone(s: &mut Session<'_>) {
+pub async fn generation_grows_with_the_spec_alone(s: &mut Session) {
     let mut object = s.cluster("a").await;
     object["metadata"]["labels"] = json!({"x": "1"});
     object["metadata"]["annotations"] = json!({"y": "2"});
@@ -67,7 +67,7 @@ pub async fn generation_grows_with_the_spec_alone(s: &mut Session<'_>) {
     assert_eq!(renewed["metadata"]["generation"], Value::Null);
 }
 
-pub async fn a_write_that_changes_nothing_keeps_the_version(s: &mut Session<'_>) {
+pub async fn a_write_that_changes_nothing_keeps_the_version(s: &mut Session) {
     let object = s.cluster("a").await;
     let same = s.put("clusters/a", &object).await;
     assert_eq!((same.status, version(&same.body)), (200, version(&object)));
@@ -82,7 +82,7 @@ pub async fn a_write_that_changes_nothing_keeps_the_version(s: &mut Session<'_>)
     assert_eq!(version(&same.body), version(&object));
 }
 
-pub async fn a_deleted_object_comes_back_as_another(s: &mut Session<'_>) {
+pub async fn a_deleted_object_comes_back_as_another(s: &mut Session) {
     let first = s.cluster("a").await;
     s.patch("clusters/a", &json!({"spec": {"instances": 2}})).await;
     let deleted = s.delete("clusters/a").await;
@@ -99,7 +99,7 @@ pub async fn a_deleted_object_comes_back_as_another(s: &mut Session<'_>) {
     assert_eq!(s.put("clusters/a", &old).await.status, 409);
 }
 
-pub async fn a_delete_may_be_conditional(s: &mut Session<'_>) {
+pub async fn a_delete_may_be_conditional(s: &mut Session) {
     let object = s.cluster("a").await;
     s.patch("clusters/a", &json!({"spec": {"instances": 2}})).await;
     let options = json!({"apiVersion": "v1", "kind": "DeleteOptions",
@@ -112,7 +112,7 @@ pub async fn a_delete_may_be_conditional(s: &mut Session<'_>) {
     assert_eq!(s.send(Method::DELETE, "clusters/a", JSON, &options.to_string()).await.status, 200);
 }
 
-pub async fn a_lease_is_a_register_with_conditional_writes(s: &mut Session<'_>) {
+pub async fn a_lease_is_a_register_with_conditional_writes(s: &mut Session) {
     assert_eq!(s.get("leases/shop.shop").await.status, 404);
     let created = s.create("leases", &lease("shop.shop", "fsn")).await;
     assert_eq!(created.status, 201);
@@ -141,7 +141,7 @@ pub async fn a_lease_is_a_register_with_conditional_writes(s: &mut Session<'_>) 
     assert_eq!(s.patch("leases/shop.shop", &patch).await.status, 404);
 }
 
-pub async fn a_secret_is_kept_as_it_was_sent(s: &mut Session<'_>) {
+pub async fn a_secret_is_kept_as_it_was_sent(s: &mut Session) {
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "shop-fsn-app"},
                         "type": "kubernetes.io/basic-auth",
                         "data": {"username": "c2hvcA==", "password": "c2VjcmV0"}});
@@ -152,7 +152,7 @@ pub async fn a_secret_is_kept_as_it_was_sent(s: &mut Session<'_>) {
     assert_eq!((changed.status, &changed.body["data"]["username"]), (200, &secret["data"]["username"]));
 }
 
-pub async fn finalizers_hold_a_deleted_object(s: &mut Session<'_>) {
+pub async fn finalizers_hold_a_deleted_object(s: &mut Session) {
     let mut body = cluster("a");
     body["metadata"]["finalizers"] = json!(["dr.openova.io/hold"]);
     let created = s.create("clusters", &body).await.body;

@@ -3,7 +3,7 @@
 use crate::session::{Session, cluster, version};
 use serde_json::json;
 
-pub async fn a_merge_patch_sets_replaces_and_removes(s: &mut Session<'_>) {
+pub async fn a_merge_patch_sets_replaces_and_removes(s: &mut Session) {
     let mut body = cluster("a");
     body["metadata"]["annotations"] = json!({"one": "1", "two": "2"});
     body["spec"]["replica"]["promotionToken"] = json!("token");
@@ -34,7 +34,7 @@ pub async fn a_merge_patch_sets_replaces_and_removes(s: &mut Session<'_>) {
     assert_eq!(patched.body["metadata"].get("labels"), None);
 }
 
-pub async fn a_patch_with_an_old_version_conflicts(s: &mut Session<'_>) {
+pub async fn a_patch_with_an_old_version_conflicts(s: &mut Session) {
     let first = s.cluster("a").await;
     let with = |version: &str, instances: u32| json!({"metadata": {"resourceVersion": version}, "spec": {"instances": instances}});
     let second = s.patch("clusters/a", &with(&version(&first), 2)).await;
@@ -53,14 +53,14 @@ pub async fn a_patch_with_an_old_version_conflicts(s: &mut Session<'_>) {
     assert_eq!(s.patch("clusters/a", &foreign).await.status, 422);
 }
 
-pub async fn a_patch_may_not_move_an_object(s: &mut Session<'_>) {
+pub async fn a_patch_may_not_move_an_object(s: &mut Session) {
     let object = s.cluster("a").await;
     assert_eq!(s.patch("clusters/a", &json!({"metadata": {"name": "b"}})).await.status, 400);
     assert_eq!(s.patch("clusters/a", &json!({"metadata": {"namespace": "elsewhere"}})).await.status, 400);
     assert_eq!(s.get("clusters/a").await.body, object);
 }
 
-pub async fn status_and_the_rest_are_written_apart(s: &mut Session<'_>) {
+pub async fn status_and_the_rest_are_written_apart(s: &mut Session) {
     let object = s.cluster("a").await;
     let patch = json!({"spec": {"instances": 9}, "metadata": {"labels": {"x": "y"}},
                        "status": {"phase": "p", "readyInstances": 1}});
@@ -87,7 +87,7 @@ pub async fn status_and_the_rest_are_written_apart(s: &mut Session<'_>) {
     assert_eq!(s.patch("clusters/gone/status", &json!({"status": {}})).await.status, 404);
 }
 
-pub async fn only_one_of_two_conditional_writers_wins(s: &mut Session<'_>) {
+pub async fn only_one_of_two_conditional_writers_wins(s: &mut Session) {
     let object = s.cluster("a").await;
     let write = |who: &str| json!({"metadata": {"resourceVersion": version(&object), "annotations": {"dr.openova.io/intent": who}}});
     assert_eq!(s.patch("clusters/a", &write("first")).await.status, 200);
@@ -97,7 +97,7 @@ pub async fn only_one_of_two_conditional_writers_wins(s: &mut Session<'_>) {
     assert_eq!(read["metadata"]["generation"], 1);
 }
 
-pub async fn a_write_past_its_time_limit_changes_nothing(s: &mut Session<'_>) {
+pub async fn a_write_past_its_time_limit_changes_nothing(s: &mut Session) {
     let object = s.cluster("a").await;
     let late = s.patch("clusters/a?timeout=1ns", &json!({"spec": {"instances": 2}})).await;
     assert_eq!((late.status, late.body["reason"].as_str()), (504, Some("Timeout")));
@@ -110,7 +110,7 @@ pub async fn a_write_past_its_time_limit_changes_nothing(s: &mut Session<'_>) {
     assert_eq!((timely.status, &timely.body["spec"]["instances"]), (200, &json!(3)));
 }
 
-pub async fn a_dry_run_changes_nothing(s: &mut Session<'_>) {
+pub async fn a_dry_run_changes_nothing(s: &mut Session) {
     let object = s.cluster("a").await;
     let tried = s.patch("clusters/a?dryRun=All", &json!({"spec": {"instances": 2}})).await;
     assert_eq!((tried.status, &tried.body["spec"]["instances"]), (200, &json!(2)));

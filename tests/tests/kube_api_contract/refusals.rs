@@ -4,7 +4,7 @@ use crate::session::{JSON, MERGE_PATCH, Session, cluster};
 use http::Method;
 use serde_json::{Value, json};
 
-pub async fn what_is_not_there_is_not_found(s: &mut Session<'_>) {
+pub async fn what_is_not_there_is_not_found(s: &mut Session) {
     let gone = s.get("clusters/gone").await;
     assert_eq!((gone.status, gone.body["reason"].as_str()), (404, Some("NotFound")));
     assert_eq!(s.patch("clusters/gone", &json!({"spec": {}})).await.status, 404);
@@ -14,7 +14,7 @@ pub async fn what_is_not_there_is_not_found(s: &mut Session<'_>) {
     assert_eq!(no_such_path.status, 404);
 }
 
-pub async fn what_is_wrong_is_refused_with_its_reason(s: &mut Session<'_>) {
+pub async fn what_is_wrong_is_refused_with_its_reason(s: &mut Session) {
     s.cluster("a").await;
     let mut elsewhere = cluster("b");
     elsewhere["metadata"]["namespace"] = json!("elsewhere");
@@ -37,7 +37,7 @@ pub async fn what_is_wrong_is_refused_with_its_reason(s: &mut Session<'_>) {
     assert_eq!(s.send(Method::PATCH, "clusters/a", MERGE_PATCH, "[]").await.status, 400);
 }
 
-pub async fn only_known_verbs_and_types_are_taken(s: &mut Session<'_>) {
+pub async fn only_known_verbs_and_types_are_taken(s: &mut Session) {
     s.cluster("a").await;
     let answer = s.send(Method::POST, "leases/a", JSON, "{}").await;
     assert_eq!((answer.status, answer.body["reason"].as_str()), (405, Some("MethodNotAllowed")));
@@ -52,7 +52,7 @@ pub async fn only_known_verbs_and_types_are_taken(s: &mut Session<'_>) {
     assert_eq!(answer.status, 415);
 }
 
-pub async fn one_may_ask_what_one_may_do(s: &mut Session<'_>) {
+pub async fn one_may_ask_what_one_may_do(s: &mut Session) {
     let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": {"namespace": s.namespace, "verb": "patch", "group": "postgresql.cnpg.io",
                                         "resource": "clusters", "name": "a"}}});

@@ -1,8 +1,9 @@
 //! A case's talk with a server, and the transcript of it in which what differs from run to run (uids,
 //! versions, times, the namespace) has a name instead.
 
-use continuum_tests::exchange::{self, Answer, Requester, Watching};
+use continuum_tests::exchange::{self, Answer, Watching};
 use http::Method;
+use kube::Client;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -10,7 +11,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 /// A case of the suite.
-pub type Case = for<'a, 'b> fn(&'a mut Session<'b>) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+pub type Case = for<'a> fn(&'a mut Session) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 pub const JSON: &str = "application/json";
 pub const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -25,16 +26,16 @@ enum Side {
     Answered,
 }
 
-pub struct Session<'a> {
-    server: &'a dyn Requester,
+pub struct Session {
+    server: Client,
     pub namespace: String,
     transcript: String,
     uids: BTreeMap<String, String>,
     versions: BTreeMap<String, String>,
 }
 
-impl<'a> Session<'a> {
-    pub fn new(server: &'a dyn Requester, namespace: String) -> Self {
+impl Session {
+    pub fn new(server: Client, namespace: String) -> Self {
         Self { server, namespace, transcript: String::new(), uids: BTreeMap::new(), versions: BTreeMap::new() }
     }
 
@@ -63,7 +64,7 @@ impl<'a> Session<'a> {
 
     /// Sends anything anywhere.
     pub async fn send_to(&mut self, method: Method, path: &str, content_type: &str, body: &str) -> Answer {
-        let answer = exchange::ask(self.server, method.clone(), path, content_type, body.to_owned())
+        let answer = exchange::ask(&self.server, method.clone(), path, content_type, body.to_owned())
             .await
             .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
         let path = self.tidy_path(path);
@@ -116,7 +117,7 @@ impl<'a> Session<'a> {
     pub async fn watch(&mut self, rest: &str) -> Watched {
         let path = self.path(rest);
         let (status, watching) =
-            exchange::watch(self.server, &path).await.unwrap_or_else(|error| panic!("watch {path}: {error}"));
+            exchange::watch(&self.server, &path).await.unwrap_or_else(|error| panic!("watch {path}: {error}"));
         let path = self.tidy_path(&path);
         writeln!(self.transcript, "WATCH {path}\n  {}", status.as_u16()).expect("a string takes all");
         Watched { status: status.as_u16(), watching }

@@ -14,7 +14,7 @@ fn is(kind: &str, name: &str) -> (String, String) {
     (kind.to_owned(), name.to_owned())
 }
 
-pub async fn a_watch_shows_every_change_in_order(s: &mut Session<'_>) {
+pub async fn a_watch_shows_every_change_in_order(s: &mut Session) {
     s.cluster("before").await;
     let from = s.version_of("clusters").await;
     let mut watch = s.watch(&format!("clusters?watch=true&resourceVersion={from}")).await;
@@ -36,7 +36,7 @@ pub async fn a_watch_shows_every_change_in_order(s: &mut Session<'_>) {
     assert!(version_number(&deleted["object"]) > version_number(&reported["object"]));
 }
 
-pub async fn a_watch_from_a_version_replays_what_came_after(s: &mut Session<'_>) {
+pub async fn a_watch_from_a_version_replays_what_came_after(s: &mut Session) {
     let first = s.cluster("a").await;
     s.patch("clusters/a", &json!({"spec": {"instances": 2}})).await;
     s.delete("clusters/a").await;
@@ -47,7 +47,7 @@ pub async fn a_watch_from_a_version_replays_what_came_after(s: &mut Session<'_>)
     assert_eq!(event(s.event(&mut watch).await), is("ADDED", "a"));
 }
 
-pub async fn a_watch_without_a_version_begins_with_what_is_there(s: &mut Session<'_>) {
+pub async fn a_watch_without_a_version_begins_with_what_is_there(s: &mut Session) {
     s.cluster("a").await;
     s.cluster("b").await;
     for query in ["watch=true", "watch=true&resourceVersion=0"] {
@@ -57,7 +57,7 @@ pub async fn a_watch_without_a_version_begins_with_what_is_there(s: &mut Session
     }
 }
 
-pub async fn a_watch_shows_what_enters_and_leaves_its_selector(s: &mut Session<'_>) {
+pub async fn a_watch_shows_what_enters_and_leaves_its_selector(s: &mut Session) {
     let from = s.version_of("clusters").await;
     let query = format!("watch=true&resourceVersion={from}");
     let mut by_label = s.watch(&format!("clusters?{query}&labelSelector=pair%3Dshop")).await;
@@ -76,7 +76,7 @@ pub async fn a_watch_shows_what_enters_and_leaves_its_selector(s: &mut Session<'
     assert_eq!(event(s.event(&mut by_name).await), is("ADDED", "b"));
 }
 
-pub async fn a_watch_ends_after_its_time_with_a_bookmark(s: &mut Session<'_>) {
+pub async fn a_watch_ends_after_its_time_with_a_bookmark(s: &mut Session) {
     s.cluster("a").await;
     let from = s.version_of("clusters").await;
     let query = format!("watch=true&resourceVersion={from}&timeoutSeconds=4");
@@ -91,7 +91,7 @@ pub async fn a_watch_ends_after_its_time_with_a_bookmark(s: &mut Session<'_>) {
     assert_eq!(s.event(&mut watch).await, None, "no bookmark unless asked for");
 }
 
-pub async fn a_watch_from_a_forgotten_version_is_told_410(s: &mut Session<'_>) {
+pub async fn a_watch_from_a_forgotten_version_is_told_410(s: &mut Session) {
     s.cluster("a").await;
     let mut watch = s.watch("clusters?watch=true&resourceVersion=1").await;
     assert_eq!(watch.status, 200);

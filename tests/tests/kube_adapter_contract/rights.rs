@@ -1,0 +1,59 @@
+//! What a controller may do, asked before it is needed.
+
+use crate::bed::{Bed, fsn, hel};
+use crate::copies::continuum;
+use crate::witness::witness_over;
+use continuum_core::observe::Seen;
+use continuum_core::plan::Plan;
+use continuum_core::ports::{ObserveCopies, ObservePair, ObserveRoute, ObserveWitness};
+use continuum_live::copies::KubeCopies;
+use continuum_live::pair::KubePair;
+use continuum_live::resource::parse_spec;
+use continuum_live::route::KubeRoute;
+use serde_json::json;
+
+fn plan(bed: &Bed) -> Plan {
+    let mut object = continuum();
+    object["metadata"]["namespace"] = json!(bed.namespace);
+    let spec = parse_spec(&object).expect("a valid spec");
+    Plan::new(&bed.object("shop"), &spec, &hel(), None, None).expect("a valid plan")
+}
+
+pub async fn who_may_do_everything_lacks_nothing(bed: Bed) {
+    let pair = KubePair::new(bed.regions(), fsn());
+    assert_eq!(pair.missing_rights(&fsn(), &plan(&bed)).await, Seen::Is(vec![]));
+    let witness = witness_over(&bed, bed.witness_api(), "shop");
+    assert_eq!(witness.missing_rights().await, Seen::Is(vec![]));
+}
+
+pub async fn who_may_do_nothing_lacks_every_right_that_is_needed(bed: Bed) {
+    let pair = KubePair::new(bed.powerless_regions(), fsn());
+    let missing = pair.missing_rights(&fsn(), &plan(&bed)).await;
+    let expected = [
+        "list clusters",
+        "patch clusters",
+        "get continuums",
+        "get httproutes",
+        "patch httproutes",
+        "patch continuums",
+        "patch continuums/status",
+    ];
+    assert_eq!(missing, Seen::Is(expected.map(str::to_owned).to_vec()));
+    let witness = witness_over(&bed, bed.powerless_witness_api(), "shop");
+    let expected = ["get leases", "create leases", "patch leases"];
+    assert_eq!(witness.missing_rights().await, Seen::Is(expected.map(str::to_owned).to_vec()));
+}
+
+pub async fn what_may_not_be_read_is_unknown_and_not_missing(bed: Bed) {
+    let regions = bed.powerless_regions();
+    let cluster = KubePair::new(regions.clone(), fsn()).cluster(&fsn(), &bed.object("shop")).await;
+    assert!(matches!(cluster, Seen::Unknown(_)), "{cluster:?}");
+    let secrets = KubePair::new(regions.clone(), fsn()).secrets(&fsn(), &bed.object("shop-fsn")).await;
+    assert!(matches!(secrets, Seen::Unknown(_)), "{secrets:?}");
+    let route = KubeRoute::new(regions.clone()).route(&fsn(), &bed.object("shop")).await;
+    assert!(matches!(route, Seen::Unknown(_)), "{route:?}");
+    let copy = KubeCopies::new(regions, bed.object("shop")).copy(&fsn()).await;
+    assert!(matches!(copy, Seen::Unknown(_)), "{copy:?}");
+    let witness = witness_over(&bed, bed.powerless_witness_api(), "shop");
+    assert!(witness.read().await.is_err());
+}
