@@ -4,7 +4,7 @@
 //! runs. It ends early only where it says so itself (`?timeout=`).
 
 use super::patch;
-use super::registry::{Preconditions, Target, check_place};
+use super::registry::{Preconditions, Target};
 use super::request::{PAGE_NOT_FOUND, Request, Verb};
 use super::select::Selector;
 use super::watch::watch;
@@ -76,23 +76,6 @@ pub async fn serve(net: Net, server_name: String, store: Store, gate: SharedGate
     }
 }
 
-impl Received {
-    /// A refusal of this request: it says what it was about.
-    fn refuse(&self, refusal: &Refusal) -> Answer {
-        let Request { resource, .. } = &self.request;
-        let kind = if refusal.reason == "Invalid" { resource.kind } else { resource.plural };
-        let name = self.asked.what.split_once('/').map_or("", |(_, name)| name);
-        let mut details = json!({ "name": name, "group": resource.group, "kind": kind });
-        let fields = details.as_object_mut().expect("made as an object");
-        fields.retain(|_, text| text != "");
-        let mut status = refusal.status();
-        if matches!(refusal.reason.as_str(), "NotFound" | "AlreadyExists" | "Conflict" | "Invalid" | "Forbidden") {
-            status["details"] = details;
-        }
-        refusal_answer(refusal.code, &status)
-    }
-}
-
 impl Server {
     async fn answer(self: Arc<Self>, from: String, request: http::Request<Incoming>) -> Answer {
         let (head, body) = request.into_parts();
@@ -157,7 +140,7 @@ impl Server {
             Before::Delay(delay) => delay,
             Before::Answer(code) => {
                 let Request { resource, name, .. } = &received.request;
-                return Some(received.refuse(&Refusal::of_code(code, resource, name)));
+                return Some(refuse(&Refusal::of_code(code, resource, name)));
             }
             Before::Hang => return None,
         };
@@ -168,14 +151,14 @@ impl Server {
         if delay > TAKES {
             tokio::time::sleep(delay).await;
         }
-        let answer = self.apply(&received).unwrap_or_else(|refusal| received.refuse(&refusal));
+        let answer = self.apply(&received).unwrap_or_else(|refusal| refuse(&refusal));
         match self.gate.after(&received.asked, answer.status().as_u16()) {
             After::Send => {}
             After::Lose => return None,
             After::Delay(delay) => tokio::time::sleep(delay).await,
             After::Answer(code) => {
                 let Request { resource, name, .. } = &received.request;
-                return Some(received.refuse(&Refusal::of_code(code, resource, name)));
+                return Some(refuse(&Refusal::of_code(code, resource, name)));
             }
         }
         Some(answer)
@@ -208,9 +191,8 @@ impl Server {
             }
             Verb::Update => {
                 check_type(headers, "application/json")?;
-                let new = parse(body)?;
-                check_place(target, &new)?;
-                self.store.update(target, &request.subresource, replacing(request, new)?)?
+                let (created, object) = self.store.replace(target, &request.subresource, parse(body)?)?;
+                return Ok(json_answer(if created { 201 } else { 200 }, &object));
             }
             Verb::Patch => {
                 check_type(headers, "application/merge-patch+json")?;
@@ -249,23 +231,10 @@ impl Server {
             resource: resource.plural.into(),
             subresource: request.subresource.clone(),
         };
-        if !self.store.denies(&right) {
-            return Ok(());
+        match self.store.denies(&right) {
+            true => Err(Refusal::forbidden(resource, &request.name, &right, request.namespace.as_deref())),
+            false => Ok(()),
         }
-        let subresource = if right.subresource.is_empty() { String::new() } else { format!("/{}", right.subresource) };
-        let scope = match &request.namespace {
-            Some(namespace) => format!("in the namespace {namespace:?}"),
-            None => "at the cluster scope".to_string(),
-        };
-        let message = format!(
-            "{} {:?} is forbidden: User \"continuum\" cannot {} resource \"{}{subresource}\" in API group {:?} {scope}",
-            resource.qualified(),
-            request.name,
-            right.verb,
-            right.resource,
-            right.group,
-        );
-        Err(Refusal::new(403, "Forbidden", message))
     }
 
     fn review(&self, mut review: Value) -> Value {
@@ -278,6 +247,9 @@ impl Server {
             subresource: field("subresource"),
         };
         review["apiVersion"] = SELF_SUBJECT_ACCESS_REVIEWS.api_version().into();
+        if review["metadata"].is_null() {
+            review["metadata"] = json!({});
+        }
         review["kind"] = SELF_SUBJECT_ACCESS_REVIEWS.kind.into();
         review["status"] = json!({ "allowed": !self.store.denies(&right) });
         review
@@ -286,15 +258,21 @@ impl Server {
     fn list(&self, request: &Request) -> Result<Value, Refusal> {
         // The newest is new enough for whatever version is asked for.
         request.number("resourceVersion")?;
-        let (mut version, objects) =
-            self.store.select(request.resource, request.namespace.as_deref(), &selector(request)?);
-        let mut begin = 0;
-        // `<version>/<first>`: all pages say the version of the first, so that a watch from it misses nothing.
-        if let Some((first_version, first)) = request.parameter("continue").split_once('/') {
-            let number = |text: &str| text.parse().map_err(|_| Refusal::bad_request("continue key is not valid"));
-            version = number(first_version)?;
-            begin = objects.len().min(number(first)? as usize);
-        }
+        let (namespace, selector) = (request.namespace.as_deref(), selector(request)?);
+        // `<version>/<first>`: all pages show the moment of the first.
+        let (version, objects, begin) = match request.parameter("continue").split_once('/') {
+            None => {
+                let (version, objects) = self.store.select(request.resource, namespace, &selector);
+                (version, objects, 0)
+            }
+            Some((version, first)) => {
+                let number = |text: &str| text.parse().map_err(|_| Refusal::bad_request("continue key is not valid"));
+                let version = number(version)?;
+                let objects = self.store.select_at(version, request.resource, namespace, &selector)?;
+                let begin = objects.len().min(number(first)? as usize);
+                (version, objects, begin)
+            }
+        };
         let limit = request.number("limit")?.filter(|limit| *limit > 0).map_or(usize::MAX, |limit| limit as usize);
         let end = objects.len().min(begin.saturating_add(limit));
         let mut list = json!({
@@ -313,20 +291,6 @@ impl Server {
 
 fn selector(request: &Request) -> Result<Selector, Refusal> {
     Selector::parse(request.parameter("labelSelector"), request.parameter("fieldSelector"))
-}
-
-fn replacing(request: &Request, new: Value) -> Result<impl FnOnce(&mut Value) -> Result<(), Refusal>, Refusal> {
-    let Request { resource, name, .. } = request;
-    // The core group's objects alone may be replaced whatever stands there.
-    let version = new["metadata"]["resourceVersion"].as_str().unwrap_or_default();
-    if version.is_empty() && !resource.group.is_empty() {
-        let detail = "metadata.resourceVersion: Invalid value: 0: must be specified for an update";
-        return Err(Refusal::invalid(resource, name, detail));
-    }
-    Ok(move |object: &mut Value| {
-        *object = new;
-        Ok(())
-    })
 }
 
 fn preconditions(body: &[u8]) -> Result<Preconditions, Refusal> {
@@ -374,12 +338,8 @@ fn version() -> Value {
 }
 
 fn refuse(refusal: &Refusal) -> Answer {
-    refusal_answer(refusal.code, &refusal.status())
-}
-
-fn refusal_answer(code: u16, status: &Value) -> Answer {
-    let mut answer = json_answer(code, status);
-    if code == 429 {
+    let mut answer = json_answer(refusal.code, &refusal.status());
+    if refusal.code == 429 {
         answer.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_S.into());
     }
     answer

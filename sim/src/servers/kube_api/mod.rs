@@ -60,6 +60,16 @@ impl Resource {
         if self.group.is_empty() { self.plural.to_string() } else { format!("{}.{}", self.plural, self.group) }
     }
 
+    /// `Cluster.postgresql.cnpg.io`, as in messages; `Secret` in the core group.
+    fn qualified_kind(&self) -> String {
+        if self.group.is_empty() { self.kind.to_string() } else { format!("{}.{}", self.kind, self.group) }
+    }
+
+    /// Defined by others than Kubernetes. All of ours have a status.
+    fn is_custom(&self) -> bool {
+        self.status_subresource
+    }
+
     fn find(group: &str, version: &str, plural: &str) -> Option<&'static Resource> {
         RESOURCES.iter().copied().find(|r| (r.group, r.version, r.plural) == (group, version, plural))
     }

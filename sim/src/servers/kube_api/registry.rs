@@ -2,7 +2,7 @@
 //! to its own resources and to custom ones.
 
 use super::store::{Admission, Change, ChangeEvent, Right};
-use super::{Refusal, Resource};
+use super::{LEASES, Refusal, Resource, SECRETS};
 use crate::determinism::EPOCH;
 use crate::here;
 use serde_json::{Value, json};
@@ -77,6 +77,19 @@ impl State {
             admissions: Vec::new(),
             denied: Vec::new(),
         }
+    }
+
+    /// The objects as they were at a version.
+    pub(super) fn objects_at(&self, version: u64) -> BTreeMap<Key, Arc<Value>> {
+        let mut objects = BTreeMap::new();
+        for change in self.history.iter().take_while(|change| change.version <= version) {
+            let key = (change.resource, change.namespace.clone(), change.name.clone());
+            match change.event {
+                ChangeEvent::Deleted => objects.remove(&key),
+                ChangeEvent::Added | ChangeEvent::Modified => objects.insert(key, change.object.clone()),
+            };
+        }
+        objects
     }
 
     pub(super) fn object(&self, resource: &'static Resource, namespace: &str, name: &str) -> Option<Arc<Value>> {
@@ -167,8 +180,13 @@ impl State {
         edit(&mut edited)?;
         check_kind(resource, &edited)?;
         check_place(target, &edited)?;
-        check(target, &old, "resourceVersion", edited["metadata"]["resourceVersion"].as_str())?;
-        check(target, &old, "uid", edited["metadata"]["uid"].as_str())?;
+        if asks_for_another(&old, "resourceVersion", edited["metadata"]["resourceVersion"].as_str()) {
+            return Err(Refusal::conflict(resource, target.name));
+        }
+        if asks_for_another(&old, "uid", edited["metadata"]["uid"].as_str()) {
+            let detail = format!("metadata.uid: Invalid value: {}: field is immutable", edited["metadata"]["uid"]);
+            return Err(Refusal::invalid(resource, target.name, &detail));
+        }
         let (mut new, other_status) = match subresource {
             "" => (edited, resource.status_subresource.then(|| old.get("status").cloned())),
             _ => ((*old).clone(), Some(edited.get("status").cloned())),
@@ -189,15 +207,51 @@ impl State {
         if new == *old {
             return Ok(old);
         }
-        let released = is_deleted(&new) && new["metadata"].get("finalizers").is_none();
-        let event = if released { ChangeEvent::Deleted } else { ChangeEvent::Modified };
-        Ok(self.commit(target, event, Some(old), new))
+        if is_deleted(&new) && new["metadata"].get("finalizers").is_none() {
+            // The deletion has a version of its own, but the answer is the object as it was before it.
+            self.commit(target, ChangeEvent::Deleted, Some(old), new.clone());
+            return Ok(Arc::new(new));
+        }
+        Ok(self.commit(target, ChangeEvent::Modified, Some(old), new))
+    }
+
+    /// Replaces an object; the first result says that it was created instead, which some kinds allow.
+    pub(super) fn replace(
+        &mut self,
+        target: Target<'_>,
+        subresource: &str,
+        mut new: Value,
+    ) -> Result<(bool, Arc<Value>), Refusal> {
+        let Target { resource, namespace, name, .. } = target;
+        check_place(target, &new)?;
+        let old = self.object(resource, namespace, name);
+        check_uid(target, old.as_deref().unwrap_or(&Value::Null), new["metadata"]["uid"].as_str())?;
+        if old.is_none() && resource == &LEASES {
+            tidy(resource, &mut new)?;
+            put(&mut new["metadata"], "resourceVersion", None);
+            return Ok((true, self.create(target, new)?));
+        }
+        self.present(target)?;
+        let version = new["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+        if version.is_empty() && resource != &SECRETS {
+            return Err(Refusal::without_version(resource, name));
+        }
+        let updated = self.update(target, subresource, |object| {
+            *object = new;
+            Ok(())
+        })?;
+        Ok((false, updated))
     }
 
     pub(super) fn delete(&mut self, target: Target<'_>, only: &Preconditions) -> Result<Arc<Value>, Refusal> {
         let old = self.present(target)?;
-        check(target, &old, "resourceVersion", only.version.as_deref())?;
-        check(target, &old, "uid", only.uid.as_deref())?;
+        check_uid(target, &old, only.uid.as_deref())?;
+        if let Some(asked) =
+            only.version.as_deref().filter(|version| asks_for_another(&old, "resourceVersion", Some(version)))
+        {
+            let present = old["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+            return Err(Refusal::other_version(target, asked, present));
+        }
         let mut new = (*old).clone();
         if old["metadata"].get("finalizers").is_none() {
             return Ok(self.commit(target, ChangeEvent::Deleted, Some(old), new));
@@ -291,15 +345,14 @@ fn grow_generation(object: &mut Value) {
 fn check_kind(resource: &Resource, object: &Value) -> Result<(), Refusal> {
     let other = |field: &str, mine: &str| object[field].as_str().is_some_and(|theirs| theirs != mine);
     if other("kind", resource.kind) || other("apiVersion", &resource.api_version()) {
-        let (kind, version) = (&object["kind"], &object["apiVersion"]);
-        let expected = format!("{} {}", resource.api_version(), resource.kind);
-        return Err(Refusal::bad_request(format!("{version} {kind} in the data is not the expected {expected}")));
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+        return Err(Refusal::other_kind(resource, &text(&object["kind"]), &text(&object["metadata"]["name"])));
     }
     Ok(())
 }
 
 /// An object cannot say that it stands elsewhere than its URL.
-pub(super) fn check_place(target: Target<'_>, object: &Value) -> Result<(), Refusal> {
+fn check_place(target: Target<'_>, object: &Value) -> Result<(), Refusal> {
     let Target { name, namespace, .. } = target;
     let named = object["metadata"]["name"].as_str().unwrap_or(name);
     if named != name && !named.is_empty() {
@@ -321,17 +374,18 @@ fn is_dns_subdomain(name: &str) -> bool {
     name.len() <= NAME_LENGTH_MAX && name.split('.').all(label)
 }
 
-/// Where a precondition is given, it must hold.
-fn check(target: Target<'_>, old: &Value, field: &str, asked: Option<&str>) -> Result<(), Refusal> {
+/// Whether a field of the metadata is asked to be what it is not.
+fn asks_for_another(old: &Value, field: &str, asked: Option<&str>) -> bool {
     let present = old["metadata"][field].as_str().unwrap_or_default();
+    asked.is_some_and(|asked| !asked.is_empty() && asked != present)
+}
+
+/// A replacement or a deletion may be for the object of one uid only.
+fn check_uid(target: Target<'_>, old: &Value, asked: Option<&str>) -> Result<(), Refusal> {
+    let present = old["metadata"]["uid"].as_str().unwrap_or_default();
     match asked {
-        None | Some("") => Ok(()),
-        Some(asked) if asked == present => Ok(()),
-        Some(_) if field == "resourceVersion" => Err(Refusal::conflict(target.resource, target.name)),
-        Some(asked) => {
-            let why = format!("Precondition failed: UID in precondition: {asked}, UID in object meta: {present}");
-            Err(Refusal::operation_cannot_be_fulfilled(target.resource, target.name, &why))
-        }
+        Some(asked) if asks_for_another(old, "uid", Some(asked)) => Err(Refusal::other_uid(target, asked, present)),
+        _ => Ok(()),
     }
 }
 

@@ -80,8 +80,8 @@ impl Request {
             "" => {}
             "status" if resource.status_subresource => {}
             // A custom resource's subresources are looked for among its objects.
-            _ if resource.status_subresource => return Err(Refusal::not_found(resource, name)),
-            _ => return Err(unknown()),
+            _ if resource.is_custom() => return Err(Refusal::not_found(resource, name)),
+            _ => return Err(Refusal::no_such_path()),
         }
         let query = parse_query(query);
         let watch = query.get("watch").is_some_and(|value| value == "true" || value == "1");

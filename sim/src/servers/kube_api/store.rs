@@ -4,11 +4,12 @@
 //! It stands for etcd: it survives a crash of the server's host. Users in the same process (the operator
 //! model, the set-up of a world, checkers) call it directly and pass no gate.
 
-use super::registry::{Preconditions, State, Target};
+use super::registry::{Key, Preconditions, State, Target};
 use super::select::Selector;
 use super::{Refusal, Resource, patch};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::Bound;
 use std::pin::pin;
@@ -126,15 +127,22 @@ impl Store {
         selector: &Selector,
     ) -> (u64, Vec<Arc<Value>>) {
         let state = self.lock();
-        let first = (resource, String::new(), String::new());
-        let objects = state
-            .objects
-            .range((Bound::Included(first), Bound::Unbounded))
-            .take_while(|((kind, ..), _)| *kind == resource)
-            .filter(|((_, at, _), object)| namespace.is_none_or(|n| n == at) && selector.selects(object))
-            .map(|(_, object)| object.clone())
-            .collect();
-        (state.version, objects)
+        (state.version, selected(&state.objects, resource, namespace, selector))
+    }
+
+    /// As [`Store::select`], at an earlier version.
+    pub(super) fn select_at(
+        &self,
+        version: u64,
+        resource: &'static Resource,
+        namespace: Option<&str>,
+        selector: &Selector,
+    ) -> Result<Vec<Arc<Value>>, Refusal> {
+        let state = self.lock();
+        if version < state.oldest {
+            return Err(Refusal::expired(version, state.oldest));
+        }
+        Ok(selected(&state.objects_at(version), resource, namespace, selector))
     }
 
     /// Creates an object; its status is dropped where that is a subresource.
@@ -177,6 +185,13 @@ impl Store {
         let updated = self.lock().update(target, subresource, edit)?;
         self.changed.notify_waiters();
         Ok((*updated).clone())
+    }
+
+    /// Replaces an object; the first result says that it was created instead.
+    pub(super) fn replace(&self, target: Target<'_>, subresource: &str, new: Value) -> Result<(bool, Value), Refusal> {
+        let (created, object) = self.lock().replace(target, subresource, new)?;
+        self.changed.notify_waiters();
+        Ok((created, (*object).clone()))
     }
 
     /// Deletes an object, or marks it where finalizers hold it. Its last state.
@@ -261,4 +276,20 @@ impl Store {
             text
         })
     }
+}
+
+/// The objects of a kind, in a namespace or in all, that a selector selects: by namespace and name.
+fn selected(
+    objects: &BTreeMap<Key, Arc<Value>>,
+    resource: &'static Resource,
+    namespace: Option<&str>,
+    selector: &Selector,
+) -> Vec<Arc<Value>> {
+    let first = (resource, String::new(), String::new());
+    objects
+        .range((Bound::Included(first), Bound::Unbounded))
+        .take_while(|((kind, ..), _)| *kind == resource)
+        .filter(|((_, at, _), object)| namespace.is_none_or(|n| n == at) && selector.selects(object))
+        .map(|(_, object)| object.clone())
+        .collect()
 }

@@ -8,6 +8,7 @@ use futures_util::stream::{Stream, unfold};
 use hyper::body::Frame;
 use serde_json::{Value, json};
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -103,7 +104,7 @@ impl Watch {
             for change in changes {
                 self.version = change.version;
                 if let Some((event, object)) = self.shown(&change) {
-                    line(&mut lines, event.name(), object);
+                    line(&mut lines, event.name(), &object);
                 }
             }
             if !lines.is_empty() {
@@ -126,21 +127,27 @@ impl Watch {
     }
 
     /// What a change is to this watch: an object that begins to be selected was added, one that ceases to be
-    /// was deleted.
-    fn shown<'a>(&self, change: &'a Change) -> Option<(ChangeEvent, &'a Value)> {
+    /// was deleted, and is shown as it was before, with the version of the change.
+    fn shown(&self, change: &Change) -> Option<(ChangeEvent, Arc<Value>)> {
         let here = change.resource == self.resource && self.namespace.as_ref().is_none_or(|n| *n == change.namespace);
         if !here {
             return None;
         }
-        let before = change.before.as_ref().is_some_and(|object| self.selector.selects(object));
+        let before = change.before.as_ref().filter(|object| self.selector.selects(object));
         let after = change.event != ChangeEvent::Deleted && self.selector.selects(&change.object);
-        let event = match (before, after) {
-            (false, false) => return None,
-            (false, true) => ChangeEvent::Added,
-            (true, true) => ChangeEvent::Modified,
-            (true, false) => ChangeEvent::Deleted,
-        };
-        Some((event, &change.object))
+        match (before, after) {
+            (None, false) => None,
+            (None, true) => Some((ChangeEvent::Added, change.object.clone())),
+            (Some(_), true) => Some((ChangeEvent::Modified, change.object.clone())),
+            (Some(_), false) if change.event == ChangeEvent::Deleted => {
+                Some((ChangeEvent::Deleted, change.object.clone()))
+            }
+            (Some(before), false) => {
+                let mut object = (**before).clone();
+                object["metadata"]["resourceVersion"] = change.version.to_string().into();
+                Some((ChangeEvent::Deleted, Arc::new(object)))
+            }
+        }
     }
 
     fn bookmark_after(&self, now: Instant) -> Instant {
@@ -151,7 +158,7 @@ impl Watch {
     fn bookmark(&self) -> Value {
         json!({
             "kind": self.resource.kind, "apiVersion": self.resource.api_version(),
-            "metadata": { "resourceVersion": self.version.to_string(), "creationTimestamp": null },
+            "metadata": { "resourceVersion": self.version.to_string() },
         })
     }
 }
