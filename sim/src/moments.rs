@@ -1,7 +1,12 @@
 //! When the steps of a switchover started and when the world first showed their effects, in simulated time.
 //!
 //! A step has *started* when the stored record first shows it; its *effect* is the one of the protocol's
-//! table, seen in the servers, never by the controller under test. Here is what was seen.
+//! table, seen in the servers, never by the controller under test. [`Watch`] looks, between ticks.
+
+mod watch;
+
+pub(crate) use watch::weights;
+pub use watch::{Half, Sources, Watch};
 
 use continuum_core::name::Region;
 use std::time::Duration;
@@ -70,6 +75,15 @@ impl Moments {
     /// Every switchover.
     pub fn moves(&self) -> &[Move] {
         &self.moves
+    }
+
+    /// A switchover begins.
+    pub(crate) fn begin(&mut self, move_: Move) {
+        self.moves.push(move_);
+    }
+
+    pub(crate) fn current_mut(&mut self) -> Option<&mut Move> {
+        self.moves.last_mut()
     }
 
     /// The last switchover that began, whether it ended or not.

@@ -6,7 +6,7 @@ use crate::lease;
 use continuum_core::record::Record;
 use std::time::Duration;
 
-/// The host of the witness's API server.
+/// The host of the witness's API server, until a write to it was seen.
 const WITNESS: &str = "api.witness";
 
 /// Hosts of controllers begin so.
@@ -16,6 +16,8 @@ const CONTROLLER: &str = "controller.";
 #[derive(Default)]
 pub(super) struct Stored {
     record: Option<Record>,
+    /// The host that the witness stands on.
+    host: Option<String>,
     /// When each step of the present intent was first shown to have started.
     started: [Option<Duration>; 7],
 }
@@ -36,6 +38,11 @@ impl Stored {
             }
         }
         self.record = Some(record);
+        self.host = Some(asked.server.clone());
+    }
+
+    fn is_witness(&self, host: &str) -> bool {
+        self.host.as_deref().unwrap_or(WITNESS) == host
     }
 
     fn has_started(&self, step: u8, since: Duration) -> bool {
@@ -48,7 +55,7 @@ impl Stored {
         if !asked.changing || !asked.from.starts_with(CONTROLLER) {
             return false;
         }
-        if step == 1 && asked.server == WITNESS {
+        if step == 1 && self.is_witness(&asked.server) {
             return self.puts_intent(asked);
         }
         if !self.has_started(step, since) {
@@ -62,7 +69,7 @@ impl Stored {
             2 if server_of(intent.from()) => cluster,
             3 if asked.server.starts_with("api.") && asked.server != WITNESS => asked.what.starts_with("httproutes/"),
             4 if asked.server == "dns" => asked.what.starts_with("zones/"),
-            5 if asked.server == WITNESS => self.changes_holder(asked),
+            5 if self.is_witness(&asked.server) => self.changes_holder(asked),
             6 if server_of(intent.to()) => cluster,
             7 if asked.server == "nats" => asked.body.contains("continuum-switchover"),
             _ => true,
@@ -83,7 +90,7 @@ impl Stored {
 
 /// The record that a request writes to the witness.
 fn written_record(asked: &Asked) -> Option<Record> {
-    if asked.server != WITNESS || !asked.changing || !asked.what.starts_with("leases/") {
+    if !asked.changing || !asked.what.starts_with("leases/") {
         return None;
     }
     lease::record(&serde_json::from_str(&asked.body).ok()?)

@@ -76,6 +76,15 @@ pub fn run(program: &str, circumstances: &mut Circumstances<'_>) -> Result<IpAdd
     }
 }
 
+/// Every address that a content may answer, whatever is up.
+pub fn possible(content: &str) -> Result<Vec<IpAddr>, Broken> {
+    let (_, program) = split(content).map_err(|malformed| Broken(malformed.to_string()))?;
+    let asker = IpAddr::from([192, 0, 2, 1]);
+    run(program, &mut Circumstances { asker, up: &mut |_, _| true, random: &mut |_| 0 })?;
+    // What runs has no texts in quotes but its URL and its addresses.
+    Ok(program.split('\'').filter_map(|text| text.parse().ok()).collect())
+}
+
 /// The first set with a candidate that is up, a random one of those; none up: a random one of all. Every
 /// candidate is asked for, because asking is what makes the server check it.
 fn if_url_up(url: &str, sets: &[Item], circumstances: &mut Circumstances<'_>) -> Result<IpAddr, Broken> {
@@ -231,6 +240,13 @@ impl<'a> Parser<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_be_answered_is_every_address_of_a_content_that_runs() {
+        let content = "A \"ifurlup('http://shop/', {{'10.1.0.1'},{'10.2.0.1'}})\"";
+        assert_eq!(possible(content), Ok(vec![IpAddr::from([10, 1, 0, 1]), IpAddr::from([10, 2, 0, 1])]));
+        assert!(possible("A \"pickfirst({'10.1.0.1'})\"").is_err());
+    }
 
     fn answer(program: &str, up: &[&str]) -> Result<String, Broken> {
         let mut circumstances = Circumstances {

@@ -30,7 +30,7 @@ use hyper_util::rt::TokioIo;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -85,6 +85,8 @@ struct Disk {
     /// What is answered instead of the zone, while the server lies.
     lie: Option<Zone>,
     refusing: Option<u16>,
+    /// It cannot run LUA records.
+    broken: bool,
     history: Vec<Change>,
     random: ChaCha8Rng,
 }
@@ -102,7 +104,7 @@ impl PowerDns {
         healthy: HealthOracle,
         random: ChaCha8Rng,
     ) -> Self {
-        let disk = Disk { zone: Zone::new(zone), lie: None, refusing: None, history: Vec::new(), random };
+        let disk = Disk { zone: Zone::new(zone), lie: None, refusing: None, broken: false, history: Vec::new(), random };
         let shared = Shared { net, gate, api_key: api_key.to_owned(), healthy, disk: Mutex::new(disk) };
         Self { shared: Arc::new(shared) }
     }
@@ -129,6 +131,32 @@ impl PowerDns {
     /// Ground truth: every change that its API applied, in order.
     pub fn history(&self) -> Vec<Change> {
         self.shared.disk().history.clone()
+    }
+
+    /// Ground truth: every address that it may answer for a name, whatever its health checks say. `None`: it
+    /// answers SERVFAIL.
+    pub fn possible_answers(&self, hostname: &str) -> Option<BTreeSet<IpAddr>> {
+        let disk = self.shared.disk();
+        let zone = disk.lie.as_ref().unwrap_or(&disk.zone);
+        let mut possible = BTreeSet::new();
+        for set in zone.sets_of(hostname) {
+            for content in &set.contents {
+                if set.kind == "LUA" {
+                    if disk.broken {
+                        return None;
+                    }
+                    possible.extend(lua::possible(content).ok()?);
+                } else {
+                    possible.extend(content.parse::<IpAddr>());
+                }
+            }
+        }
+        Some(possible)
+    }
+
+    /// It goes on accepting LUA records, and answers SERVFAIL for them (H19); `false`: no more.
+    pub fn break_lua(&self, broken: bool) {
+        self.shared.disk().broken = broken;
     }
 
     /// Answers every API request with this status code and applies none; `None`: no more.
@@ -260,6 +288,9 @@ impl Shared {
             random: &mut |count| usize::try_from(disk.random.next_u32()).expect("usize has 32 bits at least") % count,
         };
         for set in sets {
+            if disk.broken && set.kind == "LUA" {
+                return reply(question, ResponseCode::ServFail);
+            }
             match addresses(set, query.query_type(), &mut circumstances) {
                 Ok(addresses) => {
                     let record = |data| Record::from_rdata(query.name().clone(), set.ttl_seconds, data);

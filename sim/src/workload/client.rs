@@ -3,10 +3,10 @@
 use super::resolve::Resolver;
 use super::session::{Login, Session};
 use super::{Outcome, Shared};
+use crate::moments::weights;
 use crate::servers::kube_api::HTTP_ROUTES;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,17 +108,6 @@ impl Client {
         }
         unreachable!("a number below the sum of the weights falls into one of them")
     }
-}
-
-/// Backends and weights of all rules (1 where none is given).
-fn weights(route: &Value) -> Vec<(String, u64)> {
-    let rules = route["spec"]["rules"].as_array().into_iter().flatten();
-    let backends = rules.flat_map(|rule| rule["backendRefs"].as_array().into_iter().flatten());
-    backends
-        .map(|backend| {
-            (backend["name"].as_str().unwrap_or_default().to_owned(), backend["weight"].as_u64().unwrap_or(1))
-        })
-        .collect()
 }
 
 fn login<'a>(shared: &'a Shared, name: &'a str) -> Login<'a> {
