@@ -25,6 +25,17 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// Opens a stream to a host and port.
 pub type Connect = Arc<dyn Fn(&str, u16) -> BoxFuture<'static, io::Result<Box<dyn Stream>>> + Send + Sync>;
 
+/// Opens plain TCP streams of the operating system.
+pub fn plain_tcp() -> Connect {
+    Arc::new(|host: &str, port: u16| {
+        let host = host.to_owned();
+        Box::pin(async move {
+            let stream = tokio::net::TcpStream::connect((host, port)).await?;
+            Ok(Box::new(stream) as Box<dyn Stream>)
+        })
+    })
+}
+
 /// Requests to one server.
 #[derive(Clone)]
 pub struct HttpClient {

@@ -1,5 +1,7 @@
 //! What the suites of this package share.
 
+pub mod dns_world;
 pub mod exchange;
 pub mod real_kube;
+pub mod real_powerdns;
 pub mod simulated_kube;

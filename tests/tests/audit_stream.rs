@@ -51,10 +51,12 @@ fn simulate<F>(
             if let Some((_, fault)) = faults.next_if(|(at, _)| *at <= fabric.now()) {
                 fault(&mut fabric);
             }
-            fabric.step().unwrap();
+            if let Err(error) = fabric.step() {
+                panic!("{error}");
+            }
         }
     })
-    .unwrap();
+    .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
 
 fn open() -> SharedGate {

@@ -3,110 +3,18 @@
 use continuum_core::observe::{Answer, Seen};
 use continuum_core::ports::{ObserveRecords, ObserveVantages, Outcome, PublishRecords};
 use continuum_core::record::RecordSet;
-use continuum_live::powerdns::{PowerDns as Client, PowerDnsApi};
-use continuum_live::vantages::Vantages;
-use continuum_sim::determinism::{Seeds, on_seeded_thread};
-use continuum_sim::dns_runtime::SimDns;
-use continuum_sim::fabric::{Fabric, FabricOptions, Net, TurmoilFabric};
+use continuum_sim::fabric::Fabric;
 use continuum_sim::gate::{After, Asked, Before, Gate, Open, SharedGate};
-use continuum_sim::http_connect::http_connect;
-use continuum_sim::servers::powerdns::{API_PORT, CHECK_INTERVAL, PowerDns};
-use continuum_sim::servers::{dns_wire, vantage::Vantage};
-use std::cell::Cell;
+use continuum_sim::servers::powerdns::{API_PORT, CHECK_INTERVAL};
+use continuum_tests::dns_world::{Faults, KEY, ZONE, simulate};
 use std::collections::BTreeSet;
-use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-const ZONE: &str = "example.org";
 const SHOP: &str = "shop.example.org";
-const KEY: &str = "a-key";
 const FSN: &str = "10.1.0.1";
 const HEL: &str = "10.2.0.1";
-
-/// What the software of host `controller.fsn` has in hand.
-#[derive(Clone)]
-struct World {
-    net: Net,
-    dns: PowerDns,
-    vantages: Vec<Vantage>,
-    up: Arc<Mutex<BTreeSet<IpAddr>>>,
-}
-
-impl World {
-    fn client(&self, key: &str) -> Client<SimDns> {
-        self.client_at(API_PORT, key)
-    }
-
-    fn client_at(&self, port: u16, key: &str) -> Client<SimDns> {
-        let api = PowerDnsApi { host: "dns".into(), port, api_key: key.into(), user_agent: "continuum".into() };
-        Client::new(api, http_connect(self.net.clone()), self.address("dns"), SimDns::new(self.net.clone())).unwrap()
-    }
-
-    fn vantages(&self) -> Vantages<SimDns> {
-        let all = ["vantage1", "vantage2", "vantage3"].map(|name| (name.to_owned(), self.address(name)));
-        Vantages::new(&all, &SimDns::new(self.net.clone())).unwrap()
-    }
-
-    fn address(&self, host: &str) -> SocketAddr {
-        SocketAddr::new(self.net.lookup(host).unwrap(), dns_wire::PORT)
-    }
-
-    fn set_up(&self, addresses: &[&str]) {
-        *self.up.lock().unwrap() = addresses.iter().map(|a| a.parse().unwrap()).collect();
-    }
-}
-
-/// What happens to the network, and when.
-type Faults = Vec<(Duration, fn(&mut TurmoilFabric))>;
-
-/// Runs `work` as the software of `controller.fsn` in a world of its own, to its end.
-fn simulate<F>(gate: SharedGate, faults: Faults, work: impl Fn(World) -> F + Copy + Send + 'static)
-where
-    F: Future<Output = ()> + 'static,
-{
-    on_seeded_thread(7, move || {
-        let options = FabricOptions { seed: 7, ..FabricOptions::default() };
-        let mut fabric = TurmoilFabric::new(options);
-        let (net, seeds) = (fabric.net(), Seeds::new(7));
-        let up = Arc::new(Mutex::new(BTreeSet::new()));
-        let healthy = {
-            let up = up.clone();
-            Arc::new(move |_: &str, address: IpAddr| up.lock().unwrap().contains(&address))
-        };
-        let dns = PowerDns::new(net.clone(), gate, ZONE, KEY, healthy, seeds.generator("dns"));
-        fabric.host("dns", dns.software());
-        let vantages: Vec<Vantage> = (1..=3).map(|_| Vantage::new(net.clone(), "dns")).collect();
-        for (i, vantage) in vantages.iter().enumerate() {
-            fabric.host(&format!("vantage{}", i + 1), vantage.software());
-        }
-        let world = World { net, dns, vantages, up };
-        let done = Rc::new(Cell::new(false));
-        let ended = done.clone();
-        fabric.host(
-            "controller.fsn",
-            Box::new(move || {
-                let (world, ended) = (world.clone(), ended.clone());
-                Box::pin(async move {
-                    // The servers take their ports in their first tick.
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                    work(world).await;
-                    ended.set(true);
-                })
-            }),
-        );
-        let mut faults = faults.into_iter().peekable();
-        while !done.get() {
-            if let Some((_, fault)) = faults.next_if(|(at, _)| *at <= fabric.now()) {
-                fault(&mut fabric);
-            }
-            fabric.step().unwrap();
-        }
-    })
-    .unwrap();
-}
 
 fn open() -> SharedGate {
     Arc::new(Open)

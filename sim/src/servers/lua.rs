@@ -90,10 +90,10 @@ pub fn possible(content: &str) -> Result<Vec<IpAddr>, Broken> {
 fn if_url_up(url: &str, sets: &[Item], circumstances: &mut Circumstances<'_>) -> Result<IpAddr, Broken> {
     let mut all = Vec::new();
     let mut first_up: Option<Vec<IpAddr>> = None;
+    // A plain list is one set.
+    let flat = matches!(sets.first(), Some(Item { key: None, value: Value::Text(_) }));
+    let sets = if flat { vec![sets] } else { nested(sets)? };
     for set in sets {
-        let Item { key: None, value: Value::Table(set) } = set else {
-            return Err(Broken("wrong arguments of `ifurlup`".into()));
-        };
         let set = addresses(set)?;
         let up: Vec<IpAddr> = set.iter().copied().filter(|address| (circumstances.up)(url, *address)).collect();
         if first_up.is_none() && !up.is_empty() {
@@ -106,6 +106,14 @@ fn if_url_up(url: &str, sets: &[Item], circumstances: &mut Circumstances<'_>) ->
         return Err(Broken("no candidates".into()));
     }
     Ok(candidates[(circumstances.random)(candidates.len())])
+}
+
+fn nested(items: &[Item]) -> Result<Vec<&[Item]>, Broken> {
+    let table = |item| match item {
+        &Item { key: None, value: Value::Table(ref items) } => Ok(items.as_slice()),
+        _ => Err(Broken("wrong arguments of `ifurlup`".into())),
+    };
+    items.iter().map(table).collect()
 }
 
 /// The same asker gets the same address.
