@@ -49,7 +49,6 @@ pub enum Who {
 #[derive(Debug)]
 pub struct RealKube {
     kubeconfig: Kubeconfig,
-    etcd_url: String,
     /// Held for its stdin. Absent: somebody else's server.
     _servers: Option<Child>,
 }
@@ -82,7 +81,7 @@ pub enum RealKubeError {
         name: &'static str,
         /// Why.
         #[source]
-        source: serde_saphyr::Error,
+        source: Box<serde_saphyr::Error>,
     },
     /// The server refused something it must not refuse.
     #[error("cannot {what}")]
@@ -117,8 +116,8 @@ impl RealKube {
         };
         let client = real.client(Who::Admin).await?;
         for (name, text) in CRDS {
-            let definition: CustomResourceDefinition =
-                serde_saphyr::from_str(text).map_err(|source| RealKubeError::Definition { name, source })?;
+            let definition: CustomResourceDefinition = serde_saphyr::from_str(text)
+                .map_err(|source| RealKubeError::Definition { name, source: source.into() })?;
             install(&client, &definition).await?;
         }
         install(&client, &resource::crd()).await?;
@@ -127,15 +126,13 @@ impl RealKube {
 
     /// Where the servers already run, or starts them.
     fn launch() -> Result<Option<RealKube>, RealKubeError> {
-        if let (Ok(kubeconfig), Ok(etcd_url)) =
-            (std::env::var("CONTINUUM_KUBECONFIG"), std::env::var("CONTINUUM_ETCD_URL"))
-        {
-            return Ok(Some(RealKube { kubeconfig: Kubeconfig::read_from(kubeconfig)?, etcd_url, _servers: None }));
+        if let Ok(kubeconfig) = std::env::var("CONTINUUM_KUBECONFIG") {
+            return Ok(Some(RealKube { kubeconfig: Kubeconfig::read_from(kubeconfig)?, _servers: None }));
         }
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/servers");
         let failed = |source| RealKubeError::Script { script: script.clone(), source };
         let mut servers = Command::new(&script)
-            .args(["run", "--", "sh", "-c", r#"echo "$CONTINUUM_KUBECONFIG" "$CONTINUUM_ETCD_URL"; exec cat"#])
+            .args(["run", "--", "sh", "-c", r#"echo "$CONTINUUM_KUBECONFIG"; exec cat"#])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -143,12 +140,9 @@ impl RealKube {
         let stdout = servers.stdout.take().expect("stdout is piped");
         let mut where_it_is = String::new();
         BufReader::new(stdout).read_line(&mut where_it_is).map_err(failed)?;
-        if let Some((kubeconfig, etcd_url)) = where_it_is.trim_end().rsplit_once(' ') {
-            return Ok(Some(RealKube {
-                kubeconfig: Kubeconfig::read_from(kubeconfig)?,
-                etcd_url: etcd_url.to_owned(),
-                _servers: Some(servers),
-            }));
+        if !where_it_is.is_empty() {
+            let kubeconfig = Kubeconfig::read_from(where_it_is.trim_end())?;
+            return Ok(Some(RealKube { kubeconfig, _servers: Some(servers) }));
         }
         let status = servers.wait().map_err(failed)?;
         if status.code() == Some(NOT_BUILT) { Ok(None) } else { Err(RealKubeError::Servers(status)) }
@@ -169,11 +163,6 @@ impl RealKube {
     pub async fn client(&self, who: Who) -> Result<Client, RealKubeError> {
         let config = self.config(who).await?;
         tls_client(config, USER_AGENT, Limits::WATCHES).map_err(|source| kube_error("make a client", source))
-    }
-
-    /// Its etcd, plain HTTP.
-    pub fn etcd_url(&self) -> &str {
-        &self.etcd_url
     }
 
     /// Makes a namespace whose name begins with this one, as far as the length of names allows. Its name.
