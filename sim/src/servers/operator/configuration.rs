@@ -3,8 +3,7 @@
 //! ends before the token or after the whole demotion. Where the half is fenced or restarting already it does not show.
 
 use super::Shared;
-use super::view::{APPLYING, HEALTHY, Role};
-use std::time::Duration;
+use super::view::{APPLYING, HEALTHY, Role, View};
 
 impl Shared {
     pub(super) async fn announce_configuration(&self) {
@@ -31,30 +30,28 @@ impl Shared {
         if self.chance(70) {
             self.pause(150..=220).await;
         } else {
-            self.pause(380..=450).await;
+            self.until_view(|view| view.in_progress || view.role == Role::Primary).await;
+            self.pause(15..=40).await;
         }
         self.set_phase(APPLYING, Some("PostgreSQL configuration changed"), Some(false), "instance-manager");
         if self.chance(85) {
             self.pause(280..=430).await;
         } else {
-            // Until the demotion is through; it takes seconds where the instance manager is busy.
-            loop {
-                let mark = self.mark();
-                let due = self.now() + Duration::from_secs(1);
-                match self.view() {
-                    Some(view) if view.in_progress || view.demotion_token.is_none() => {
-                        self.moved_on(mark, Some(due)).await;
-                        if self.view().is_some_and(|view| view.role == Role::Primary) {
-                            break;
-                        }
-                    }
-                    _ => break,
-                }
-            }
-            self.pause(80..=150).await;
+            self.until_view(|view| view.role == Role::Primary || view.ended_a_demotion()).await;
+            self.pause(60..=110).await;
         }
         if self.view().is_some_and(|view| view.phase == APPLYING) {
             self.set_phase(HEALTHY, None, Some(true), "operator");
+        }
+    }
+
+    async fn until_view(&self, condition: impl Fn(&View) -> bool) {
+        loop {
+            let mark = self.mark();
+            if self.view().is_none_or(|view| condition(&view)) {
+                return;
+            }
+            self.moved_on(mark, None).await;
         }
     }
 }

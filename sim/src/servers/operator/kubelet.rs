@@ -33,22 +33,26 @@ impl Shared {
                 self.report();
             }
             let instance = self.instance.snapshot();
+            self.note_archiving(&instance);
             let container_ended = instance.alive && !self.memory().manager_up;
             if now >= next_probe || (container_ended && self.memory().pod_ready) {
                 next_probe = now + PROBE;
                 let ok = instance.alive && instance.state == State::Running && self.memory().manager_up;
-                self.note_archiving(&instance);
                 failures = if ok { 0 } else { failures + 1 };
                 if ok || failures >= FAILURES || container_ended {
-                    self.set_pod_ready(ok);
+                    self.set_pod_ready(ok).await;
                 }
             }
         }
     }
 
-    fn set_pod_ready(&self, ready: bool) {
+    async fn set_pod_ready(&self, ready: bool) {
         if self.memory().pod_ready == ready {
             return;
+        }
+        if ready {
+            // From the kubelet to the operator.
+            self.pause(250..=400).await;
         }
         self.change(|memory| memory.pod_ready = ready);
         let count = match (self.view(), ready) {

@@ -13,7 +13,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 /// A promotion whose token was not replayed to is looked at again after this, ms.
-const LOOK_AGAIN_MS: std::ops::RangeInclusive<u64> = 10_300..=10_600;
+const LOOK_AGAIN_MS: std::ops::RangeInclusive<u64> = 10_300..=10_700;
 /// The Lease of a Cluster that was primary until just now is free this long after it is wanted again, ms.
 const LEASE_MS: std::ops::RangeInclusive<u64> = 14_200..=14_700;
 /// ... where the demotion ended less than this before.
@@ -60,8 +60,8 @@ impl Shared {
             return true;
         }
         if view.fenced && !stopped {
-            self.pause(40..=120).await;
-            self.report_in(110..=230);
+            self.pause(110..=190).await;
+            self.report_in(60..=160);
             self.stop(Shutdown::Fast, view.switchover_delay).await;
             return true;
         }
@@ -95,9 +95,8 @@ impl Shared {
         }
         if let Some(view) = self.view() {
             let standby = instance.standby_signal || (view.role == Role::Replica && !view.in_progress);
-            if standby && !instance.standby_signal {
-                self.report_in(700..=800);
-            }
+            let converted = standby && !instance.standby_signal;
+            self.change(|memory| memory.report_after_start = converted);
             self.instance.configure(Configuration { standby, ..desired(&view, instance.standby_signal) });
         }
         let now = self.now();
@@ -132,8 +131,13 @@ impl Shared {
         }
         self.instance.configure(desired(view, instance.standby_signal));
         self.start_now().await;
+        if std::mem::take(&mut self.memory().report_after_start) {
+            self.report_in(300..=400);
+        }
         if as_primary && view.role == Role::Replica {
-            // Whatever the spec says: it takes writes until the manager looks again.
+            // The operator is at work on the demotion, and reads the report at once. Whatever the spec says,
+            // PostgreSQL takes writes until the manager looks again.
+            self.report_in(60..=140);
             self.pause(BLOCKED_MS).await;
         }
     }
@@ -184,7 +188,7 @@ impl Shared {
         }
         self.instance.configure(desired(view, false));
         self.start_now().await;
-        self.report_in(350..=900);
+        self.report_in(20..=550);
         let now = self.now();
         self.change(|memory| {
             memory.restarted_at = Some(now);
@@ -279,6 +283,10 @@ impl Shared {
     }
 
     async fn end_recovery(&self, view: &View, waited_for_lease: bool) {
+        if waited_for_lease {
+            // It tries for the Lease every few seconds.
+            self.pause(900..=2_400).await;
+        }
         self.pause(80..=160).await;
         self.instance.order(Order::Promote);
         self.instance.watch(|instance| (!instance.in_recovery || !instance.alive).then_some(())).await;
@@ -288,9 +296,6 @@ impl Shared {
         self.change(|memory| memory.promotion = None);
         self.adopt_secret();
         if view.promotion_token.is_some() {
-            if waited_for_lease {
-                self.pause(1_200..=1_700).await;
-            }
             self.promoted(view).await;
         } else if view.phase == UNRECOVERABLE {
             self.set_phase(HEALTHY, None, None, "operator");
@@ -320,7 +325,7 @@ impl Shared {
             }
         };
         if let Some(password) = password
-            && self.instance.has_password("app")
+            && self.instance.password_of("app").is_some()
             && self.instance.accepts_writes()
         {
             self.instance.set_password("app", &password);

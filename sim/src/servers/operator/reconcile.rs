@@ -112,11 +112,11 @@ impl Shared {
             return self.look_for_shutdown(instance).await;
         }
         if view.fenced {
-            self.pause(30..=120).await;
+            self.pause(25..=60).await;
             self.set_fence(false);
             return true;
         }
-        self.pause(20..=100).await;
+        self.pause(20..=50).await;
         self.change(|memory| memory.demoted_at = Some(self.now()));
         self.set_status(
             json!({"switchReplicaClusterStatus": {"inProgress": null}}),
@@ -170,7 +170,8 @@ impl Shared {
             return false;
         }
         let with_token = view.promotion_token.is_some();
-        if with_token && self.chance(25) {
+        let early_ready_percent = self.memory().knobs.early_ready_percent;
+        if with_token && self.chance(early_ready_percent) {
             // Seen once: healthy and Ready for a moment, before the configuration is found to have changed.
             self.pause(230..=280).await;
             self.report();

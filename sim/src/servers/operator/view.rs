@@ -72,6 +72,11 @@ impl View {
         }
     }
 
+    /// A replica whose demotion is through.
+    pub fn ended_a_demotion(&self) -> bool {
+        self.role == Role::Replica && !self.in_progress && self.demotion_token.is_some()
+    }
+
     /// A promotion with a token is asked for and not through: the operator does nothing else meanwhile.
     pub fn should_promote(&self) -> bool {
         self.role == Role::Primary

@@ -385,9 +385,9 @@ impl Instance {
         self.lock().settings.system_id.clone()
     }
 
-    /// Whether a role has a password.
-    pub fn has_password(&self, role: &str) -> bool {
-        self.lock().password(role).is_some()
+    /// The password that a role has to give. Absent: none.
+    pub fn password_of(&self, role: &str) -> Option<String> {
+        self.lock().password(role)
     }
 
     /// Sets a role's password. It is WAL: the other half follows. Only a primary can.

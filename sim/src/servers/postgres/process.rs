@@ -20,7 +20,7 @@ const START_PRIMARY_MS: RangeInclusive<u64> = 130..=220;
 /// A standby, ms.
 const START_STANDBY_MS: RangeInclusive<u64> = 300..=550;
 /// Recovery of one that was killed takes longer, ms.
-const RECOVER_MS: RangeInclusive<u64> = 350..=600;
+const RECOVER_MS: RangeInclusive<u64> = 50..=250;
 /// From the order to the shutdown checkpoint, ms.
 const SHUTDOWN_MS: RangeInclusive<u64> = 120..=260;
 /// From the order to the new timeline, ms.

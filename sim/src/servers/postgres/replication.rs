@@ -29,7 +29,7 @@ const RETRY: Duration = Duration::from_secs(5);
 /// What a restore command takes to find that the archive has nothing.
 const RESTORE_COMMAND: Duration = Duration::from_millis(350);
 /// A receiver whose sender was promoted asks again after this long, on the new timeline.
-const NEW_TIMELINE: Duration = Duration::from_millis(600);
+const NEW_TIMELINE: Duration = Duration::from_millis(1_100);
 /// The sender asks for a sign of life this often.
 const KEEPALIVE: Duration = Duration::from_millis(2_000);
 /// Records in one message.
@@ -139,7 +139,8 @@ impl Sender {
                 let records = inner.disk.wal.after(sent);
                 (!records.is_empty()).then(|| Next::Wal(records.iter().take(BATCH).cloned().collect()))
             });
-            let waited = tokio::time::sleep((said + KEEPALIVE).saturating_sub(self.net.now()));
+            let patience = (said + KEEPALIVE).min(heard + WAL_SENDER_TIMEOUT);
+            let waited = tokio::time::sleep(patience.saturating_sub(self.net.now()));
             let event = {
                 let (more, waited) = (pin!(more), pin!(waited));
                 match select(select(more, waited), pin!(channel.receive::<FromReceiver>())).await {
