@@ -38,5 +38,7 @@ pub mod status;
 pub mod steps;
 pub mod summary;
 pub mod term;
+#[cfg(test)]
+mod testing;
 pub mod token;
 pub mod transition;

@@ -3,12 +3,15 @@
 //! After a conflict or an unknown outcome the keeper reads and applies the function again, so each tells
 //! apart "not any more" ([`Edit::Stale`]) and "it stands there already" ([`Edit::Already`]).
 
+mod failback;
+
+pub use failback::{approve, decline, pend};
+
 use crate::audit::Event;
 use crate::name::Region;
-use crate::plan::{Plan, REASON_FAILBACK};
+use crate::plan::Plan;
 use crate::record::{
-    Direction, EndResult, Ended, Extra, Former, Intent, Kind, Lineage, Pending, Position, Record, SERVED_COUNT_MAX,
-    StepState,
+    Direction, EndResult, Ended, Extra, Former, Intent, Kind, Lineage, Position, Record, SERVED_COUNT_MAX, StepState,
 };
 use jiff::Timestamp;
 
@@ -78,8 +81,8 @@ pub fn release(record: &Record, me: &Region) -> Edit {
     if !record.held_by(me) {
         return Edit::Already;
     }
-    if record.intent.is_some() {
-        return stale("a switchover is under way");
+    if let Some(why) = under_way(record) {
+        return stale(why);
     }
     let mut next = record.clone();
     next.holder = None;
@@ -115,34 +118,48 @@ fn serve(record: &mut Record, request: Option<&String>) {
     }
 }
 
-fn busy(record: &Record) -> Option<String> {
+fn under_way(record: &Record) -> Option<String> {
     if let Some(intent) = &record.intent {
         return Some(format!("switchover {} is under way", intent.id));
     }
     if let Some(pending) = &record.pending {
         return Some(format!("failback {} waits for approval", pending.id));
     }
-    match &record.last {
-        Some(last) if !last.owed.is_empty() => Some(format!("{} events of {} are owed", last.owed.len(), last.id)),
-        _ => None,
+    None
+}
+
+fn busy(record: &Record) -> Option<String> {
+    let owed = record.last.as_ref().filter(|last| !last.owed.is_empty());
+    under_way(record).or_else(|| owed.map(|last| format!("{} events of {} are owed", last.owed.len(), last.id)))
+}
+
+/// Whether `me` may begin what the order asks: it holds the record, the role is to leave it, and nothing
+/// else is under way.
+fn may_begin(record: &Record, me: &Region, order: &Order) -> Result<(), Edit> {
+    if let Some(request) = order.request.as_ref().filter(|r| record.served.contains(r)) {
+        return Err(stale(format!("request {request} was served already")));
     }
+    if !record.held_by(me) {
+        return Err(stale("not the holder any more"));
+    }
+    if order.plan.from != *me {
+        return Err(stale(format!("{me} holds the record, and the plan moves the role away from {}", order.plan.from)));
+    }
+    busy(record).map_or(Ok(()), |why| Err(stale(why)))
 }
 
 /// Writes the intent. `me` holds the record and is where the role comes from.
 pub fn begin(record: &Record, me: &Region, order: &Order) -> Edit {
-    if let Some(request) = &order.request {
-        if record.intent.as_ref().is_some_and(|i| i.request.as_ref() == Some(request)) {
-            return Edit::Already;
-        }
-        if record.served.contains(request) {
-            return stale(format!("request {request} was served already"));
-        }
+    // The answer to this very write may have been lost (H25); not every order has a request's identity.
+    let same = |i: &Intent| match &order.request {
+        Some(request) => i.request.as_ref() == Some(request),
+        None => i.request.is_none() && i.started_at == order.now && i.plan == order.plan,
+    };
+    if record.intent.as_ref().is_some_and(same) {
+        return Edit::Already;
     }
-    if !record.held_by(me) {
-        return stale("not the holder any more");
-    }
-    if let Some(why) = busy(record) {
-        return stale(why);
+    if let Err(cannot) = may_begin(record, me, order) {
+        return cannot;
     }
     let mut next = record.clone();
     next.sequence += 1;
@@ -311,6 +328,9 @@ pub fn swap(record: &Record, me: &Region, id: &str, now: Timestamp) -> Edit {
         if !intent.forward() {
             return stale("the switchover is being undone");
         }
+        if next.held_by(intent.to()) {
+            return Edit::Already;
+        }
         next.holder = Some(intent.to().clone());
         next.generation += 1;
         next.lineage = Lineage::Unknown;
@@ -329,6 +349,9 @@ pub fn swap_back(record: &Record, me: &Region, id: &str, now: Timestamp) -> Edit
     on_intent(record, me, id, |next, intent| {
         if intent.forward() {
             return stale("the switchover goes forward");
+        }
+        if next.held_by(intent.from()) {
+            return Edit::Already;
         }
         next.holder = Some(intent.from().clone());
         next.generation += 1;
@@ -447,90 +470,5 @@ pub fn paid(record: &Record, me: &Region, message_id: &str) -> Edit {
     if last.owed.len() == before { Edit::Already } else { write(next) }
 }
 
-/// A failback waits for approval.
-pub fn pend(record: &Record, me: &Region, order: &Order, timeout_seconds: u32) -> Edit {
-    if let Some(request) = &order.request {
-        if record.pending.as_ref().is_some_and(|p| p.request.as_ref() == Some(request)) {
-            return Edit::Already;
-        }
-        if record.served.contains(request) {
-            return stale(format!("request {request} was served already"));
-        }
-    }
-    if !record.held_by(me) {
-        return stale("not the holder any more");
-    }
-    if let Some(why) = busy(record) {
-        return stale(why);
-    }
-    let mut next = record.clone();
-    next.pending = Some(Pending {
-        id: next_id(record, &order.plan),
-        to: order.plan.to.clone(),
-        requested_by: order.plan.initiated_by.clone(),
-        reason: REASON_FAILBACK.into(),
-        request: order.request.clone(),
-        since: order.now,
-        timeout_seconds,
-        extra: Extra::new(),
-    });
-    next.sequence += 1;
-    serve(&mut next, order.request.as_ref());
-    write(next)
-}
-
-/// The pending failback of this id was approved: it becomes the intent.
-pub fn approve(record: &Record, me: &Region, id: &str, order: &Order, approved_by: &str) -> Edit {
-    if record.intent.as_ref().is_some_and(|i| i.id == id) {
-        return Edit::Already;
-    }
-    if !record.held_by(me) {
-        return stale("not the holder any more");
-    }
-    let Some(pending) = record.pending.as_ref().filter(|p| p.id == id) else {
-        return stale(format!("failback {id} waits no more"));
-    };
-    let mut order = order.clone();
-    order.request = pending.request.clone();
-    let mut next = record.clone();
-    next.pending = None;
-    next.intent = Some(intent(record, &order, id.to_owned(), Some(approved_by.to_owned())));
-    write(next)
-}
-
-/// The pending failback of this id was refused, cancelled or not approved in time.
-pub fn decline(record: &Record, me: &Region, id: &str, why: &str, order: &Order, owed: Vec<Event>) -> Edit {
-    if record.last.as_ref().is_some_and(|l| l.id == id) {
-        return Edit::Already;
-    }
-    if !record.held_by(me) {
-        return stale("not the holder any more");
-    }
-    let Some(pending) = record.pending.clone().filter(|p| p.id == id) else {
-        return stale(format!("failback {id} waits no more"));
-    };
-    let mut next = record.clone();
-    next.pending = None;
-    next.last = Some(Ended {
-        id: pending.id,
-        kind: Kind::Failback,
-        from: order.plan.from.clone(),
-        to: pending.to,
-        request: pending.request,
-        reason: pending.reason,
-        initiated_by: pending.requested_by,
-        approved_by: None,
-        fingerprint: order.plan.fingerprint(),
-        started_at: pending.since,
-        finished_at: order.now,
-        result: EndResult::Declined,
-        failed_at_step: 0,
-        failure: Some(why.to_owned()),
-        steps: Default::default(),
-        write_gap_ms: None,
-        loss_seconds: None,
-        owed,
-        extra: Extra::new(),
-    });
-    write(next)
-}
+#[cfg(test)]
+mod tests;

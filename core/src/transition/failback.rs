@@ -1,0 +1,97 @@
+//! A failback in the record: it waits, and becomes the intent or ends without one.
+
+use super::{Edit, Order, intent, may_begin, next_id, serve, stale, write};
+use crate::audit::Event;
+use crate::name::Region;
+use crate::plan::REASON_FAILBACK;
+use crate::record::{EndResult, Ended, Extra, Kind, Pending, Record};
+
+/// A failback waits for approval.
+pub fn pend(record: &Record, me: &Region, order: &Order, timeout_seconds: u32) -> Edit {
+    let same = |p: &Pending| match &order.request {
+        Some(request) => p.request.as_ref() == Some(request),
+        None => p.request.is_none() && p.since == order.now && p.to == order.plan.to,
+    };
+    if record.pending.as_ref().is_some_and(same) {
+        return Edit::Already;
+    }
+    if let Err(cannot) = may_begin(record, me, order) {
+        return cannot;
+    }
+    let mut next = record.clone();
+    next.pending = Some(Pending {
+        id: next_id(record, &order.plan),
+        to: order.plan.to.clone(),
+        requested_by: order.plan.initiated_by.clone(),
+        reason: REASON_FAILBACK.into(),
+        request: order.request.clone(),
+        since: order.now,
+        timeout_seconds,
+        extra: Extra::new(),
+    });
+    next.sequence += 1;
+    serve(&mut next, order.request.as_ref());
+    write(next)
+}
+
+/// The pending failback of this id was approved: it becomes the intent.
+pub fn approve(record: &Record, me: &Region, id: &str, order: &Order, approved_by: &str) -> Edit {
+    if record.intent.as_ref().is_some_and(|i| i.id == id) {
+        return Edit::Already;
+    }
+    if !record.held_by(me) {
+        return stale("not the holder any more");
+    }
+    let Some(pending) = record.pending.as_ref().filter(|p| p.id == id) else {
+        return stale(format!("failback {id} waits no more"));
+    };
+    if order.plan.from != *me || order.plan.to != pending.to {
+        return stale(format!(
+            "the failback to {} was approved, not one from {} to {}",
+            pending.to, order.plan.from, order.plan.to
+        ));
+    }
+    let mut order = order.clone();
+    order.request = pending.request.clone();
+    let mut next = record.clone();
+    next.pending = None;
+    next.intent = Some(intent(record, &order, id.to_owned(), Some(approved_by.to_owned())));
+    write(next)
+}
+
+/// The pending failback of this id was refused, cancelled or not approved in time.
+pub fn decline(record: &Record, me: &Region, id: &str, why: &str, order: &Order, owed: Vec<Event>) -> Edit {
+    if record.last.as_ref().is_some_and(|l| l.id == id) {
+        return Edit::Already;
+    }
+    if !record.held_by(me) {
+        return stale("not the holder any more");
+    }
+    let Some(pending) = record.pending.clone().filter(|p| p.id == id) else {
+        return stale(format!("failback {id} waits no more"));
+    };
+    let mut next = record.clone();
+    next.pending = None;
+    next.last = Some(Ended {
+        id: pending.id,
+        kind: Kind::Failback,
+        from: order.plan.from.clone(),
+        to: pending.to,
+        request: pending.request,
+        reason: pending.reason,
+        initiated_by: pending.requested_by,
+        approved_by: None,
+        fingerprint: order.plan.fingerprint(),
+        started_at: pending.since,
+        finished_at: order.now,
+        result: EndResult::Declined,
+        failed_at_step: 0,
+        failure: Some(why.to_owned()),
+        steps: Default::default(),
+        write_gap_ms: None,
+        loss_seconds: None,
+        owed,
+        extra: Extra::new(),
+    });
+    write(next)
+}
