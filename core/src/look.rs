@@ -117,23 +117,38 @@ async fn answers(
     join_all(looks).await.into_iter().collect()
 }
 
+/// All at once: step 1 has 3 s for them.
 async fn preflight_facts(observers: &Observers, clock: &dyn Clock, plan: &Plan, seen: &mut Observations) {
-    seen.stream = match &observers.audit {
-        None => Seen::Unconfigured,
-        Some(audit) => limited(clock, WITNESS_LIMIT, audit.stream()).await,
+    let stream = async {
+        match &observers.audit {
+            None => Seen::Unconfigured,
+            Some(audit) => limited(clock, WITNESS_LIMIT, audit.stream()).await,
+        }
     };
+    let witness = async {
+        match &observers.witness {
+            None => Seen::Unconfigured,
+            Some(witness) => limited(clock, WITNESS_LIMIT, witness.missing_rights()).await,
+        }
+    };
+    let regions = join_all([(&plan.from, &seen.from.cluster), (&plan.to, &seen.to.cluster)].map(
+        |(region, cluster)| async move {
+            let rights = limited(clock, REQUEST_LIMIT, observers.pair.missing_rights(region, plan));
+            let secrets = async {
+                let Some(cluster) = cluster.known() else { return Seen::NotLooked };
+                limited(clock, REQUEST_LIMIT, observers.pair.secrets(region, &cluster.object)).await
+            };
+            (region.clone(), join(rights, secrets).await)
+        },
+    ));
+    let ((stream, witness), regions) = join(join(stream, witness), regions).await;
+    seen.stream = stream;
     seen.witness_shares = observers.witness.as_ref().and_then(|w| w.shares());
-    for (region, cluster) in [(&plan.from, &seen.from.cluster), (&plan.to, &seen.to.cluster)] {
-        let rights = limited(clock, REQUEST_LIMIT, observers.pair.missing_rights(region, plan)).await;
+    for (region, (rights, secrets)) in regions {
         seen.rights.insert(region.to_string(), rights);
-        let secrets = match cluster {
-            Seen::Is(cluster) => limited(clock, REQUEST_LIMIT, observers.pair.secrets(region, &cluster.object)).await,
-            _ => Seen::NotLooked,
-        };
-        seen.secrets.insert(region.clone(), secrets);
+        seen.secrets.insert(region, secrets);
     }
-    if let Some(witness) = &observers.witness {
-        let rights = limited(clock, WITNESS_LIMIT, witness.missing_rights()).await;
-        seen.rights.insert("witness".into(), rights);
+    if observers.witness.is_some() {
+        seen.rights.insert("witness".into(), witness);
     }
 }
