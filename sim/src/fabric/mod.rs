@@ -5,6 +5,8 @@
 //!
 //! Time is simulated time since the start of the run. Every future here runs on the one thread of the run.
 
+mod panics;
+mod pause;
 mod turmoil;
 
 pub use self::turmoil::{FabricOptions, TurmoilFabric};

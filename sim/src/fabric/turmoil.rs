@@ -4,26 +4,26 @@
 //! - it undoes every fault of a link in `repair`, so the partitions asked for are kept in a table here;
 //! - it closes the streams of a crashed host in an order that differs from run to run, so a crash is:
 //!   cut the host off, stop it, connect it again. What it had sent and was still under way is lost too;
-//! - it has no pause, so the futures of a host pass a [`Gate`] that does not poll them while it is paused.
-//!   Tasks that a library spawns with tokio itself are not held: a stopped process with a living kernel;
+//! - it has no pause, so the futures of a host pass a [`Pause`]. Tasks that a library spawns with tokio itself
+//!   are not held: a stopped process with a living kernel;
 //! - a lost segment is never sent again: a stream that met a partition may stall for ever. Clients need
 //!   time-outs here, as they do elsewhere;
 //! - it answers a connect that was lost with "refused" at once, and lets the answer to one that arrived pass
 //!   a partition of the way back. Here the one is sent again, as TCP does, and the other waits.
 
+use super::panics::{listening_to_panics, report_panics};
+use super::pause::Pause;
 use super::{BoxStream, Datagrams, Fabric, FabricError, Listener, Net, Network, Software, async_trait};
 use crate::determinism::EPOCH;
 use crate::here;
-use std::any::Any;
-use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, pending};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, Once};
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// Segments and datagrams that a socket holds. Generous: turmoil panics where a listener is full, and a
@@ -131,19 +131,18 @@ impl Fabric for TurmoilFabric {
 
     fn host(&mut self, name: &str, software: Software) {
         let address = self.sim.lookup(name);
-        let gate = Arc::new(Gate { host: name.into(), state: Mutex::default() });
+        let pause = Pause::new(name);
         let former = {
             let mut hosts = self.hosts.lock();
-            hosts.gates.insert(name.to_string(), gate.clone());
+            hosts.pauses.insert(name.to_string(), pause.clone());
             hosts.addresses.insert(name.to_string(), address)
         };
         assert!(former.is_none(), "there is a host {name} already");
         let hosts = self.hosts.clone();
         self.sim.host(name, move || {
-            let (hosts, gate) = (hosts.clone(), gate.clone());
-            let work = gate.hold(software());
+            hosts.started(&pause);
+            let work = pause.hold(software());
             async move {
-                hosts.started(&gate);
                 work.await;
                 // A machine whose program ended still runs its other tasks, and its kernel.
                 pending().await
@@ -176,12 +175,12 @@ impl Fabric for TurmoilFabric {
 
     fn pause(&mut self, host: &str) {
         self.check(host);
-        self.hosts.gate(host).pause();
+        self.hosts.pause(host).pause();
     }
 
     fn resume(&mut self, host: &str) {
         self.check(host);
-        self.hosts.gate(host).resume();
+        self.hosts.pause(host).resume();
     }
 
     fn partition(&mut self, a: &str, b: &str) {
@@ -253,9 +252,9 @@ struct Hosts {
 #[derive(Default)]
 struct HostsState {
     addresses: BTreeMap<String, IpAddr>,
-    gates: BTreeMap<String, Arc<Gate>>,
+    pauses: BTreeMap<String, Arc<Pause>>,
     /// The runtime of each host that runs: how a task finds out where it is, whoever spawned it.
-    runtimes: Vec<(tokio::runtime::Id, Arc<Gate>)>,
+    runtimes: Vec<(tokio::runtime::Id, Arc<Pause>)>,
     /// By (from, to): what was done to the way from one to the other.
     links: BTreeMap<(String, String), Link>,
     /// At the end of the last step.
@@ -275,25 +274,25 @@ impl Hosts {
         self.state.lock().expect("nothing panics while it holds the table of hosts")
     }
 
-    fn gate(&self, host: &str) -> Arc<Gate> {
-        self.lock().gates.get(host).expect("checked to be a host").clone()
+    fn pause(&self, host: &str) -> Arc<Pause> {
+        self.lock().pauses.get(host).expect("checked to be a host").clone()
     }
 
-    fn started(&self, gate: &Arc<Gate>) {
+    fn started(&self, pause: &Arc<Pause>) {
         let runtime = tokio::runtime::Handle::current().id();
-        self.lock().runtimes.push((runtime, gate.clone()));
+        self.lock().runtimes.push((runtime, pause.clone()));
     }
 
     fn stopped(&self, host: &str) {
-        let gate = self.gate(host);
-        gate.clear();
-        self.lock().runtimes.retain(|(_, other)| !Arc::ptr_eq(other, &gate));
+        let pause = self.pause(host);
+        pause.clear();
+        self.lock().runtimes.retain(|(_, other)| !Arc::ptr_eq(other, &pause));
     }
 
-    fn current(&self) -> Option<Arc<Gate>> {
+    fn current(&self) -> Option<Arc<Pause>> {
         let runtime = tokio::runtime::Handle::try_current().ok()?.id();
         let hosts = self.state.try_lock().ok()?;
-        hosts.runtimes.iter().find(|(id, _)| *id == runtime).map(|(_, gate)| gate.clone())
+        hosts.runtimes.iter().find(|(id, _)| *id == runtime).map(|(_, pause)| pause.clone())
     }
 
     fn link<T>(&self, from: &str, to: &str, f: impl FnOnce(&mut Link) -> T) -> T {
@@ -314,75 +313,7 @@ impl here::Place for Here {
     }
 
     fn host(&self) -> Option<Arc<str>> {
-        self.0.current().map(|gate| gate.host.clone())
-    }
-}
-
-/// Lets a host's futures run, or holds them.
-struct Gate {
-    host: Arc<str>,
-    state: Mutex<GateState>,
-}
-
-#[derive(Default)]
-struct GateState {
-    paused: bool,
-    next: u64,
-    /// Of the futures that wanted to run meanwhile, in the order of their making.
-    held: BTreeMap<u64, Waker>,
-}
-
-impl Gate {
-    fn lock(&self) -> MutexGuard<'_, GateState> {
-        self.state.lock().expect("nothing panics while it holds a gate")
-    }
-
-    fn pause(&self) {
-        self.lock().paused = true;
-    }
-
-    fn resume(&self) {
-        let held = {
-            let mut state = self.lock();
-            state.paused = false;
-            std::mem::take(&mut state.held)
-        };
-        held.into_values().for_each(Waker::wake);
-    }
-
-    /// Its host is gone, and so are the futures.
-    fn clear(&self) {
-        let mut state = self.lock();
-        state.paused = false;
-        state.held.clear();
-    }
-
-    fn hold<F: Future<Output = ()> + ?Sized>(self: &Arc<Self>, work: Pin<Box<F>>) -> Held<F> {
-        let mut state = self.lock();
-        state.next += 1;
-        Held { gate: self.clone(), number: state.next, work }
-    }
-}
-
-/// A future behind a gate.
-struct Held<F: ?Sized> {
-    gate: Arc<Gate>,
-    number: u64,
-    work: Pin<Box<F>>,
-}
-
-impl<F: Future<Output = ()> + ?Sized> Future for Held<F> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        {
-            let mut state = self.gate.lock();
-            if state.paused {
-                state.held.insert(self.number, cx.waker().clone());
-                return Poll::Pending;
-            }
-        }
-        self.work.as_mut().poll(cx)
+        self.0.current().map(|pause| pause.host.clone())
     }
 }
 
@@ -447,8 +378,8 @@ impl Network for TurmoilNet {
     }
 
     fn spawn(&self, work: Pin<Box<dyn Future<Output = ()> + Send>>) {
-        let gate = self.hosts.current().expect("only a host's software spawns");
-        tokio::spawn(gate.hold(work));
+        let pause = self.hosts.current().expect("only a host's software spawns");
+        tokio::spawn(pause.hold(work));
     }
 }
 
@@ -483,40 +414,4 @@ impl Datagrams for TurmoilDatagrams {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
     }
-}
-
-// Tokio keeps the panic of a spawned task to itself, so panics are heard of through the process's hook.
-
-thread_local! {
-    static STEPPING: Cell<bool> = const { Cell::new(false) };
-    static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-}
-
-fn report_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let former = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if STEPPING.get() {
-                PANICS.with_borrow_mut(|panics| panics.push(describe(info)));
-            }
-            former(info);
-        }));
-    });
-}
-
-fn describe(info: &PanicHookInfo<'_>) -> String {
-    let host = here::host().map_or_else(|| "the network".to_string(), |host| format!("software of {host}"));
-    let message = info.payload_as_str().unwrap_or("no message");
-    let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
-    format!("{host} panicked{place}: {message}")
-}
-
-fn listening_to_panics<T>(
-    work: impl FnOnce() -> Result<T, Box<dyn Any + Send>>,
-) -> (Result<T, Box<dyn Any + Send>>, Vec<String>) {
-    STEPPING.set(true);
-    let result = work();
-    STEPPING.set(false);
-    (result, PANICS.take())
 }

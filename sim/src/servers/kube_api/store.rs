@@ -293,3 +293,82 @@ fn selected(
         .map(|(_, object)| object.clone())
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::servers::kube_api::{CLUSTERS, SECRETS};
+    use serde_json::json;
+
+    fn store() -> Store {
+        let store = Store::new("fsn");
+        let object = json!({ "metadata": { "name": "shop-fsn", "namespace": "shop" }, "spec": { "instances": 1 } });
+        store.create(&CLUSTERS, object, "set-up").unwrap();
+        store
+    }
+
+    fn patch(store: &Store, subresource: &str, patch: Value) -> Result<Value, Refusal> {
+        store.merge_patch(&CLUSTERS, "shop", "shop-fsn", subresource, &patch, "test")
+    }
+
+    #[test]
+    fn the_digest_is_of_the_content() {
+        let (one, other) = (store(), store());
+        assert_eq!(one.digest(), other.digest());
+        patch(&one, "", json!({ "spec": { "instances": 1 } })).unwrap();
+        assert_eq!(one.digest(), other.digest());
+        patch(&one, "status", json!({ "status": { "phase": "x" } })).unwrap();
+        assert_ne!(one.digest(), other.digest());
+    }
+
+    #[test]
+    fn a_generated_name_is_new_each_time_and_the_same_in_each_run() {
+        let names = |store: Store| {
+            [(); 2].map(|()| {
+                let object = json!({ "metadata": { "generateName": "shop-", "namespace": "shop" } });
+                store.create(&SECRETS, object, "test").unwrap()["metadata"]["name"].clone()
+            })
+        };
+        let [first, second] = names(store());
+        assert_ne!(first, second);
+        assert!(first.as_str().is_some_and(|name| name.starts_with("shop-") && name.len() == 10), "{first}");
+        assert_eq!([first, second], names(store()));
+    }
+
+    #[test]
+    fn admission_judges_the_object_but_not_its_status() {
+        let store = store();
+        store.add_admission(&CLUSTERS, Arc::new(|_, _| Err(Refusal::new(422, "Invalid", "no"))));
+        assert!(patch(&store, "status", json!({ "status": { "phase": "x" } })).is_ok());
+        assert_eq!(patch(&store, "", json!({ "spec": { "instances": 2 } })).unwrap_err().message, "no");
+    }
+
+    #[tokio::test]
+    async fn a_change_wakes_whoever_waits_for_it() {
+        let store = store();
+        let version = store.version();
+        let waiting = tokio::spawn({
+            let store = store.clone();
+            async move { store.changed_since(version).await }
+        });
+        tokio::task::yield_now().await;
+        patch(&store, "", json!({ "spec": { "instances": 2 } })).unwrap();
+        assert_eq!(waiting.await.unwrap(), version + 1);
+        assert_eq!(store.changed_since(version).await, version + 1);
+    }
+
+    #[test]
+    fn a_denied_right_may_be_for_all_of_a_kind() {
+        let right = |verb: &str, resource: &str, subresource: &str| Right {
+            verb: verb.into(),
+            group: String::new(),
+            resource: resource.into(),
+            subresource: subresource.into(),
+        };
+        let store = store();
+        store.deny(right("*", "secrets", ""));
+        assert!(store.denies(&right("get", "secrets", "")));
+        assert!(!store.denies(&right("get", "secrets", "status")));
+        assert!(!store.denies(&right("get", "leases", "")));
+    }
+}
