@@ -1,5 +1,5 @@
 //! The simulated network and its hosts, behind an interface: what runs on a host sees a [`Net`], and who
-//! conducts a run sees a [`Fabric`]. One implementation today, [`turmoil`]; a second one (in-memory streams
+//! conducts a run sees a [`Fabric`]. One implementation today, [`TurmoilFabric`]; a second one (in-memory streams
 //! on one paused runtime, which skips idle time) will stand beside it. Nothing outside `turmoil.rs` names
 //! that crate.
 //!
