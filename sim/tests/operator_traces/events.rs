@@ -157,13 +157,13 @@ impl Recording {
     pub fn knows_system_id(&self, half: &str) -> bool {
         let begin = self.script()[0].0;
         let states = self.lines.iter().filter(|line| line["name"] == half && line["t"].as_f64().unwrap() < begin);
-        let ids = states.filter_map(|line| {
+        let mut ids = states.filter_map(|line| {
             line["initial"]
                 .get("status")
                 .map(|status| status["systemID"].is_string())
                 .or_else(|| line["changed"]["status"].get("systemID").map(Value::is_string))
         });
-        ids.last().unwrap()
+        ids.next_back().unwrap()
     }
 
     pub fn events(&self) -> Vec<Event> {

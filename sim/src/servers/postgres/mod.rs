@@ -22,9 +22,11 @@ mod process;
 mod replication;
 mod session;
 mod sql;
+mod types;
 mod wal;
 
 pub use connector::NetConnector;
-pub use instance::{Configuration, Control, Instance, Order, Settings, Shutdown, Snapshot, State, Synchronous};
+pub use instance::Instance;
 pub use journal::{Entry, Event, Journal};
+pub use types::{Configuration, Control, Order, Settings, Shutdown, Snapshot, State, Synchronous};
 pub use wal::{Content, Wal, WalRecord};

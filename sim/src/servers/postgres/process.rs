@@ -9,8 +9,9 @@
 //!
 //! Durations are those of the recorded operator's PostgreSQL (15, small).
 
-use super::instance::{Control, Inner, Order, Shutdown, State};
+use super::instance::Inner;
 use super::journal::Event;
+use super::types::{Control, Order, Shutdown, State};
 use rand::RngExt;
 use std::ops::RangeInclusive;
 use std::time::Duration;

@@ -8,9 +8,10 @@
 //! the receiver tries again: once after its restore command found nothing, from then on every 5 s
 //! (`wal_retrieve_retry_interval`), which is what a switchover may have to wait for.
 
-use super::instance::{Inner, Instance, REPLICATION_PORT, SenderRow, Shutdown, State};
+use super::instance::{Inner, Instance, REPLICATION_PORT, SenderRow};
 use super::process::{self, WAL_SENDER_TIMEOUT};
 use super::session::serve_port;
+use super::types::{Shutdown, State};
 use super::wal::WalRecord;
 use crate::fabric::{BoxStream, Net};
 use continuum_core::record::Lsn;

@@ -4,10 +4,11 @@
 //! network), 57P03 while it starts or shuts down, 57P01 when its session is terminated, silence when the host is cut
 //! off or the server was killed (its kernel closes the stream).
 
-use super::instance::{CLIENT_PORT, Instance, State};
+use super::instance::{CLIENT_PORT, Instance};
 use super::journal::Event;
 use super::process;
 use super::sql::{self, Part};
+use super::types::State;
 use crate::fabric::{BoxStream, Net};
 use bytes::{BufMut, BytesMut};
 use futures_util::future::{Either, select};
