@@ -1,11 +1,13 @@
 //! The simulated world: servers on a simulated network, with faults, in which the production code runs.
 
 pub mod audit_client;
+pub mod checkers;
 pub mod determinism;
 pub mod dns_runtime;
 pub mod fabric;
 pub mod faults;
 pub mod gate;
+pub mod ground;
 pub mod here;
 pub mod http_connect;
 pub mod kube_client;

@@ -1,0 +1,135 @@
+//! Generations are monotonic and obeyed: the record's grows by one at each change of holder and never
+//! otherwise; the claim on an object never falls; nobody claims a generation that another region holds or that
+//! does not exist yet. A controller may write its own half under a generation that it does not hold: to fence.
+
+use super::{Verdict, at};
+use crate::ground::{Ground, LeaseWrite};
+use crate::servers::kube_api::{CLUSTERS, Change, ChangeEvent, HTTP_ROUTES};
+use continuum_core::name::Region;
+use std::collections::BTreeMap;
+
+/// In a writer's name, before its host.
+const AT_CONTROLLER: &str = "@controller.";
+
+/// Checks.
+pub fn check(ground: &Ground) -> Verdict {
+    let mut evidence = Vec::new();
+    for pair in ground.lease.windows(2) {
+        evidence.extend(wrong_step(&pair[0], &pair[1]));
+    }
+    for (region, truth) in &ground.regions {
+        let mut claims: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        let claimable = |change: &&Change| *change.resource == CLUSTERS || *change.resource == HTTP_ROUTES;
+        for change in truth.history.iter().filter(claimable) {
+            let object = (change.resource.plural, change.name.as_str());
+            if change.event == ChangeEvent::Deleted {
+                claims.remove(&object);
+                continue;
+            }
+            let before = claims.get(&object).copied();
+            let what = format!("{}/{} in {region}", object.0, object.1);
+            let when = at(change.at);
+            if let Some(before) = before
+                && change.claim.is_none_or(|claim| claim < before)
+            {
+                let now = change.claim.map_or("none".to_owned(), |claim| claim.to_string());
+                evidence.push(format!("{what}: claim fell from {before} to {now} at {when}, by {}", change.by));
+            }
+            if let Some(claim) = change.claim {
+                if before != Some(claim) {
+                    evidence.extend(
+                        wrong_claim(ground, region, change, claim).map(|why| format!("{what}: {why} at {when}")),
+                    );
+                }
+                claims.insert(object, claim);
+            }
+        }
+    }
+    Verdict::of("generations", String::new(), evidence)
+}
+
+fn wrong_step(before: &LeaseWrite, after: &LeaseWrite) -> Option<String> {
+    let grown = u64::from(before.record.holder != after.record.holder);
+    let (old, new) = (before.record.generation, after.record.generation);
+    if new == old + grown {
+        return None;
+    }
+    let holder = |write: &LeaseWrite| write.record.holder.as_ref().map_or("nobody".to_owned(), Region::to_string);
+    Some(format!(
+        "holder {} -> {}, but generation {old} -> {new} at {}, by {}",
+        holder(before),
+        holder(after),
+        at(after.at),
+        after.by
+    ))
+}
+
+/// What is wrong with a new claim.
+fn wrong_claim(ground: &Ground, region: &Region, change: &Change, claim: u64) -> Option<String> {
+    let writer = Region::new(change.by.split_once(AT_CONTROLLER)?.1);
+    let held = ground.lease.iter().find(|write| write.record.generation == claim);
+    let Some(held) = held.filter(|write| write.at <= change.at) else {
+        return Some(format!("{writer} claimed generation {claim}, which did not exist"));
+    };
+    let own_half = *change.resource == CLUSTERS && writer == *region;
+    if held.record.held_by(&writer) || own_half {
+        return None;
+    }
+    let holder = held.record.holder.as_ref().map_or("nobody".to_owned(), Region::to_string);
+    Some(format!("{writer} claimed generation {claim}, which {holder} holds"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkers::fixture::{claimed, lease_write, moved, region};
+
+    #[test]
+    fn a_holder_that_changes_without_its_generation_is_caught_and_so_is_the_other_way_round() {
+        let mut ground = moved();
+        ground.lease.push(lease_write(70.0, "fsn", 2));
+        ground.lease.push(lease_write(71.0, "fsn", 3));
+        assert_eq!(
+            check(&ground).evidence,
+            [
+                "holder hel -> fsn, but generation 2 -> 2 at 70.00 s, by continuum@controller.fsn",
+                "holder fsn -> fsn, but generation 2 -> 3 at 71.00 s, by continuum@controller.fsn",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_claim_that_falls_is_a_late_write_of_an_older_generation() {
+        let mut ground = moved();
+        let hel = ground.regions.get_mut(&region("hel")).unwrap();
+        hel.history.push(claimed(60.0, &CLUSTERS, "shop-hel", 1, "fsn"));
+        let verdict = check(&ground);
+        assert_eq!(
+            verdict.evidence[0],
+            "clusters/shop-hel in hel: claim fell from 2 to 1 at 60.00 s, by continuum@controller.fsn"
+        );
+    }
+
+    #[test]
+    fn a_generation_is_claimed_by_its_holder_alone_and_not_before_it_exists() {
+        let mut ground = moved();
+        let fsn = ground.regions.get_mut(&region("fsn")).unwrap();
+        fsn.history.push(claimed(60.0, &HTTP_ROUTES, "shop", 2, "fsn"));
+        fsn.history.push(claimed(61.0, &HTTP_ROUTES, "shop", 3, "hel"));
+        assert_eq!(
+            check(&ground).evidence,
+            [
+                "httproutes/shop in fsn: fsn claimed generation 2, which hel holds at 60.00 s",
+                "httproutes/shop in fsn: hel claimed generation 3, which did not exist at 61.00 s",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_controller_may_fence_its_own_half_under_another_regions_generation() {
+        let mut ground = moved();
+        let fsn = ground.regions.get_mut(&region("fsn")).unwrap();
+        fsn.history.push(claimed(60.0, &CLUSTERS, "shop-fsn", 2, "fsn"));
+        assert!(check(&ground).ok);
+    }
+}

@@ -1,0 +1,65 @@
+//! Every write that a client was told is committed stands in the history of the half that is primary at the end.
+
+use super::{Verdict, at, count};
+use crate::ground::Ground;
+use crate::workload::{Attempt, Outcome};
+use continuum_core::name::Region;
+
+/// Checks.
+pub fn check(ground: &Ground) -> Verdict {
+    let acknowledged = acknowledged(ground).count();
+    let lost = lost(ground);
+    let mut evidence = Vec::new();
+    if !lost.is_empty() {
+        let by = judge(ground).map_or("no half".to_owned(), |region| format!("the half in {region}"));
+        evidence.push(format!("{} of {} lost: not in {by}", count(lost.len()), count(acknowledged)));
+    }
+    evidence.extend(lost.iter().map(|attempt| {
+        let by = attempt.half.as_deref().unwrap_or("nobody");
+        let when = at(attempt.ended.unwrap_or(attempt.started));
+        format!("write {} of {}, acknowledged by {by} at {when}", attempt.number, attempt.client)
+    }));
+    Verdict::of("no-lost-write", format!("{} acknowledged", count(acknowledged)), evidence)
+}
+
+/// The acknowledged writes that are lost.
+pub fn lost(ground: &Ground) -> Vec<&Attempt> {
+    let rows = judge(ground).and_then(|region| ground.regions.get(region)).map(|region| &region.rows);
+    acknowledged(ground)
+        .filter(|attempt| rows.is_none_or(|rows| !rows.contains(&(attempt.client.clone(), attempt.number))))
+        .collect()
+}
+
+fn acknowledged(ground: &Ground) -> impl Iterator<Item = &Attempt> {
+    ground.attempts.iter().filter(|attempt| attempt.outcome == Outcome::Acknowledged)
+}
+
+/// The half that counts: the primary one, or, where none or both take writes, that of the lease's holder.
+fn judge(ground: &Ground) -> Option<&Region> {
+    ground.primary().or_else(|| ground.record().and_then(|record| record.holder.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkers::fixture::{moved, region};
+
+    #[test]
+    fn an_acknowledged_write_that_the_new_primary_lacks_is_named() {
+        let mut ground = moved();
+        let hel = ground.regions.get_mut(&region("hel")).unwrap();
+        hel.rows.remove(&("clients.fsn-1".to_owned(), 2));
+        let verdict = check(&ground);
+        assert_eq!(verdict.to_string(), "no-lost-write: 1 of 3 lost: not in the half in hel");
+        assert_eq!(verdict.evidence[1], "write 2 of clients.fsn-1, acknowledged by fsn at 20.00 s");
+    }
+
+    #[test]
+    fn a_write_of_unknown_outcome_may_be_anywhere() {
+        let mut ground = moved();
+        ground.attempts[1].outcome = Outcome::Unknown("no answer".into());
+        let hel = ground.regions.get_mut(&region("hel")).unwrap();
+        hel.rows.remove(&("clients.fsn-1".to_owned(), 2));
+        assert!(check(&ground).ok);
+    }
+}

@@ -1,0 +1,263 @@
+//! The ground truth at the end of a run: what really happened and what stands now, as plain data for checkers.
+//! It is taken from the servers themselves; nothing in it is a controller's opinion but what the resource's
+//! status says, which is there to be judged.
+
+use crate::gate::Asked;
+use crate::lease;
+use crate::moments::{Moments, Sources};
+use crate::servers::kube_api::{self, CLUSTERS, CONTINUUMS, HTTP_ROUTES, LEASES};
+use crate::servers::postgres::{Entry, Event, Snapshot};
+use crate::servers::powerdns;
+use crate::workload::Attempt;
+use continuum_core::name::{ObjectName, Region};
+use continuum_core::record::Record;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// How the standby follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replication {
+    /// A commit does not wait for it.
+    Asynchronous,
+    /// A commit waits for it.
+    Synchronous,
+}
+
+/// What may be left when a run ends, because its scenario says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MayBeLeft {
+    /// A switchover under way.
+    pub intent: bool,
+    /// A failback that waits for approval.
+    pub pending: bool,
+}
+
+/// A write to the Lease.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeaseWrite {
+    /// When.
+    pub at: Duration,
+    /// Who.
+    pub by: String,
+    /// What stands there since.
+    pub record: Record,
+}
+
+/// A message in the audit stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Sequence in the stream.
+    pub sequence: u64,
+    /// `Nats-Msg-Id`; empty where it has none.
+    pub id: String,
+    /// Header `audit-type`.
+    pub kind: String,
+    /// Its body.
+    pub body: String,
+}
+
+/// One region at the end.
+#[derive(Clone, Debug)]
+pub struct RegionGround {
+    /// Namespace and name of its Cluster.
+    pub cluster_name: ObjectName,
+    /// Its Cluster. Absent: there is none.
+    pub cluster: Option<Value>,
+    /// The application's HTTPRoute.
+    pub route: Option<Value>,
+    /// Its copy of the Continuum.
+    pub copy: Option<Value>,
+    /// Everything that happened to its API server's objects.
+    pub history: Vec<kube_api::Change>,
+    /// Its PostgreSQL.
+    pub instance: Snapshot,
+    /// The rows in the history of its PostgreSQL.
+    pub rows: BTreeSet<(String, u64)>,
+    /// Addresses of its gateway.
+    pub addresses: BTreeSet<IpAddr>,
+}
+
+/// The DNS server at the end.
+#[derive(Clone, Debug, Default)]
+pub struct DnsGround {
+    /// Every change that its API applied.
+    pub history: Vec<powerdns::Change>,
+    /// What it may answer for each hostname; `None`: SERVFAIL.
+    pub answers: BTreeMap<String, Option<BTreeSet<IpAddr>>>,
+}
+
+/// What the dry runs of a run did. All of it must be empty.
+#[derive(Clone, Debug, Default)]
+pub struct DryRunGround {
+    /// Changing requests that carried their mark.
+    pub requests: Vec<Asked>,
+    /// Changing statements that carried their mark.
+    pub statement_count: u64,
+    /// What differed after one from before it, where the rest of the world was held still.
+    pub differences: Vec<String>,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Ground {
+    /// When it was taken.
+    pub end: Duration,
+    /// How the standby follows.
+    pub replication: Replication,
+    /// What may be left.
+    pub may_be_left: MayBeLeft,
+    /// The regions.
+    pub regions: BTreeMap<Region, RegionGround>,
+    /// Journal of all instances.
+    pub journal: Vec<Entry>,
+    /// What the clients tried.
+    pub attempts: Vec<Attempt>,
+    /// Every write to the Lease that holds a record.
+    pub lease: Vec<LeaseWrite>,
+    /// DNS.
+    pub dns: DnsGround,
+    /// The audit stream.
+    pub messages: Vec<Message>,
+    /// The switchovers.
+    pub moments: Moments,
+    /// What dry runs did.
+    pub dry_run: DryRunGround,
+}
+
+/// What cannot be read from the servers.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// How the standby follows.
+    pub replication: Replication,
+    /// What may be left.
+    pub may_be_left: MayBeLeft,
+    /// Namespace and name of the Continuum.
+    pub continuum: ObjectName,
+    /// Namespace and name of the HTTPRoute.
+    pub route: ObjectName,
+    /// The application's hostnames.
+    pub hostnames: Vec<String>,
+    /// Addresses of each region's gateway.
+    pub addresses: BTreeMap<Region, BTreeSet<IpAddr>>,
+    /// Changing requests of dry runs, as the gate saw them.
+    pub dry_run_requests: Vec<Asked>,
+    /// What differed after a dry run.
+    pub dry_run_differences: Vec<String>,
+}
+
+impl Ground {
+    /// Takes it from the servers.
+    pub fn take(end: Duration, sources: &Sources, attempts: Vec<Attempt>, moments: Moments, known: Known) -> Self {
+        let named = |name: &ObjectName| (name.namespace.clone(), name.name.clone());
+        let regions = sources.halves.iter().map(|(region, half)| {
+            let get = |resource, name: &ObjectName| {
+                let (namespace, name) = named(name);
+                half.store.get(resource, &namespace, &name)
+            };
+            let ground = RegionGround {
+                cluster_name: half.cluster.clone(),
+                cluster: get(&CLUSTERS, &half.cluster),
+                route: get(&HTTP_ROUTES, &known.route),
+                copy: get(&CONTINUUMS, &known.continuum),
+                history: half.store.history(),
+                instance: half.instance.snapshot(),
+                rows: half.instance.rows(),
+                addresses: known.addresses.get(region).cloned().unwrap_or_default(),
+            };
+            (region.clone(), ground)
+        });
+        let answers = known.hostnames.iter().map(|name| (name.clone(), sources.dns.possible_answers(name)));
+        let header = |message: &crate::servers::jetstream::protocol::Publish, name: &str| {
+            message.headers.get(name).cloned().unwrap_or_default()
+        };
+        let messages = sources.nats.messages().into_iter().map(|stored| Message {
+            sequence: stored.sequence,
+            id: header(&stored.message, "Nats-Msg-Id"),
+            kind: header(&stored.message, "audit-type"),
+            body: stored.message.payload,
+        });
+        Self {
+            end,
+            replication: known.replication,
+            may_be_left: known.may_be_left,
+            regions: regions.collect(),
+            journal: sources.journal.entries(),
+            attempts,
+            lease: lease_writes(sources),
+            dns: DnsGround { history: sources.dns.history(), answers: answers.collect() },
+            messages: messages.collect(),
+            moments,
+            dry_run: DryRunGround {
+                requests: known.dry_run_requests,
+                statement_count: sources.halves.values().map(|half| half.instance.dry_run_write_count()).sum(),
+                differences: known.dry_run_differences,
+            },
+        }
+    }
+
+    /// The record at the end.
+    pub fn record(&self) -> Option<&Record> {
+        self.lease.last().map(|write| &write.record)
+    }
+
+    /// The regions whose halves take writes at the end.
+    pub fn accepting(&self) -> Vec<&Region> {
+        let mut accepting = BTreeSet::new();
+        for entry in &self.journal {
+            match entry.event {
+                Event::AcceptsWrites { .. } => accepting.insert(entry.instance.as_str()),
+                Event::RefusesWrites => accepting.remove(entry.instance.as_str()),
+                _ => continue,
+            };
+        }
+        let regions = self.regions.iter().filter(|(_, ground)| accepting.contains(ground.cluster_name.name.as_str()));
+        regions.map(|(region, _)| region).collect()
+    }
+
+    /// The region whose half, and no other, takes writes at the end.
+    pub fn primary(&self) -> Option<&Region> {
+        match self.accepting().as_slice() {
+            [primary] => Some(*primary),
+            _ => None,
+        }
+    }
+}
+
+fn lease_writes(sources: &Sources) -> Vec<LeaseWrite> {
+    let Some((store, name)) = &sources.witness else { return Vec::new() };
+    let history = store
+        .history()
+        .into_iter()
+        .filter(|change| *change.resource == LEASES && change.namespace == name.namespace && change.name == name.name);
+    history
+        .filter_map(|change| {
+            let record = lease::record(&change.object)?;
+            Some(LeaseWrite { at: change.at, by: change.by, record })
+        })
+        .collect()
+}
+
+/// All that a dry run must leave as it is, in parts by name: objects, write-ahead logs and rows, zone, stream.
+pub fn whole_world(sources: &Sources) -> BTreeMap<String, String> {
+    let mut parts = BTreeMap::new();
+    for (region, half) in &sources.halves {
+        parts.insert(format!("objects in {region}"), half.store.digest());
+        let snapshot = half.instance.snapshot();
+        parts.insert(format!("write-ahead log in {region}"), format!("{} on {}", snapshot.end, snapshot.timeline));
+        parts.insert(format!("rows in {region}"), half.instance.rows().len().to_string());
+    }
+    if let Some((store, _)) = &sources.witness {
+        parts.insert("objects of the witness".into(), store.digest());
+    }
+    parts.insert("zone".into(), format!("{:?}", sources.dns.record_sets()));
+    parts.insert("audit stream".into(), sources.nats.messages().len().to_string());
+    parts
+}
+
+/// The parts that differ, by name.
+pub fn differences(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<String> {
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    names.into_iter().filter(|name| before.get(*name) != after.get(*name)).cloned().collect()
+}
