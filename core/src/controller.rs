@@ -23,7 +23,7 @@ use crate::ports::{Actors, Observers, Outcome};
 use crate::record::{EndResult, Record};
 use crate::report::HealthReport;
 use crate::requests::{self, Answer, Asked};
-use crate::sequencer::{Begun, ExecuteOrder, Sequencer, TIMED_OUT};
+use crate::sequencer::{Begun, ExecuteOrder, OperationError, Sequencer, TIMED_OUT};
 use crate::spec::Spec;
 use crate::status::{self, Known};
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
@@ -122,6 +122,14 @@ impl Controller {
     /// The four operations.
     pub fn sequencer(&self) -> &Sequencer {
         &self.sequencer
+    }
+
+    /// Health of the last switchover that the record tells of; where there was none, of the acting primary.
+    pub async fn health(&self, cancel: &Cancel) -> Result<HealthReport, OperationError> {
+        let record = self.record();
+        let primary = record.as_ref().and_then(status::acting_primary).unwrap_or_else(|| self.me.clone());
+        let last = record.and_then(|r| r.last).filter(|l| l.result == EndResult::Succeeded && l.to == primary);
+        self.sequencer.health(last.as_ref(), &primary, cancel).await
     }
 
     /// Runs for ever.

@@ -16,3 +16,4 @@ pub mod moments;
 pub mod servers;
 pub mod trace;
 pub mod workload;
+pub mod world;

@@ -1,0 +1,224 @@
+//! The world: hosts, servers and controllers on one fabric, from a seed and options.
+//!
+//! ```text
+//!   api.fsn  operator.fsn  pg.fsn  clients.fsn  controller.fsn  ┐
+//!   api.hel  operator.hel  pg.hel  clients.hel  controller.hel  ├─ one fabric, one gate, one seed
+//!   api.witness   dns   vantage1..3   nats                      ┘
+//! ```
+//!
+//! It conducts nothing: who runs it steps the fabric and decides what happens when.
+
+pub mod controllers;
+pub mod objects;
+pub mod options;
+
+pub use controllers::{Alter, Answered, Awaited, Desk, Order, awaited, controller_host};
+pub use options::{REGIONS, WorldOptions};
+
+use crate::determinism::Seeds;
+use crate::fabric::{Fabric, FabricError, FabricOptions, Net, Software, TurmoilFabric};
+use crate::gate::SharedGate;
+use crate::servers::jetstream::JetStream;
+use crate::servers::kube_api::{self, CONTINUUMS, HTTP_ROUTES, LEASES, SECRETS, Store};
+use crate::servers::operator::{ClusterOptions, Operator, cluster_object};
+use crate::servers::postgres::{Instance, Journal, Settings};
+use crate::servers::powerdns::PowerDns;
+use crate::servers::vantage::Vantage;
+use continuum_core::name::ObjectName;
+use objects::{DNS_KEY, ZONE, cluster};
+use options::{Lease, witness_host};
+use rand::RngExt;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Hosts of the vantages.
+pub const VANTAGES: [&str; 3] = ["vantage1", "vantage2", "vantage3"];
+
+/// System identifier of the pair's databases.
+const SYSTEM_ID: &str = "7711780216894003665";
+
+/// The database of one region.
+#[derive(Clone)]
+pub struct HalfModel {
+    /// PostgreSQL.
+    pub instance: Instance,
+    /// Its operator.
+    pub operator: Operator,
+}
+
+/// See the module.
+pub struct World {
+    /// How it was at the start.
+    pub options: WorldOptions,
+    /// The network and its hosts.
+    pub fabric: TurmoilFabric,
+    /// API servers' contents, by host.
+    pub stores: BTreeMap<&'static str, Store>,
+    /// Databases, by region.
+    pub halves: BTreeMap<&'static str, HalfModel>,
+    /// What the databases did, as they wrote it down themselves.
+    pub journal: Journal,
+    /// DNS.
+    pub dns: PowerDns,
+    /// Resolvers elsewhere.
+    pub vantages: BTreeMap<&'static str, Vantage>,
+    /// The audit stream.
+    pub nats: JetStream,
+    /// Where orders for the controllers are left, by region.
+    pub desks: BTreeMap<&'static str, Desk>,
+    /// Sub-generators of random numbers.
+    pub seeds: Seeds,
+}
+
+impl World {
+    /// A world in which nothing has run yet.
+    pub fn new(options: WorldOptions, gate: SharedGate, alter: Option<Alter>) -> Self {
+        let seeds = Seeds::new(options.seed);
+        let fabric_options = FabricOptions {
+            seed: seeds.generator("fabric").random(),
+            tick: options.tick,
+            duration_max: options.duration_max,
+            ..FabricOptions::default()
+        };
+        let mut fabric = TurmoilFabric::new(fabric_options);
+        let net = fabric.net();
+        let stores = stores(&options);
+        for (host, store) in &stores {
+            let (net, store, gate) = (net.clone(), store.clone(), gate.clone());
+            fabric.host(host, api_software(net, host, store, gate));
+        }
+        let journal = Journal::default();
+        let halves = databases(&options, &net, &mut fabric, &stores, &journal, &seeds);
+        let dns = PowerDns::new(
+            net.clone(),
+            gate.clone(),
+            ZONE,
+            DNS_KEY,
+            Arc::new(|_, _| true),
+            seeds.generator("dns"),
+        );
+        dns.put(objects::record_set(&options));
+        fabric.host("dns", dns.software());
+        let vantages: BTreeMap<_, _> = VANTAGES.iter().map(|host| (*host, Vantage::new(net.clone(), "dns"))).collect();
+        for (host, vantage) in &vantages {
+            fabric.host(host, vantage.software());
+        }
+        let nats = JetStream::new(net.clone(), gate);
+        fabric.host("nats", nats.software());
+        let mut desks = BTreeMap::new();
+        for region in REGIONS {
+            let desk = Desk::default();
+            let software = controllers::software(region, &options, net.clone(), desk.clone(), alter.clone());
+            fabric.host(&controller_host(region), software);
+            desks.insert(region, desk);
+        }
+        Self { options, fabric, stores, halves, journal, dns, vantages, nats, desks, seeds }
+    }
+
+    /// Simulated time since the start.
+    pub fn now(&self) -> Duration {
+        self.fabric.now()
+    }
+
+    /// One tick.
+    pub fn step(&mut self) -> Result<(), FabricError> {
+        self.fabric.step()
+    }
+
+    /// The store that the witness stands in; `None` where there is no witness.
+    pub fn witness(&self) -> Option<&Store> {
+        self.stores.get(witness_host(self.options.witness)?)
+    }
+
+    /// The store of a region's API server.
+    pub fn store(&self, region: &str) -> &Store {
+        store_of(&self.stores, region)
+    }
+}
+
+fn api_software(net: Net, host: &str, store: Store, gate: SharedGate) -> Software {
+    let host = host.to_owned();
+    Box::new(move || Box::pin(kube_api::http::serve(net.clone(), host.clone(), store.clone(), gate.clone())))
+}
+
+/// The API servers' contents at the start.
+fn stores(options: &WorldOptions) -> BTreeMap<&'static str, Store> {
+    let stores: BTreeMap<_, _> =
+        ["api.fsn", "api.hel", "api.witness"].into_iter().map(|host| (host, Store::new(host))).collect();
+    let put = |host: &str, resource, object| {
+        stores[host].create(resource, object, "world").expect("objects of the world are valid and new");
+    };
+    for (region, host) in REGIONS.iter().zip(["api.fsn", "api.hel"]) {
+        put(host, &CONTINUUMS, objects::continuum(options));
+        if options.route != options::Route::None {
+            put(host, &HTTP_ROUTES, objects::route(options));
+        }
+        if options.pair {
+            put(host, &SECRETS, objects::secret(options, region));
+        }
+    }
+    let lease = match (&options.lease, objects::record(options)) {
+        (Lease::Absent, _) | (_, None) => None,
+        (_, Some(record)) => Some(objects::lease(&record)),
+    };
+    if let (Some(lease), Some(host)) = (lease, witness_host(options.witness)) {
+        put(host, &LEASES, lease);
+    }
+    stores
+}
+
+/// The databases of both regions.
+fn databases(
+    options: &WorldOptions,
+    net: &Net,
+    fabric: &mut TurmoilFabric,
+    stores: &BTreeMap<&'static str, Store>,
+    journal: &Journal,
+    seeds: &Seeds,
+) -> BTreeMap<&'static str, HalfModel> {
+    let settings = |region: &str| Settings {
+        cluster: cluster(region),
+        upstream: format!("pg.{}", other(region)),
+        system_id: SYSTEM_ID.into(),
+    };
+    let shape = ClusterOptions {
+        namespace: objects::NAMESPACE.into(),
+        pair: objects::APPLICATION.into(),
+        system_id: SYSTEM_ID.into(),
+        synchronous: options.synchronous,
+        switchover_delay_seconds: options.switchover_delay_seconds,
+        smart_shutdown_timeout_seconds: options.smart_shutdown_timeout_seconds,
+        ..ClusterOptions::default()
+    };
+    let generator = |region: &str| seeds.generator(&format!("pg.{region}"));
+    let (primary, standby) = (options.primary.as_str(), options.standby_region());
+    let first = Instance::new(settings(primary), journal.clone(), generator(primary));
+    let second = Instance::standby_of(&first, settings(standby), journal.clone(), generator(standby));
+    let mut halves = BTreeMap::new();
+    for region in REGIONS {
+        let instance = if region == primary { first.clone() } else { second.clone() };
+        let (run, net) = (instance.clone(), net.clone());
+        fabric.host(&format!("pg.{region}"), Box::new(move || Box::pin(run.clone().run(net.clone()))));
+        let store = store_of(stores, region).clone();
+        let object = cluster_object(&cluster(region), &cluster(other(region)), &cluster(primary), 1, &shape);
+        if options.pair {
+            Operator::install(&store, &object).expect("the world's Clusters are valid and new");
+        }
+        let name = ObjectName::new(objects::NAMESPACE, cluster(region));
+        let operator = Operator::new(name, store, instance.clone(), seeds.generator(&format!("operator.{region}")));
+        let run = operator.clone();
+        fabric.host(&format!("operator.{region}"), Box::new(move || Box::pin(run.clone().run())));
+        halves.insert(region, HalfModel { instance, operator });
+    }
+    halves
+}
+
+/// The other region.
+pub fn other(region: &str) -> &'static str {
+    if region == REGIONS[0] { REGIONS[1] } else { REGIONS[0] }
+}
+
+fn store_of<'a>(stores: &'a BTreeMap<&'static str, Store>, region: &str) -> &'a Store {
+    &stores[if region == REGIONS[0] { "api.fsn" } else { "api.hel" }]
+}

@@ -1,0 +1,260 @@
+//! The controllers' hosts: the production controller, assembled from production adapters over the simulated
+//! network, and a desk where the conductor of a run leaves orders for the four operations.
+//!
+//! Everything of a controller runs in its host's one future, so that a pause stops it whole and a crash
+//! loses it whole.
+
+use super::objects::{APPLICATION, DNS_KEY, LEASE_NAMESPACE, NAMESPACE};
+use super::options::{REGIONS, Witness, WorldOptions, witness_host};
+use crate::audit_client::AuditClient;
+use crate::dns_runtime::SimDns;
+use crate::fabric::{Net, Software};
+use crate::http_connect::http_connect;
+use crate::kube_client::KubeConnector;
+use crate::servers::postgres::NetConnector;
+use continuum_core::controller::{Controller, Options};
+use continuum_core::mailbox::Cancel;
+use continuum_core::name::{ObjectName, Region};
+use continuum_core::report::{DryRunReport, ExecuteReport, HealthReport};
+use continuum_core::sequencer::ExecuteOrder;
+use continuum_live::assemble::{KubeClients, OtherActors, OtherObservers, Ports, Transports, Twice, assemble};
+use continuum_live::clock::SystemClock;
+use continuum_live::kube_transport::{Limits, USER_AGENT, USER_AGENT_DRY_RUN, plain_client};
+use continuum_live::postgres::{Login, PostgresProbe};
+use continuum_live::powerdns::{PowerDns, PowerDnsApi};
+use continuum_live::vantages::Vantages;
+use futures_util::StreamExt;
+use futures_util::future::{LocalBoxFuture, select};
+use futures_util::stream::FuturesUnordered;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
+
+/// Host of a region's controller.
+pub fn controller_host(region: &str) -> String {
+    format!("controller.{region}")
+}
+
+/// An operation that a controller is asked for.
+pub enum Order {
+    /// DryRun.
+    DryRun {
+        /// Where to.
+        to: Region,
+        /// Why.
+        reason: Option<String>,
+        /// For the answer.
+        answer: Sender<Result<DryRunReport, String>>,
+    },
+    /// Execute.
+    Execute {
+        /// Where to.
+        to: Region,
+        /// Who, why and what was confirmed.
+        order: ExecuteOrder,
+        /// For the answer.
+        answer: Sender<Result<ExecuteReport, String>>,
+    },
+    /// RequestFailback.
+    Failback {
+        /// Who and why.
+        order: ExecuteOrder,
+        /// For the answer.
+        answer: Sender<Result<ExecuteReport, String>>,
+    },
+    /// PostSwitchoverHealth, of the last switchover that the record tells of.
+    Health {
+        /// For the answer.
+        answer: Sender<Result<HealthReport, String>>,
+    },
+}
+
+/// What was left at a desk and not answered yet.
+pub struct Awaited<T>(Receiver<Result<T, String>>);
+
+/// Where an order stands.
+pub enum Answered<T> {
+    /// Not answered yet.
+    NotYet,
+    /// Answered.
+    With(Result<T, String>),
+    /// The controller died with it.
+    Lost,
+}
+
+impl<T> Awaited<T> {
+    /// Looks, without waiting.
+    pub fn look(&self) -> Answered<T> {
+        match self.0.try_recv() {
+            Ok(answer) => Answered::With(answer),
+            Err(TryRecvError::Empty) => Answered::NotYet,
+            Err(TryRecvError::Disconnected) => Answered::Lost,
+        }
+    }
+}
+
+/// An order with the place where its answer will be.
+pub fn awaited<T>(order: impl FnOnce(Sender<Result<T, String>>) -> Order) -> (Order, Awaited<T>) {
+    let (answer, waiting) = channel();
+    (order(answer), Awaited(waiting))
+}
+
+/// Where orders for one region's controller are left.
+#[derive(Clone, Default)]
+pub struct Desk {
+    orders: Arc<Mutex<Vec<Order>>>,
+    bell: Arc<Notify>,
+}
+
+impl Desk {
+    /// Leaves an order. A controller that is down finds it when it starts.
+    pub fn leave(&self, order: Order) {
+        self.orders.lock().expect("nothing panics while it holds the desk").push(order);
+        self.bell.notify_one();
+    }
+
+    fn take(&self) -> Vec<Order> {
+        std::mem::take(&mut *self.orders.lock().expect("nothing panics while it holds the desk"))
+    }
+
+    /// Serves orders side by side. Runs for ever.
+    async fn serve(&self, controller: &Controller) {
+        let mut at_work: FuturesUnordered<LocalBoxFuture<'_, ()>> = FuturesUnordered::new();
+        loop {
+            for order in self.take() {
+                at_work.push(Box::pin(carry_out(controller, order)));
+            }
+            let heard = pin!(self.bell.notified());
+            if at_work.is_empty() {
+                heard.await;
+            } else {
+                select(heard, at_work.next()).await;
+            }
+        }
+    }
+}
+
+async fn carry_out(controller: &Controller, order: Order) {
+    let sequencer = controller.sequencer();
+    let never = Cancel::default();
+    // Who asked may be gone: then nobody reads the answer.
+    match order {
+        Order::DryRun { to, reason, answer } => {
+            let report = sequencer.dry_run(&to, reason.as_deref(), &never).await;
+            let _ = answer.send(report.map_err(told));
+        }
+        Order::Execute { to, order, answer } => {
+            let _ = answer.send(sequencer.execute(&to, &order).await.map_err(told));
+        }
+        Order::Failback { order, answer } => {
+            let _ = answer.send(sequencer.request_failback(&order, &never).await.map_err(told));
+        }
+        Order::Health { answer } => {
+            let _ = answer.send(controller.health(&never).await.map_err(told));
+        }
+    }
+}
+
+fn told(error: impl std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+/// Changes the ports of a controller before it is assembled: how a mutant is put in.
+pub type Alter = Arc<dyn Fn(&str, Ports) -> Ports>;
+
+/// The software of a region's controller.
+pub fn software(region: &'static str, options: &WorldOptions, net: Net, desk: Desk, alter: Option<Alter>) -> Software {
+    let options = options.clone();
+    Box::new(move || {
+        let (options, net, desk, alter) = (options.clone(), net.clone(), desk.clone(), alter.clone());
+        Box::pin(async move {
+            let clock = Arc::new(SystemClock::new());
+            let name = ObjectName::new(NAMESPACE, APPLICATION);
+            let me = Region::new(region);
+            let transports = transports(&options, &net, clock.clone());
+            let mut ports = assemble(&name, &me, &transports);
+            if let Some(alter) = &alter {
+                ports = alter(region, ports);
+            }
+            let settings = Options { health_delay: options.health_delay };
+            let Ports { observers, actors } = ports;
+            let controller = Controller::new(me, name, clock, observers.driving, observers.dry_run, actors, settings);
+            select(pin!(controller.run()), pin!(desk.serve(&controller))).await;
+        })
+    })
+}
+
+fn transports(options: &WorldOptions, net: &Net, clock: Arc<SystemClock>) -> Transports {
+    Transports {
+        kube: Twice {
+            driving: clients(options, net, USER_AGENT),
+            dry_run: clients(options, net, USER_AGENT_DRY_RUN),
+        },
+        lease_namespace: LEASE_NAMESPACE.into(),
+        witness_shares: match options.witness {
+            Witness::Region(index) => Some(Region::new(REGIONS[index])),
+            _ => None,
+        },
+        observers: Twice {
+            driving: observers(options, net, USER_AGENT),
+            dry_run: observers(options, net, USER_AGENT_DRY_RUN),
+        },
+        actors: OtherActors {
+            database: options.probe.then(|| Arc::new(probe(net, USER_AGENT)) as _),
+            records: options.publisher.then(|| Arc::new(powerdns(net, USER_AGENT)) as _),
+            audit: options.audit.then(|| Arc::new(AuditClient::new(net.clone(), USER_AGENT)) as _),
+        },
+        clock,
+    }
+}
+
+fn clients(options: &WorldOptions, net: &Net, user_agent: &'static str) -> KubeClients {
+    let client = |host: &str| {
+        let base = format!("http://{host}:80").parse().expect("host names of the world are valid in URIs");
+        plain_client(base, user_agent, Limits::REQUESTS, KubeConnector::new(net.clone()))
+    };
+    KubeClients {
+        regions: REGIONS.iter().map(|region| (Region::new(*region), client(&format!("api.{region}")))).collect(),
+        witness: witness_host(options.witness).map(client),
+    }
+}
+
+fn observers(options: &WorldOptions, net: &Net, user_agent: &'static str) -> OtherObservers {
+    OtherObservers {
+        database: options.probe.then(|| Arc::new(probe(net, user_agent)) as _),
+        records: options.publisher.then(|| Arc::new(powerdns(net, user_agent)) as _),
+        vantages: options.vantages.then(|| Arc::new(vantages(net)) as _),
+        audit: options.audit.then(|| Arc::new(AuditClient::new(net.clone(), user_agent)) as _),
+        latency: None,
+    }
+}
+
+fn probe(net: &Net, user_agent: &str) -> PostgresProbe {
+    let login = Login { user: "continuum".into(), password: None, database: "app".into() };
+    let probe = PostgresProbe::new(Arc::new(NetConnector::new(net.clone())), login);
+    if user_agent == USER_AGENT_DRY_RUN { probe.for_dry_run() } else { probe }
+}
+
+fn powerdns(net: &Net, user_agent: &str) -> PowerDns<SimDns> {
+    let api = PowerDnsApi { host: "dns".into(), port: 8081, api_key: DNS_KEY.into(), user_agent: user_agent.into() };
+    PowerDns::new(api, http_connect(net.clone()), socket(net, "dns"), SimDns::new(net.clone()))
+        .expect("the resolver's options are constant and valid")
+}
+
+fn vantages(net: &Net) -> Vantages<SimDns> {
+    let named: Vec<(String, SocketAddr)> =
+        super::VANTAGES.iter().map(|host| ((*host).to_owned(), socket(net, host))).collect();
+    Vantages::new(&named, &SimDns::new(net.clone())).expect("the resolver's options are constant and valid")
+}
+
+fn socket(net: &Net, host: &str) -> SocketAddr {
+    SocketAddr::new(net.lookup(host).expect("hosts of the world are added before the controllers run"), 53)
+}
