@@ -1,6 +1,7 @@
 //! Lists and selectors.
 
-use crate::session::{Session, cluster, version_number};
+use crate::session::{JSON, Session, cluster, version_number};
+use http::Method;
 use serde_json::{Value, json};
 
 /// Names of the items, in order.
@@ -79,4 +80,20 @@ pub async fn a_list_comes_in_pages(s: &mut Session) {
     assert_eq!(names(&second), ["c"]);
     assert_eq!(second["metadata"]["continue"].as_str().unwrap_or_default(), "");
     assert_eq!(second["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
+}
+
+pub async fn a_list_over_all_namespaces_finds_them_all(s: &mut Session) {
+    labelled(s, "a", json!({"pair": s.namespace})).await;
+    let path = format!("/apis/postgresql.cnpg.io/v1/clusters?labelSelector=pair%3D{}", s.namespace);
+    let list = s.send_to(Method::GET, &path, JSON, "").await;
+    assert_eq!((list.status, names(&list.body)), (200, vec!["a"]));
+}
+
+pub async fn built_in_resources_are_listed_alike(s: &mut Session) {
+    let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "a"},
+                       "spec": {"holderIdentity": "fsn"}});
+    s.create("leases", &lease).await;
+    let list = s.get("leases").await.body;
+    assert_eq!((list["kind"].as_str(), names(&list)), (Some("LeaseList"), vec!["a"]));
+    assert_eq!(s.get("secrets").await.body["kind"], "SecretList");
 }

@@ -100,3 +100,14 @@ pub async fn a_watch_from_a_forgotten_version_is_told_410(s: &mut Session) {
     assert_eq!((told["object"]["code"].as_u64(), told["object"]["reason"].as_str()), (Some(410), Some("Expired")));
     assert_eq!(s.event(&mut watch).await, None);
 }
+
+pub async fn built_in_resources_are_watched_alike(s: &mut Session) {
+    let from = s.version_of("leases").await;
+    let mut watch = s.watch(&format!("leases?watch=true&resourceVersion={from}")).await;
+    let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "a"},
+                       "spec": {"holderIdentity": "fsn"}});
+    s.create("leases", &lease).await;
+    s.patch("leases/a", &json!({"spec": {"holderIdentity": "hel"}})).await;
+    assert_eq!(event(s.event(&mut watch).await), is("ADDED", "a"));
+    assert_eq!(event(s.event(&mut watch).await), is("MODIFIED", "a"));
+}

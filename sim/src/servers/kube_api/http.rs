@@ -8,7 +8,7 @@ use super::registry::{Preconditions, Target};
 use super::request::{PAGE_NOT_FOUND, Request, Verb};
 use super::select::Selector;
 use super::watch::watch;
-use super::{Refusal, Right, SELF_SUBJECT_ACCESS_REVIEWS, Store};
+use super::{Refusal, Resource, Right, SELF_SUBJECT_ACCESS_REVIEWS, Store};
 use crate::fabric::Net;
 use crate::gate::{After, Asked, Before, SharedGate};
 use bytes::Bytes;
@@ -279,7 +279,7 @@ impl Server {
             "kind": format!("{}List", request.resource.kind),
             "apiVersion": request.resource.api_version(),
             "metadata": { "resourceVersion": version.to_string() },
-            "items": objects[begin..end].iter().map(|object| &**object).collect::<Vec<_>>(),
+            "items": objects[begin..end].iter().map(|object| listed(request.resource, object)).collect::<Vec<_>>(),
         });
         if end < objects.len() {
             list["metadata"]["continue"] = format!("{version}/{end}").into();
@@ -287,6 +287,16 @@ impl Server {
         }
         Ok(list)
     }
+}
+
+/// An object as a list shows it: one of a built-in kind leaves it to the list to say what it is.
+fn listed(resource: &Resource, object: &Value) -> Value {
+    let mut object = object.clone();
+    if !resource.status_subresource {
+        let fields = object.as_object_mut().expect("what is stored is an object");
+        fields.retain(|name, _| name != "apiVersion" && name != "kind");
+    }
+    object
 }
 
 fn selector(request: &Request) -> Result<Selector, Refusal> {
