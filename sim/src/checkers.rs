@@ -19,6 +19,10 @@ use std::time::Duration;
 /// So many pieces of evidence are shown at most.
 const EVIDENCE_COUNT_MAX: usize = 10;
 
+/// The checkers, in the order in which their verdicts are told.
+pub const NAMES: [&str; 8] =
+    ["one-writer", "no-lost-write", "generations", "dry-run-pure", "audit", "nothing-left", "status-true", "converged"];
+
 /// What a checker found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -98,6 +102,7 @@ mod tests {
     #[test]
     fn a_run_in_which_all_went_well_passes_every_checker() {
         let verdicts = all(&fixture::moved());
+        assert_eq!(verdicts.iter().map(|verdict| verdict.name).collect::<Vec<_>>(), NAMES);
         let told: Vec<String> = verdicts.iter().map(Verdict::to_string).collect();
         assert_eq!(
             told,

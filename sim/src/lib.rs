@@ -13,6 +13,7 @@ pub mod http_connect;
 pub mod kube_client;
 pub mod lease;
 pub mod moments;
+pub mod mutants;
 pub mod servers;
 pub mod trace;
 pub mod workload;

@@ -1,0 +1,159 @@
+//! Controllers that are broken on purpose, one for each checker: what proves that a checker sees. Each is a
+//! wrapper of ports, put in between a controller and the adapters that it would have used.
+
+mod others;
+mod pair;
+
+use crate::fabric::Net;
+use continuum_core::name::ObjectName;
+use continuum_live::assemble::Ports;
+use std::sync::Arc;
+
+/// The regions of the simulated world.
+const REGIONS: [&str; 2] = ["fsn", "hel"];
+
+/// Label and namespace of the pair.
+fn pair_name() -> ObjectName {
+    ObjectName::new("shop", "shop")
+}
+
+/// A way to be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// Promotes the new half before it tells the old one to stop.
+    PromotesFirst,
+    /// Promotes without the token, and believes that it was used.
+    DropsToken,
+    /// Hands the lease over without a new generation.
+    KeepsGeneration,
+    /// Its witness takes a compare-and-set whose version is stale.
+    StaleCompareAndSet,
+    /// Its dry run tries whether a write passes.
+    WritesInDryRun,
+    /// Publishes everything twice, under another id.
+    PublishesTwice,
+    /// Does not undo the weights of the routes, and believes that it did.
+    ForgetsWeights,
+    /// Its status goes on naming the region that was primary first.
+    StatusStandsStill,
+    /// Fences the old half after the promotion, for good.
+    LeavesFence,
+}
+
+impl Mutant {
+    /// All there are.
+    pub const ALL: [Mutant; 9] = [
+        Mutant::PromotesFirst,
+        Mutant::DropsToken,
+        Mutant::KeepsGeneration,
+        Mutant::StaleCompareAndSet,
+        Mutant::WritesInDryRun,
+        Mutant::PublishesTwice,
+        Mutant::ForgetsWeights,
+        Mutant::StatusStandsStill,
+        Mutant::LeavesFence,
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mutant::PromotesFirst => "promotes-first",
+            Mutant::DropsToken => "drops-token",
+            Mutant::KeepsGeneration => "keeps-generation",
+            Mutant::StaleCompareAndSet => "stale-compare-and-set",
+            Mutant::WritesInDryRun => "writes-in-dry-run",
+            Mutant::PublishesTwice => "publishes-twice",
+            Mutant::ForgetsWeights => "forgets-weights",
+            Mutant::StatusStandsStill => "status-stands-still",
+            Mutant::LeavesFence => "leaves-fence",
+        }
+    }
+
+    /// The checker that must catch it.
+    pub fn caught_by(self) -> &'static str {
+        match self {
+            Mutant::PromotesFirst => "one-writer",
+            Mutant::DropsToken => "no-lost-write",
+            Mutant::KeepsGeneration | Mutant::StaleCompareAndSet => "generations",
+            Mutant::WritesInDryRun => "dry-run-pure",
+            Mutant::PublishesTwice => "audit",
+            Mutant::ForgetsWeights => "nothing-left",
+            Mutant::StatusStandsStill => "status-true",
+            Mutant::LeavesFence => "converged",
+        }
+    }
+
+    /// In what run it must be caught: a planned switchover, and what else.
+    pub fn needs(self) -> &'static str {
+        match self {
+            Mutant::DropsToken => "replication cut from before step 2 on",
+            Mutant::StaleCompareAndSet => {
+                "the reply to the swap lost, and the old region's controller cut off from the witness meanwhile"
+            }
+            Mutant::WritesInDryRun => "a dry run",
+            Mutant::ForgetsWeights => "a failure of step 4",
+            _ => "nothing",
+        }
+    }
+
+    /// Puts it in the ports of a controller whose host's network is `net`.
+    pub fn alter(self, net: &Net, mut ports: Ports) -> Ports {
+        let observers = &mut ports.observers.driving;
+        let actors = &mut ports.actors;
+        match self {
+            Mutant::PromotesFirst => {
+                actors.pair = Arc::new(pair::PromotesFirst::new(actors.pair.clone(), observers.pair.clone()));
+            }
+            Mutant::DropsToken => {
+                let mutant = Arc::new(pair::DropsToken::new(actors.pair.clone(), observers.pair.clone()));
+                actors.pair = mutant.clone();
+                observers.pair = mutant;
+            }
+            Mutant::LeavesFence => {
+                actors.pair = Arc::new(pair::LeavesFence::new(actors.pair.clone(), observers.pair.clone()));
+            }
+            Mutant::KeepsGeneration => {
+                if let (Some(act), Some(observe)) = (&actors.witness, &observers.witness) {
+                    actors.witness = Some(Arc::new(others::KeepsGeneration::new(act.clone(), observe.clone())));
+                }
+            }
+            Mutant::StaleCompareAndSet => {
+                if let (Some(act), Some(observe)) = (&actors.witness, &observers.witness) {
+                    actors.witness = Some(Arc::new(others::StaleCompareAndSet::new(act.clone(), observe.clone())));
+                }
+            }
+            Mutant::WritesInDryRun => {
+                let probe = others::WritesInDryRun::new(net.clone());
+                ports.observers.dry_run.database = Some(Arc::new(probe));
+            }
+            Mutant::PublishesTwice => {
+                if let Some(audit) = &actors.audit {
+                    actors.audit = Some(Arc::new(others::PublishesTwice::new(audit.clone())));
+                }
+            }
+            Mutant::ForgetsWeights => {
+                let mutant = Arc::new(others::ForgetsWeights::new(actors.route.clone(), observers.route.clone()));
+                actors.route = mutant.clone();
+                observers.route = mutant;
+            }
+            Mutant::StatusStandsStill => {
+                actors.copy = Arc::new(others::StatusStandsStill::new(actors.copy.clone()));
+            }
+        }
+        ports
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkers;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_checker_has_a_mutant_that_it_must_catch() {
+        let caught: BTreeSet<&str> = Mutant::ALL.iter().map(|mutant| mutant.caught_by()).collect();
+        let checkers: BTreeSet<&str> = checkers::NAMES.into_iter().collect();
+        assert_eq!(caught, checkers);
+    }
+}

@@ -1,0 +1,180 @@
+//! Mutants behind the other ports.
+
+use crate::fabric::Net;
+use crate::servers::postgres::NetConnector;
+use async_trait::async_trait;
+use continuum_core::audit::Event;
+use continuum_core::name::{ObjectName, Region};
+use continuum_core::observe::{DatabaseView, RouteView, Seen};
+use continuum_core::ports::{
+    ActOnCopy, ActOnDatabase, ActOnRoute, ActOnWitness, Cas, ObserveDatabase, ObserveRoute, ObserveWitness, Outcome,
+    PublishAudit, RouteWrite, Version,
+};
+use continuum_core::record::Record;
+use continuum_live::postgres::{Login, PostgresProbe};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// See [`super::Mutant::KeepsGeneration`].
+pub(super) struct KeepsGeneration {
+    act: Arc<dyn ActOnWitness>,
+    observe: Arc<dyn ObserveWitness>,
+}
+
+impl KeepsGeneration {
+    pub(super) fn new(act: Arc<dyn ActOnWitness>, observe: Arc<dyn ObserveWitness>) -> Self {
+        Self { act, observe }
+    }
+}
+
+#[async_trait]
+impl ActOnWitness for KeepsGeneration {
+    async fn compare_and_set(&self, expected: &Version, record: &Record) -> Cas {
+        let mut record = record.clone();
+        if let Ok((_, Some(present))) = self.observe.read().await
+            && present.holder.is_some()
+            && present.holder != record.holder
+        {
+            record.generation = present.generation;
+        }
+        self.act.compare_and_set(expected, &record).await
+    }
+}
+
+/// See [`super::Mutant::StaleCompareAndSet`].
+pub(super) struct StaleCompareAndSet {
+    act: Arc<dyn ActOnWitness>,
+    observe: Arc<dyn ObserveWitness>,
+}
+
+impl StaleCompareAndSet {
+    pub(super) fn new(act: Arc<dyn ActOnWitness>, observe: Arc<dyn ObserveWitness>) -> Self {
+        Self { act, observe }
+    }
+}
+
+#[async_trait]
+impl ActOnWitness for StaleCompareAndSet {
+    async fn compare_and_set(&self, expected: &Version, record: &Record) -> Cas {
+        match self.observe.read().await {
+            Ok((present, _)) => self.act.compare_and_set(&present, record).await,
+            Err(_) => self.act.compare_and_set(expected, record).await,
+        }
+    }
+}
+
+/// See [`super::Mutant::WritesInDryRun`].
+pub(super) struct WritesInDryRun {
+    probe: PostgresProbe,
+}
+
+impl WritesInDryRun {
+    pub(super) fn new(net: Net) -> Self {
+        let login = Login { user: "continuum".into(), password: None, database: "app".into() };
+        Self { probe: PostgresProbe::new(Arc::new(NetConnector::new(net)), login).for_dry_run() }
+    }
+}
+
+#[async_trait]
+impl ObserveDatabase for WritesInDryRun {
+    async fn look(&self, region: &Region, cluster: &ObjectName) -> Seen<DatabaseView> {
+        // Whether it passes tells this mutant nothing that a look does not.
+        let _ = self.probe.try_write(region, cluster, true).await;
+        self.probe.look(region, cluster).await
+    }
+}
+
+/// See [`super::Mutant::PublishesTwice`].
+pub(super) struct PublishesTwice {
+    audit: Arc<dyn PublishAudit>,
+}
+
+impl PublishesTwice {
+    pub(super) fn new(audit: Arc<dyn PublishAudit>) -> Self {
+        Self { audit }
+    }
+}
+
+#[async_trait]
+impl PublishAudit for PublishesTwice {
+    async fn publish(&self, event: &Event) -> Outcome<u64> {
+        let again = Event { message_id: format!("again:{}", event.message_id), ..event.clone() };
+        let _ = self.audit.publish(&again).await;
+        self.audit.publish(event).await
+    }
+}
+
+/// See [`super::Mutant::ForgetsWeights`].
+pub(super) struct ForgetsWeights {
+    act: Arc<dyn ActOnRoute>,
+    observe: Arc<dyn ObserveRoute>,
+    /// What was not written, by region.
+    forgotten: Mutex<BTreeMap<Region, RouteWrite>>,
+}
+
+impl ForgetsWeights {
+    pub(super) fn new(act: Arc<dyn ActOnRoute>, observe: Arc<dyn ObserveRoute>) -> Self {
+        Self { act, observe, forgotten: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Region, RouteWrite>> {
+        self.forgotten.lock().expect("nothing panics while it holds the weights")
+    }
+}
+
+#[async_trait]
+impl ActOnRoute for ForgetsWeights {
+    async fn set_weights(&self, write: &RouteWrite) -> Outcome {
+        if write.claim.intent.ends_with("/undo") {
+            self.lock().insert(write.region.clone(), write.clone());
+            return Outcome::Done(());
+        }
+        self.lock().remove(&write.region);
+        self.act.set_weights(write).await
+    }
+}
+
+#[async_trait]
+impl ObserveRoute for ForgetsWeights {
+    async fn route(&self, region: &Region, route: &ObjectName) -> Seen<RouteView> {
+        let forgotten = self.lock().get(region).cloned();
+        self.observe.route(region, route).await.map(|mut view| {
+            if let Some(write) = forgotten {
+                for (name, weight) in &mut view.backends {
+                    *weight = write.weights.get(name).copied().unwrap_or(*weight);
+                }
+                view.claim = Some(write.claim);
+            }
+            view
+        })
+    }
+}
+
+/// See [`super::Mutant::StatusStandsStill`].
+pub(super) struct StatusStandsStill {
+    copy: Arc<dyn ActOnCopy>,
+    first: Mutex<Option<Value>>,
+}
+
+impl StatusStandsStill {
+    pub(super) fn new(copy: Arc<dyn ActOnCopy>) -> Self {
+        Self { copy, first: Mutex::default() }
+    }
+}
+
+#[async_trait]
+impl ActOnCopy for StatusStandsStill {
+    async fn patch_spec(&self, resource_version: &str, patch: &Value) -> Outcome {
+        self.copy.patch_spec(resource_version, patch).await
+    }
+
+    async fn patch_status(&self, patch: &Value) -> Outcome {
+        let mut patch = patch.clone();
+        if let Some(primary) = patch.get_mut("primaryRegion").filter(|primary| primary.is_string()) {
+            let mut first = self.first.lock().expect("nothing panics while it holds the region");
+            *primary = first.get_or_insert_with(|| primary.clone()).clone();
+        }
+        self.copy.patch_status(&patch).await
+    }
+}

@@ -1,0 +1,135 @@
+//! Mutants that write to the pair.
+
+use super::{REGIONS, pair_name};
+use async_trait::async_trait;
+use continuum_core::name::{ObjectName, Region};
+use continuum_core::observe::{ClusterView, Role, Seen};
+use continuum_core::plan::Plan;
+use continuum_core::ports::{ActOnPair, ClusterChange, ClusterWrite, ObservePair, Outcome};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// The pair as it is, to look at and to write.
+struct Pair {
+    act: Arc<dyn ActOnPair>,
+    observe: Arc<dyn ObservePair>,
+}
+
+impl Pair {
+    /// Writes to the half that `write` is not about, under the same claim. `change` is made of what is seen there.
+    async fn write_other(&self, write: &ClusterWrite, change: impl FnOnce(&ClusterView) -> ClusterChange) {
+        let other = if write.region.as_str() == REGIONS[0] { REGIONS[1] } else { REGIONS[0] };
+        let region = Region::new(other);
+        let Seen::Is(cluster) = self.observe.cluster(&region, &pair_name()).await else { return };
+        let change = change(&cluster);
+        let other = ClusterWrite {
+            region,
+            object: cluster.object,
+            resource_version: cluster.resource_version,
+            claim: write.claim.clone(),
+            change,
+            server_limit: None,
+        };
+        // A mutant may fail; the run shows whether it did harm.
+        let _ = self.act.write(&other).await;
+    }
+}
+
+/// See [`super::Mutant::PromotesFirst`].
+pub(super) struct PromotesFirst {
+    pair: Pair,
+    done: AtomicBool,
+}
+
+impl PromotesFirst {
+    pub(super) fn new(act: Arc<dyn ActOnPair>, observe: Arc<dyn ObservePair>) -> Self {
+        Self { pair: Pair { act, observe }, done: AtomicBool::new(false) }
+    }
+}
+
+#[async_trait]
+impl ActOnPair for PromotesFirst {
+    async fn write(&self, write: &ClusterWrite) -> Outcome {
+        if matches!(write.change, ClusterChange::Demote { .. }) && !self.done.swap(true, Ordering::Relaxed) {
+            let promote =
+                |cluster: &ClusterView| ClusterChange::Promote { primary: cluster.self_name.clone(), token: None };
+            self.pair.write_other(write, promote).await;
+            return Outcome::NotApplied("the other half comes first".into());
+        }
+        self.pair.act.write(write).await
+    }
+}
+
+/// See [`super::Mutant::LeavesFence`].
+pub(super) struct LeavesFence {
+    pair: Pair,
+}
+
+impl LeavesFence {
+    pub(super) fn new(act: Arc<dyn ActOnPair>, observe: Arc<dyn ObservePair>) -> Self {
+        Self { pair: Pair { act, observe } }
+    }
+}
+
+#[async_trait]
+impl ActOnPair for LeavesFence {
+    async fn write(&self, write: &ClusterWrite) -> Outcome {
+        let outcome = self.pair.act.write(write).await;
+        if matches!(write.change, ClusterChange::Promote { .. }) {
+            self.pair.write_other(write, |_| ClusterChange::Fence).await;
+        }
+        outcome
+    }
+}
+
+/// See [`super::Mutant::DropsToken`].
+pub(super) struct DropsToken {
+    pair: Pair,
+    /// What each half was not given.
+    dropped: Mutex<BTreeMap<Region, String>>,
+}
+
+impl DropsToken {
+    pub(super) fn new(act: Arc<dyn ActOnPair>, observe: Arc<dyn ObservePair>) -> Self {
+        Self { pair: Pair { act, observe }, dropped: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Region, String>> {
+        self.dropped.lock().expect("nothing panics while it holds the tokens")
+    }
+}
+
+#[async_trait]
+impl ActOnPair for DropsToken {
+    async fn write(&self, write: &ClusterWrite) -> Outcome {
+        let ClusterChange::Promote { primary, token: Some(token) } = &write.change else {
+            return self.pair.act.write(write).await;
+        };
+        self.lock().insert(write.region.clone(), token.clone());
+        let change = ClusterChange::Promote { primary: primary.clone(), token: None };
+        self.pair.act.write(&ClusterWrite { change, ..write.clone() }).await
+    }
+}
+
+#[async_trait]
+impl ObservePair for DropsToken {
+    async fn cluster(&self, region: &Region, pair: &ObjectName) -> Seen<ClusterView> {
+        let dropped = self.lock().get(region).cloned();
+        self.pair.observe.cluster(region, pair).await.map(|mut view| {
+            if let Some(token) = dropped.filter(|_| view.role == Role::Primary) {
+                view.promotion_token = Some(token.clone());
+                view.last_promotion_token = Some(token);
+            }
+            view
+        })
+    }
+
+    async fn secrets(&self, region: &Region, cluster: &ObjectName) -> Seen<BTreeMap<String, String>> {
+        self.pair.observe.secrets(region, cluster).await
+    }
+
+    async fn missing_rights(&self, region: &Region, plan: &Plan) -> Seen<Vec<String>> {
+        self.pair.observe.missing_rights(region, plan).await
+    }
+}
