@@ -186,7 +186,7 @@ impl Driver {
             if irreversible(action) && !self.still_stands(record).await {
                 return LOOK_PAUSE;
             }
-            return self.change(intent, step, change).await;
+            return self.change(intent, memory, step, change).await;
         }
         if memory.is_retry(action, step) {
             let (me, id) = (self.me.clone(), intent.id.clone());
@@ -201,7 +201,7 @@ impl Driver {
         let limit = limit_of(action);
         let term = self.keeper.term();
         let allowed = if makes_writable(action) { term.allows_writable(limit) } else { term.allows(limit) };
-        if !allowed || !self.same_holding(record) {
+        if !allowed || !self.same_holding(record, intent) {
             // The keeper renews meanwhile; nothing is sent that could outlive the term.
             return LOOK_PAUSE;
         }
@@ -220,9 +220,13 @@ impl Driver {
         Duration::ZERO
     }
 
-    /// Whether this region still holds the record in this generation, as far as it was read.
-    fn same_holding(&self, record: &Record) -> bool {
-        self.mine().is_some_and(|(_, now)| now.generation == record.generation)
+    /// Whether this region still holds the record in this generation, with the same intent in the same
+    /// direction, as far as it was read.
+    fn same_holding(&self, record: &Record, intent: &Intent) -> bool {
+        self.mine().is_some_and(|(_, now)| {
+            let same = |i: &Intent| i.id == intent.id && i.direction == intent.direction;
+            now.generation == record.generation && now.intent.as_ref().is_some_and(same)
+        })
     }
 
     /// Reads the witness once more: a newer record stops an irreversible action.
@@ -283,10 +287,16 @@ impl Driver {
     }
 
     /// Has a change of the record written.
-    async fn change(&self, intent: &Intent, step: u8, change: &Change) -> Duration {
-        let (me, id, now, change) = (self.me.clone(), intent.id.clone(), self.clock.wall(), change.clone());
-        log_change(intent, step, &change);
+    async fn change(&self, intent: &Intent, memory: &mut Memory, step: u8, change: &Change) -> Duration {
+        let (me, id, now) = (self.me.clone(), intent.id.clone(), self.clock.wall());
+        log_change(intent, step, change);
+        let begins = matches!(change, Change::Start(_));
+        let change = change.clone();
         let written = self.keeper.update(move |record| apply(record, &me, &id, step, now, &change)).await;
+        let ours = |r: &Record| r.intent.as_ref().is_some_and(|i| i.step(step).started_at == Some(now));
+        if begins && written.as_ref().is_ok_and(ours) {
+            memory.begun(step);
+        }
         self.after_write(written)
     }
 
@@ -332,7 +342,7 @@ fn needs(intent: &Intent) -> Needs {
     }
 }
 
-fn apply(record: &Record, me: &Region, id: &str, step: u8, now: jiff::Timestamp, change: &Change) -> Edit {
+pub(crate) fn apply(record: &Record, me: &Region, id: &str, step: u8, now: jiff::Timestamp, change: &Change) -> Edit {
     match change {
         Change::Start(what) => transition::start(record, me, id, step, now, what),
         Change::Finish(effect) => transition::finish(record, me, id, step, now, effect),

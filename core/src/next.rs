@@ -8,6 +8,9 @@ mod forward;
 mod memory;
 mod undo;
 
+#[cfg(test)]
+mod tests;
+
 pub use memory::Memory;
 
 use crate::audit::Event;
@@ -241,6 +244,12 @@ impl Case<'_> {
 /// The sets that decide which addresses a name answers. Others are not ours.
 fn address_sets(sets: &[RecordSet]) -> Vec<&RecordSet> {
     sets.iter().filter(|set| ADDRESS_TYPES.contains(&set.kind.as_str())).collect()
+}
+
+/// H30: a restart is ordered after every promotion; `archive_mode` tells when it is through. Not seen is not
+/// through: while it goes on no connection is taken.
+fn restart_is_through(database: Option<&DatabaseView>) -> bool {
+    database.and_then(|d| d.archive_mode.as_deref()).is_some_and(|mode| mode != "always")
 }
 
 /// Whether a half runs as a standby: its spec says replica and PostgreSQL is in recovery.

@@ -19,3 +19,26 @@ impl Random {
         (self.next() % limit as u64) as usize
     }
 }
+
+/// A demotion token as CloudNativePG writes it.
+pub(crate) fn token(timeline: u32, redo: &str) -> String {
+    let json = serde_json::json!({
+        "latestCheckpointTimelineID": timeline.to_string(),
+        "latestCheckpointREDOLocation": redo,
+        "databaseSystemIdentifier": "7711780216894003665",
+    });
+    base64(json.to_string().as_bytes())
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let bits = chunk.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for i in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * i)) as usize & 63];
+            text.push(if i <= chunk.len() { char::from(digit) } else { '=' });
+        }
+    }
+    text
+}

@@ -1,6 +1,6 @@
 //! Forward: each step's action until its effect is seen.
 
-use super::{Action, Case, Change, Decision, address_sets, current_step, runs_as_standby};
+use super::{Action, Case, Change, Decision, address_sets, current_step, restart_is_through, runs_as_standby};
 use crate::observe::{Accepts, ClusterView, Role};
 use crate::ports::{ClusterChange, RouteWrite};
 use crate::record::{EndResult, Former, FormerWeights, Lineage};
@@ -18,6 +18,13 @@ impl Case<'_> {
         if self.now.abort == Some(self.intent.id.as_str()) && !self.intent.past_return() {
             return self.turn(0, "aborted by a person".into());
         }
+        if step >= 6 && self.now.me != self.intent.to() {
+            // The lease is swapped before; a record that says otherwise is not acted on.
+            return Decision::Stuck(
+                step,
+                format!("{} drives this step, and {} holds the record", self.intent.to(), self.now.me),
+            );
+        }
         match step {
             1 => self.validate_lease(),
             2 => self.cordon(),
@@ -30,6 +37,10 @@ impl Case<'_> {
     }
 
     fn turn(&self, step: u8, reason: String) -> Decision {
+        if self.intent.past_return() {
+            // Earlier steps are done once more where the lease went back and forth (TurnForward).
+            return Decision::Stuck(step, reason);
+        }
         let change = Change::Turn { step, reason, promotion_refused: false };
         Decision::Act(step.max(1), Action::Record(change))
     }
@@ -52,13 +63,13 @@ impl Case<'_> {
         let why = self.memory.cause(step).map_or_else(|| why.into(), str::to_owned);
         let limit = steps::step(step).limit(self.plan());
         let late = limit.is_none_or(|limit| self.memory.age(step, self.now.at) > limit);
-        match (late, step >= 6) {
-            (false, _) => Decision::Wait(step, why),
-            (true, false) => {
-                let limit = limit.unwrap_or_default();
-                self.turn(step, format!("{why} (limit {} s)", limit.as_secs()))
-            }
-            (true, true) => Decision::Stuck(step, why),
+        if !late {
+            Decision::Wait(step, why)
+        } else if step >= 6 {
+            Decision::Stuck(step, why)
+        } else {
+            let limit = limit.unwrap_or_default();
+            self.turn(step, format!("{why} (limit {} s)", limit.as_secs()))
         }
     }
 
@@ -66,7 +77,8 @@ impl Case<'_> {
     fn act(&self, step: u8, action: Action, waiting: &str) -> Decision {
         let limit = steps::step(step).limit(self.plan());
         // Past its limit a step before the point of no return is not tried again.
-        let late = step < 6 && limit.is_none_or(|limit| self.memory.age(step, self.now.at) > limit);
+        let may_turn = step < 6 && !self.intent.past_return();
+        let late = may_turn && limit.is_none_or(|limit| self.memory.age(step, self.now.at) > limit);
         if !late && self.memory.may_try(step, limit, self.now.at) {
             return Decision::Act(step, action);
         }
@@ -128,8 +140,12 @@ impl Case<'_> {
     fn fresh_token(&self, cluster: &ClusterView) -> Result<(String, crate::record::Lsn), String> {
         let text = cluster.demotion_token.as_ref().ok_or("no demotion token yet")?;
         let token = decode_token(text).map_err(|e| format!("the demotion token cannot be read: {e}"))?;
-        match &self.intent.former.lineage {
-            Lineage::Of { timeline, .. } if token.timeline < *timeline => {
+        let recorded = match &self.intent.former.lineage {
+            Lineage::Of { timeline, .. } => Some(*timeline),
+            Lineage::Unknown => None,
+        };
+        match recorded.max(cluster.timeline) {
+            Some(timeline) if token.timeline < timeline => {
                 Err(format!("the demotion token is of timeline {}, older than {timeline}", token.timeline))
             }
             _ => Ok((text.clone(), token.redo)),
@@ -188,6 +204,9 @@ impl Case<'_> {
     }
 
     fn flip_dns(&self) -> Decision {
+        if let Some(start) = self.start_flip() {
+            return start;
+        }
         if self.plan().records.hostnames.is_empty() {
             return self.noted(4, "no hostnames to flip");
         }
@@ -195,16 +214,6 @@ impl Case<'_> {
             Ok(wanted) => wanted,
             Err(why) => return self.turn(4, why),
         };
-        if self.intent.step(4).started_at.is_none() {
-            let Some(zone) = self.seen.zone.known() else {
-                return self.wait(4, format!("zone: {}", self.seen.zone.why().unwrap_or_default()));
-            };
-            let records = address_sets(&zone.records).into_iter().cloned().collect();
-            let to = self.seen.copies.get(self.intent.to()).and_then(|c| c.known()).and_then(|c| c.seen.as_ref());
-            let former = Former { records: Some(records), ..Former::default() };
-            let what = Beginning { former, beat: Some(to.map_or(0, |s| s.beat)) };
-            return self.start(4, what).unwrap_or_else(|| self.wait(4, "starting"));
-        }
         match (self.zone_holds(&wanted), self.answers_only_to()) {
             (Ok(true), Ok(())) => {
                 let addresses: Vec<String> = self.plan().addresses.iter().map(ToString::to_string).collect();
@@ -217,13 +226,36 @@ impl Case<'_> {
         }
     }
 
+    /// Step 4 begins with the former records, and with the other controller's beat: step 5 wants it grown
+    /// since, so a beat that cannot be read is not taken for the first.
+    fn start_flip(&self) -> Option<Decision> {
+        if self.intent.step(4).started_at.is_some() {
+            return None;
+        }
+        let Some(beat) = self.beat() else {
+            return Some(self.wait(4, format!("the copy in {} cannot be read", self.intent.to())));
+        };
+        let records = match self.seen.zone.known() {
+            _ if self.plan().records.hostnames.is_empty() => None,
+            Some(zone) => Some(address_sets(&zone.records).into_iter().cloned().collect()),
+            None => return Some(self.wait(4, format!("zone: {}", self.seen.zone.why().unwrap_or_default()))),
+        };
+        let former = Former { records, ..Former::default() };
+        self.start(4, Beginning { former, beat: Some(beat) })
+    }
+
+    /// `status.seen.beat` of `to`'s controller.
+    fn beat(&self) -> Option<u64> {
+        Some(self.seen.copies.get(self.intent.to())?.known()?.seen.as_ref()?.beat)
+    }
+
     fn swap_lease(&self) -> Decision {
         if let Some(start) = self.start(5, Beginning::default()) {
             return start;
         }
         let to = self.intent.to();
-        let beat = self.seen.copies.get(to).and_then(|c| c.known()).and_then(|c| c.seen.as_ref()).map(|s| s.beat);
-        if beat.is_none() || beat <= self.intent.beat_before {
+        let grown = self.beat().zip(self.intent.beat_before).is_some_and(|(beat, before)| beat > before);
+        if !grown {
             return self
                 .wait(5, format!("the controller of {to} gives no sign of life, so it is not handed the lease"));
         }
@@ -296,8 +328,7 @@ impl Case<'_> {
         let Some(timeline) = cluster.timeline.filter(|t| *t > token_timeline) else {
             return self.wait(6, "its timeline has not grown yet");
         };
-        // H30: the restart is ordered after every promotion; archive_mode tells when it is through.
-        let restarted = self.database_to().and_then(|d| d.archive_mode.as_deref()).is_none_or(|mode| mode != "always");
+        let restarted = restart_is_through(self.database_to());
         if cluster.ready != Some(true) || !restarted {
             let phase = cluster.phase.as_deref().unwrap_or("no phase");
             return self.wait(6, format!("promoted; the restart after it is not through: {phase}"));

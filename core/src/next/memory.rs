@@ -8,6 +8,7 @@ use crate::name::Region;
 use crate::observe::{Observations, Seen};
 use crate::ports::Outcome;
 use crate::record::{Direction, Record};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Pause before a step's action is tried again.
@@ -18,6 +19,8 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// What is remembered of one step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Tries {
+    /// This process wrote that the step started, so nobody tried it before.
+    pub begun: bool,
     /// Since when it is the step under way (or its undo is due).
     pub since: Option<Monotonic>,
     /// How often its action was tried in this process.
@@ -46,6 +49,8 @@ pub struct Memory {
     pub(super) write_passed: bool,
     /// The stream acknowledged the event.
     pub(super) event_passed: bool,
+    /// Regions whose route was written.
+    routes: BTreeSet<Region>,
 }
 
 impl Memory {
@@ -102,8 +107,9 @@ impl Memory {
                 match action {
                     Action::TryWrite { .. } => self.write_passed = true,
                     Action::Emit(_) => self.event_passed = true,
-                    // One patch to one of several objects: the next needs no pause.
-                    Action::Route(_) => tries.last = None,
+                    // The other region's route needs no pause; this one again does, or whoever else writes it
+                    // keeps us from everything else.
+                    Action::Route(write) if self.routes.insert(write.region.clone()) => tries.last = None,
                     _ => {}
                 }
             }
@@ -115,10 +121,18 @@ impl Memory {
         }
     }
 
-    /// Whether the record must say that the step is tried again before it is.
+    /// Takes note that this process wrote that the step started.
+    pub fn begun(&mut self, step: u8) {
+        self.steps[usize::from(step)].begun = true;
+    }
+
+    /// Whether the record must say that the step is tried again before it is: also where another process
+    /// started it, which may have tried it. Only so does "every attempt was refused" mean every one.
     pub fn is_retry(&self, action: &Action, step: u8) -> bool {
+        let tries = &self.steps[usize::from(step)];
+        let forward = self.about.as_ref().is_some_and(|about| about.2);
         matches!(action, Action::Cluster(_) | Action::Route(_) | Action::Publish(_) | Action::Emit(_))
-            && self.steps[usize::from(step)].count > 0
+            && (tries.count > 0 || forward && !tries.begun)
     }
 
     /// Whether the stream acknowledged the event of the switchover.

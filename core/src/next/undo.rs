@@ -2,7 +2,7 @@
 //! and this one is tried again with growing pauses until its effect is seen; only the lease's holds the
 //! others back.
 
-use super::{Action, Case, Change, Decision, runs_as_standby};
+use super::{Action, Case, Change, Decision, restart_is_through, runs_as_standby};
 use crate::observe::{Accepts, ClusterView, DatabaseView, Role, Seen};
 use crate::ports::{ClusterChange, RouteWrite};
 use crate::record::{EndResult, Intent, Lineage};
@@ -102,6 +102,9 @@ impl Case<'_> {
             if stands && self.claimed(&view.claim) {
                 continue;
             }
+            if view.claim.as_ref().is_some_and(|c| c.generation > self.record.generation) {
+                return Decision::Wait(3, format!("route in {region} was written by a newer generation"));
+            }
             let write = RouteWrite {
                 region: region.clone(),
                 object: view.object.clone(),
@@ -132,7 +135,10 @@ impl Case<'_> {
             let claim = self.write_cluster(self.intent.from(), cluster, ClusterChange::Claim);
             return self.try_undo(2, claim, "the claim was not taken");
         }
-        if cluster.fenced && !cluster.in_progress {
+        if cluster.in_progress {
+            return Decision::Wait(2, "the operator changes its role".into());
+        }
+        if cluster.fenced {
             if let Err(waiting) = self.other_is_safe() {
                 return *waiting;
             }
@@ -145,14 +151,16 @@ impl Case<'_> {
         if database.accepts != Accepts::Yes {
             return Decision::Wait(2, format!("it does not take writes yet: {}", database.detail));
         }
-        let restarted = database.archive_mode.as_deref().is_none_or(|mode| mode != "always");
+        let restarted = restart_is_through(Some(database));
         let timeline = match (database.timeline, cluster.timeline) {
             (Some(timeline), _) | (None, Some(timeline)) => timeline,
             (None, None) => return Decision::Wait(2, "its timeline is not known".into()),
         };
+        // A promotion back with a token starts a timeline. Where the lineage was never in doubt nothing was
+        // demoted, and the token is that of an earlier switchover.
+        let promoted = self.record.lineage == Lineage::Unknown && cluster.promotion_token.is_some();
         let grown = match &self.intent.former.lineage {
-            _ if cluster.promotion_token.is_none() => true,
-            Lineage::Of { timeline: before, .. } => timeline > *before,
+            Lineage::Of { timeline: before, .. } => !promoted || timeline > *before,
             Lineage::Unknown => true,
         };
         if cluster.ready != Some(true) || !restarted || !grown {
@@ -177,7 +185,7 @@ impl Case<'_> {
             // H31: killed before the demotion, so there is no token and never will be.
             None if runs_as_standby(cluster, database) => None,
             // The operator has not begun: it may be told otherwise at once.
-            None if !cluster.fenced && database.is_some_and(still_primary) => None,
+            None if !self.swapped() && !cluster.fenced && database.is_some_and(still_primary) => None,
             _ => return Decision::Wait(2, "the demotion has neither ended nor left a token".into()),
         };
         if self.record.lineage != Lineage::Unknown {
@@ -187,11 +195,16 @@ impl Case<'_> {
         self.try_undo(2, self.write_cluster(self.intent.from(), cluster, promote), "the promotion back was not taken")
     }
 
+    /// Whether the lease was away since the intent began.
+    fn swapped(&self) -> bool {
+        self.record.generation != self.intent.began_generation
+    }
+
     /// Before a half is made writable the other is known not to be: before the swap nobody was ever
     /// allowed to promote it (2.4d); after it, it is claimed first and then seen as a replica that refuses
     /// writes (2.4a).
     fn other_is_safe(&self) -> Result<(), Box<Decision>> {
-        if self.record.generation == self.intent.began_generation {
+        if !self.swapped() {
             return Ok(());
         }
         let other = match self.cluster_to() {

@@ -1,0 +1,359 @@
+//! Steps 1 to 5 and 7, and what holds for all.
+
+use super::*;
+
+#[test]
+fn who_does_not_hold_the_record_does_nothing() {
+    for step in 1..=7 {
+        let mut world = World::during(step);
+        world.me = if world.me == fsn() { hel() } else { fsn() };
+        let holder = world.record.holder.clone();
+        assert_eq!(world.decide(), Decision::NotMine(holder), "step {step}");
+    }
+}
+
+#[test]
+fn an_abort_is_honoured_until_step_6_starts_and_only_for_its_own_intent() {
+    for step in 1..=5 {
+        let mut world = World::during(step);
+        world.abort = Some("shop/shop/4.0".into());
+        assert_ne!(world.decide(), World { abort: Some(ID.into()), ..world.clone() }.decide());
+        world.abort = Some(ID.into());
+        assert_eq!(turns(world.decide()), (0, "aborted by a person".into()), "step {step}");
+    }
+    let mut world = World { abort: Some(ID.into()), ..World::before(6) };
+    assert_eq!(turns(world.decide()).0, 0);
+    for mut world in [World::during(6), World::during(7)] {
+        let without = world.decide();
+        world.abort = Some(ID.into());
+        assert_eq!(world.decide(), without);
+    }
+}
+
+#[test]
+fn step_1_wants_the_other_controller_to_name_this_intent() {
+    let mut world = World::begun();
+    for seen in [None, Some(SeenRecord { renewal: 7, intent: Some("shop/shop/4.0".into()), beat: 1 })] {
+        let Some(Seen::Is(copy)) = world.seen.copies.get_mut(&hel()) else { panic!() };
+        copy.seen = seen;
+        assert!(waits(world.decide()).contains("has not confirmed"));
+    }
+    world.pass(3);
+    waits(world.decide());
+    world.pass(1);
+    let (step, reason) = turns(world.decide());
+    assert_eq!((step, reason.contains("limit 3 s")), (1, true), "{reason}");
+}
+
+#[test]
+fn step_1_fails_for_the_first_blocker() {
+    let mut world = World { blocker: None, ..World::begun() };
+    waits(world.decide());
+    world.blocker = Some(Some("lag is 16 s".into()));
+    assert_eq!(turns(world.decide()), (1, "lag is 16 s".into()));
+    world.blocker = Some(None);
+    finishes(world.decide());
+}
+
+#[test]
+fn step_2_is_written_down_and_then_demotes_with_a_claim() {
+    let mut world = World::before(2);
+    assert_eq!(changes(world.decide()), Change::Start(Beginning::default()));
+    let mut world = World::during(2);
+    let write = cluster_write(world.decide());
+    assert_eq!(write.change, ClusterChange::Demote { primary: "shop-hel".into() });
+    assert_eq!((write.region.clone(), write.resource_version.as_str()), (fsn(), "875"));
+    assert_eq!((Some(write.claim.clone()), write.server_limit), (world.claim(), None));
+}
+
+#[test]
+fn step_2_is_done_with_a_fresh_token_and_writes_seen_refused() {
+    let mut world = World::during(2);
+    world.demoted();
+    assert_eq!(finishes(world.decide()).token, Some(token(3, "0/7000028")));
+    let mut later = world.clone();
+    later.from().0.demotion_token = Some(token(5, "0/9000028"));
+    assert!(finishes(later.decide()).token.is_some(), "a failover inside the region came before");
+}
+
+#[test]
+fn step_2_is_not_done_by_anything_less() {
+    type Spoil = fn(&mut World);
+    let spoils: [(&str, Spoil); 7] = [
+        ("writes are taken", |w| w.from().1.accepts = Accepts::Yes),
+        ("nobody knows whether writes are taken", |w| w.from().1.accepts = Accepts::Unknown),
+        ("PostgreSQL is not seen", |w| w.seen.from.database = Seen::Unknown("time-out".into())),
+        ("no token", |w| w.from().0.demotion_token = None),
+        ("a token of an older timeline than the recorded one", |w| {
+            w.from().0.demotion_token = Some(token(2, "0/7000028"));
+        }),
+        ("a token of an older timeline than the half's", |w| w.from().0.timeline = Some(4)),
+        ("a token that cannot be read", |w| w.from().0.demotion_token = Some("bm8=".into())),
+    ];
+    for (name, spoil) in spoils {
+        let mut world = World::during(2);
+        world.demoted();
+        spoil(&mut world);
+        waits(world.decide());
+        world.pass(24);
+        assert_eq!(turns(world.decide()).0, 2, "{name}");
+    }
+}
+
+#[test]
+fn step_2_asks_again_where_what_stands_is_not_what_it_asked() {
+    type Spoil = fn(&mut World);
+    let spoils: [(&str, Spoil); 4] = [
+        ("another intent's claim", |w| w.from().0.claim.as_mut().unwrap().intent.push('x')),
+        ("an older generation's", |w| w.from().0.claim.as_mut().unwrap().generation -= 1),
+        ("a promotion token is left", |w| w.from().0.promotion_token = Some("old".into())),
+        ("a replica of another", |w| w.from().0.primary_name = Some("shop-nbg".into())),
+    ];
+    for (name, spoil) in spoils {
+        let mut world = World::during(2);
+        world.demoted();
+        spoil(&mut world);
+        let write = cluster_write(world.decide());
+        assert!(matches!(write.change, ClusterChange::Demote { .. }), "{name}");
+    }
+}
+
+#[test]
+fn a_half_that_a_newer_generation_wrote_is_left_alone() {
+    let mut world = World::during(2);
+    world.from().0.claim = Some(Claim { generation: 5, intent: "another".into() });
+    assert!(waits(world.decide()).contains("newer"));
+    let mut world = World::during(3);
+    world.route(&hel()).claim = Some(Claim { generation: 5, intent: "another".into() });
+    world.route(&fsn()).backends = vec![("shop-fsn".into(), 0), ("shop-hel".into(), 100)];
+    world.route(&fsn()).claim = world.claim();
+    assert!(waits(world.decide()).contains("newer"));
+}
+
+#[test]
+fn a_killed_primary_leaves_no_token_and_the_reason_says_so() {
+    let mut world = World::during(2);
+    world.demoted();
+    world.from().0.demotion_token = None;
+    assert!(waits(world.decide()).contains("H31"));
+    world.pass(24);
+    assert!(turns(world.decide()).1.contains("H31"));
+}
+
+#[test]
+fn an_action_is_tried_again_after_a_pause_and_not_past_the_limit() {
+    let mut world = World::during(2);
+    cluster_write(world.try_with(Outcome::Unknown("no answer in 5 s".into())));
+    assert_eq!(waits(world.decide()), "no answer in 5 s");
+    world.pass(1);
+    cluster_write(world.try_with(Outcome::NotApplied("409".into())));
+    world.pass(23);
+    assert_eq!(turns(world.decide()), (2, "409 (limit 23 s)".into()));
+}
+
+#[test]
+fn step_3_is_done_at_once_where_there_is_no_route() {
+    let mut world = World::before(3);
+    world.record.intent.as_mut().unwrap().plan.route = None;
+    assert_eq!(finishes(world.decide()).note.as_deref(), Some("no route to drain"));
+}
+
+#[test]
+fn step_3_fails_where_a_backend_is_missing_and_drains_nothing() {
+    let mut world = World::before(3);
+    world.route(&hel()).backends.pop();
+    assert!(turns(world.decide()).1.contains("lacks backend"), "H18");
+}
+
+#[test]
+fn step_3_notes_the_former_weights_and_writes_one_region_after_the_other() {
+    let mut world = World::before(3);
+    world.route(&hel()).backends = vec![("shop-fsn".into(), 30), ("shop-hel".into(), 70), ("other".into(), 5)];
+    let Change::Start(what) = changes(world.decide()) else { panic!() };
+    let weights: Vec<(u32, u32)> = what.former.weights.values().map(|w| (w.from, w.to)).collect();
+    assert_eq!(weights, [(100, 0), (30, 70)]);
+    world.change(3, &Change::Start(what));
+    let mut written = Vec::new();
+    for region in [fsn(), hel()] {
+        let decision = world.try_with(done());
+        let Decision::Act(3, Action::Route(write)) = decision else { panic!("{decision:?}") };
+        assert_eq!((&write.region, Some(write.claim.clone())), (&region, world.claim()));
+        written.push(write.weights.values().copied().collect::<Vec<_>>());
+        let claim = world.claim();
+        let route = world.route(&region);
+        route.backends = write.weights.clone().into_iter().collect();
+        route.claim = claim;
+    }
+    assert_eq!(written, [[0, 100], [0, 70]]);
+}
+
+#[test]
+fn step_3_ends_when_the_weight_was_zero_for_the_whole_drain() {
+    let mut world = World::during(3);
+    world.weights(0, 100);
+    assert!(waits(world.decide()).contains("draining"));
+    world.pass(9);
+    waits(world.decide());
+    world.weights(1, 100);
+    world.decide();
+    world.weights(0, 100);
+    world.pass(1);
+    waits(world.decide());
+    world.pass(2);
+    waits(world.decide());
+    world.pass(2);
+    assert_eq!(turns(world.decide()).0, 3, "interrupted, the drain no longer fits its limit");
+    let mut world = World::during(3);
+    world.weights(0, 100);
+    world.decide();
+    world.pass(10);
+    finishes(world.decide());
+}
+
+#[test]
+fn a_route_that_another_keeps_writing_is_not_written_without_a_pause() {
+    let mut world = World::during(3);
+    world.weights(0, 100);
+    world.route(&fsn()).backends = vec![("shop-fsn".into(), 100), ("shop-hel".into(), 0)];
+    assert!(matches!(world.try_with(done()), Decision::Act(3, Action::Route(_))));
+    assert!(matches!(world.try_with(done()), Decision::Act(3, Action::Route(_))));
+    waits(world.decide());
+}
+
+#[test]
+fn a_route_that_cannot_be_read_is_waited_for() {
+    for step in [World::before(3), World::during(3)] {
+        let mut world = step;
+        world.seen.routes.insert(hel(), Seen::Unknown("time-out".into()));
+        assert!(waits(world.decide()).contains("hel cannot be read"));
+    }
+}
+
+#[test]
+fn step_4_begins_with_the_former_records_and_the_beat() {
+    let mut world = World::before(4);
+    let former = world.zone().records.clone();
+    let other = RecordSet { kind: "TXT".into(), ..former[0].clone() };
+    world.zone().records.push(other);
+    let Change::Start(what) = changes(world.decide()) else { panic!() };
+    assert_eq!((what.former.records, what.beat), (Some(former), Some(1)));
+}
+
+#[test]
+fn step_4_does_not_begin_without_the_beat_nor_without_the_zone() {
+    let mut world = World::before(4);
+    world.set_beat(None);
+    assert!(waits(world.decide()).contains("cannot be read"));
+    world.seen.copies.insert(hel(), Seen::Unknown("time-out".into()));
+    assert!(waits(world.decide()).contains("cannot be read"));
+    let mut world = World::before(4);
+    world.seen.zone = Seen::Unknown("401".into());
+    assert_eq!(waits(world.decide()), "zone: 401");
+}
+
+#[test]
+fn the_beat_is_noted_also_where_there_is_no_hostname() {
+    let mut world = World::before(4);
+    world.record.intent.as_mut().unwrap().plan.records.hostnames.clear();
+    world.seen.zone = Seen::Unconfigured;
+    let Change::Start(what) = changes(world.decide()) else { panic!() };
+    assert_eq!((what.former.records.clone(), what.beat), (None, Some(1)));
+    world.change(4, &Change::Start(what));
+    assert_eq!(finishes(world.decide()).note.as_deref(), Some("no hostnames to flip"));
+}
+
+#[test]
+fn step_4_publishes_the_records_of_the_new_region_and_removes_what_would_answer_too() {
+    let mut world = World::during(4);
+    let plain = RecordSet { kind: "A".into(), contents: vec!["10.1.0.1".into()], ..world.zone().records[0].clone() };
+    world.zone().records.push(plain.clone());
+    let Decision::Act(4, Action::Publish(sets)) = world.decide() else { panic!() };
+    let wanted = crate::records::record_sets(&fixture::plan()).unwrap();
+    assert_eq!(sets, [RecordSet { contents: vec![], ..plain }, wanted[0].clone()]);
+}
+
+#[test]
+fn step_4_is_done_when_the_server_answers_only_with_the_new_region() {
+    let mut world = World::during(4);
+    world.flipped();
+    finishes(world.decide());
+    let bad: [(&str, &[std::net::IpAddr]); 4] = [
+        ("SERVFAIL", &[]),
+        ("NXDOMAIN", &[]),
+        ("NOERROR", &[]),
+        ("NOERROR", &[fixture::address(&hel()), fixture::address(&fsn())]),
+    ];
+    for (code, addresses) in bad {
+        let mut world = world.clone();
+        world.answer(code, addresses);
+        assert!(waits(world.decide()).contains("H19"), "{code}");
+        world.pass(6);
+        assert_eq!(turns(world.decide()).0, 4);
+    }
+    world.seen.answers.clear();
+    waits(world.decide());
+}
+
+#[test]
+fn records_that_would_not_run_are_never_published() {
+    let mut world = World::during(4);
+    world.record.intent.as_mut().unwrap().plan.records.selector = crate::spec::Selector::Pickfirst;
+    assert!(turns(world.decide()).1.contains("SERVFAIL"));
+}
+
+#[test]
+fn the_lease_is_not_handed_to_a_controller_whose_beat_did_not_grow() {
+    let mut world = World::before(5);
+    assert_eq!(changes(world.decide()), Change::Start(Beginning::default()));
+    for beat in [None, Some(0), Some(1)] {
+        let mut world = World::during(5);
+        world.set_beat(beat);
+        assert!(waits(world.decide()).contains("sign of life"), "{beat:?}");
+        world.pass(4);
+        assert_eq!(turns(world.decide()).0, 5);
+    }
+    let mut world = World::during(5);
+    world.set_beat(Some(2));
+    assert_eq!(changes(world.decide()), Change::Swap);
+    world.record.intent.as_mut().unwrap().beat_before = None;
+    waits(world.decide());
+}
+
+#[test]
+fn step_7_emits_until_the_stream_acknowledges() {
+    let mut world = World::before(7);
+    assert_eq!(changes(world.decide()), Change::Start(Beginning::default()));
+    let mut world = World::during(7);
+    let decision = world.try_with(Outcome::Unknown("time-out".into()));
+    let Decision::Act(7, Action::Emit(event)) = &decision else { panic!("{decision:?}") };
+    assert!(event.message_id.ends_with(ID), "{}", event.message_id);
+    world.pass(1);
+    assert_eq!(world.try_with(done()), decision);
+    finishes(world.decide());
+}
+
+#[test]
+fn the_end_comes_one_request_limit_after_the_last_publish_and_with_the_records_right() {
+    let mut world = World::during(7);
+    world.change(7, &Change::Finish(Effect::default()));
+    assert!(waits(world.decide()).contains("once more"));
+    world.pass(5);
+    let mut late = world.clone();
+    assert_eq!(world.decide(), Decision::Finish(EndResult::Succeeded));
+    // A publish of before the swap landed after it.
+    late.zone().records[0].contents = vec!["A \"old\"".into()];
+    assert!(matches!(late.try_with(done()), Decision::Act(4, Action::Publish(_))));
+    late.flipped();
+    waits(late.decide());
+    late.pass(5);
+    assert_eq!(late.decide(), Decision::Finish(EndResult::Succeeded));
+}
+
+#[test]
+fn a_stream_that_never_acknowledges_does_not_hold_the_end_back() {
+    let mut world = World::during(7);
+    world.try_with(Outcome::Refused("no stream".into()));
+    world.pass(6);
+    assert_eq!(world.decide(), Decision::Finish(EndResult::Succeeded));
+    assert!(!world.memory.event_passed());
+}

@@ -1,0 +1,209 @@
+//! Step 6: the promotion, which nothing takes back.
+
+use super::*;
+
+#[test]
+fn a_record_that_hands_step_6_to_the_old_region_is_not_acted_on() {
+    let mut world = World::before(6);
+    (world.record.holder, world.me) = (Some(fsn()), fsn());
+    assert!(stuck(world.decide()).contains("hel drives this step"));
+}
+
+#[test]
+fn a_promotion_waits_for_the_replay_and_past_the_limit_for_nothing() {
+    let mut world = World::before(6);
+    world.to().1.lsn = Some(crate::record::Lsn(0x700_0027));
+    assert_eq!(waits(world.decide()), "replaying to the token at 0/7000028", "H34");
+    world.to().1.lsn = None;
+    waits(world.decide());
+    let mut there = world.clone();
+    there.to().1.lsn = Some(crate::record::Lsn(0x700_0028));
+    assert_eq!(changes(there.decide()), Change::Start(Beginning::default()));
+    world.pass(11);
+    assert_eq!(changes(world.decide()), Change::Start(Beginning::default()));
+}
+
+#[test]
+fn a_promotion_carries_the_token_the_claim_and_a_limit_of_the_servers() {
+    let mut world = World::during(6);
+    let decision = world.decide();
+    let Decision::Act(6, action) = &decision else { panic!("{decision:?}") };
+    assert!(makes_writable(action) && irreversible(action));
+    let write = cluster_write(decision);
+    let token = Some(token(3, "0/7000028"));
+    assert_eq!(write.change, ClusterChange::Promote { primary: "shop-hel".into(), token });
+    assert_eq!(write.claim, Claim { generation: 5, intent: ID.into() });
+    assert_eq!((write.region, write.server_limit), (hel(), Some(REQUEST_LIMIT)));
+}
+
+#[test]
+fn only_a_half_that_runs_as_a_standby_is_promoted() {
+    type Spoil = fn(&mut World);
+    let spoils: [(&str, Spoil); 5] = [
+        ("behind a fence", |w| w.to().0.fenced = true),
+        ("still a primary", |w| w.to().1.in_recovery = Some(false)),
+        ("no connection", |w| w.to().1.in_recovery = None),
+        ("not seen", |w| w.seen.to.database = Seen::Unknown("time-out".into())),
+        ("a newer generation's", |w| w.to().0.claim = Some(Claim { generation: 6, intent: String::new() })),
+    ];
+    for (name, spoil) in spoils {
+        let mut world = World::during(6);
+        spoil(&mut world);
+        waits(world.decide());
+        world.pass(60);
+        stuck(world.decide());
+        assert!(!name.is_empty());
+    }
+    let mut world = World::before(6);
+    world.record.intent.as_mut().unwrap().token = None;
+    assert!(stuck(world.decide()).contains("no token"));
+}
+
+#[test]
+fn a_half_that_is_primary_under_an_older_generation_is_fenced_first_and_demoted_behind_the_fence() {
+    for claim in [None, Some(Claim { generation: 4, intent: ID.into() })] {
+        let mut world = World::before(6);
+        world.promoted();
+        world.to().0.claim = claim;
+        assert_eq!(cluster_write(world.decide()).change, ClusterChange::Fence, "H29");
+        world.to().0.fenced = true;
+        let write = cluster_write(world.decide());
+        assert_eq!(write.change, ClusterChange::Demote { primary: "shop-fsn".into() });
+        assert_eq!((write.region, write.claim.generation), (hel(), 5));
+    }
+}
+
+#[test]
+fn a_half_that_this_record_did_not_say_it_would_promote_does_not_count() {
+    let mut world = World::before(6);
+    world.promoted();
+    assert_eq!(cluster_write(world.decide()).change, ClusterChange::Fence);
+}
+
+#[test]
+fn a_promotion_is_done_when_a_new_connection_writes_after_the_restart() {
+    let mut world = World::during(6);
+    world.promoted();
+    let decision = world.try_with(done());
+    assert_eq!(decision, Decision::Act(6, Action::TryWrite { region: hel(), commit: false }));
+    assert_eq!(finishes(world.decide()).lineage, Some(Lineage::Of { region: hel(), timeline: 4 }));
+}
+
+#[test]
+fn a_synchronous_half_must_commit() {
+    let mut world = World::during(6);
+    world.promoted();
+    world.to().0.synchronous =
+        Some(crate::observe::SynchronousView { number: 1, required: true, standby_names_pre: vec!["shop-fsn".into()] });
+    assert_eq!(world.decide(), Decision::Act(6, Action::TryWrite { region: hel(), commit: true }));
+}
+
+#[test]
+fn a_promotion_is_not_done_by_anything_less() {
+    type Spoil = fn(&mut World);
+    let spoils: [(&str, Spoil); 7] = [
+        ("the operator has not taken the token", |w| w.to().0.last_promotion_token = None),
+        ("an earlier token", |w| w.to().0.last_promotion_token = Some("old".into())),
+        ("the timeline has not grown", |w| w.to().0.timeline = Some(3)),
+        ("the timeline is not known", |w| w.to().0.timeline = None),
+        ("not Ready", |w| w.to().0.ready = Some(false)),
+        ("the restart is not through (H30)", |w| w.to().1.archive_mode = Some("always".into())),
+        ("the restart is going on (H30)", |w| w.seen.to.database = Seen::Unknown("refused".into())),
+    ];
+    for (name, spoil) in spoils {
+        let mut world = World::during(6);
+        world.promoted();
+        world.memory.write_passed = true;
+        spoil(&mut world);
+        waits(world.decide());
+        world.pass(11);
+        stuck(world.decide());
+        assert!(!name.is_empty());
+    }
+    let mut world = World::during(6);
+    world.promoted();
+    world.try_with(Outcome::NotApplied("53300".into()));
+    assert_eq!(waits(world.decide()), "53300", "a write that did not pass is no write");
+}
+
+#[test]
+fn past_the_point_of_no_return_it_goes_forward_only_with_growing_pauses() {
+    let mut world = World::during(6);
+    let mut tries = Vec::new();
+    for second in 0..200 {
+        match world.try_with(Outcome::Unknown("time-out".into())) {
+            Decision::Act(6, Action::Cluster(_)) => tries.push(second),
+            Decision::Wait(6, _) | Decision::Stuck(6, _) => {}
+            other => panic!("{other:?}"),
+        }
+        world.pass(1);
+    }
+    let pauses: Vec<i32> = tries.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(pauses[..3], [1, 1, 1]);
+    assert_eq!(pauses.last(), Some(&30));
+}
+
+#[test]
+fn where_every_attempt_was_refused_the_lease_may_go_back() {
+    let mut world = World::during(6);
+    cluster_write(world.try_with(Outcome::Refused("403".into())));
+    let Change::Turn { step: 6, reason, promotion_refused: true } = changes(world.decide()) else { panic!() };
+    assert_eq!(reason, "403");
+}
+
+#[test]
+fn one_attempt_that_was_not_refused_keeps_it_going_forward() {
+    let mut world = World::during(6);
+    cluster_write(world.try_with(Outcome::Unknown("time-out".into())));
+    world.pass(1);
+    world.change_retry(6);
+    cluster_write(world.try_with(Outcome::Refused("403".into())));
+    world.pass(60);
+    cluster_write(world.decide());
+}
+
+#[test]
+fn an_attempt_of_another_process_counts_as_not_refused() {
+    let mut world = World::during(6);
+    let decision = world.decide();
+    let Decision::Act(6, action) = &decision else { panic!() };
+    assert!(!world.memory.is_retry(action, 6));
+    world.memory = Memory::default();
+    world.look();
+    assert!(world.memory.is_retry(action, 6), "the process before may have sent it");
+    world.change_retry(6);
+    cluster_write(world.try_with(Outcome::Refused("403".into())));
+    world.pass(60);
+    cluster_write(world.decide());
+}
+
+#[test]
+fn a_refused_promotion_that_stands_all_the_same_is_followed_through() {
+    let mut world = World::during(6);
+    cluster_write(world.try_with(Outcome::Refused("403".into())));
+    world.promoted();
+    world.pass(1);
+    assert!(matches!(world.decide(), Decision::Act(6, Action::TryWrite { .. })));
+}
+
+#[test]
+fn steps_that_are_done_once_more_past_the_point_of_no_return_do_not_turn_back() {
+    for step in 3..=5 {
+        let mut world = World::before(step);
+        world.record.intent.as_mut().unwrap().step_mut(6).started_at = Some(wall(6));
+        world.start(step);
+        world.seen.routes.clear();
+        world.seen.zone = Seen::Unknown("401".into());
+        world.abort = Some(ID.into());
+        waits(world.decide());
+        world.pass(60);
+        stuck(world.decide());
+    }
+}
+
+impl World {
+    fn change_retry(&mut self, step: u8) {
+        let Edit::Write(record) = transition::retry(&self.record, &self.me, ID, step) else { panic!("counts") };
+        self.record = *record;
+    }
+}

@@ -1,0 +1,287 @@
+//! Back: order, limits, and what must be known before a half is made writable.
+
+use super::*;
+
+impl World {
+    /// B's controller gave the lease back: A holds generation 6 and goes on undoing.
+    fn given_back(self) -> Self {
+        let mut world = self.turn(0);
+        world.change(5, &Change::SwapBack);
+        world.me = fsn();
+        world
+    }
+
+    /// The undos of all steps above `step` were seen.
+    fn undone_down_to(mut self, step: u8) -> Self {
+        for number in (step + 1..=5).rev() {
+            let state = self.record.intent.as_ref().unwrap().step(number);
+            if state.started_at.is_some() && state.undone_at.is_none() {
+                self.change(number, &Change::Undone(None));
+            }
+        }
+        self
+    }
+
+    /// A is primary again under this intent's undo, as it was.
+    fn primary_again(&mut self) {
+        let claim = self.claim();
+        let (cluster, database) = self.from();
+        *cluster = fixture::cluster(&fsn());
+        cluster.claim = claim;
+        *database = fixture::primary_database("shop-hel");
+    }
+}
+
+#[test]
+fn what_was_done_or_tried_is_undone_in_reverse() {
+    let mut world = World::during(5).turn(5);
+    assert_eq!(world.decide(), Decision::Undo(5, Action::Record(Change::Undone(None))), "the lease never left");
+    let mut world = world.undone_down_to(4);
+    assert!(matches!(world.decide(), Decision::Undo(4, Action::Publish(_))));
+    let mut world = world.undone_down_to(3);
+    assert!(matches!(world.decide(), Decision::Undo(3, Action::Route(_))));
+    let mut world = world.undone_down_to(2);
+    assert_eq!(world.decide(), Decision::Undo(2, Action::Record(Change::DoubtLineage)));
+    let mut world = World::during(1).turn(1);
+    assert_eq!(world.decide(), Decision::Finish(EndResult::Undone));
+}
+
+#[test]
+fn past_its_limit_an_undo_is_left_to_later_tries_and_the_next_earlier_one_starts() {
+    let mut world = World::before(5).turn(5);
+    world.seen.zone = Seen::Unknown("401".into());
+    assert_eq!(waits(world.decide()), "zone: 401");
+    world.pass(5);
+    waits(world.decide());
+    world.pass(1);
+    world.look();
+    assert!(matches!(world.decide(), Decision::Undo(3, Action::Route(_))));
+    let mut world = World { record: world.undone_down_to_but(4), ..world };
+    world.primary_again();
+    assert!(stuck(world.decide()).contains("undo of step 4: zone: 401"), "the intent stands until it is seen");
+    world.seen.zone = fixture::observations().zone;
+    assert_eq!(world.decide(), Decision::Undo(4, Action::Record(Change::Undone(None))));
+}
+
+impl World {
+    /// The record where every undo was seen but that of `step`.
+    fn undone_down_to_but(&self, step: u8) -> Record {
+        let mut record = self.record.clone();
+        let intent = record.intent.as_mut().unwrap();
+        for number in [2, 3, 4].into_iter().filter(|n| *n != step) {
+            intent.step_mut(number).undone_at = Some(wall(90));
+        }
+        record
+    }
+}
+
+#[test]
+fn nothing_earlier_is_undone_before_the_lease_is_back() {
+    let mut world = World::before(6).turn(0);
+    assert_eq!(world.decide(), Decision::Undo(5, Action::Record(Change::SwapBack)));
+    world.seen.to.cluster = Seen::Unknown("time-out".into());
+    for _ in 0..10 {
+        stuck(world.decide());
+        world.pass(30);
+    }
+}
+
+#[test]
+fn where_the_promotion_is_out_the_only_way_is_forward_again() {
+    let mut world = World::before(6).turn(0);
+    world.promoted();
+    assert_eq!(world.decide(), Decision::Undo(5, Action::Record(Change::TurnForward)));
+    let mut world = World::before(6).given_back().undone_down_to(2);
+    world.to().0.role = Role::Primary;
+    assert_eq!(world.decide(), Decision::Undo(2, Action::Record(Change::TurnForward)));
+}
+
+#[test]
+fn a_demotion_that_goes_on_is_waited_for_since_the_operator_would_refuse() {
+    let mut world = World::during(2).turn(2);
+    world.demoted();
+    world.from().0.in_progress = true;
+    assert!(waits(world.decide()).contains("has to end first"));
+}
+
+#[test]
+fn the_lineage_is_in_doubt_before_the_old_half_is_promoted_back_with_its_own_token() {
+    let mut world = World::before(3).turn(3);
+    assert_eq!(world.decide(), Decision::Undo(2, Action::Record(Change::DoubtLineage)));
+    world.change(2, &Change::DoubtLineage);
+    let write = cluster_write(world.decide());
+    let own = Some(token(3, "0/7000028"));
+    assert_eq!(write.change, ClusterChange::Promote { primary: "shop-fsn".into(), token: own });
+    assert_eq!(write.claim, Claim { generation: 4, intent: format!("{ID}/undo") });
+    assert_eq!((write.region, write.server_limit), (fsn(), Some(REQUEST_LIMIT)));
+}
+
+#[test]
+fn a_killed_primary_is_promoted_back_without_a_token() {
+    let mut world = World::during(2).turn(2);
+    world.demoted();
+    world.from().0.demotion_token = None;
+    world.change(2, &Change::DoubtLineage);
+    let write = cluster_write(world.decide());
+    assert_eq!(write.change, ClusterChange::Promote { primary: "shop-fsn".into(), token: None }, "H31");
+}
+
+#[test]
+fn a_demotion_that_the_operator_has_not_begun_is_taken_back_at_once() {
+    let mut world = World::during(2).turn(2);
+    world.demoted();
+    world.from().0.demotion_token = None;
+    *world.from().1 = fixture::primary_database("shop-hel");
+    world.change(2, &Change::DoubtLineage);
+    assert!(matches!(cluster_write(world.decide()).change, ClusterChange::Promote { token: None, .. }));
+    world.from().0.fenced = true;
+    waits(world.decide());
+}
+
+#[test]
+fn a_fence_on_a_half_that_its_spec_calls_replica_is_never_lifted() {
+    let mut world = World::during(2).turn(2);
+    world.demoted();
+    world.from().0.demotion_token = None;
+    world.from().0.fenced = true;
+    world.from().1.in_recovery = None;
+    for _ in 0..5 {
+        world.pass(20);
+        assert!(matches!(world.decide(), Decision::Wait(..) | Decision::Stuck(..)), "H26");
+    }
+}
+
+#[test]
+fn after_the_swap_the_other_half_is_claimed_first_and_then_seen_to_refuse_writes() {
+    let mut world = World::before(6).given_back().undone_down_to(2);
+    assert_eq!(world.record.generation, 6);
+    let write = cluster_write(world.decide());
+    assert_eq!((write.change, write.region, write.claim.generation), (ClusterChange::Claim, hel(), 6));
+    world.to().0.claim = world.claim();
+    for accepts in [Accepts::Yes, Accepts::Unknown] {
+        world.to().1.accepts = accepts;
+        assert!(waits(world.decide()).contains("hel is not seen to refuse writes"));
+    }
+    world.to().1.accepts = Accepts::No;
+    assert!(matches!(cluster_write(world.decide()).change, ClusterChange::Promote { .. }));
+    world.seen.to.database = Seen::Unknown("time-out".into());
+    waits(world.decide());
+    world.seen.to.cluster = Seen::Unknown("time-out".into());
+    waits(world.decide());
+}
+
+#[test]
+fn before_the_swap_the_other_half_need_not_be_seen() {
+    let mut world = World::before(3).turn(3);
+    world.seen.to = Half::default();
+    world.change(2, &Change::DoubtLineage);
+    assert!(matches!(cluster_write(world.decide()).change, ClusterChange::Promote { .. }));
+}
+
+#[test]
+fn after_the_swap_a_half_that_still_runs_as_primary_is_not_promoted() {
+    let mut world = World::before(6).given_back().undone_down_to(2);
+    world.to().0.claim = world.claim();
+    world.from().0.demotion_token = None;
+    *world.from().1 = fixture::primary_database("shop-hel");
+    waits(world.decide());
+}
+
+#[test]
+fn a_demotion_that_never_landed_is_killed_by_a_claim_and_nothing_else_is_done() {
+    let mut world = World::during(2).turn(2);
+    assert_eq!(cluster_write(world.decide()).change, ClusterChange::Claim);
+    world.primary_again();
+    let lineage = Some(Lineage::Of { region: fsn(), timeline: 3 });
+    assert_eq!(changes(world.decide()), Change::Undone(lineage.clone()));
+    // The token of an earlier switchover stands in the spec of every half that was promoted once.
+    world.from().0.promotion_token = Some(token(2, "0/5000028"));
+    assert_eq!(changes(world.decide()), Change::Undone(lineage));
+}
+
+#[test]
+fn the_undo_of_the_cordon_is_seen_when_the_half_takes_writes_and_its_restart_is_through() {
+    type Spoil = fn(&mut World);
+    let spoils: [(&str, Spoil); 6] = [
+        ("refuses writes", |w| w.from().1.accepts = Accepts::No),
+        ("nobody knows", |w| w.from().1.accepts = Accepts::Unknown),
+        ("not seen", |w| w.seen.from.database = Seen::Unknown("time-out".into())),
+        ("the restart is not through", |w| w.from().1.archive_mode = Some("always".into())),
+        ("not Ready", |w| w.from().0.ready = None),
+        ("the timeline has not grown", |w| w.from().1.timeline = Some(3)),
+    ];
+    let mut world = World::before(3).turn(3);
+    world.change(2, &Change::DoubtLineage);
+    world.primary_again();
+    world.from().0.promotion_token = Some(token(3, "0/7000028"));
+    world.from().1.timeline = Some(4);
+    for (name, spoil) in spoils {
+        let mut world = world.clone();
+        spoil(&mut world);
+        assert!(matches!(world.decide(), Decision::Wait(2, _)), "{name}");
+    }
+    assert_eq!(changes(world.decide()), Change::Undone(Some(Lineage::Of { region: fsn(), timeline: 4 })));
+}
+
+#[test]
+fn a_fence_that_is_left_on_the_old_primary_is_lifted_once_the_other_half_is_known_to_be_none() {
+    let mut world = World::before(3).turn(3);
+    world.change(2, &Change::DoubtLineage);
+    world.primary_again();
+    world.from().0.fenced = true;
+    let decision = world.decide();
+    let Decision::Undo(2, action) = &decision else { panic!("{decision:?}") };
+    assert!(makes_writable(action) && irreversible(action));
+    assert_eq!(cluster_write(decision).change, ClusterChange::Unfence);
+    world.from().0.in_progress = true;
+    waits(world.decide());
+    let mut swapped = World::before(6).given_back().undone_down_to(2);
+    swapped.primary_again();
+    swapped.from().0.fenced = true;
+    let write = cluster_write(swapped.decide());
+    assert_eq!((write.change, write.region), (ClusterChange::Claim, hel()));
+}
+
+#[test]
+fn a_half_or_a_route_that_a_newer_generation_wrote_is_not_undone() {
+    let newer = Some(Claim { generation: 9, intent: "another".into() });
+    let mut world = World::during(2).turn(2);
+    world.from().0.claim = newer.clone();
+    assert!(waits(world.decide()).contains("newer"));
+    let mut world = World::during(3).turn(3);
+    world.route(&fsn()).claim = newer;
+    assert!(waits(world.decide()).contains("newer"));
+}
+
+#[test]
+fn former_weights_are_claimed_also_where_they_stand() {
+    let mut world = World::during(3).turn(3);
+    for region in [fsn(), hel()] {
+        let decision = world.try_with(done());
+        let Decision::Undo(3, Action::Route(write)) = decision else { panic!("{decision:?}") };
+        assert_eq!((&write.region, Some(write.claim.clone())), (&region, world.claim()));
+        assert_eq!(write.weights.values().copied().collect::<Vec<_>>(), [100, 0]);
+        world.route(&region).claim = world.claim();
+    }
+    assert_eq!(changes(world.decide()), Change::Undone(None));
+}
+
+#[test]
+fn a_publish_that_lands_after_its_undo_is_put_right_before_the_end() {
+    let mut world = World::during(4);
+    world.try_with(Outcome::Unknown("time-out".into()));
+    let mut world = world.turn(4).undone_down_to(1);
+    let former = world.zone().clone();
+    assert!(waits(world.decide()).contains("once more"));
+    world.pass(5);
+    assert_eq!(world.clone().decide(), Decision::Finish(EndResult::Undone));
+    world.flipped();
+    assert!(matches!(world.try_with(done()), Decision::Undo(4, Action::Publish(_))));
+    *world.zone() = former;
+    waits(world.decide());
+    world.pass(5);
+    world.seen.zone = Seen::Unknown("401".into());
+    stuck(world.decide());
+    world.seen.zone = fixture::observations().zone;
+    assert_eq!(world.decide(), Decision::Finish(EndResult::Undone));
+}
