@@ -9,6 +9,7 @@
 //! It conducts nothing: who runs it steps the fabric and decides what happens when.
 
 pub mod controllers;
+mod hurt;
 pub mod objects;
 pub mod options;
 
@@ -17,18 +18,22 @@ pub use options::{REGIONS, WorldOptions};
 
 use crate::determinism::Seeds;
 use crate::fabric::{Fabric, FabricError, FabricOptions, Net, Software, TurmoilFabric};
+use crate::faults::{Due, FaultBoard};
 use crate::gate::SharedGate;
+use crate::moments::{Half, Sources, Watch};
 use crate::servers::jetstream::JetStream;
 use crate::servers::kube_api::{self, CONTINUUMS, HTTP_ROUTES, LEASES, SECRETS, Store};
 use crate::servers::operator::{ClusterOptions, Operator, cluster_object};
-use crate::servers::postgres::{Instance, Journal, Settings};
+use crate::servers::postgres::{Configuration, Instance, Journal, Settings};
 use crate::servers::powerdns::PowerDns;
 use crate::servers::vantage::Vantage;
+use crate::workload::{Workload, WorkloadOptions};
 use continuum_core::name::ObjectName;
+use continuum_core::name::Region;
 use objects::{DNS_KEY, ZONE, cluster};
-use options::{Lease, witness_host};
+use options::{Lease, Standby, witness_host};
 use rand::RngExt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,13 +72,22 @@ pub struct World {
     pub nats: JetStream,
     /// Where orders for the controllers are left, by region.
     pub desks: BTreeMap<&'static str, Desk>,
-    /// Sub-generators of random numbers.
-    pub seeds: Seeds,
+    /// The clients.
+    pub workload: Workload,
+    /// Faults: the gate of every server.
+    pub board: Arc<FaultBoard>,
+    /// Sees the moments of a switchover.
+    pub watch: Watch,
+    /// Hosts that are down, and hosts that stand still.
+    crashed: BTreeSet<String>,
+    paused: BTreeSet<String>,
 }
 
 impl World {
-    /// A world in which nothing has run yet.
-    pub fn new(options: WorldOptions, gate: SharedGate, alter: Option<Alter>) -> Self {
+    /// A world in which nothing has run yet. `alter` changes the controllers' ports: how a mutant is put in.
+    pub fn new(options: WorldOptions, alter: Option<Alter>) -> Self {
+        let board = FaultBoard::new();
+        let gate: SharedGate = board.clone();
         let seeds = Seeds::new(options.seed);
         let fabric_options = FabricOptions {
             seed: seeds.generator("fabric").random(),
@@ -90,15 +104,10 @@ impl World {
         }
         let journal = Journal::default();
         let halves = databases(&options, &net, &mut fabric, &stores, &journal, &seeds);
-        let dns = PowerDns::new(
-            net.clone(),
-            gate.clone(),
-            ZONE,
-            DNS_KEY,
-            Arc::new(|_, _| true),
-            seeds.generator("dns"),
-        );
+        let dns =
+            PowerDns::new(net.clone(), gate.clone(), ZONE, DNS_KEY, Arc::new(|_, _| true), seeds.generator("dns"));
         dns.put(objects::record_set(&options));
+        dns.break_lua(options.broken_lua);
         fabric.host("dns", dns.software());
         let vantages: BTreeMap<_, _> = VANTAGES.iter().map(|host| (*host, Vantage::new(net.clone(), "dns"))).collect();
         for (host, vantage) in &vantages {
@@ -113,7 +122,32 @@ impl World {
             fabric.host(&controller_host(region), software);
             desks.insert(region, desk);
         }
-        Self { options, fabric, stores, halves, journal, dns, vantages, nats, desks, seeds }
+        let workload = workload(&options, &net, &stores, seeds);
+        for (host, software) in workload.hosts() {
+            fabric.host(&host, software);
+        }
+        let watch = Watch::new(sources(&options, &stores, &halves, &journal, &dns, &nats));
+        Self {
+            options,
+            fabric,
+            stores,
+            halves,
+            journal,
+            dns,
+            vantages,
+            nats,
+            desks,
+            workload,
+            board,
+            watch,
+            crashed: BTreeSet::new(),
+            paused: BTreeSet::new(),
+        }
+    }
+
+    /// The servers that hold the ground truth.
+    pub fn sources(&self) -> Sources {
+        sources(&self.options, &self.stores, &self.halves, &self.journal, &self.dns, &self.nats)
     }
 
     /// Simulated time since the start.
@@ -121,9 +155,19 @@ impl World {
         self.fabric.now()
     }
 
-    /// One tick.
+    /// One tick, and what is due after it: moments are noted, faults begin and end.
     pub fn step(&mut self) -> Result<(), FabricError> {
-        self.fabric.step()
+        self.fabric.step()?;
+        let now = self.now();
+        self.watch.look(now);
+        let due = self.board.due(now, self.watch.moments());
+        for due in due {
+            match due {
+                Due::Begin(fault) => self.hurt(&fault),
+                Due::End(fault) => self.mend(&fault),
+            }
+        }
+        Ok(())
     }
 
     /// The store that the witness stands in; `None` where there is no witness.
@@ -140,6 +184,46 @@ impl World {
 fn api_software(net: Net, host: &str, store: Store, gate: SharedGate) -> Software {
     let host = host.to_owned();
     Box::new(move || Box::pin(kube_api::http::serve(net.clone(), host.clone(), store.clone(), gate.clone())))
+}
+
+fn sources(
+    options: &WorldOptions,
+    stores: &BTreeMap<&'static str, Store>,
+    halves: &BTreeMap<&'static str, HalfModel>,
+    journal: &Journal,
+    dns: &PowerDns,
+    nats: &JetStream,
+) -> Sources {
+    let half = |region: &str, model: &HalfModel| Half {
+        store: store_of(stores, region).clone(),
+        instance: model.instance.clone(),
+        cluster: ObjectName::new(objects::NAMESPACE, cluster(region)),
+    };
+    let lease = ObjectName::new(objects::LEASE_NAMESPACE, objects::LEASE);
+    Sources {
+        halves: halves.iter().map(|(region, model)| (Region::new(*region), half(region, model))).collect(),
+        witness: witness_host(options.witness).map(|host| (stores[host].clone(), lease)),
+        journal: journal.clone(),
+        dns: dns.clone(),
+        nats: nats.clone(),
+    }
+}
+
+fn workload(options: &WorldOptions, net: &Net, stores: &BTreeMap<&'static str, Store>, seeds: Seeds) -> Workload {
+    let address = |region: &str| options::address(region).parse().expect("addresses of the world are valid");
+    let workload = WorkloadOptions {
+        client_count: options.client_count,
+        writes_per_second: options.writes_per_second,
+        held_session: options.held_session.then(|| options.standby_region().to_owned()),
+        hostname: objects::HOSTNAME.into(),
+        route: (objects::NAMESPACE.into(), objects::APPLICATION.into()),
+        regions: REGIONS.iter().map(|region| ((*region).to_owned(), address(region))).collect(),
+        vantages: VANTAGES.iter().map(|host| (*host).to_owned()).collect(),
+        user: "app".into(),
+        password: None,
+    };
+    let stores = REGIONS.iter().map(|region| ((*region).to_owned(), store_of(stores, region).clone())).collect();
+    Workload::new(net.clone(), workload, stores, seeds)
 }
 
 /// The API servers' contents at the start.
@@ -194,7 +278,16 @@ fn databases(
     let generator = |region: &str| seeds.generator(&format!("pg.{region}"));
     let (primary, standby) = (options.primary.as_str(), options.standby_region());
     let first = Instance::new(settings(primary), journal.clone(), generator(primary));
-    let second = Instance::standby_of(&first, settings(standby), journal.clone(), generator(standby));
+    let second = match options.standby {
+        // A write-ahead log of its own, with which it stands by: Ready, and it cannot stream (H32).
+        Standby::Diverged => Instance::new(settings(standby), journal.clone(), generator(standby)),
+        _ => Instance::standby_of(&first, settings(standby), journal.clone(), generator(standby)),
+    };
+    if options.standby == Standby::Diverged {
+        let configuration = Configuration { archive_mode: "always".into(), standby: true, ..second.configuration() };
+        second.configure(configuration);
+    }
+    second.set_replay_paused(options.standby == Standby::ReplayPaused);
     let mut halves = BTreeMap::new();
     for region in REGIONS {
         let instance = if region == primary { first.clone() } else { second.clone() };
@@ -207,6 +300,10 @@ fn databases(
         }
         let name = ObjectName::new(objects::NAMESPACE, cluster(region));
         let operator = Operator::new(name, store, instance.clone(), seeds.generator(&format!("operator.{region}")));
+        operator.adjust(|knobs| {
+            knobs.demotion_extra = options.demotion_extra;
+            knobs.promotion_extra = options.promotion_extra;
+        });
         let run = operator.clone();
         fabric.host(&format!("operator.{region}"), Box::new(move || Box::pin(run.clone().run())));
         halves.insert(region, HalfModel { instance, operator });

@@ -104,7 +104,8 @@ impl PowerDns {
         healthy: HealthOracle,
         random: ChaCha8Rng,
     ) -> Self {
-        let disk = Disk { zone: Zone::new(zone), lie: None, refusing: None, broken: false, history: Vec::new(), random };
+        let disk =
+            Disk { zone: Zone::new(zone), lie: None, refusing: None, broken: false, history: Vec::new(), random };
         let shared = Shared { net, gate, api_key: api_key.to_owned(), healthy, disk: Mutex::new(disk) };
         Self { shared: Arc::new(shared) }
     }

@@ -194,10 +194,7 @@ pub fn software(region: &'static str, options: &WorldOptions, net: Net, desk: De
 
 fn transports(options: &WorldOptions, net: &Net, clock: Arc<SystemClock>) -> Transports {
     Transports {
-        kube: Twice {
-            driving: clients(options, net, USER_AGENT),
-            dry_run: clients(options, net, USER_AGENT_DRY_RUN),
-        },
+        kube: Twice { driving: clients(options, net, USER_AGENT), dry_run: clients(options, net, USER_AGENT_DRY_RUN) },
         lease_namespace: LEASE_NAMESPACE.into(),
         witness_shares: match options.witness {
             Witness::Region(index) => Some(Region::new(REGIONS[index])),

@@ -1,8 +1,8 @@
 //! The objects that stand in the API servers and the zone when a run starts.
 
 use super::options::{Lease, REGIONS, Route, WorldOptions, address};
-use continuum_core::record::{Lineage, Record, RecordSet};
 use continuum_core::name::Region;
+use continuum_core::record::{Lineage, Record, RecordSet};
 use serde_json::{Value, json};
 
 /// Namespace of everything of the application.
@@ -144,7 +144,8 @@ pub fn lease(record: &Record) -> Value {
 
 /// The records that are published: the primary region's addresses.
 pub fn record_set(options: &WorldOptions) -> RecordSet {
-    let content = format!("A \"ifurlup('http://{HOSTNAME}/healthz', {{{{'{}'}}}}, {{timeout=2}})\"", address(&options.primary));
+    let content =
+        format!("A \"ifurlup('http://{HOSTNAME}/healthz', {{{{'{}'}}}}, {{timeout=2}})\"", address(&options.primary));
     RecordSet {
         hostname: HOSTNAME.into(),
         kind: "LUA".into(),

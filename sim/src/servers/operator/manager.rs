@@ -287,6 +287,7 @@ impl Shared {
             // It tries for the Lease every few seconds.
             self.pause(900..=2_400).await;
         }
+        self.dawdle(|knobs| knobs.promotion_extra).await;
         self.pause(80..=160).await;
         self.instance.order(Order::Promote);
         self.instance.watch(|instance| (!instance.in_recovery || !instance.alive).then_some(())).await;

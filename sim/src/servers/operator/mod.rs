@@ -59,6 +59,10 @@ pub enum Stuck {
 pub struct Knobs {
     /// Everything that the operator and the instance manager do takes this many percent of its time.
     pub slow_percent: u32,
+    /// A demotion takes this much longer.
+    pub demotion_extra: Duration,
+    /// A promotion takes this much longer.
+    pub promotion_extra: Duration,
     /// It is stuck.
     pub stuck: Option<Stuck>,
     /// A demotion ends without its token.
@@ -70,7 +74,14 @@ pub struct Knobs {
 
 impl Default for Knobs {
     fn default() -> Self {
-        Self { slow_percent: 100, stuck: None, drop_token: false, early_ready_percent: 25 }
+        Self {
+            slow_percent: 100,
+            demotion_extra: Duration::ZERO,
+            promotion_extra: Duration::ZERO,
+            stuck: None,
+            drop_token: false,
+            early_ready_percent: 25,
+        }
     }
 }
 
@@ -164,6 +175,11 @@ impl Operator {
         self.change(|memory| memory.knobs = knobs);
     }
 
+    /// Changes some of them.
+    pub fn adjust(&self, f: impl FnOnce(&mut Knobs)) {
+        self.change(|memory| f(&mut memory.knobs));
+    }
+
     /// The software of the region's operator host. Ends with it.
     pub async fn run(self) {
         let shared = &*self.0;
@@ -214,6 +230,14 @@ impl Shared {
         let mut memory = self.memory();
         let picked = Duration::from_millis(memory.rng.random_range(ms));
         picked * memory.knobs.slow_percent / 100
+    }
+
+    /// Takes longer, where a fault says so.
+    async fn dawdle(&self, extra: impl Fn(&Knobs) -> Duration) {
+        let extra = extra(&self.memory().knobs);
+        if !extra.is_zero() {
+            tokio::time::sleep(extra).await;
+        }
     }
 
     async fn pause(&self, ms: RangeInclusive<u64>) {

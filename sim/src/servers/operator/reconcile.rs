@@ -145,6 +145,7 @@ impl Shared {
             }
             return false;
         }
+        self.dawdle(|knobs| knobs.demotion_extra).await;
         self.pause(130..=180).await;
         let (timeline, redo) = instance.checkpoint.unwrap_or((instance.timeline, instance.end));
         let at = Timestamp::from_second((EPOCH + self.now()).as_secs().cast_signed()).unwrap_or_default();
