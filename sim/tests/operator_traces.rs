@@ -19,6 +19,7 @@ mod unrecorded;
 mod world;
 
 use compare::{Leeway, compare};
+use continuum_sim::determinism::on_seeded_thread;
 use events::What;
 use world::{Start, World};
 
@@ -107,4 +108,17 @@ fn a_promotion_without_a_token_makes_two_writers_and_a_half_that_cannot_follow()
 #[test]
 fn a_killed_primary_that_is_demoted_gives_no_token() {
     holds("killed-then-demoted", Start::born());
+}
+
+#[test]
+fn the_same_seed_gives_the_same_events() {
+    let once = || {
+        on_seeded_thread(7, || {
+            let recording = events::Recording::read("planned-session-held-smart-0");
+            let events = World::start(7, Start::born().session().smart_shutdown_timeout(0)).play(&recording);
+            events.iter().map(ToString::to_string).collect::<Vec<_>>()
+        })
+        .unwrap()
+    };
+    assert_eq!(once(), once());
 }

@@ -3,5 +3,6 @@
 pub mod dns_world;
 pub mod exchange;
 pub mod real_kube;
+pub mod real_postgres;
 pub mod real_powerdns;
 pub mod simulated_kube;

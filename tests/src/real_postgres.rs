@@ -1,0 +1,149 @@
+//! A real PostgreSQL pair, primary and streaming standby, for the live suite: made anew in a temporary folder by whoever
+//! asks, stopped and removed when dropped. Installs nothing: it takes the newest server that it finds in
+//! `CONTINUUM_POSTGRES_BIN`, in Debian's place, or on the PATH.
+//!
+//! PostgreSQL refuses to run as root, so root runs it as the user `postgres`.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Superuser of the pair. No password is asked for.
+pub const SUPERUSER: &str = "postgres";
+/// A plain role that may write to table `w`.
+pub const PLAIN_ROLE: &str = "app";
+/// The same, and a member of `pg_monitor`.
+pub const MONITOR_ROLE: &str = "continuum";
+
+/// A running pair.
+#[derive(Debug)]
+pub struct RealPostgres {
+    bin: PathBuf,
+    folder: PathBuf,
+    as_postgres: bool,
+    /// Port of the primary and of the standby at the start.
+    pub ports: [u16; 2],
+}
+
+impl RealPostgres {
+    /// A new pair. `None`, with a line on stderr, where there is no server. Panics where there is none although
+    /// `CONTINUUM_LIVE=require`, or it does not start.
+    pub fn start() -> Option<Self> {
+        let Some(bin) = find() else {
+            let required = std::env::var("CONTINUUM_LIVE").is_ok_and(|value| value == "require");
+            assert!(!required, "no PostgreSQL, and CONTINUUM_LIVE=require: install it, or set CONTINUUM_POSTGRES_BIN");
+            // Not `eprintln!`, which the test harness keeps to itself when the test passes.
+            writeln!(std::io::stderr(), "skipped: no PostgreSQL (install it, or set CONTINUUM_POSTGRES_BIN)").ok();
+            return None;
+        };
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("continuum-postgres-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a temporary folder can be made");
+        let as_postgres = output(Command::new("id").arg("-u")).stdout.starts_with(b"0\n");
+        if as_postgres {
+            output(Command::new("chown").arg(SUPERUSER).arg(&folder));
+        }
+        let pair = Self { bin, folder, as_postgres, ports: [free_port(), free_port()] };
+        pair.make();
+        Some(pair)
+    }
+
+    fn make(&self) {
+        let [a, b] = ["a", "b"].map(|name| self.folder.join(name));
+        self.run("initdb", &["-A", "trust", "-U", SUPERUSER, "-D", text(&a)]);
+        self.configure(&a, self.ports[0], "on");
+        self.control(0, &["start"]);
+        let roles = "create role app login; create role continuum login in role pg_monitor; \
+             create table w (client text, number bigint); grant all on w to app, continuum";
+        let port = self.ports[0].to_string();
+        self.run("psql", &["-h", "127.0.0.1", "-p", &port, "-U", SUPERUSER, "-d", SUPERUSER, "-qc", roles]);
+        let upstream = format!("host=127.0.0.1 port={port} user={SUPERUSER} application_name=shop-hel");
+        self.run("pg_basebackup", &["-D", text(&b), "-R", "-c", "fast", "-d", &upstream]);
+        self.configure(&b, self.ports[1], "always");
+        self.control(1, &["start"]);
+    }
+
+    /// Later lines win, so a base backup's are overridden.
+    fn configure(&self, data: &Path, port: u16, archive_mode: &str) {
+        let folder = text(&self.folder);
+        let settings = format!(
+            "port={port}\nlisten_addresses='127.0.0.1'\nunix_socket_directories='{folder}'\nwal_level=logical\n\
+             archive_mode={archive_mode}\narchive_command='true'\nfsync=off\n"
+        );
+        let path = data.join("postgresql.conf");
+        let mut file = std::fs::OpenOptions::new().append(true).open(path).expect("initdb wrote it");
+        file.write_all(settings.as_bytes()).expect("a file can be written");
+    }
+
+    /// `pg_ctl` on the first (0) or the second (1) server, waiting for the end.
+    pub fn control(&self, server: usize, arguments: &[&str]) {
+        let name = ["a", "b"][server];
+        let (data, log) = (self.folder.join(name), self.folder.join(format!("{name}.log")));
+        let fixed = ["-D", text(&data), "-l", text(&log), "-w", "-s"];
+        self.run("pg_ctl", &[&fixed, arguments].concat());
+    }
+
+    /// Where a server listens.
+    pub fn address(&self, server: usize) -> SocketAddr {
+        ([127, 0, 0, 1], self.ports[server]).into()
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let program = self.bin.join(program);
+        let mut command = if self.as_postgres {
+            let mut command = Command::new("runuser");
+            command.args(["-u", SUPERUSER, "--"]).arg(&program);
+            command
+        } else {
+            Command::new(&program)
+        };
+        let output = output(command.args(arguments).current_dir(&self.folder));
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{} {arguments:?}: {errors}", program.display());
+    }
+}
+
+impl Drop for RealPostgres {
+    fn drop(&mut self) {
+        for name in ["a", "b"] {
+            let data = self.folder.join(name);
+            let program = self.bin.join("pg_ctl");
+            let mut command = if self.as_postgres { Command::new("runuser") } else { Command::new(&program) };
+            if self.as_postgres {
+                command.args(["-u", SUPERUSER, "--"]).arg(&program);
+            }
+            // One that is stopped already says so; the folder goes in any case.
+            let _ = command.args(["-D", text(&data), "-m", "immediate", "-s", "stop"]).output();
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn find() -> Option<PathBuf> {
+    let told = std::env::var_os("CONTINUUM_POSTGRES_BIN").map(PathBuf::from);
+    let mut debian: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .map(|versions| versions.filter_map(Result::ok).map(|version| version.path().join("bin")).collect())
+        .unwrap_or_default();
+    debian.sort();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).collect::<Vec<_>>();
+    let complete = |bin: &PathBuf| ["initdb", "pg_ctl", "pg_basebackup", "psql"].iter().all(|p| bin.join(p).is_file());
+    told.into_iter().chain(debian.into_iter().rev()).chain(on_path).find(complete)
+}
+
+/// Free a moment ago, at least.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a loopback port can be taken");
+    listener.local_addr().expect("a listener has an address").port()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("temporary folders have plain names")
+}
+
+fn output(command: &mut Command) -> Output {
+    command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"))
+}

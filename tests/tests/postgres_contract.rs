@@ -1,0 +1,384 @@
+//! What the project believes of PostgreSQL as its probe sees it, put to the model and to a real pair alike.
+
+#![allow(clippy::unwrap_used, reason = "the claims are test code, called from the tests at the end")]
+
+use async_trait::async_trait;
+use continuum_core::name::{ObjectName, Region};
+use continuum_core::observe::{Accepts, DatabaseView, Seen};
+use continuum_core::ports::{ActOnDatabase, ObserveDatabase, Outcome};
+use continuum_live::postgres::{ByteStream, Connector, Login, PostgresProbe};
+use continuum_sim::determinism::Seeds;
+use continuum_sim::fabric::{Fabric, FabricOptions, Net, TurmoilFabric};
+use continuum_sim::servers::postgres::{
+    Configuration, Instance, Journal, NetConnector, Order, Settings, Shutdown, Synchronous,
+};
+use continuum_tests::real_postgres::{MONITOR_ROLE, PLAIN_ROLE, RealPostgres, SUPERUSER};
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio_postgres::{NoTls, config::SslMode};
+
+/// Longer than anything here takes that ends at all.
+const LIMIT: Duration = Duration::from_secs(3);
+
+/// The half that is the primary at the start.
+const PRIMARY: usize = 0;
+/// The half that follows it, as `shop-hel`.
+const STANDBY: usize = 1;
+
+/// What the probe said of a half within [`LIMIT`].
+#[derive(Debug)]
+enum Said {
+    Look(Seen<DatabaseView>),
+    Tried(Outcome),
+    /// Nothing.
+    Silence,
+}
+
+#[derive(Clone, Copy)]
+enum Ask {
+    Look,
+    Try { commit: bool },
+}
+
+/// A pair under test. The claims follow each other on it.
+trait Pair {
+    /// Asks with the production probe, as a member of `pg_monitor` or as a plain role.
+    fn ask(&mut self, half: usize, ask: Ask, monitor: bool) -> Said;
+    fn insert(&mut self, half: usize, number: u64);
+    fn pause_replay(&mut self, paused: bool);
+    /// Commits on the primary wait for a standby of this name, or for none.
+    fn wait_for(&mut self, standby: Option<&str>);
+    fn stop(&mut self, half: usize);
+    fn promote(&mut self);
+    /// Lets replication settle.
+    fn settle(&mut self);
+
+    fn look(&mut self, half: usize) -> DatabaseView {
+        match self.ask(half, Ask::Look, true) {
+            Said::Look(Seen::Is(view)) => view,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn say(probe: PostgresProbe, half: usize, ask: Ask) -> Said {
+    let region = Region::new(["fsn", "hel"][half]);
+    let cluster = ObjectName::new("shop", "shop");
+    match ask {
+        Ask::Look => Said::Look(probe.look(&region, &cluster).await),
+        Ask::Try { commit } => Said::Tried(probe.try_write(&region, &cluster, commit).await),
+    }
+}
+
+fn login(monitor: bool) -> Login {
+    let user = if monitor { MONITOR_ROLE } else { PLAIN_ROLE };
+    Login { user: user.into(), password: None, database: SUPERUSER.into() }
+}
+
+// The claims.
+
+fn primary_and_standby_show_what_they_are(pair: &mut dyn Pair) {
+    pair.insert(PRIMARY, 1);
+    pair.settle();
+    let (primary, standby) = (pair.look(PRIMARY), pair.look(STANDBY));
+    assert_eq!((primary.accepts, primary.in_recovery), (Accepts::Yes, Some(false)));
+    assert_eq!((standby.accepts, standby.in_recovery), (Accepts::No, Some(true)));
+    assert_eq!((primary.timeline, standby.timeline), (Some(1), Some(1)));
+    assert_eq!((primary.archive_mode.as_deref(), standby.archive_mode.as_deref()), (Some("on"), Some("always")));
+    assert!(primary.system_id.is_some());
+    assert_eq!(primary.system_id, standby.system_id);
+    assert_eq!((primary.replay_paused, standby.replay_paused), (None, Some(false)));
+    assert_eq!(primary.lsn, standby.lsn);
+    assert_eq!(primary.lag_to("shop-hel"), Some(Duration::ZERO));
+    assert_eq!(standby.replicas, Some(Vec::new()));
+}
+
+fn a_plain_role_leaves_lag_unmeasured_and_the_rest_known(pair: &mut dyn Pair) {
+    pair.settle();
+    let Said::Look(Seen::Is(view)) = pair.ask(PRIMARY, Ask::Look, false) else { panic!("no view") };
+    assert_eq!(view.replicas, None);
+    assert_eq!((view.accepts, view.timeline), (Accepts::Yes, Some(1)));
+    let Said::Look(Seen::Is(view)) = pair.ask(STANDBY, Ask::Look, false) else { panic!("no view") };
+    assert_eq!((view.in_recovery, view.timeline), (Some(true), Some(1)));
+}
+
+fn only_a_primary_takes_a_write(pair: &mut dyn Pair) {
+    for commit in [false, true] {
+        match pair.ask(PRIMARY, Ask::Try { commit }, true) {
+            Said::Tried(Outcome::Done(())) => {}
+            other => panic!("{other:?}"),
+        }
+        match pair.ask(STANDBY, Ask::Try { commit }, true) {
+            Said::Tried(Outcome::NotApplied(cause)) => assert!(cause.starts_with("25006 "), "{cause}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn paused_replay_shows_in_the_standby_and_as_lag_that_is_not_zero(pair: &mut dyn Pair) {
+    pair.settle();
+    pair.pause_replay(true);
+    pair.insert(PRIMARY, 1);
+    let (primary, standby) = (pair.look(PRIMARY), pair.look(STANDBY));
+    assert_eq!(standby.replay_paused, Some(true));
+    assert!(standby.lsn < primary.lsn);
+    assert_ne!(primary.lag_to("shop-hel"), Some(Duration::ZERO));
+    pair.pause_replay(false);
+}
+
+fn a_commit_waits_for_a_synchronous_standby_and_a_roll_back_does_not(pair: &mut dyn Pair) {
+    pair.wait_for(Some("shop-hel"));
+    assert!(matches!(pair.ask(PRIMARY, Ask::Try { commit: true }, true), Said::Tried(Outcome::Done(()))));
+    pair.wait_for(Some("nobody"));
+    assert!(matches!(pair.ask(PRIMARY, Ask::Try { commit: true }, true), Said::Silence));
+    assert!(matches!(pair.ask(PRIMARY, Ask::Try { commit: false }, true), Said::Tried(Outcome::Done(()))));
+    pair.wait_for(None);
+}
+
+fn a_stopped_server_refuses_writes(pair: &mut dyn Pair) {
+    pair.stop(PRIMARY);
+    let view = pair.look(PRIMARY);
+    assert_eq!((view.accepts, view.detail.as_str()), (Accepts::No, "connection refused"));
+    match pair.ask(PRIMARY, Ask::Try { commit: false }, true) {
+        Said::Tried(Outcome::NotApplied(cause)) => assert_eq!(cause, "connection refused"),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The primary is stopped.
+fn a_promoted_standby_shows_its_new_timeline_at_once(pair: &mut dyn Pair) {
+    pair.promote();
+    let view = pair.look(STANDBY);
+    assert_eq!((view.accepts, view.timeline), (Accepts::Yes, Some(2)));
+    assert_eq!(view.archive_mode.as_deref(), Some("always"), "until it is restarted");
+}
+
+/// In an order in which each finds what it needs.
+const CLAIMS: [fn(&mut dyn Pair); 7] = [
+    primary_and_standby_show_what_they_are,
+    a_plain_role_leaves_lag_unmeasured_and_the_rest_known,
+    only_a_primary_takes_a_write,
+    paused_replay_shows_in_the_standby_and_as_lag_that_is_not_zero,
+    a_commit_waits_for_a_synchronous_standby_and_a_roll_back_does_not,
+    a_stopped_server_refuses_writes,
+    a_promoted_standby_shows_its_new_timeline_at_once,
+];
+
+// The model.
+
+struct Model {
+    fabric: TurmoilFabric,
+    halves: [Instance; 2],
+    client_count: u32,
+}
+
+type Work<T> = Pin<Box<dyn Future<Output = T>>>;
+
+impl Model {
+    fn new() -> Self {
+        let mut fabric = TurmoilFabric::new(FabricOptions::default());
+        let (journal, seeds) = (Journal::default(), Seeds::new(1));
+        let settings = |cluster: &str, upstream: &str| Settings {
+            cluster: cluster.into(),
+            upstream: upstream.into(),
+            system_id: "7711780216894003665".into(),
+        };
+        let fsn = Instance::new(settings("shop-fsn", "pg.hel"), journal.clone(), seeds.generator("pg.fsn"));
+        let hel = Instance::standby_of(&fsn, settings("shop-hel", "pg.fsn"), journal, seeds.generator("pg.hel"));
+        for (host, instance) in [("pg.fsn", &fsn), ("pg.hel", &hel)] {
+            let (net, instance) = (fabric.net(), instance.clone());
+            fabric.host(host, Box::new(move || Box::pin(instance.clone().run(net.clone()))));
+        }
+        let mut model = Self { fabric, halves: [fsn, hel], client_count: 0 };
+        model.run(Duration::from_millis(100));
+        model.halves.iter().for_each(|half| half.order(Order::Start));
+        model.run(Duration::from_secs(2));
+        model
+    }
+
+    fn run(&mut self, for_: Duration) {
+        let end = self.fabric.now() + for_;
+        while self.fabric.now() < end {
+            self.fabric.step().unwrap();
+        }
+    }
+
+    /// Runs work on a host of its own, for at most [`LIMIT`].
+    fn finish<T: 'static>(&mut self, work: impl Fn(Net) -> Work<T> + 'static) -> Option<T> {
+        self.client_count += 1;
+        let slot = Arc::new(Mutex::new(None));
+        let (net, given, work) = (self.fabric.net(), slot.clone(), Arc::new(work));
+        let software = move || -> Work<()> {
+            let (net, given, work) = (net.clone(), given.clone(), work.clone());
+            Box::pin(async move {
+                let value = work(net).await;
+                *given.lock().unwrap() = Some(value);
+            })
+        };
+        self.fabric.host(&format!("client{}", self.client_count), Box::new(software));
+        let end = self.fabric.now() + LIMIT;
+        while self.fabric.now() < end && slot.lock().unwrap().is_none() {
+            self.fabric.step().unwrap();
+        }
+        slot.lock().unwrap().take()
+    }
+}
+
+impl Pair for Model {
+    fn ask(&mut self, half: usize, ask: Ask, monitor: bool) -> Said {
+        self.halves[half].set_statistics_hidden(!monitor);
+        let said = self.finish(move |net| {
+            let probe = PostgresProbe::new(Arc::new(NetConnector::new(net)), login(monitor));
+            Box::pin(say(probe, half, ask))
+        });
+        said.unwrap_or(Said::Silence)
+    }
+
+    fn insert(&mut self, half: usize, number: u64) {
+        let done = self.finish(move |net| {
+            Box::pin(async move {
+                let stream = net.connect(["pg.fsn", "pg.hel"][half], 5432).await.unwrap();
+                run_sql(stream, PLAIN_ROLE, &format!("insert into w values ('client', {number})")).await;
+            })
+        });
+        assert_eq!(done, Some(()));
+    }
+
+    fn pause_replay(&mut self, paused: bool) {
+        self.halves[STANDBY].set_replay_paused(paused);
+    }
+
+    fn wait_for(&mut self, standby: Option<&str>) {
+        let standbys = standby.iter().map(|name| (*name).to_owned()).collect();
+        let synchronous = Synchronous { standbys, required: true };
+        let old = self.halves[PRIMARY].configuration();
+        self.halves[PRIMARY].configure(Configuration { synchronous, ..old });
+    }
+
+    fn stop(&mut self, half: usize) {
+        self.halves[half].order(Order::Stop(Shutdown::Fast));
+        self.run(Duration::from_secs(1));
+    }
+
+    fn promote(&mut self) {
+        self.halves[STANDBY].order(Order::Promote);
+        while !self.halves[STANDBY].accepts_writes() {
+            self.fabric.step().unwrap();
+        }
+    }
+
+    fn settle(&mut self) {
+        self.run(Duration::from_secs(1));
+    }
+}
+
+// The real one.
+
+struct Real {
+    servers: RealPostgres,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// `fsn` is the first server, `hel` the second.
+struct Loopback([SocketAddr; 2]);
+
+#[async_trait]
+impl Connector for Loopback {
+    async fn connect(&self, region: &Region, _: &ObjectName) -> io::Result<Box<dyn ByteStream>> {
+        let half = usize::from(region.as_str() == "hel");
+        Ok(Box::new(tokio::net::TcpStream::connect(self.0[half]).await?))
+    }
+}
+
+impl Real {
+    fn new() -> Option<Self> {
+        let servers = RealPostgres::start()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Some(Self { servers, runtime })
+    }
+
+    fn sql(&self, half: usize, user: &str, sql: &str) {
+        let address = self.servers.address(half);
+        self.runtime.block_on(async {
+            let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            run_sql(stream, user, sql).await;
+        });
+    }
+}
+
+impl Pair for Real {
+    fn ask(&mut self, half: usize, ask: Ask, monitor: bool) -> Said {
+        let connector = Loopback([0, 1].map(|half| self.servers.address(half)));
+        let probe = PostgresProbe::new(Arc::new(connector), login(monitor));
+        let said = self.runtime.block_on(async { tokio::time::timeout(LIMIT, say(probe, half, ask)).await });
+        said.unwrap_or(Said::Silence)
+    }
+
+    fn insert(&mut self, half: usize, number: u64) {
+        self.sql(half, PLAIN_ROLE, &format!("insert into w values ('client', {number})"));
+    }
+
+    fn pause_replay(&mut self, paused: bool) {
+        let sql = if paused { "select pg_wal_replay_pause()" } else { "select pg_wal_replay_resume()" };
+        self.sql(STANDBY, SUPERUSER, sql);
+    }
+
+    fn wait_for(&mut self, standby: Option<&str>) {
+        let names = standby.map(|name| format!("\"{name}\"")).unwrap_or_default();
+        self.sql(PRIMARY, SUPERUSER, &format!("alter system set synchronous_standby_names = '{names}'"));
+        self.servers.control(PRIMARY, &["reload"]);
+        // A reload is a signal: nobody says when it was obeyed.
+        std::thread::sleep(Duration::from_millis(500));
+    }
+
+    fn stop(&mut self, half: usize) {
+        self.servers.control(half, &["-m", "fast", "stop"]);
+    }
+
+    fn promote(&mut self) {
+        self.servers.control(STANDBY, &["promote"]);
+    }
+
+    fn settle(&mut self) {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+async fn run_sql(stream: impl ByteStream + 'static, user: &str, sql: &str) {
+    let mut config = tokio_postgres::Config::new();
+    config.user(user).dbname(SUPERUSER).ssl_mode(SslMode::Disable);
+    let (client, connection) = config.connect_raw(stream, NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    client.simple_query(sql).await.unwrap();
+    drop(client);
+    connection.await.unwrap().unwrap();
+}
+
+#[test]
+fn the_model_holds_the_contract() {
+    let mut model = Model::new();
+    CLAIMS.iter().for_each(|claim| claim(&mut model));
+}
+
+#[test]
+fn a_real_pair_holds_the_contract() {
+    let Some(mut real) = Real::new() else { return };
+    // The model has no such setting.
+    a_read_only_default_is_seen_by_both_probes(&mut real);
+    CLAIMS.iter().for_each(|claim| claim(&mut real));
+}
+
+fn a_read_only_default_is_seen_by_both_probes(real: &mut Real) {
+    real.sql(PRIMARY, SUPERUSER, "alter role continuum set default_transaction_read_only = on");
+    let view = real.look(PRIMARY);
+    assert_eq!((view.accepts, view.detail.as_str()), (Accepts::No, "read-only"));
+    for commit in [false, true] {
+        let said = real.ask(PRIMARY, Ask::Try { commit }, true);
+        assert!(matches!(said, Said::Tried(Outcome::NotApplied(_))), "{said:?}");
+    }
+    real.sql(PRIMARY, SUPERUSER, "alter role continuum reset default_transaction_read_only");
+}
