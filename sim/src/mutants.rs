@@ -26,8 +26,6 @@ pub enum Mutant {
     DropsToken,
     /// Hands the lease over without a new generation.
     KeepsGeneration,
-    /// Its witness takes a compare-and-set whose version is stale.
-    StaleCompareAndSet,
     /// Its dry run tries whether a write passes.
     WritesInDryRun,
     /// Publishes everything twice, under another id.
@@ -42,11 +40,10 @@ pub enum Mutant {
 
 impl Mutant {
     /// All there are.
-    pub const ALL: [Mutant; 9] = [
+    pub const ALL: [Mutant; 8] = [
         Mutant::PromotesFirst,
         Mutant::DropsToken,
         Mutant::KeepsGeneration,
-        Mutant::StaleCompareAndSet,
         Mutant::WritesInDryRun,
         Mutant::PublishesTwice,
         Mutant::ForgetsWeights,
@@ -60,7 +57,6 @@ impl Mutant {
             Mutant::PromotesFirst => "promotes-first",
             Mutant::DropsToken => "drops-token",
             Mutant::KeepsGeneration => "keeps-generation",
-            Mutant::StaleCompareAndSet => "stale-compare-and-set",
             Mutant::WritesInDryRun => "writes-in-dry-run",
             Mutant::PublishesTwice => "publishes-twice",
             Mutant::ForgetsWeights => "forgets-weights",
@@ -74,7 +70,7 @@ impl Mutant {
         match self {
             Mutant::PromotesFirst => "one-writer",
             Mutant::DropsToken => "no-lost-write",
-            Mutant::KeepsGeneration | Mutant::StaleCompareAndSet => "generations",
+            Mutant::KeepsGeneration => "generations",
             Mutant::WritesInDryRun => "dry-run-pure",
             Mutant::PublishesTwice => "audit",
             Mutant::ForgetsWeights => "nothing-left",
@@ -87,9 +83,6 @@ impl Mutant {
     pub fn needs(self) -> &'static str {
         match self {
             Mutant::DropsToken => "replication cut from before step 2 on",
-            Mutant::StaleCompareAndSet => {
-                "the reply to the swap lost, and the old region's controller cut off from the witness meanwhile"
-            }
             Mutant::WritesInDryRun => "a dry run",
             Mutant::ForgetsWeights => "a failure of step 4",
             _ => "nothing",
@@ -115,11 +108,6 @@ impl Mutant {
             Mutant::KeepsGeneration => {
                 if let (Some(act), Some(observe)) = (&actors.witness, &observers.witness) {
                     actors.witness = Some(Arc::new(others::KeepsGeneration::new(act.clone(), observe.clone())));
-                }
-            }
-            Mutant::StaleCompareAndSet => {
-                if let (Some(act), Some(observe)) = (&actors.witness, &observers.witness) {
-                    actors.witness = Some(Arc::new(others::StaleCompareAndSet::new(act.clone(), observe.clone())));
                 }
             }
             Mutant::WritesInDryRun => {

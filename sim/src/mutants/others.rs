@@ -42,28 +42,6 @@ impl ActOnWitness for KeepsGeneration {
     }
 }
 
-/// See [`super::Mutant::StaleCompareAndSet`].
-pub(super) struct StaleCompareAndSet {
-    act: Arc<dyn ActOnWitness>,
-    observe: Arc<dyn ObserveWitness>,
-}
-
-impl StaleCompareAndSet {
-    pub(super) fn new(act: Arc<dyn ActOnWitness>, observe: Arc<dyn ObserveWitness>) -> Self {
-        Self { act, observe }
-    }
-}
-
-#[async_trait]
-impl ActOnWitness for StaleCompareAndSet {
-    async fn compare_and_set(&self, expected: &Version, record: &Record) -> Cas {
-        match self.observe.read().await {
-            Ok((present, _)) => self.act.compare_and_set(&present, record).await,
-            Err(_) => self.act.compare_and_set(expected, record).await,
-        }
-    }
-}
-
 /// See [`super::Mutant::WritesInDryRun`].
 pub(super) struct WritesInDryRun {
     probe: PostgresProbe,

@@ -167,8 +167,9 @@ fn told(error: impl std::error::Error) -> String {
     text
 }
 
-/// Changes the ports of a controller before it is assembled: how a mutant is put in.
-pub type Alter = Arc<dyn Fn(&str, Ports) -> Ports>;
+/// Changes the ports of a region's controller before it is assembled, given its host's network: how a mutant
+/// is put in.
+pub type Alter = Arc<dyn Fn(&str, &Net, Ports) -> Ports>;
 
 /// The software of a region's controller.
 pub fn software(region: &'static str, options: &WorldOptions, net: Net, desk: Desk, alter: Option<Alter>) -> Software {
@@ -182,7 +183,7 @@ pub fn software(region: &'static str, options: &WorldOptions, net: Net, desk: De
             let transports = transports(&options, &net, clock.clone());
             let mut ports = assemble(&name, &me, &transports);
             if let Some(alter) = &alter {
-                ports = alter(region, ports);
+                ports = alter(region, &net, ports);
             }
             let settings = Options { health_delay: options.health_delay };
             let Ports { observers, actors } = ports;

@@ -1,0 +1,248 @@
+//! The checkers on whole runs: a sound controller passes them all, and each mutant is caught by the one it
+//! is made for.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+use continuum_core::name::{ObjectName, Region};
+use continuum_core::report::ExecuteReport;
+use continuum_core::sequencer::ExecuteOrder;
+use continuum_sim::checkers::{self, Verdict};
+use continuum_sim::determinism::on_seeded_thread;
+use continuum_sim::fabric::Fabric;
+use continuum_sim::faults::{DnsFault, Due, Fault, FaultBoard, Kind, Trigger, WorldFault};
+use continuum_sim::ground::{self, Ground, Known, MayBeLeft, Replication};
+use continuum_sim::moments::{Half, Moments, Sources, Watch};
+use continuum_sim::mutants::Mutant;
+use continuum_sim::workload::{Workload, WorkloadOptions};
+use continuum_sim::world::{Alter, Answered, Order, REGIONS, VANTAGES, World, WorldOptions, awaited, objects, options};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+const HOSTNAME: &str = objects::HOSTNAME;
+
+struct Run {
+    world: World,
+    board: Arc<FaultBoard>,
+    watch: Watch,
+    workload: Workload,
+    sources: Sources,
+    differences: Vec<String>,
+}
+
+fn address(region: &str) -> IpAddr {
+    options::address(region).parse().unwrap()
+}
+
+fn run(mutant: Option<Mutant>) -> Run {
+    let board = FaultBoard::new();
+    let alter = mutant.map(|mutant| -> Alter { Arc::new(move |_: &str, net, ports| mutant.alter(net, ports)) });
+    let mut world = World::new(WorldOptions::default(), board.clone(), alter);
+    let workload_options = WorkloadOptions {
+        client_count: 4,
+        writes_per_second: 20,
+        held_session: None,
+        hostname: HOSTNAME.into(),
+        route: (objects::NAMESPACE.into(), objects::APPLICATION.into()),
+        regions: REGIONS.map(|region| (region.to_owned(), address(region))).to_vec(),
+        vantages: VANTAGES.map(str::to_owned).to_vec(),
+        user: "app".into(),
+        password: Some("secret-1".into()),
+    };
+    let stores: BTreeMap<_, _> = REGIONS.map(|region| (region.to_owned(), world.store(region).clone())).into();
+    let workload = Workload::new(world.fabric.net(), workload_options, stores, world.seeds);
+    for (host, software) in workload.hosts() {
+        world.fabric.host(&host, software);
+    }
+    let half = |region: &str| Half {
+        store: world.store(region).clone(),
+        instance: world.halves[region].instance.clone(),
+        cluster: ObjectName::new(objects::NAMESPACE, objects::cluster(region)),
+    };
+    let sources = Sources {
+        halves: REGIONS.map(|region| (Region::new(region), half(region))).into(),
+        witness: Some((world.witness().unwrap().clone(), ObjectName::new(objects::LEASE_NAMESPACE, objects::LEASE))),
+        journal: world.journal.clone(),
+        dns: world.dns.clone(),
+        nats: world.nats.clone(),
+    };
+    let watch = Watch::new(sources.clone());
+    Run { world, board, watch, workload, sources, differences: Vec::new() }
+}
+
+impl Run {
+    fn tick(&mut self) {
+        self.world.step().unwrap();
+        let now = self.world.now();
+        self.watch.look(now);
+        for due in self.board.due(now, self.watch.moments()) {
+            let (begins, fault) = match due {
+                Due::Begin(fault) => (true, fault),
+                Due::End(fault) => (false, fault),
+            };
+            self.hurt(begins, &fault);
+        }
+    }
+
+    fn hurt(&mut self, begins: bool, fault: &WorldFault) {
+        match fault {
+            WorldFault::Partition(a, b) if begins => self.world.fabric.partition(a, b),
+            WorldFault::Partition(a, b) => self.world.fabric.repair(a, b),
+            WorldFault::Dns(DnsFault::Refuse) => self.world.dns.refuse(begins.then_some(422)),
+            other => panic!("{other:?} is no fault of these runs"),
+        }
+    }
+
+    fn wait(&mut self, seconds: u64) {
+        let end = self.world.now() + Duration::from_secs(seconds);
+        while self.world.now() < end {
+            self.tick();
+        }
+    }
+
+    fn arm(&self, trigger: Trigger, fault: WorldFault, lasts_seconds: u64) {
+        let lasts = Some(Duration::from_secs(lasts_seconds));
+        self.board.arm(self.world.now(), Fault { trigger, kind: Kind::World(fault), lasts });
+    }
+
+    fn execute(&mut self) -> Option<ExecuteReport> {
+        let (order, answer) =
+            awaited(|answer| Order::Execute { to: Region::new("hel"), order: ExecuteOrder::default(), answer });
+        self.world.desks["fsn"].leave(order);
+        self.answer(80, |_| answer.look())
+    }
+
+    fn dry_run(&mut self) {
+        let before = ground::whole_world(&self.sources);
+        let (order, answer) = awaited(|answer| Order::DryRun { to: Region::new("hel"), reason: None, answer });
+        self.world.desks["fsn"].leave(order);
+        assert!(self.answer(20, |_| answer.look()).is_some(), "the dry run was answered");
+        let changed = ground::differences(&before, &ground::whole_world(&self.sources));
+        // The keepers and the clients write all the while: only what they leave alone can be compared.
+        self.differences.extend(changed.into_iter().filter(|part| part == "zone"));
+    }
+
+    fn answer<T>(&mut self, seconds: u64, look: impl Fn(&Self) -> Answered<T>) -> Option<T> {
+        for _ in 0..seconds * 100 {
+            self.tick();
+            match look(self) {
+                Answered::NotYet => {}
+                Answered::With(answer) => return Some(answer.unwrap()),
+                Answered::Lost => return None,
+            }
+        }
+        None
+    }
+
+    fn ground(&self) -> Ground {
+        let known = Known {
+            replication: Replication::Asynchronous,
+            may_be_left: MayBeLeft::default(),
+            continuum: ObjectName::new(objects::NAMESPACE, objects::APPLICATION),
+            route: ObjectName::new(objects::NAMESPACE, objects::APPLICATION),
+            hostnames: vec![HOSTNAME.into()],
+            addresses: REGIONS.map(|region| (Region::new(region), BTreeSet::from([address(region)]))).into(),
+            dry_run_requests: self.board.dry_run_changes(),
+            dry_run_differences: self.differences.clone(),
+        };
+        let attempts = self.workload.memory().attempts();
+        Ground::take(self.world.now(), &self.sources, attempts, self.moments(), known)
+    }
+
+    fn moments(&self) -> Moments {
+        self.watch.moments().clone()
+    }
+
+    fn verdicts(&self) -> Vec<Verdict> {
+        checkers::all(&self.ground())
+    }
+}
+
+fn told(verdicts: &[Verdict]) -> Vec<String> {
+    verdicts.iter().map(|verdict| format!("{verdict} {:?}", verdict.evidence)).collect()
+}
+
+fn simulate(work: impl FnOnce() + Send + 'static) {
+    on_seeded_thread(1, work).unwrap();
+}
+
+#[test]
+fn a_planned_switchover_passes_every_checker_and_shows_its_moments_in_order() {
+    simulate(|| {
+        let mut run = run(None);
+        run.wait(15);
+        run.dry_run();
+        let began = run.world.now();
+        assert_eq!(run.execute().expect("it ends").completed_steps, [1, 2, 3, 4, 5, 6, 7]);
+        run.wait(60);
+        let verdicts = run.verdicts();
+        assert!(verdicts.iter().all(|verdict| verdict.ok), "{:#?}", told(&verdicts));
+        let moments = run.moments();
+        let mut last = began;
+        for step in 1..=7 {
+            let (started, effect) = (moments.started(step).unwrap(), moments.effect(step).unwrap());
+            assert!(last <= started && started <= effect, "step {step} at {started:?}, its effect at {effect:?}");
+            last = started;
+        }
+        let gap = run.workload.memory().gap("fsn", "hel", began).length().expect("both halves acknowledged");
+        assert!((10..20).contains(&gap.as_secs()), "the drain of 10 s and little more, not {gap:?}");
+    });
+}
+
+/// Runs a switchover under a mutant, and demands that its checker sees it.
+fn is_caught(mutant: Mutant, prepare: impl FnOnce(&mut Run) + Send + 'static) {
+    simulate(move || {
+        let mut run = run(Some(mutant));
+        run.wait(15);
+        prepare(&mut run);
+        run.execute();
+        run.wait(60);
+        let verdicts = run.verdicts();
+        let caught = verdicts.iter().any(|verdict| verdict.name == mutant.caught_by() && !verdict.ok);
+        assert!(caught, "{} went unseen: {:#?}", mutant.name(), told(&verdicts));
+    });
+}
+
+#[test]
+fn promoting_before_the_old_half_has_stopped_is_caught() {
+    is_caught(Mutant::PromotesFirst, |_| ());
+}
+
+#[test]
+fn promoting_without_the_token_is_caught() {
+    is_caught(Mutant::DropsToken, |run| {
+        run.arm(Trigger::Before(2), WorldFault::Partition("pg.fsn".into(), "pg.hel".into()), 40);
+    });
+}
+
+#[test]
+fn a_holder_that_changes_without_a_new_generation_is_caught() {
+    is_caught(Mutant::KeepsGeneration, |_| ());
+}
+
+#[test]
+fn a_dry_run_that_writes_is_caught() {
+    is_caught(Mutant::WritesInDryRun, Run::dry_run);
+}
+
+#[test]
+fn an_event_that_is_published_twice_is_caught() {
+    is_caught(Mutant::PublishesTwice, |_| ());
+}
+
+#[test]
+fn weights_that_are_not_undone_are_caught() {
+    is_caught(Mutant::ForgetsWeights, |run| {
+        run.arm(Trigger::Before(4), WorldFault::Dns(DnsFault::Refuse), 10);
+    });
+}
+
+#[test]
+fn a_status_that_stands_still_is_caught() {
+    is_caught(Mutant::StatusStandsStill, |_| ());
+}
+
+#[test]
+fn a_fence_that_stays_is_caught() {
+    is_caught(Mutant::LeavesFence, |_| ());
+}
