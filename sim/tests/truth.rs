@@ -7,14 +7,12 @@ use continuum_core::report::ExecuteReport;
 use continuum_core::sequencer::ExecuteOrder;
 use continuum_sim::checkers::{self, Verdict};
 use continuum_sim::determinism::on_seeded_thread;
-use continuum_sim::fabric::Fabric;
-use continuum_sim::faults::{DnsFault, Due, Fault, FaultBoard, Kind, Trigger, WorldFault};
+use continuum_sim::faults::{DnsFault, Fault, Kind, Trigger, WorldFault};
 use continuum_sim::ground::{self, Ground, Known, MayBeLeft, Replication};
-use continuum_sim::moments::{Half, Moments, Sources, Watch};
+use continuum_sim::moments::Moments;
 use continuum_sim::mutants::Mutant;
-use continuum_sim::workload::{Workload, WorkloadOptions};
-use continuum_sim::world::{Alter, Answered, Order, REGIONS, VANTAGES, World, WorldOptions, awaited, objects, options};
-use std::collections::{BTreeMap, BTreeSet};
+use continuum_sim::world::{Alter, Answered, Order, REGIONS, World, WorldOptions, awaited, objects, options};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,10 +21,6 @@ const HOSTNAME: &str = objects::HOSTNAME;
 
 struct Run {
     world: World,
-    board: Arc<FaultBoard>,
-    watch: Watch,
-    workload: Workload,
-    sources: Sources,
     differences: Vec<String>,
 }
 
@@ -35,62 +29,13 @@ fn address(region: &str) -> IpAddr {
 }
 
 fn run(mutant: Option<Mutant>) -> Run {
-    let board = FaultBoard::new();
     let alter = mutant.map(|mutant| -> Alter { Arc::new(move |_: &str, net, ports| mutant.alter(net, ports)) });
-    let mut world = World::new(WorldOptions::default(), board.clone(), alter);
-    let workload_options = WorkloadOptions {
-        client_count: 4,
-        writes_per_second: 20,
-        held_session: None,
-        hostname: HOSTNAME.into(),
-        route: (objects::NAMESPACE.into(), objects::APPLICATION.into()),
-        regions: REGIONS.map(|region| (region.to_owned(), address(region))).to_vec(),
-        vantages: VANTAGES.map(str::to_owned).to_vec(),
-        user: "app".into(),
-        password: Some("secret-1".into()),
-    };
-    let stores: BTreeMap<_, _> = REGIONS.map(|region| (region.to_owned(), world.store(region).clone())).into();
-    let workload = Workload::new(world.fabric.net(), workload_options, stores, world.seeds);
-    for (host, software) in workload.hosts() {
-        world.fabric.host(&host, software);
-    }
-    let half = |region: &str| Half {
-        store: world.store(region).clone(),
-        instance: world.halves[region].instance.clone(),
-        cluster: ObjectName::new(objects::NAMESPACE, objects::cluster(region)),
-    };
-    let sources = Sources {
-        halves: REGIONS.map(|region| (Region::new(region), half(region))).into(),
-        witness: Some((world.witness().unwrap().clone(), ObjectName::new(objects::LEASE_NAMESPACE, objects::LEASE))),
-        journal: world.journal.clone(),
-        dns: world.dns.clone(),
-        nats: world.nats.clone(),
-    };
-    let watch = Watch::new(sources.clone());
-    Run { world, board, watch, workload, sources, differences: Vec::new() }
+    Run { world: World::new(WorldOptions::default(), alter), differences: Vec::new() }
 }
 
 impl Run {
     fn tick(&mut self) {
         self.world.step().unwrap();
-        let now = self.world.now();
-        self.watch.look(now);
-        for due in self.board.due(now, self.watch.moments()) {
-            let (begins, fault) = match due {
-                Due::Begin(fault) => (true, fault),
-                Due::End(fault) => (false, fault),
-            };
-            self.hurt(begins, &fault);
-        }
-    }
-
-    fn hurt(&mut self, begins: bool, fault: &WorldFault) {
-        match fault {
-            WorldFault::Partition(a, b) if begins => self.world.fabric.partition(a, b),
-            WorldFault::Partition(a, b) => self.world.fabric.repair(a, b),
-            WorldFault::Dns(DnsFault::Refuse) => self.world.dns.refuse(begins.then_some(422)),
-            other => panic!("{other:?} is no fault of these runs"),
-        }
     }
 
     fn wait(&mut self, seconds: u64) {
@@ -102,7 +47,7 @@ impl Run {
 
     fn arm(&self, trigger: Trigger, fault: WorldFault, lasts_seconds: u64) {
         let lasts = Some(Duration::from_secs(lasts_seconds));
-        self.board.arm(self.world.now(), Fault { trigger, kind: Kind::World(fault), lasts });
+        self.world.board.arm(self.world.now(), Fault { trigger, kind: Kind::World(fault), lasts });
     }
 
     fn execute(&mut self) -> Option<ExecuteReport> {
@@ -113,11 +58,11 @@ impl Run {
     }
 
     fn dry_run(&mut self) {
-        let before = ground::whole_world(&self.sources);
+        let before = ground::whole_world(&self.world.sources());
         let (order, answer) = awaited(|answer| Order::DryRun { to: Region::new("hel"), reason: None, answer });
         self.world.desks["fsn"].leave(order);
         assert!(self.answer(20, |_| answer.look()).is_some(), "the dry run was answered");
-        let changed = ground::differences(&before, &ground::whole_world(&self.sources));
+        let changed = ground::differences(&before, &ground::whole_world(&self.world.sources()));
         // The keepers and the clients write all the while: only what they leave alone can be compared.
         self.differences.extend(changed.into_iter().filter(|part| part == "zone"));
     }
@@ -142,15 +87,15 @@ impl Run {
             route: ObjectName::new(objects::NAMESPACE, objects::APPLICATION),
             hostnames: vec![HOSTNAME.into()],
             addresses: REGIONS.map(|region| (Region::new(region), BTreeSet::from([address(region)]))).into(),
-            dry_run_requests: self.board.dry_run_changes(),
+            dry_run_requests: self.world.board.dry_run_changes(),
             dry_run_differences: self.differences.clone(),
         };
-        let attempts = self.workload.memory().attempts();
-        Ground::take(self.world.now(), &self.sources, attempts, self.moments(), known)
+        let attempts = self.world.workload.memory().attempts();
+        Ground::take(self.world.now(), &self.world.sources(), attempts, self.moments(), known)
     }
 
     fn moments(&self) -> Moments {
-        self.watch.moments().clone()
+        self.world.watch.moments().clone()
     }
 
     fn verdicts(&self) -> Vec<Verdict> {
@@ -184,7 +129,7 @@ fn a_planned_switchover_passes_every_checker_and_shows_its_moments_in_order() {
             assert!(last <= started && started <= effect, "step {step} at {started:?}, its effect at {effect:?}");
             last = started;
         }
-        let gap = run.workload.memory().gap("fsn", "hel", began).length().expect("both halves acknowledged");
+        let gap = run.world.workload.memory().gap("fsn", "hel", began).length().expect("both halves acknowledged");
         assert!((10..20).contains(&gap.as_secs()), "the drain of 10 s and little more, not {gap:?}");
     });
 }
