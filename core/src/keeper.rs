@@ -64,6 +64,23 @@ struct Job {
     answer: Slot<Result<Record, NotWritten>>,
 }
 
+/// The last renewal known to have succeeded.
+#[derive(Clone, Copy)]
+struct Renewed {
+    sent: Monotonic,
+    generation: u64,
+    /// The term that the record promised the others, whatever the spec says since, s.
+    ttl_seconds: u32,
+}
+
+/// What the keeper does next.
+enum Due {
+    Renewal,
+    Read,
+    Change,
+    Nothing(Duration),
+}
+
 #[derive(Default)]
 struct State {
     lease: Option<LeaseSpec>,
@@ -73,8 +90,9 @@ struct State {
     must_read: bool,
     /// Why the last read failed.
     unreachable: Option<String>,
-    /// Sending of the last renewal known to have succeeded, and the generation it was for.
-    renewed: Option<(Monotonic, u64)>,
+    /// When the last read failed, where it did.
+    read_failed_at: Option<Monotonic>,
+    renewed: Option<Renewed>,
     tried_at: Option<Monotonic>,
     position: Option<Position>,
     jobs: VecDeque<Job>,
@@ -136,8 +154,14 @@ impl Keeper {
         let state = self.state();
         let now = self.clock.now();
         let generation = state.view.as_ref().and_then(|v| v.record.as_ref()).map(|r| r.generation);
-        let sent = state.renewed.filter(|(_, of)| Some(*of) == generation).map(|(at, _)| at);
-        state.lease.map_or(Term { left: Duration::ZERO, guard: Duration::ZERO }, |lease| Term::of(&lease, sent, now))
+        let renewed = state.renewed.filter(|renewed| Some(renewed.generation) == generation);
+        match (state.lease, renewed) {
+            (Some(lease), Some(Renewed { sent, ttl_seconds, .. })) => {
+                Term::of(&LeaseSpec { ttl_seconds, ..lease }, Some(sent), now)
+            }
+            (Some(lease), None) => Term::of(&lease, None, now),
+            (None, _) => Term { left: Duration::ZERO, guard: Duration::ZERO },
+        }
     }
 
     /// Asks for a read as soon as possible.
@@ -161,30 +185,34 @@ impl Keeper {
     /// Keeps the term. Runs for ever.
     pub async fn run(&self) {
         loop {
-            if self.state().must_read || self.read_due() {
-                if !self.read().await {
-                    self.give_up_old_jobs();
-                    self.clock.sleep(RETRY_PAUSE).await;
-                }
-                continue;
+            self.give_up_old_jobs();
+            match self.due() {
+                Due::Renewal => self.renew().await,
+                Due::Read => self.read().await,
+                Due::Change => self.work().await,
+                // Either the bell or the next due time: both only lead back to the top.
+                Due::Nothing(pause) => drop(within(&*self.clock, pause, self.bell.heard()).await),
             }
-            if self.renewal_due() {
-                self.renew().await;
-                continue;
-            }
-            if self.has_jobs() {
-                self.work().await;
-                continue;
-            }
-            let pause = self.until_next();
-            // Either the bell or the next due time: both only lead back to the top.
-            let _ = within(&*self.clock, pause, self.bell.heard()).await;
         }
     }
 
-    fn has_jobs(&self) -> bool {
+    /// Renewals go first: reads that fail keep them from nothing, unless what stands there must be read.
+    fn due(&self) -> Due {
         let state = self.state();
-        state.lease.is_some() && !state.jobs.is_empty()
+        let now = self.clock.now();
+        let renewal = self.until_renewal(&state, now).filter(|_| !state.must_read);
+        if renewal == Some(Duration::ZERO) {
+            return Due::Renewal;
+        }
+        let read = Self::until_read(&state, now);
+        if read.is_zero() {
+            return Due::Read;
+        }
+        let may_write = !state.must_read && state.view.is_some() && state.lease.is_some();
+        if may_write && !state.jobs.is_empty() {
+            return Due::Change;
+        }
+        Due::Nothing(renewal.map_or(read, |renewal| renewal.min(read)))
     }
 
     fn read_every(state: &State) -> Duration {
@@ -195,40 +223,28 @@ impl Keeper {
         }
     }
 
-    fn read_due(&self) -> bool {
-        let state = self.state();
-        let now = self.clock.now();
-        state.read_wanted || state.view.as_ref().is_none_or(|v| now.since(v.read_at) >= Self::read_every(&state))
-    }
-
-    fn renewal_due(&self) -> bool {
-        self.until_renewal() == Some(Duration::ZERO)
+    fn until_read(state: &State, now: Monotonic) -> Duration {
+        let wanted = state.must_read || state.read_wanted;
+        let last = state.view.as_ref().filter(|_| !wanted).map(|v| v.read_at);
+        let due = last.map_or(Monotonic::default(), |at| at + Self::read_every(state));
+        // A read that failed is tried again soon, not at once.
+        let due = state.read_failed_at.map_or(due, |failed| due.max(failed + RETRY_PAUSE));
+        due.since(now)
     }
 
     /// Time until the next renewal; `None` where this region does not hold the record.
-    fn until_renewal(&self) -> Option<Duration> {
-        let state = self.state();
+    fn until_renewal(&self, state: &State, now: Monotonic) -> Option<Duration> {
         let lease = state.lease?;
         let record = state.view.as_ref()?.record.as_ref().filter(|r| r.held_by(&self.me))?;
-        let renewed = state.renewed.filter(|(_, of)| *of == record.generation).map(|(at, _)| at);
-        let due = renewed.map_or(Monotonic::default(), |at| at + Duration::from_secs(lease.renew_seconds.into()));
+        let renewed = state.renewed.filter(|renewed| renewed.generation == record.generation);
+        let every = Duration::from_secs(lease.renew_seconds.into());
+        let due = renewed.map_or(Monotonic::default(), |renewed| renewed.sent + every);
         // A renewal that failed is tried again soon, not at once.
         let due = state.tried_at.map_or(due, |tried| due.max(tried + RETRY_PAUSE));
-        Some(due.since(self.clock.now()))
+        Some(due.since(now))
     }
 
-    fn until_next(&self) -> Duration {
-        let renewal = self.until_renewal();
-        let state = self.state();
-        let read = state
-            .view
-            .as_ref()
-            .map_or(Duration::ZERO, |v| (v.read_at + Self::read_every(&state)).since(self.clock.now()));
-        renewal.map_or(read, |renewal| renewal.min(read))
-    }
-
-    /// Reads. Whether the witness answered.
-    async fn read(&self) -> bool {
+    async fn read(&self) {
         self.state().read_wanted = false;
         let answer = within(&*self.clock, WITNESS_LIMIT, self.observe.read()).await;
         let now = self.clock.now();
@@ -236,9 +252,9 @@ impl Keeper {
         match answer {
             Some(Ok((version, record))) => {
                 state.must_read = false;
+                state.read_failed_at = None;
                 state.unreachable = None;
                 Self::saw(&mut state, version, record, now, true);
-                true
             }
             failed => {
                 let cause = match failed {
@@ -249,7 +265,7 @@ impl Keeper {
                     tracing::warn!(%cause, "witness cannot be read");
                 }
                 state.unreachable = Some(cause);
-                false
+                state.read_failed_at = Some(now);
             }
         }
     }
@@ -298,7 +314,8 @@ impl Keeper {
             Cas::Done(version) => {
                 let before = state.view.as_ref().and_then(|v| v.record.as_ref()).map_or(0, |r| r.renewal);
                 if next.held_by(&self.me) && next.renewal > before {
-                    state.renewed = Some((sent, next.generation));
+                    let Record { generation, ttl_seconds, .. } = next;
+                    state.renewed = Some(Renewed { sent, generation, ttl_seconds });
                 }
                 Self::saw(&mut state, version, Some(next), now, false);
                 Ok(())
@@ -347,10 +364,13 @@ impl Keeper {
             let (old, young): (VecDeque<Job>, VecDeque<Job>) =
                 state.jobs.drain(..).partition(|job| now.since(job.since) >= CHANGE_LIMIT);
             state.jobs = young;
-            (state.unreachable.clone().unwrap_or_default(), old)
+            (state.unreachable.clone().unwrap_or_else(|| "it answered, but not in time".into()), old)
         };
         for job in old {
             job.answer.put(Err(NotWritten::Unreachable(cause.clone())));
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
