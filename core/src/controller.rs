@@ -10,26 +10,28 @@
 //! Each is a loop over levels, never over events: it looks at what stands, so a missed change is seen at
 //! the next look. A task that waits for a slow server holds up no other.
 
-use crate::audit::{self, About, Event, EventQuery};
+mod events;
+mod facts;
+mod holder;
+
 use crate::clock::{Clock, Monotonic, within};
 use crate::driver::Driver;
 use crate::keeper::Keeper;
 use crate::look::half_of;
 use crate::mailbox::Cancel;
 use crate::name::{ObjectName, Region};
-use crate::observe::{Accepts, CopyView, Half, Role, Seen, SeenRecord};
-use crate::plan::Plan;
+use crate::observe::{CopyView, Half, Seen, SeenRecord};
 use crate::ports::{Actors, Observers, Outcome};
 use crate::record::{EndResult, Record};
 use crate::report::HealthReport;
-use crate::requests::{self, Answer, Asked};
-use crate::sequencer::{Begun, ExecuteOrder, OperationError, Sequencer, TIMED_OUT};
+use crate::requests;
+use crate::sequencer::{OperationError, Sequencer};
 use crate::spec::Spec;
 use crate::status::{self, Known};
-use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
+use crate::term::REQUEST_LIMIT;
 use crate::transition;
 use futures_util::future::{join, join_all};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -44,8 +46,6 @@ const HERALD_PAUSE: Duration = Duration::from_millis(100);
 const HALVES_PAUSE: Duration = Duration::from_secs(5);
 /// The whole health check's limit.
 const HEALTH_LIMIT: Duration = Duration::from_secs(30);
-/// Health after a switchover that is older than this when first seen is not checked any more, s.
-const HEALTH_STALE_SECONDS: i64 = 3600;
 
 /// Settings of a controller.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +72,8 @@ struct Shared {
     /// Message ids that this process saw acknowledged, so that it need not search for them again.
     published: Vec<String>,
     owed_count: usize,
+    /// `status.seen.beat` when this process began.
+    beat_before: Option<u64>,
 }
 
 /// See the module.
@@ -161,10 +163,11 @@ impl Controller {
         let Some(keeper) = &self.keeper else { return };
         let mut said: Option<SeenRecord> = None;
         loop {
-            let seen = keeper.view().and_then(|view| {
+            let base = self.beat_before();
+            let seen = keeper.view().zip(base).and_then(|(view, base)| {
                 let record = view.record?;
                 let intent = record.intent.map(|i| i.id);
-                Some(SeenRecord { renewal: record.renewal, intent, beat: view.beat })
+                Some(SeenRecord { renewal: record.renewal, intent, beat: base + view.beat })
             });
             if let Some(seen) = seen.filter(|seen| said.as_ref() != Some(seen)) {
                 let patch = status::seen_patch(&seen);
@@ -176,6 +179,17 @@ impl Controller {
             }
             self.clock.sleep(HERALD_PAUSE).await;
         }
+    }
+
+    /// The beat that stood in one's own copy when this process began: the beat goes on from there, so that
+    /// a restart is not taken for a death. Absent: the copy was not read yet.
+    fn beat_before(&self) -> Option<u64> {
+        let mut shared = self.shared();
+        if shared.beat_before.is_none() {
+            let copy = shared.copies.get(&self.me)?.known()?;
+            shared.beat_before = Some(copy.seen.as_ref().map_or(0, |seen| seen.beat));
+        }
+        shared.beat_before
     }
 
     /// Reads the copies of the other regions, and has the witness read at once where one of them names an
@@ -234,7 +248,9 @@ impl Controller {
         self.acquire_if_free(spec).await;
         let record = self.record();
         if let Some(driver) = &self.driver {
-            driver.set_abort(requests::abort(&self.shared().copies));
+            let intent = record.as_ref().and_then(|r| r.intent.as_ref());
+            let copies = &self.shared().copies;
+            driver.set_abort(intent.map(|i| i.id.clone()).filter(|id| requests::aborted(copies, id)));
         }
         if let Some(record) = record.filter(|r| r.held_by(&self.me)) {
             self.hold(&record, spec).await;
@@ -272,7 +288,7 @@ impl Controller {
             return;
         }
         let halves = self.shared().halves.clone();
-        let Some(timeline) = may_acquire(&self.me, spec, &halves) else { return };
+        let Some(timeline) = facts::may_acquire(&self.me, spec, &halves) else { return };
         let (me, ttl) = (self.me.clone(), spec.lease.ttl_seconds);
         match keeper.update(move |record| transition::acquire(record, &me, ttl, timeline)).await {
             Ok(record) => tracing::info!(generation = record.generation, "lease acquired"),
@@ -280,204 +296,9 @@ impl Controller {
         }
     }
 
-    /// What the holder does beside driving: requests, approvals, events owed.
-    async fn hold(&self, record: &Record, spec: &Spec) {
-        self.pay(record).await;
-        if record.intent.is_some() {
-            return;
-        }
-        let copies = self.shared().copies.clone();
-        if record.pending.is_some() {
-            self.attend_pending(record, spec, &copies).await;
-            return;
-        }
-        let Some(asked) = requests::unserved(record, &copies) else { return };
-        let (id, begun) = match asked {
-            Asked::Switchover { id, request } => {
-                let order = ExecuteOrder {
-                    reason: request.reason.clone(),
-                    requested_by: request.requested_by.clone(),
-                    request: Some(id.clone()),
-                    confirmed: None,
-                };
-                (id, self.sequencer.begin(&request.target, &order).await)
-            }
-            Asked::Failback { id, failback, .. } => {
-                let order = ExecuteOrder {
-                    requested_by: failback.requested_by.clone(),
-                    request: Some(id.clone()),
-                    ..ExecuteOrder::default()
-                };
-                (id, self.sequencer.pend(spec, &order).await)
-            }
-        };
-        let why = match begun {
-            Ok(Begun::Intent(intent) | Begun::Requested(intent)) => {
-                return tracing::info!(%intent, request = %id, "request served");
-            }
-            Ok(Begun::Report(report)) => report.error.unwrap_or_else(|| "already there".into()),
-            Err(error) => error.to_string(),
-        };
-        tracing::warn!(request = %id, %why, "request refused");
-        if let Some(keeper) = &self.keeper {
-            let me = self.me.clone();
-            if let Err(cause) = keeper.update(move |record| transition::refuse(record, &me, &id)).await {
-                tracing::warn!(%cause, "the refusal was not written");
-            }
-        }
-    }
-
-    async fn attend_pending(&self, record: &Record, spec: &Spec, copies: &BTreeMap<Region, Seen<CopyView>>) {
-        let Some(pending) = &record.pending else { return };
-        let about = About { continuum: &self.name, application: &spec.application };
-        // The event of its waiting comes first, also where no approval is required.
-        let event = audit::failback_pending(about, pending, &spec.primary);
-        if !self.publish_once(event).await {
-            return;
-        }
-        let now = self.clock.now();
-        let since = {
-            let mut shared = self.shared();
-            let known = shared.pending_since.as_ref().filter(|(id, _)| *id == pending.id).map(|(_, at)| *at);
-            let since = known.unwrap_or(now);
-            shared.pending_since = Some((pending.id.clone(), since));
-            since
-        };
-        let by = &pending.requested_by;
-        match requests::answer(copies) {
-            Some(Answer::Refused) => self.sequencer.decline(&pending.id, "refused by a person", spec).await,
-            Some(Answer::Approved(who)) => self.sequencer.approve(&pending.id, &who, spec, by).await,
-            None if !spec.failback.approval_required => {
-                self.sequencer.approve(&pending.id, "not required", spec, by).await;
-            }
-            None if now.since(since) >= Duration::from_secs(pending.timeout_seconds.into()) => {
-                let why = format!("{TIMED_OUT} after {} s", pending.timeout_seconds);
-                self.sequencer.decline(&pending.id, &why, spec).await;
-            }
-            None => {}
-        }
-    }
-
-    /// Publishes the events that the record owes, in order.
-    async fn pay(&self, record: &Record) {
-        let Some(last) = &record.last else { return };
-        for event in &last.owed {
-            if !self.publish_once(event.clone()).await {
-                return;
-            }
-            let (me, id) = (self.me.clone(), event.message_id.clone());
-            if let Some(keeper) = &self.keeper
-                && let Err(cause) = keeper.update(move |record| transition::paid(record, &me, &id)).await
-            {
-                tracing::warn!(%cause, "a paid event was not written down");
-                return;
-            }
-        }
-    }
-
-    /// Publishes an event unless the stream has it. Whether it is there now. The search comes first,
-    /// since a repeat is dropped by the stream only for two minutes.
-    async fn publish_once(&self, event: Event) -> bool {
-        if self.shared().published.contains(&event.message_id) {
-            return true;
-        }
-        let (Some(observe), Some(act)) = (&self.observers.audit, &self.actors.audit) else { return true };
-        let query = EventQuery {
-            continuum: self.name.clone(),
-            kind: event.body.kind,
-            from: None,
-            to: None,
-            message_id: Some(event.message_id.clone()),
-            window_seconds: u32::MAX,
-        };
-        let there = match within(&*self.clock, WITNESS_LIMIT, observe.find(&query)).await {
-            Some(Ok(found)) => found.is_some(),
-            _ => return false,
-        };
-        let there = there
-            || match within(&*self.clock, WITNESS_LIMIT, act.publish(&event)).await {
-                Some(Outcome::Done(sequence)) => {
-                    tracing::info!(kind = event.body.kind.as_str(), sequence, "event acknowledged");
-                    true
-                }
-                _ => false,
-            };
-        if there {
-            self.shared().published.push(event.message_id);
-        }
-        there
-    }
-
-    /// Events that follow from the resource and the record, once each.
-    async fn tell_events(&self, copy: &CopyView, spec: &Spec) {
-        let about = About { continuum: &self.name, application: &spec.application };
-        let now = self.clock.wall();
-        let mut events = vec![audit::cr_created(about, spec, &self.me, &copy.uid, now)];
-        let record = self.record();
-        if let Some(record) = record.as_ref().filter(|r| r.held_by(&self.me)) {
-            events.push(audit::lease_acquired(about, &self.me, record.generation, now));
-            if let Some(intent) = record.intent.as_ref().filter(|i| i.step(1).finished_at.is_some()) {
-                let (lag, _) = replication(Some(record), &self.shared().halves);
-                events.push(audit::promotable(intent, lag, intent.started_at));
-            } else if record.intent.is_none()
-                && let Some(primary) = status::acting_primary(record)
-            {
-                let fact = format!("{}.{}", record.generation, record.sequence);
-                events.push(audit::reconcile_success(about, &primary, &fact, now));
-            }
-        }
-        let mut owed = 0;
-        for event in events {
-            if owed > 0 || !self.publish_once(event).await {
-                owed += 1;
-            }
-        }
-        self.tell_drift(copy, spec, about).await;
-        self.shared().owed_count = owed;
-    }
-
-    /// `continuum-config-changed`, where what a plan is made of is not what the status remembers.
-    async fn tell_drift(&self, copy: &CopyView, spec: &Spec, about: About<'_>) {
-        let Some(fingerprint) = configuration(&self.name, spec) else { return };
-        let before = copy.status.get("configurationFingerprint").and_then(Value::as_str);
-        if before == Some(fingerprint.as_str()) {
-            return;
-        }
-        if let Some(before) = before {
-            let event = audit::config_changed(about, spec, before, &fingerprint, self.clock.wall());
-            if !self.publish_once(event).await {
-                return;
-            }
-        }
-        self.patch_status(&json!({ "configurationFingerprint": fingerprint })).await;
-    }
-
-    /// After a switchover: the acting primary, the former one first among the standbys, and a served
-    /// request reset. A person who changes `primaryRegion` by hand starts nothing.
+    /// Brings one's own spec in line with the record.
     async fn mend_spec(&self, copy: &CopyView, spec: &Spec) {
-        let Some(record) = self.record().filter(|r| r.intent.is_none()) else { return };
-        let mut patch = json!({});
-        if let crate::record::Lineage::Of { region, .. } = &record.lineage
-            && *region != spec.primary
-            && spec.standbys.contains(region)
-        {
-            let standbys: Vec<&Region> =
-                std::iter::once(&spec.primary).chain(spec.standbys.iter().filter(|r| *r != region)).collect();
-            patch["primaryRegion"] = json!(region);
-            patch["hotStandbyRegions"] = json!(standbys);
-        }
-        let served = |id: &String| record.served.contains(id);
-        if spec.switchover.as_ref().is_some_and(|s| served(&requests::of_switchover(s))) {
-            patch["switchover"] = json!({ "requested": false });
-        }
-        let asked =
-            spec.standbys.iter().chain([&spec.primary]).filter_map(|to| requests::of_failback(&spec.failback, to));
-        if record.pending.is_none() && asked.into_iter().any(|id| served(&id)) {
-            patch["failback"] = json!({ "requested": false, "approved": false });
-        }
-        if patch.as_object().is_some_and(serde_json::Map::is_empty) {
-            return;
-        }
+        let Some(patch) = self.record().and_then(|record| facts::mended(&record, spec)) else { return };
         let outcome =
             within(&*self.clock, REQUEST_LIMIT, self.actors.copy.patch_spec(&copy.resource_version, &patch)).await;
         tracing::info!(?outcome, "spec brought in line with the record");
@@ -488,7 +309,7 @@ impl Controller {
         let holds = record.as_ref().is_some_and(|r| r.held_by(&self.me));
         let known = {
             let shared = self.shared();
-            let (lag_seconds, standby_streams) = replication(record.as_ref(), &shared.halves);
+            let (lag_seconds, standby_streams) = facts::replication(record.as_ref(), &shared.halves);
             Known {
                 witness_unreachable: match &self.keeper {
                     Some(keeper) => keeper.unreachable(),
@@ -532,8 +353,7 @@ impl Controller {
             if self.checked(&last.id) {
                 continue;
             }
-            let age = self.clock.wall().as_second() - last.finished_at.as_second();
-            if age > HEALTH_STALE_SECONDS {
+            if status::health_is_stale(&last, self.clock.wall()) {
                 continue;
             }
             let now = self.clock.now();
@@ -560,49 +380,6 @@ impl Controller {
             return true;
         }
         let copy = shared.copies.get(&self.me).and_then(|c| c.known());
-        copy.is_some_and(|c| c.status["lastSwitchoverHealth"]["id"] == id)
+        copy.is_some_and(|c| status::checked(&c.status) == Some(id))
     }
-}
-
-/// Whether this region may take a free record, and the timeline its half stands on. `Some(None)`: neither
-/// half is primary yet, and the spec names this region.
-fn may_acquire(me: &Region, spec: &Spec, halves: &BTreeMap<Region, Half>) -> Option<Option<u32>> {
-    let acting = |half: &Half| {
-        half.cluster.known().is_some_and(|c| c.role == Role::Primary)
-            && half.database.known().is_none_or(|d| d.accepts == Accepts::Yes)
-    };
-    let own = halves.get(me)?;
-    if acting(own) {
-        let timeline = own.database.known().and_then(|d| d.timeline);
-        return Some(timeline.or(own.cluster.known().and_then(|c| c.timeline)));
-    }
-    let known_replica = |half: &Half| half.cluster.known().is_some_and(|c| c.role == Role::Replica);
-    let neither = halves.values().all(known_replica) && halves.len() > 1;
-    (neither && spec.primary == *me).then_some(None)
-}
-
-/// Lag and streaming from the holder's half to the other.
-fn replication(record: Option<&Record>, halves: &BTreeMap<Region, Half>) -> (Option<u64>, Option<bool>) {
-    let Some(holder) = record.and_then(|r| r.holder.as_ref()) else { return (None, None) };
-    let Some(database) = halves.get(holder).and_then(|h| h.database.known()) else { return (None, None) };
-    let other = halves.iter().find(|(region, _)| *region != holder).and_then(|(_, h)| h.cluster.known());
-    let Some(other) = other else { return (None, None) };
-    let lag = database.lag_to(&other.object.name).map(|lag| lag.as_secs());
-    let streams = database
-        .replicas
-        .as_ref()
-        .map(|rows| rows.iter().any(|row| row.application_name == other.object.name && row.streaming));
-    (lag, streams)
-}
-
-/// Fingerprint of what decides a plan, the same in whichever direction the role stands.
-fn configuration(name: &ObjectName, spec: &Spec) -> Option<String> {
-    let mut regions: Vec<&Region> = std::iter::once(&spec.primary).chain(&spec.standbys).collect();
-    regions.sort();
-    let mut neutral = spec.clone();
-    neutral.primary = regions[0].clone();
-    neutral.standbys = regions[1..].iter().map(|r| (*r).clone()).collect();
-    let to = neutral.standbys.first()?.clone();
-    let plan = Plan::new(name, &neutral, &to, None, None).ok()?;
-    Some(plan.fingerprint())
 }

@@ -21,6 +21,13 @@ pub fn of_switchover(request: &SwitchoverRequest) -> String {
     identity(&request.target, request.requested_at, request.requested_by.as_deref())
 }
 
+/// Whether the failback that stands in this spec was served: to whichever region, since the regions' order
+/// turns with every switchover, and a request must not become another one by it (H12).
+pub fn failback_served(record: &Record, spec: &Spec) -> bool {
+    let mut regions = std::iter::once(&spec.primary).chain(&spec.standbys);
+    regions.any(|to| of_failback(&spec.failback, to).is_some_and(|id| record.served.contains(&id)))
+}
+
 /// Identity of a requested failback to `target`; absent where none is requested.
 pub fn of_failback(failback: &FailbackSpec, target: &Region) -> Option<String> {
     Some(identity(target, failback.requested_at?, failback.requested_by.as_deref()))
@@ -56,7 +63,7 @@ pub fn unserved(record: &Record, copies: &BTreeMap<Region, Seen<CopyView>>) -> O
             return Some(Asked::Switchover { id, request: request.clone() });
         }
         let target = spec.standbys.first()?;
-        let id = of_failback(&spec.failback, target).filter(new)?;
+        let id = of_failback(&spec.failback, target).filter(|_| !failback_served(record, spec))?;
         Some(Asked::Failback { id, target: target.clone(), failback: spec.failback.clone() })
     })
 }
@@ -80,11 +87,14 @@ pub fn answer(copies: &BTreeMap<Region, Seen<CopyView>>) -> Option<Answer> {
     Some(Answer::Approved(approved.approved_by.clone().unwrap_or_else(|| "unnamed".into())))
 }
 
-/// The abort that stands in any copy.
-pub fn abort(copies: &BTreeMap<Region, Seen<CopyView>>) -> Option<String> {
-    specs(copies).find_map(|spec| spec.abort.clone())
+/// Whether any copy says that the intent of this id be aborted. Another id means another intent.
+pub fn aborted(copies: &BTreeMap<Region, Seen<CopyView>>, id: &str) -> bool {
+    specs(copies).any(|spec| spec.abort.as_deref() == Some(id))
 }
 
 fn specs(copies: &BTreeMap<Region, Seen<CopyView>>) -> impl Iterator<Item = &Spec> {
     copies.values().filter_map(|copy| copy.known()?.spec.as_ref().ok())
 }
+
+#[cfg(test)]
+mod tests;

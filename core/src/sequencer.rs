@@ -14,7 +14,7 @@ use crate::observe::{Accepts, CopyView, Role, Seen};
 use crate::plan::{InvalidPlan, Plan, REASON_FAILBACK};
 use crate::ports::{Actors, Observers, Outcome};
 use crate::preflight::{Facts, Findings, preflight, report};
-use crate::record::{EndResult, Ended, Kind, Record};
+use crate::record::{EndResult, Ended, Kind, Pending, Record};
 use crate::report::{DryRunReport, ExecuteReport, ExecuteResult, HealthReport};
 use crate::requests::identity;
 use crate::spec::{Invalid, Spec};
@@ -125,7 +125,8 @@ impl Sequencer {
         observers: &Observers,
         operation: &'static str,
     ) -> Result<(CopyView, Spec), OperationError> {
-        match observers.copies.copy(&self.me).await {
+        let look = within(&*self.clock, REQUEST_LIMIT, observers.copies.copy(&self.me)).await;
+        match look.unwrap_or_else(|| Seen::Unknown(format!("no answer in {} s", REQUEST_LIMIT.as_secs()))) {
             Seen::Is(copy) => match copy.spec.clone() {
                 Ok(spec) => Ok((copy, spec)),
                 Err(source) => Err(OperationError::Invalid { operation, source }),
@@ -191,8 +192,13 @@ impl Sequencer {
         let operation = "execute";
         let started = self.clock.wall();
         let (copy, spec) = self.own_copy(&self.observers, operation).await?;
-        let plan = Plan::new(&self.name, &spec, to, order.reason.as_deref(), order.requested_by.as_deref())
-            .map_err(|source| OperationError::InvalidPlan { operation, source })?;
+        let plan = match Plan::new(&self.name, &spec, to, order.reason.as_deref(), order.requested_by.as_deref()) {
+            Ok(plan) => plan,
+            Err(source) => {
+                self.tell_invalid(&spec, to, order, &source).await;
+                return Err(OperationError::InvalidPlan { operation, source });
+            }
+        };
         let refused = |step: u8, cause: &str| Begun::Report(Box::new(self.unbegun(&plan, step, cause, started)));
         let fingerprint = plan.fingerprint();
         if let Some(confirmed) = order.confirmed.as_ref().filter(|c| **c != fingerprint) {
@@ -212,26 +218,30 @@ impl Sequencer {
             return Ok(refused(step, &cause));
         }
         let Some(keeper) = &self.keeper else { return Ok(refused(1, "no witness is configured")) };
-        if let Some(Some(record)) = facts.witness.known()
-            && record.holder.as_ref().is_some_and(|holder| *holder != self.me)
-        {
+        // A free record is taken by the region that the role is to leave: only it may begin.
+        let holder = facts.witness.known().and_then(|r| r.as_ref()?.holder.clone()).unwrap_or(plan.from.clone());
+        if holder != self.me {
+            if order.request.is_some() {
+                return Ok(refused(1, &format!("{holder} drives it, and this request is not made another one")));
+            }
             return Ok(match self.request(&copy, &plan).await {
                 Ok(request) => Begun::Requested(request),
                 Err(cause) => refused(1, &cause),
             });
         }
         let order = Order { plan: plan.clone(), kind: Kind::Planned, request: order.request.clone(), now: started };
-        match self.write_intent(keeper, &order).await {
+        let timeline = facts.observations.from.database.known().and_then(|d| d.timeline);
+        match self.write_intent(keeper, &order, timeline).await {
             Ok(record) => Ok(Begun::Intent(record.intent.map(|i| i.id).unwrap_or_default())),
             Err(cause) => Ok(refused(1, &cause.to_string())),
         }
     }
 
-    async fn write_intent(&self, keeper: &Keeper, order: &Order) -> Result<Record, NotWritten> {
+    async fn write_intent(&self, keeper: &Keeper, order: &Order, timeline: Option<u32>) -> Result<Record, NotWritten> {
         let (me, ttl) = (self.me.clone(), order.plan.lease.ttl_seconds);
         if keeper.view().and_then(|v| v.record).is_none_or(|r| r.holder.is_none()) {
             // The dry run warned that the lease is taken cold.
-            keeper.update(move |record| transition::acquire(record, &me, ttl, None)).await?;
+            keeper.update(move |record| transition::acquire(record, &me, ttl, timeline)).await?;
         }
         let (me, order) = (self.me.clone(), order.clone());
         keeper.update(move |record| transition::begin(record, &me, &order)).await
@@ -321,6 +331,14 @@ impl Sequencer {
         self.tell(&request_failed(about, fact, &plan.to, by, cause, self.clock.wall())).await;
     }
 
+    /// A requested move that cannot be: a failure of step 1 without an intent.
+    async fn tell_invalid(&self, spec: &Spec, to: &Region, order: &ExecuteOrder, cause: &InvalidPlan) {
+        let about = About { continuum: &self.name, application: &spec.application };
+        let fact = order.request.as_deref().unwrap_or(to.as_str());
+        let by = order.requested_by.as_deref();
+        self.tell(&request_failed(about, fact, to, by, &cause.to_string(), self.clock.wall())).await;
+    }
+
     /// Publishes something that is true now and is owed to nobody later.
     async fn tell(&self, event: &Event) {
         let Some(audit) = &self.actors.audit else { return };
@@ -345,7 +363,10 @@ impl Sequencer {
             Begun::Intent(id) | Begun::Requested(id) => id,
         };
         let Some(report) = cancel.unless(self.follow(&id)).await else {
-            self.decline(&id, "cancelled", &spec).await;
+            let record = self.keeper.as_ref().and_then(|k| k.view()).and_then(|v| v.record);
+            if let Some(pending) = record.and_then(|r| r.pending).filter(|p| p.id == id) {
+                self.decline(&pending, "cancelled", &spec).await;
+            }
             return Err(OperationError::Cancelled { operation });
         };
         if report.result == ExecuteResult::Declined && report.error.as_deref().is_some_and(|e| e.contains(TIMED_OUT)) {
@@ -358,7 +379,8 @@ impl Sequencer {
     pub async fn pend(&self, spec: &Spec, order: &ExecuteOrder) -> Result<Begun, OperationError> {
         let operation = "failback";
         let started = self.clock.wall();
-        let plan = self.failback_plan(spec, order.requested_by.as_deref())?;
+        let to = spec.standbys.first().unwrap_or(&spec.primary);
+        let plan = self.failback_plan(spec, to, order.requested_by.as_deref())?;
         let Some(keeper) = &self.keeper else {
             let report = self.unbegun(&plan, 1, "no witness is configured", started);
             return Ok(Begun::Report(Box::new(report)));
@@ -378,24 +400,24 @@ impl Sequencer {
         }
     }
 
-    /// The plan of a failback: to the first of the standbys, reason `failback`.
-    pub fn failback_plan(&self, spec: &Spec, requested_by: Option<&str>) -> Result<Plan, OperationError> {
-        let to = spec.standbys.first().cloned().unwrap_or_else(|| spec.primary.clone());
-        Plan::new(&self.name, spec, &to, Some(REASON_FAILBACK), requested_by)
+    fn failback_plan(&self, spec: &Spec, to: &Region, requested_by: Option<&str>) -> Result<Plan, OperationError> {
+        Plan::new(&self.name, spec, to, Some(REASON_FAILBACK), requested_by)
             .map_err(|source| OperationError::InvalidPlan { operation: "failback", source })
     }
 
     /// The pending failback was approved: it becomes the intent, where nothing blocks it now.
-    pub async fn approve(&self, id: &str, approved_by: &str, spec: &Spec, requested_by: &str) {
-        let (Some(keeper), Ok(plan)) = (&self.keeper, self.failback_plan(spec, Some(requested_by))) else { return };
-        let findings = self.findings_of(&plan, id).await;
+    pub async fn approve(&self, pending: &Pending, approved_by: &str, spec: &Spec) {
+        // It goes where it was approved to go, whatever the order of the regions is by now.
+        let plan = self.failback_plan(spec, &pending.to, Some(&pending.requested_by));
+        let (Some(keeper), Ok(plan)) = (&self.keeper, plan) else { return };
+        let findings = self.findings_of(&plan, &pending.id).await;
         if let Some(blocker) = findings.blockers().next() {
             let cause = steps::failure_text(blocker.step(), &blocker.text);
-            self.decline(id, &cause, spec).await;
+            self.decline(pending, &cause, spec).await;
             return;
         }
         let order = Order { plan, kind: Kind::Failback, request: None, now: self.clock.wall() };
-        let (me, id, approved_by) = (self.me.clone(), id.to_owned(), approved_by.to_owned());
+        let (me, id, approved_by) = (self.me.clone(), pending.id.clone(), approved_by.to_owned());
         let written = keeper.update(move |record| transition::approve(record, &me, &id, &order, &approved_by)).await;
         if let Err(cause) = written {
             tracing::warn!(%cause, "the approved failback was not written");
@@ -408,10 +430,11 @@ impl Sequencer {
     }
 
     /// The pending failback ends without an intent.
-    pub async fn decline(&self, id: &str, why: &str, spec: &Spec) {
-        let (Some(keeper), Ok(plan)) = (&self.keeper, self.failback_plan(spec, None)) else { return };
+    pub async fn decline(&self, pending: &Pending, why: &str, spec: &Spec) {
+        let plan = self.failback_plan(spec, &pending.to, Some(&pending.requested_by));
+        let (Some(keeper), Ok(plan)) = (&self.keeper, plan) else { return };
         let order = Order { plan, kind: Kind::Failback, request: None, now: self.clock.wall() };
-        let (me, id, why) = (self.me.clone(), id.to_owned(), why.to_owned());
+        let (me, id, why) = (self.me.clone(), pending.id.clone(), why.to_owned());
         let written =
             keeper.update(move |record| transition::decline(record, &me, &id, &why, &order, Vec::new())).await;
         if let Err(cause) = written {
@@ -509,5 +532,8 @@ fn already_there(plan: &Plan, facts: &Facts<'_>) -> bool {
     let half = &facts.observations.to;
     holds
         && half.cluster.known().is_some_and(|c| c.role == Role::Primary)
-        && half.database.known().is_none_or(|d| d.accepts == Accepts::Yes)
+        && match &half.database {
+            Seen::Is(database) => database.accepts == Accepts::Yes,
+            other => *other == Seen::Unconfigured,
+        }
 }

@@ -5,12 +5,15 @@
 use crate::driver::Progress;
 use crate::name::Region;
 use crate::observe::{CopyView, SeenRecord};
-use crate::record::{Direction, EndResult, Lineage, Record};
+use crate::record::{Direction, EndResult, Ended, Lineage, Record};
 use crate::report::HealthReport;
 use crate::steps;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
+
+/// Health after a switchover that is older than this is not checked any more, s.
+const HEALTH_STALE_SECONDS: i64 = 3600;
 
 /// What a status is made of.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +48,7 @@ pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Val
         format!("step {number}/7 — {}", steps::name(number))
     });
     let lease_expires = known.term_left.filter(|left| !left.is_zero()).and_then(|left| now.checked_add(left).ok());
-    let (phase, ready) = phase(known, me);
+    let (phase, ready) = phase(known, me, copy, now);
     let mut status = json!({
         "phase": phase,
         "primaryRegion": primary,
@@ -84,13 +87,24 @@ pub fn acting_primary(record: &Record) -> Option<Region> {
     }
 }
 
+/// The switchover whose health was checked last, by any process: its id.
+pub fn checked(status: &Value) -> Option<&str> {
+    status["lastSwitchoverHealth"]["id"].as_str()
+}
+
+/// Whether a switchover is so long ago that its health is not checked any more: its event is no longer looked
+/// for, and much may have happened since.
+pub fn health_is_stale(last: &Ended, now: Timestamp) -> bool {
+    now.as_second() - last.finished_at.as_second() > HEALTH_STALE_SECONDS
+}
+
 struct Ready {
     status: &'static str,
     reason: &'static str,
     message: String,
 }
 
-fn phase(known: &Known, me: &Region) -> (&'static str, Ready) {
+fn phase(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> (&'static str, Ready) {
     let ready = |status, reason, message: String| Ready { status, reason, message };
     if let Some(why) = &known.invalid {
         return ("Failed", ready("False", "Invalid", why.clone()));
@@ -131,8 +145,8 @@ fn phase(known: &Known, me: &Region) -> (&'static str, Ready) {
     if known.standby_streams == Some(false) {
         return ("Degraded", ready("False", "NotHolder", "the standby does not stream".into()));
     }
-    let moved = record.last.as_ref().filter(|l| l.result == EndResult::Succeeded);
-    let checked = known.health.as_ref().map(|(id, _)| id.as_str());
+    let moved = record.last.as_ref().filter(|l| l.result == EndResult::Succeeded && !health_is_stale(l, now));
+    let checked = known.health.as_ref().map(|(id, _)| id.as_str()).or(checked(&copy.status));
     match moved {
         Some(last) if record.held_by(me) && checked != Some(last.id.as_str()) => {
             ("FailedOver", ready("True", "Succeeded", format!("{} is primary; health is checked soon", last.to)))
@@ -202,3 +216,6 @@ pub fn stands(patch: &Value, status: &Value) -> bool {
         (patch, status) => patch == status,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! What a controller concludes from what it knows of its Continuum: pure functions.
+
+use crate::name::{ObjectName, Region};
+use crate::observe::{Accepts, Half, Role, Seen};
+use crate::plan::Plan;
+use crate::record::{Lineage, Record};
+use crate::requests;
+use crate::spec::Spec;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// The patch that brings a copy's spec in line with the record, where it is not: after a switchover the
+/// acting primary, with the former one first among the standbys; what was served or answered, reset. A
+/// person who changes `primaryRegion` by hand starts nothing.
+pub(super) fn mended(record: &Record, spec: &Spec) -> Option<Value> {
+    if record.intent.is_some() {
+        return None;
+    }
+    let mut patch = serde_json::Map::new();
+    if let Lineage::Of { region, .. } = &record.lineage
+        && *region != spec.primary
+        && spec.standbys.contains(region)
+    {
+        let standbys: Vec<&Region> =
+            std::iter::once(&spec.primary).chain(spec.standbys.iter().filter(|r| *r != region)).collect();
+        patch.insert("primaryRegion".into(), json!(region));
+        patch.insert("hotStandbyRegions".into(), json!(standbys));
+    }
+    if spec.switchover.as_ref().is_some_and(|s| record.served.contains(&requests::of_switchover(s))) {
+        patch.insert("switchover".into(), json!({ "requested": false }));
+    }
+    // An answer that is left standing would be the answer to the next failback too, in whichever copy.
+    let failback = &spec.failback;
+    let served = failback.requested_at.is_some() && requests::failback_served(record, spec);
+    let answered = failback.requested_at.is_none() && (failback.approved || failback.refused);
+    if record.pending.is_none() && (served || answered) {
+        patch.insert("failback".into(), json!({ "requested": false, "approved": false, "refused": false }));
+    }
+    (!patch.is_empty()).then_some(Value::Object(patch))
+}
+
+/// Whether this region may take a free record, and the timeline its half stands on. `Some(None)`: neither
+/// half is primary yet, and the spec names this region.
+pub(super) fn may_acquire(me: &Region, spec: &Spec, halves: &BTreeMap<Region, Half>) -> Option<Option<u32>> {
+    let says_primary = |half: &Half| half.cluster.known().is_some_and(|c| c.role == Role::Primary);
+    let own = halves.get(me)?;
+    if says_primary(own) {
+        // Where both say primary, a person has to decide which one is.
+        let both = halves.iter().any(|(region, half)| region != me && says_primary(half));
+        let takes_writes = match &own.database {
+            Seen::Is(database) => database.accepts == Accepts::Yes,
+            Seen::Unconfigured => true,
+            _ => false,
+        };
+        let timeline = own.database.known().and_then(|d| d.timeline);
+        let timeline = timeline.or(own.cluster.known().and_then(|c| c.timeline));
+        return (takes_writes && !both).then_some(timeline);
+    }
+    let known_replica = |half: &Half| half.cluster.known().is_some_and(|c| c.role == Role::Replica);
+    let neither = halves.values().all(known_replica) && halves.len() > 1;
+    (neither && spec.primary == *me).then_some(None)
+}
+
+/// Lag and streaming from the holder's half to the other.
+pub(super) fn replication(record: Option<&Record>, halves: &BTreeMap<Region, Half>) -> (Option<u64>, Option<bool>) {
+    let Some(holder) = record.and_then(|r| r.holder.as_ref()) else { return (None, None) };
+    let Some(database) = halves.get(holder).and_then(|h| h.database.known()) else { return (None, None) };
+    let other = halves.iter().find(|(region, _)| *region != holder).and_then(|(_, h)| h.cluster.known());
+    let Some(other) = other else { return (None, None) };
+    let lag = database.lag_to(&other.object.name).map(|lag| lag.as_secs());
+    let streams = database
+        .replicas
+        .as_ref()
+        .map(|rows| rows.iter().any(|row| row.application_name == other.object.name && row.streaming));
+    (lag, streams)
+}
+
+/// Fingerprint of what decides a plan, the same in whichever direction the role stands.
+pub(super) fn configuration(name: &ObjectName, spec: &Spec) -> Option<String> {
+    let mut regions: Vec<&Region> = std::iter::once(&spec.primary).chain(&spec.standbys).collect();
+    regions.sort();
+    let mut neutral = spec.clone();
+    neutral.primary = regions[0].clone();
+    neutral.standbys = regions[1..].iter().map(|r| (*r).clone()).collect();
+    let to = neutral.standbys.first()?.clone();
+    let plan = Plan::new(name, &neutral, &to, None, None).ok()?;
+    Some(plan.fingerprint())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! What the holder does beside driving: it serves requests, and has a waiting failback answered.
+
+use super::Controller;
+use crate::audit::{self, About};
+use crate::name::Region;
+use crate::observe::{CopyView, Seen};
+use crate::record::Record;
+use crate::requests::{self, Answer, Asked};
+use crate::sequencer::{Begun, ExecuteOrder, TIMED_OUT};
+use crate::spec::Spec;
+use crate::transition;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+impl Controller {
+    /// What the holder does beside driving: requests, approvals, events owed.
+    pub(super) async fn hold(&self, record: &Record, spec: &Spec) {
+        self.pay(record).await;
+        if record.intent.is_some() {
+            return;
+        }
+        let copies = self.shared().copies.clone();
+        if record.pending.is_some() {
+            self.attend_pending(record, spec, &copies).await;
+            return;
+        }
+        let Some(asked) = requests::unserved(record, &copies) else { return };
+        let (id, begun) = match asked {
+            Asked::Switchover { id, request } => {
+                let order = ExecuteOrder {
+                    reason: request.reason.clone(),
+                    requested_by: request.requested_by.clone(),
+                    request: Some(id.clone()),
+                    confirmed: None,
+                };
+                (id, self.sequencer.begin(&request.target, &order).await)
+            }
+            Asked::Failback { id, failback, .. } => {
+                let order = ExecuteOrder {
+                    requested_by: failback.requested_by.clone(),
+                    request: Some(id.clone()),
+                    ..ExecuteOrder::default()
+                };
+                (id, self.sequencer.pend(spec, &order).await)
+            }
+        };
+        let why = match begun {
+            Ok(Begun::Intent(intent) | Begun::Requested(intent)) => {
+                return tracing::info!(%intent, request = %id, "request served");
+            }
+            Ok(Begun::Report(report)) => report.error.unwrap_or_else(|| "already there".into()),
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!(request = %id, %why, "request refused");
+        if let Some(keeper) = &self.keeper {
+            let me = self.me.clone();
+            if let Err(cause) = keeper.update(move |record| transition::refuse(record, &me, &id)).await {
+                tracing::warn!(%cause, "the refusal was not written");
+            }
+        }
+    }
+
+    async fn attend_pending(&self, record: &Record, spec: &Spec, copies: &BTreeMap<Region, Seen<CopyView>>) {
+        let Some(pending) = &record.pending else { return };
+        let now = self.clock.now();
+        let since = {
+            let mut shared = self.shared();
+            let known = shared.pending_since.as_ref().filter(|(id, _)| *id == pending.id).map(|(_, at)| *at);
+            let since = known.unwrap_or(now);
+            shared.pending_since = Some((pending.id.clone(), since));
+            since
+        };
+        let approved_by = match requests::answer(copies) {
+            Some(Answer::Refused) => return self.sequencer.decline(pending, "refused by a person", spec).await,
+            Some(Answer::Approved(who)) => Some(who),
+            None if !spec.failback.approval_required => Some("not required".into()),
+            None if now.since(since) >= Duration::from_secs(pending.timeout_seconds.into()) => {
+                let why = format!("{TIMED_OUT} after {} s", pending.timeout_seconds);
+                return self.sequencer.decline(pending, &why, spec).await;
+            }
+            None => None,
+        };
+        // The event of its waiting comes before its end, also where no approval is required.
+        let about = About { continuum: &self.name, application: &spec.application };
+        let event = audit::failback_pending(about, pending, &spec.primary);
+        if self.publish_once(event).await
+            && let Some(approved_by) = approved_by
+        {
+            self.sequencer.approve(pending, &approved_by, spec).await;
+        }
+    }
+}

@@ -1,0 +1,101 @@
+use super::*;
+use crate::preflight::fixture::{self, fsn, hel};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_795_000_000 + second).unwrap()
+}
+
+fn request() -> SwitchoverRequest {
+    SwitchoverRequest { target: hel(), requested_at: at(0), requested_by: Some("alice".into()), reason: None }
+}
+
+/// The copies of both regions, changed.
+fn copies(change: impl Fn(&Region, &mut Spec)) -> BTreeMap<Region, Seen<CopyView>> {
+    let copy = |region: Region| {
+        let mut copy = fixture::copy();
+        change(&region, copy.spec.as_mut().unwrap());
+        (region, Seen::Is(copy))
+    };
+    [copy(fsn()), copy(hel())].into()
+}
+
+#[test]
+fn a_request_is_told_apart_by_target_time_and_person() {
+    let of = |change: fn(&mut SwitchoverRequest)| {
+        let mut request = request();
+        change(&mut request);
+        of_switchover(&request)
+    };
+    let same = of(|r| r.reason = Some("drill".into()));
+    assert_eq!(same, of_switchover(&request()), "the reason is no part of it");
+    assert_eq!((same.len(), same.bytes().all(|b| b.is_ascii_hexdigit())), (16, true));
+    for other in [of(|r| r.target = fsn()), of(|r| r.requested_at = at(1)), of(|r| r.requested_by = None)] {
+        assert_ne!(other, same);
+    }
+}
+
+#[test]
+fn a_request_is_found_in_whichever_copy_it_stands() {
+    for at_region in [fsn(), hel()] {
+        let copies = copies(|region, spec| spec.switchover = (*region == at_region).then(request));
+        let asked = unserved(&fixture::record(), &copies).unwrap();
+        assert_eq!(asked, Asked::Switchover { id: of_switchover(&request()), request: request() });
+    }
+    assert_eq!(unserved(&fixture::record(), &copies(|_, _| {})), None);
+}
+
+#[test]
+fn a_served_request_is_not_asked_again_also_in_a_copy_restored_from_a_backup() {
+    let copies = copies(|_, spec| spec.switchover = Some(request()));
+    let mut record = fixture::record();
+    record.served.push(of_switchover(&request()));
+    assert_eq!(unserved(&record, &copies), None, "H12");
+}
+
+#[test]
+fn a_served_failback_is_not_another_one_once_the_regions_have_changed_places() {
+    let ask = |_: &Region, spec: &mut Spec| spec.failback.requested_at = Some(at(0));
+    let mut record = fixture::record();
+    let Some(Asked::Failback { id, target, .. }) = unserved(&record, &copies(ask)) else { panic!("asked") };
+    assert_eq!(target, hel());
+    record.served.push(id);
+    assert_eq!(unserved(&record, &copies(ask)), None);
+    let turned = copies(|region, spec| {
+        ask(region, spec);
+        (spec.primary, spec.standbys) = (hel(), vec![fsn()]);
+    });
+    assert_eq!(unserved(&record, &turned), None, "H12");
+}
+
+#[test]
+fn a_copy_that_cannot_be_read_or_is_invalid_asks_for_nothing() {
+    let mut copies = copies(|_, spec| spec.switchover = Some(request()));
+    copies.insert(fsn(), Seen::Unknown("time-out".into()));
+    let Some(Seen::Is(copy)) = copies.get_mut(&hel()) else { panic!() };
+    copy.spec = Err(crate::spec::Invalid { path: "spec.rto".into(), message: "wrong".into() });
+    assert_eq!(unserved(&fixture::record(), &copies), None);
+}
+
+#[test]
+fn an_abort_counts_in_any_copy_and_for_the_intent_that_it_names() {
+    let copies = copies(|region, spec| {
+        spec.abort = Some(if *region == fsn() { "shop/shop/3.1".into() } else { "shop/shop/4.1".into() });
+    });
+    assert!(aborted(&copies, "shop/shop/4.1"), "an old one in the other copy does not hide it");
+    assert!(aborted(&copies, "shop/shop/3.1"));
+    assert!(!aborted(&copies, "shop/shop/4.2"));
+}
+
+#[test]
+fn a_refusal_counts_more_than_an_approval() {
+    let with = |approved: bool, refused: bool| {
+        answer(&copies(|region, spec| {
+            spec.failback.approved = approved && *region == fsn();
+            spec.failback.approved_by = Some("alice".into());
+            spec.failback.refused = refused && *region == hel();
+        }))
+    };
+    assert_eq!(with(false, false), None);
+    assert_eq!(with(true, false), Some(Answer::Approved("alice".into())));
+    assert_eq!(with(true, true), Some(Answer::Refused));
+}

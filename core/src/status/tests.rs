@@ -1,0 +1,168 @@
+use super::*;
+use crate::preflight::fixture::{self, fsn, hel};
+use crate::record::Kind;
+use crate::transition::{self, Edit, Ending, Order};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_795_000_000 + second).unwrap()
+}
+
+fn known() -> Known {
+    Known {
+        record: Some(fixture::record()),
+        term_left: Some(Duration::from_secs(20)),
+        lag_seconds: Some(0),
+        standby_streams: Some(true),
+        ..Known::default()
+    }
+}
+
+fn status(known: &Known) -> Value {
+    patch(known, &fsn(), &fixture::copy(), at(0))
+}
+
+fn phase_of(known: &Known) -> (String, String, String) {
+    let status = status(known);
+    let ready = condition_of(&status, "Ready");
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    (text(&status["phase"]), text(&ready["status"]), text(&ready["reason"]))
+}
+
+fn condition_of<'a>(status: &'a Value, kind: &str) -> &'a Value {
+    status["conditions"].as_array().unwrap().iter().find(|c| c["type"] == kind).unwrap()
+}
+
+fn words(of: (&str, &str, &str)) -> (String, String, String) {
+    (of.0.into(), of.1.into(), of.2.into())
+}
+
+fn with_intent() -> Record {
+    let order = Order { plan: fixture::plan(), kind: Kind::Planned, request: None, now: at(0) };
+    match transition::begin(&fixture::record(), &fsn(), &order) {
+        Edit::Write(record) => *record,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A record whose last switchover ended so at second 0.
+fn ended(result: EndResult) -> Record {
+    let record = with_intent();
+    let id = record.intent.as_ref().unwrap().id.clone();
+    let turned = match result {
+        EndResult::Undone => transition::turn(&record, &fsn(), &id, 4, "SERVFAIL", false),
+        _ => Edit::Write(Box::new(record)),
+    };
+    let Edit::Write(record) = turned else { panic!() };
+    let ending = Ending { result, now: at(0), owed: Vec::new(), write_gap_ms: None };
+    let Edit::Write(record) = transition::end(&record, &fsn(), &id, &ending) else { panic!() };
+    *record
+}
+
+#[test]
+fn phases_and_reasons_follow_from_what_is_known() {
+    assert_eq!(phase_of(&known()), words(("Healthy", "True", "Reconciled")));
+    let nothing = Known::default();
+    assert_eq!(phase_of(&nothing), words(("Pending", "Unknown", "InProgress")));
+    let unreachable = Some("no answer in 3 s".to_owned());
+    let blind = Known { witness_unreachable: unreachable.clone(), ..Known::default() };
+    assert_eq!(phase_of(&blind), words(("Pending", "Unknown", "WitnessUnavailable")));
+    let degraded = Known { witness_unreachable: unreachable, ..known() };
+    assert_eq!(phase_of(&degraded), words(("Degraded", "False", "WitnessUnavailable")));
+    let moving = Known { record: Some(with_intent()), ..known() };
+    assert_eq!(phase_of(&moving), words(("SwitchingOver", "Unknown", "InProgress")));
+    let invalid = Known { invalid: Some("spec.rto: wrong".into()), ..known() };
+    assert_eq!(phase_of(&invalid), words(("Failed", "False", "Invalid")));
+    let undone = Known { record: Some(ended(EndResult::Undone)), ..known() };
+    assert_eq!(phase_of(&undone), words(("Healthy", "True", "SwitchoverFailed")));
+    let alone = Known { standby_streams: Some(false), ..known() };
+    assert_eq!(phase_of(&alone).0, "Degraded");
+}
+
+#[test]
+fn a_switchover_is_failed_over_until_its_health_was_checked_by_whichever_process() {
+    let moved = Known { record: Some(ended(EndResult::Succeeded)), ..known() };
+    assert_eq!(phase_of(&moved), words(("FailedOver", "True", "Succeeded")));
+    let checked = Known { health: Some(("shop/shop/4.1".into(), Err("cancelled".into()))), ..moved.clone() };
+    assert_eq!(phase_of(&checked).0, "Healthy");
+    let mut copy = fixture::copy();
+    copy.status = json!({ "lastSwitchoverHealth": { "id": "shop/shop/4.1" } });
+    assert_eq!(patch(&moved, &fsn(), &copy, at(0))["phase"], "Healthy", "checked before a restart");
+    assert_eq!(patch(&moved, &fsn(), &fixture::copy(), at(3_601))["phase"], "Healthy", "too long ago to check");
+}
+
+#[test]
+fn what_is_not_measured_is_null_so_that_an_old_value_goes() {
+    let status = status(&Known { lag_seconds: None, standby_streams: None, term_left: None, ..known() });
+    for field in ["replicationLagSeconds", "walLagSeconds", "standbyAvailable", "hotStandbyAbsent", "leaseExpiresAt"] {
+        assert!(status.get(field).is_some_and(Value::is_null), "{field}");
+    }
+    assert_eq!(condition_of(&status, "StandbyAvailable")["status"], "Unknown");
+}
+
+#[test]
+fn the_step_under_way_is_named() {
+    let mut moving = Known { record: Some(with_intent()), ..known() };
+    assert_eq!(status(&moving)["switchoverStep"], "step 1/7 — validate-lease");
+    moving.progress.step = 3;
+    assert_eq!(status(&moving)["switchoverStep"], "step 3/7 — drain-http");
+    assert!(status(&known()).get("switchoverStep").is_some_and(Value::is_null));
+}
+
+#[test]
+fn a_refused_abort_is_said_with_its_reason() {
+    let mut moving = Known { record: Some(with_intent()), ..known() };
+    moving.progress.waiting = Some("replaying".into());
+    moving.progress.abort_refused = Some("shop/shop/4.1".into());
+    let status = status(&moving);
+    let message = condition_of(&status, "Ready")["message"].as_str().unwrap();
+    assert_eq!(
+        message,
+        "moving from fsn to hel; replaying; the abort is refused: step 6 was started, so it goes forward only"
+    );
+}
+
+#[test]
+fn a_condition_keeps_its_time_until_its_status_changes() {
+    let mut copy = fixture::copy();
+    let first = patch(&known(), &fsn(), &copy, at(0));
+    copy.status = first.clone();
+    let later = patch(&known(), &fsn(), &copy, at(60));
+    assert_eq!(condition_of(&later, "Ready"), condition_of(&first, "Ready"));
+    let moving = Known { record: Some(with_intent()), ..known() };
+    let changed = patch(&moving, &fsn(), &copy, at(60));
+    assert_ne!(
+        condition_of(&changed, "Ready")["lastTransitionTime"],
+        condition_of(&first, "Ready")["lastTransitionTime"]
+    );
+    assert_eq!(condition_of(&changed, "LeaseHeld"), condition_of(&first, "LeaseHeld"));
+}
+
+#[test]
+fn the_health_condition_stays_until_the_next_check() {
+    let mut copy = fixture::copy();
+    let errored = Known { health: Some(("x".into(), Err("cancelled".into()))), ..known() };
+    copy.status = patch(&errored, &fsn(), &copy, at(0));
+    let kept = patch(&known(), &fsn(), &copy, at(60));
+    let condition = condition_of(&kept, "LastSwitchoverHealthy");
+    assert_eq!((&condition["status"], &condition["reason"]), (&json!("Unknown"), &json!("HealthCheckErrored")));
+    assert_eq!(condition["message"], "PostSwitchoverHealth errored: cancelled");
+}
+
+#[test]
+fn the_acting_primary_is_of_the_lineage_and_the_holder_only_where_that_is_in_doubt() {
+    let mut record = fixture::record();
+    record.holder = Some(hel());
+    assert_eq!(acting_primary(&record), Some(fsn()));
+    record.lineage = Lineage::Unknown;
+    assert_eq!(acting_primary(&record), Some(hel()));
+}
+
+#[test]
+fn a_patch_that_changes_nothing_is_known_as_such() {
+    let there = json!({ "a": 1, "b": { "c": [1, 2] }, "other": true });
+    assert!(stands(&json!({ "a": 1, "b": { "c": [1, 2] } }), &there));
+    assert!(stands(&json!({ "gone": null }), &there));
+    assert!(!stands(&json!({ "a": null }), &there));
+    assert!(!stands(&json!({ "b": { "c": [1] } }), &there));
+    assert!(!stands(&json!({ "new": 1 }), &there));
+}
