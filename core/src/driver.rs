@@ -415,3 +415,6 @@ fn say(outcome: &Outcome<()>) -> String {
         Outcome::Unknown(cause) => format!("unknown: {cause}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

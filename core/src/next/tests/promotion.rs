@@ -61,8 +61,8 @@ fn only_a_half_that_runs_as_a_standby_is_promoted() {
 
 #[test]
 fn a_half_that_is_primary_under_an_older_generation_is_fenced_first_and_demoted_behind_the_fence() {
-    for claim in [None, Some(Claim { generation: 4, intent: ID.into() })] {
-        let mut world = World::before(6);
+    let claims = [None, Some(Claim { generation: 4, intent: ID.into() })];
+    for (claim, mut world) in claims.into_iter().flat_map(|c| [(c.clone(), World::before(6)), (c, World::during(6))]) {
         world.promoted();
         world.to().0.claim = claim;
         assert_eq!(cluster_write(world.decide()).change, ClusterChange::Fence, "H29");

@@ -1,0 +1,284 @@
+//! The discipline of acting. What is decided is tested where it is decided.
+
+use super::*;
+use crate::name::ObjectName;
+use crate::observe::{ClusterView, CopyView, RouteView};
+use crate::plan::Plan;
+use crate::ports::{
+    ActOnCopy, ActOnPair, ActOnRoute, ClusterChange, ClusterWrite, ObserveCopies, ObservePair, ObserveRoute, RouteWrite,
+};
+use crate::preflight::fixture::{self, fsn, hel};
+use crate::record::Kind;
+use crate::testing::witness::{Fate, Witness};
+use crate::testing::{Bench, HandClock, token};
+use crate::transition::{Beginning, Order};
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+
+const ID: &str = "shop/shop/4.1";
+
+/// The world outside, as the fixture has it; what is written to Clusters is noted.
+#[derive(Default)]
+struct Outside {
+    /// Writes, and the attempts of step 2 that the record showed then.
+    writes: Mutex<Vec<(ClusterWrite, u32)>>,
+    hangs: Mutex<bool>,
+    witness: Mutex<Option<Arc<Witness>>>,
+}
+
+#[async_trait]
+impl ObservePair for Outside {
+    async fn cluster(&self, region: &Region, _: &ObjectName) -> Seen<ClusterView> {
+        Seen::Is(fixture::cluster(region))
+    }
+
+    async fn secrets(&self, _: &Region, _: &ObjectName) -> Seen<BTreeMap<String, String>> {
+        Seen::NotLooked
+    }
+
+    async fn missing_rights(&self, _: &Region, _: &Plan) -> Seen<Vec<String>> {
+        Seen::NotLooked
+    }
+}
+
+#[async_trait]
+impl ActOnPair for Outside {
+    async fn write(&self, write: &ClusterWrite) -> Outcome {
+        let record = self.witness.lock().unwrap().as_ref().unwrap().record();
+        let attempts = record.intent.map_or(0, |intent| intent.step(2).attempts);
+        self.writes.lock().unwrap().push((write.clone(), attempts));
+        if *self.hangs.lock().unwrap() {
+            std::future::pending::<()>().await;
+        }
+        Outcome::Done(())
+    }
+}
+
+#[async_trait]
+impl ObserveRoute for Outside {
+    async fn route(&self, _: &Region, _: &ObjectName) -> Seen<RouteView> {
+        Seen::Is(fixture::route())
+    }
+}
+
+#[async_trait]
+impl ActOnRoute for Outside {
+    async fn set_weights(&self, _: &RouteWrite) -> Outcome {
+        Outcome::Done(())
+    }
+}
+
+#[async_trait]
+impl ObserveCopies for Outside {
+    async fn copy(&self, _: &Region) -> Seen<CopyView> {
+        Seen::Is(fixture::copy())
+    }
+}
+
+#[async_trait]
+impl ActOnCopy for Outside {
+    async fn patch_spec(&self, _: &str, _: &serde_json::Value) -> Outcome {
+        Outcome::Done(())
+    }
+
+    async fn patch_status(&self, _: &serde_json::Value) -> Outcome {
+        Outcome::Done(())
+    }
+}
+
+/// A driver in fsn, which holds a record whose switchover is in step 2, and a keeper that runs.
+struct Rig {
+    bench: Bench<'static>,
+    clock: Arc<HandClock>,
+    witness: Arc<Witness>,
+    keeper: Arc<Keeper>,
+    outside: Arc<Outside>,
+    driver: Arc<Driver>,
+    record: Record,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let clock = Arc::new(HandClock::default());
+        let order = Order { plan: fixture::plan(), kind: Kind::Planned, request: None, now: clock.wall() };
+        let Edit::Write(record) = transition::begin(&fixture::record(), &fsn(), &order) else { panic!() };
+        let start = transition::start(&record, &fsn(), ID, 2, clock.wall(), &Beginning::default());
+        let Edit::Write(record) = start else { panic!() };
+        let witness = Witness::new(&clock, Some(*record));
+        let keeper = Arc::new(Keeper::new(fsn(), clock.clone(), witness.clone(), witness.clone()));
+        keeper.set_lease(fixture::spec().lease);
+        let outside = Arc::new(Outside { witness: Mutex::new(Some(witness.clone())), ..Outside::default() });
+        let observers = Observers {
+            witness: Some(witness.clone()),
+            pair: outside.clone(),
+            database: None,
+            route: outside.clone(),
+            records: None,
+            vantages: None,
+            audit: None,
+            latency: None,
+            copies: outside.clone(),
+        };
+        let actors = Actors {
+            witness: Some(witness.clone()),
+            pair: outside.clone(),
+            database: None,
+            route: outside.clone(),
+            records: None,
+            audit: None,
+            copy: outside.clone(),
+        };
+        let driver = Arc::new(Driver::new(fsn(), clock.clone(), keeper.clone(), observers, actors));
+        let mut bench = Bench::new(&clock);
+        let running = keeper.clone();
+        bench.spawn(async move { running.run().await });
+        bench.run(Duration::from_secs(1));
+        let record = witness.record();
+        Self { bench, clock, witness, keeper, outside, driver, record }
+    }
+
+    /// The term runs down until this much is left: renewals are lost, reads are answered.
+    fn run_down_to(&mut self, left: Duration) {
+        self.witness.script([Fate::Lost; 100]);
+        while self.keeper.term().left > left {
+            self.bench.run(Duration::from_millis(100));
+        }
+    }
+
+    /// Has the driver act as if it had decided so; how many writes reached the world.
+    fn act(&mut self, change: ClusterChange) -> usize {
+        self.act_with(change, Memory::default()).0
+    }
+
+    fn act_with(&mut self, change: ClusterChange, mut memory: Memory) -> (usize, Memory) {
+        let cluster = fixture::cluster(&fsn());
+        let write = ClusterWrite {
+            region: fsn(),
+            object: cluster.object,
+            resource_version: cluster.resource_version,
+            claim: crate::observe::Claim { generation: 4, intent: ID.into() },
+            change,
+            server_limit: None,
+        };
+        let decision = Decision::Act(2, Action::Cluster(write));
+        let (driver, record) = (self.driver.clone(), self.record.clone());
+        let memory = self.bench.finish(async move {
+            let Decision::Act(step, action) = &decision else { unreachable!() };
+            let intent = record.intent.clone().unwrap();
+            driver.act(&record, &intent, &mut memory, &decision, *step, action, false).await;
+            memory
+        });
+        (self.outside.writes.lock().unwrap().len(), memory)
+    }
+}
+
+fn demote() -> ClusterChange {
+    ClusterChange::Demote { primary: "shop-hel".into() }
+}
+
+fn promote() -> ClusterChange {
+    ClusterChange::Promote { primary: "shop-fsn".into(), token: Some(token(3, "0/7000028")) }
+}
+
+#[test]
+fn an_action_is_sent_only_where_its_limit_fits_into_the_term() {
+    for (left, sent) in [(5_200, 1), (4_900, 0), (0, 0)] {
+        let mut rig = Rig::new();
+        rig.run_down_to(Duration::from_millis(left));
+        assert_eq!(rig.act(demote()), sent, "{left} ms left");
+    }
+}
+
+#[test]
+fn a_write_that_makes_writable_is_sent_only_where_its_limit_ends_before_the_guard() {
+    for change in [promote(), ClusterChange::Unfence] {
+        for (left, sent) in [(15_300, 1), (14_900, 0)] {
+            let mut rig = Rig::new();
+            rig.run_down_to(Duration::from_millis(left));
+            assert_eq!(rig.act(change.clone()), sent, "{left} ms left");
+        }
+    }
+}
+
+#[test]
+fn a_record_that_moved_on_stops_every_action() {
+    type Move = fn(&mut Record);
+    let moves: [(&str, Move); 4] = [
+        ("another holder", |r| (r.holder, r.generation) = (Some(hel()), 5)),
+        ("another generation", |r| r.generation = 6),
+        ("the intent ended", |r| r.intent = None),
+        ("it is undone", |r| {
+            let undo = crate::record::Direction::Undo { step: 2, reason: "failed".into() };
+            r.intent.as_mut().unwrap().direction = undo;
+        }),
+    ];
+    for (name, change) in moves {
+        // Not read yet by the keeper: what cannot be taken back looks for itself.
+        let mut rig = Rig::new();
+        rig.witness.change(change);
+        assert_eq!(rig.act(promote()), 0, "{name}");
+        let mut rig = Rig::new();
+        rig.witness.change(change);
+        rig.bench.run(Duration::from_secs(2));
+        assert_eq!(rig.act(demote()), 0, "{name}");
+    }
+    assert_eq!(Rig::new().act(demote()), 1);
+    assert_eq!(Rig::new().act(promote()), 1);
+}
+
+#[test]
+fn what_cannot_be_taken_back_is_not_sent_while_the_witness_does_not_answer() {
+    let mut rig = Rig::new();
+    rig.witness.register().reads_hang = true;
+    assert_eq!(rig.act(promote()), 0);
+    assert_eq!(rig.act(demote()), 1, "a demotion can be");
+}
+
+#[test]
+fn no_answer_within_five_seconds_is_an_unknown_outcome() {
+    let mut rig = Rig::new();
+    *rig.outside.hangs.lock().unwrap() = true;
+    let began = rig.clock.now();
+    let mut memory = Memory::default();
+    memory.begun(2);
+    let (sent, memory) = rig.act_with(demote(), memory);
+    let took = rig.clock.now().since(began);
+    assert_eq!((sent, took.as_secs()), (1, 5));
+    assert!(format!("{memory:?}").contains("no answer in 5 s"), "{memory:?}");
+}
+
+#[test]
+fn a_further_attempt_is_written_down_before_it_is_sent() {
+    let mut rig = Rig::new();
+    let mut memory = Memory::default();
+    memory.look(&rig.record, &fixture::observations(), rig.clock.now());
+    memory.begun(2);
+    let (_, memory) = rig.act_with(demote(), memory);
+    rig.act_with(demote(), memory);
+    let attempts: Vec<u32> = rig.outside.writes.lock().unwrap().iter().map(|(_, attempts)| *attempts).collect();
+    assert_eq!(attempts, [1, 2]);
+    rig.witness.script([Fate::Lost; 100]);
+    let mut memory = Memory::default();
+    memory.look(&rig.record, &fixture::observations(), rig.clock.now());
+    assert_eq!(rig.act_with(demote(), memory).0, 2, "what cannot be written down is not sent");
+}
+
+#[test]
+fn a_step_that_another_process_started_is_not_taken_for_ones_own() {
+    let mut rig = Rig::new();
+    let start = Change::Start(Beginning::default());
+    for (step, own) in [(2, false), (3, true)] {
+        let (driver, record, change) = (rig.driver.clone(), rig.record.clone(), start.clone());
+        rig.bench.run(Duration::from_secs(1));
+        let memory = rig.bench.finish(async move {
+            let mut memory = Memory::default();
+            driver.change(&record.intent.unwrap(), &mut memory, step, &change).await;
+            memory
+        });
+        let mut expected = Memory::default();
+        if own {
+            expected.begun(step);
+        }
+        assert_eq!(memory, expected, "step {step}");
+    }
+}
