@@ -14,3 +14,4 @@ pub mod outcome;
 pub mod render;
 pub mod runner;
 mod shape;
+pub mod simulate;

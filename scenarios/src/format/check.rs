@@ -55,11 +55,6 @@ fn check_step(scenario: &Scenario, index: usize, step: &Spot<Step>, wrong: &mut 
     let mistake = match &step.value {
         Step::Partition(p) => same_host(&p.between, step.place),
         Step::Delay(d) => same_host(&d.between, step.place),
-        Step::Hold(h) => same_host(&h.between, step.place),
-        Step::Release(r) => same_host(&r.between, step.place).or_else(|| {
-            let held = earlier.iter().any(|step| matches!(step, Step::Hold(h) if same_pair(&h.between, &r.between)));
-            needs(held, "nothing is held between these two".into(), "hold it in an earlier step")
-        }),
         Step::Heal(heal) => match (&heal.between, &heal.host) {
             (Some(_), Some(_)) => Some(at(step.place, "`between` and `host` exclude each other", "keep one")),
             (Some(between), None) => same_host(between, step.place),
@@ -144,10 +139,6 @@ fn switchover_can_follow(scenario: &Scenario, index: usize) -> bool {
     scenario.spec.world.auto_failover
         || scenario.spec.steps[..index].iter().any(|step| goes_on(step))
         || scenario.spec.steps[index..].iter().any(|step| begins(step))
-}
-
-fn same_pair(a: &(HostName, HostName), b: &(HostName, HostName)) -> bool {
-    (&a.0, &a.1) == (&b.0, &b.1) || (&a.0, &a.1) == (&b.1, &b.0)
 }
 
 fn same_host(between: &(HostName, HostName), place: Place) -> Option<Wrong> {

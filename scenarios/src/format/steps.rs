@@ -39,10 +39,6 @@ pub enum Step {
     Partition(Partition),
     /// Makes the way between two hosts longer.
     Delay(Delay),
-    /// Keeps back what two hosts send each other, until it is released.
-    Hold(Hold),
-    /// Sends on what was held.
-    Release(Release),
     /// Ends faults.
     Heal(Heal),
     /// Cuts a host's power. It is started again before the run is judged.
@@ -90,8 +86,6 @@ impl Step {
             Step::Edit(step) => step.timing(),
             Step::Partition(step) => step.timing(),
             Step::Delay(step) => step.timing(),
-            Step::Hold(step) => step.timing(),
-            Step::Release(step) => step.timing(),
             Step::Heal(step) => step.timing(),
             Step::Crash(step) => step.timing(),
             Step::Restart(step) | Step::Resume(step) => step.timing(),
@@ -262,23 +256,6 @@ timed! {
         pub between: (HostName, HostName),
         /// The latency of each message.
         pub by: TimeSpan,
-    }
-}
-
-timed! {
-    lasting
-    /// `hold`.
-    Hold {
-        /// The two hosts.
-        pub between: (HostName, HostName),
-    }
-}
-
-timed! {
-    /// `release`.
-    Release {
-        /// The two hosts.
-        pub between: (HostName, HostName),
     }
 }
 

@@ -1,0 +1,398 @@
+//! Conducts a run: takes the scenario's steps one after the other, a tick at a time, and arms what waits for
+//! its moment. What it knows of the world it reads from the servers.
+
+use super::narrate::Narrator;
+use super::{facts, judge, translate};
+use crate::format::{Moment, Person, Place, Scenario, Spot, Step, WriteExpect};
+use crate::outcome::{Outcome, Report, Unmet};
+use crate::runner::RunOptions;
+use continuum_core::name::Region;
+use continuum_core::record::Record;
+use continuum_core::report::{DryRunReport, ExecuteReport};
+use continuum_core::sequencer::ExecuteOrder;
+use continuum_sim::faults::{Fault, Trigger};
+use continuum_sim::servers::kube_api::CONTINUUMS;
+use continuum_sim::world::objects::{APPLICATION, NAMESPACE};
+use continuum_sim::world::{Alter, Answered, Awaited, Order, REGIONS, World, awaited};
+use serde_json::json;
+use std::time::Duration;
+
+/// How long a world may take to become ready.
+const READY_LIMIT: Duration = Duration::from_secs(20);
+/// How long a dry run or a health check may take before the run is given up.
+const LOOK_LIMIT: Duration = Duration::from_secs(60);
+/// How long an execution whose caller died is followed before it counts as never begun.
+const BEGIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// The run is given up: why.
+#[derive(Debug)]
+pub(super) struct GivenUp(pub String);
+
+/// See the module.
+pub(super) struct Conductor<'a> {
+    pub scenario: &'a Scenario,
+    pub world: World,
+    pub outcome: Outcome,
+    narrator: Narrator,
+    /// Steps of a person that wait for their moment.
+    deferred: Vec<(Moment, Duration, &'a Spot<Step>)>,
+    /// Executions that are not waited for.
+    pending: Vec<Pending<'a>>,
+    /// Fingerprint of the last dry run.
+    pub fingerprint: Option<String>,
+    /// What differed after a dry run that ran alone.
+    pub dry_run_differences: Vec<String>,
+    deadline: Duration,
+}
+
+struct Pending<'a> {
+    place: Place,
+    answer: Awaited<ExecuteReport>,
+    expect: &'a crate::format::ExecuteExpect,
+    failback: bool,
+    /// `sequence` of the record when it was asked.
+    sequence: u64,
+    /// Since when its caller is dead.
+    lost: Option<Duration>,
+}
+
+impl<'a> Conductor<'a> {
+    pub fn new(scenario: &'a Scenario, options: &RunOptions, alter: Option<Alter>) -> Self {
+        let world = World::new(translate::world(scenario, options.seed), alter);
+        Self {
+            scenario,
+            world,
+            outcome: Outcome::begin(scenario, options),
+            narrator: Narrator::default(),
+            deferred: Vec::new(),
+            pending: Vec::new(),
+            fingerprint: None,
+            dry_run_differences: Vec::new(),
+            deadline: scenario.spec.limit.0,
+        }
+    }
+
+    /// To the end.
+    pub fn run(mut self) -> Outcome {
+        if let Err(GivenUp(why)) = self.steps().and_then(|()| judge::settle(&mut self)) {
+            self.outcome.did_not_finish = Some(why);
+        }
+        judge::judge(&mut self);
+        self.outcome.timeline.sort_by_key(|entry| entry.at_ms);
+        self.outcome
+    }
+
+    fn steps(&mut self) -> Result<(), GivenUp> {
+        for fault in translate::first_faults(self.scenario) {
+            self.world.board.arm(Duration::ZERO, fault);
+        }
+        self.arm_ahead();
+        let ready = self.world.options.clone();
+        self.until("the world to become ready", READY_LIMIT, |run| facts::ready(&run.world))
+            .or_else(|GivenUp(why)| if facts::can_be_ready(&ready) { Err(GivenUp(why)) } else { Ok(()) })?;
+        self.narrator.ready(&self.world, &mut self.outcome);
+        for step in self.scenario.spec.steps.iter() {
+            self.step(step)?;
+        }
+        while !self.pending.is_empty() {
+            self.tick()?;
+        }
+        Ok(())
+    }
+
+    /// Faults and deeds with a time of their own are armed before anything happens, wherever they stand.
+    fn arm_ahead(&mut self) {
+        for step in self.scenario.spec.steps.iter() {
+            if matches!(step.timing().moment(), Moment::At(_)) {
+                self.arm(step);
+            }
+        }
+    }
+
+    fn step(&mut self, step: &'a Spot<Step>) -> Result<(), GivenUp> {
+        match &step.value {
+            Step::DryRun(what) => {
+                let region = self.asked(what.asked.as_ref());
+                let (to, reason) = (what.to.region(), what.reason.clone());
+                let report = self.dry_run(&region, to, reason)?;
+                let former = self.fingerprint.clone();
+                if let Ok(report) = &report {
+                    self.fingerprint = Some(report.plan_fingerprint.clone());
+                }
+                facts::expect_dry_run(self, step.place, &what.expect, &report, former.as_deref());
+                self.report(report.map_or_else(Report::Error, Report::DryRun));
+            }
+            Step::Execute(what) => {
+                let region = self.asked(what.asked.as_ref());
+                let confirmed = match what.fingerprint.as_deref() {
+                    Some("dryRun") => self.fingerprint.clone(),
+                    other => other.map(str::to_owned),
+                };
+                let order = ExecuteOrder {
+                    reason: what.reason.clone(),
+                    requested_by: what.by.clone(),
+                    request: None,
+                    confirmed,
+                };
+                let to = what.to.region();
+                self.narrator.asked(&self.world, &mut self.outcome, &format!("to {to}, asked in {region}"));
+                let (order, answer) = awaited(|answer| Order::Execute { to, order, answer });
+                self.execute(step.place, &region, order, answer, &what.expect, false, what.wait)?;
+            }
+            Step::Failback(what) => {
+                let region = self.asked(what.asked.as_ref());
+                let order = ExecuteOrder { requested_by: what.by.clone(), ..ExecuteOrder::default() };
+                self.narrator.asked(&self.world, &mut self.outcome, &format!("failback, asked in {region}"));
+                let (order, answer) = awaited(|answer| Order::Failback { order, answer });
+                self.execute(step.place, &region, order, answer, &what.expect, true, what.wait)?;
+            }
+            Step::Health(what) => {
+                let region = self.asked(what.asked.as_ref());
+                let (order, answer) = awaited(|answer| Order::Health { answer });
+                self.world.desks[region.as_str()].leave(order);
+                let report = self.answered("the health check", &answer)?;
+                facts::expect_health(self, step.place, &what.expect, &report);
+                self.report(report.map_or_else(Report::Error, Report::Health));
+            }
+            Step::Wait(what) => {
+                let since = self.world.now();
+                let what_for = format!("{:?}", what.until);
+                self.until(&what_for, what.at_most.0, |run| facts::holds(&run.world, &what.until, since))?;
+            }
+            Step::Assert(expected) => facts::expect_facts(self, Some(step.place), "assert", expected),
+            Step::Write(what) => {
+                let accepted = facts::takes_writes(&self.world, what.to.as_str());
+                let expected = what.expect.map(|expect| expect == WriteExpect::Acknowledged);
+                if let Some(expected) = expected.filter(|expected| *expected != accepted) {
+                    let word = |yes| if yes { "acknowledged" } else { "refused" }.to_owned();
+                    self.unmet(Some(step.place), "write.expect", word(expected), word(accepted));
+                }
+            }
+            _ if matches!(step.timing().moment(), Moment::At(_)) => {}
+            _ => self.arm(step),
+        }
+        Ok(())
+    }
+
+    /// Arms a fault, or has a person act, now or at its moment.
+    fn arm(&mut self, step: &'a Spot<Step>) {
+        let (moment, now) = (step.timing().moment(), self.world.now());
+        let kinds = translate::faults(&step.value);
+        match translate::trigger(&moment, now) {
+            Some(trigger) if !kinds.is_empty() => self.arm_faults(step, trigger),
+            _ if moment == Moment::Now => self.act(step),
+            _ => self.deferred.push((moment, now, step)),
+        }
+    }
+
+    fn arm_faults(&mut self, step: &Spot<Step>, trigger: Trigger) {
+        let lasts = translate::lasts(&step.timing());
+        for kind in translate::faults(&step.value) {
+            self.world.board.arm(self.world.now(), Fault { trigger: trigger.clone(), kind, lasts });
+        }
+    }
+
+    /// What a person does.
+    fn act(&mut self, step: &Spot<Step>) {
+        let by = |person: &Person| person.by.clone().unwrap_or_else(|| "alice".into());
+        match &step.value {
+            Step::Approve(person) => {
+                let patch = json!({ "failback": { "approved": true, "approvedBy": by(person) } });
+                self.edit_copies(&patch);
+            }
+            Step::Refuse(_) => self.edit_copies(&json!({ "failback": { "refused": true } })),
+            Step::Abort(_) => {
+                let id = self.record().and_then(|r| r.intent).map(|i| i.id);
+                self.edit_copies(&json!({ "switchover": { "abort": id } }));
+            }
+            Step::Edit(edit) => {
+                if let Err(cause) = facts::edit(&self.world, edit) {
+                    self.unmet(Some(step.place), "edit", "the patch is taken".into(), cause);
+                }
+            }
+            _ => {}
+        }
+        self.narrator.deed(&self.world, &mut self.outcome, &step.value);
+    }
+
+    fn edit_copies(&self, spec: &serde_json::Value) {
+        for region in REGIONS {
+            let patch = json!({ "spec": spec });
+            // The copies stand in every world; a refusal would show as an expectation that is not met.
+            let _ = self.world.store(region).merge_patch(&CONTINUUMS, NAMESPACE, APPLICATION, "", &patch, "person");
+        }
+    }
+
+    /// The region that is asked: the one named, else the holder, else the primary.
+    fn asked(&self, named: Option<&crate::format::RegionName>) -> Region {
+        let holder = self.record().and_then(|r| r.holder).filter(|h| REGIONS.contains(&h.as_str()));
+        named
+            .map(crate::format::RegionName::region)
+            .or(holder)
+            .unwrap_or_else(|| Region::new(&self.world.options.primary))
+    }
+
+    /// The record as it stands at the witness.
+    pub fn record(&self) -> Option<Record> {
+        self.world.watch.record().cloned()
+    }
+
+    fn dry_run(
+        &mut self,
+        region: &Region,
+        to: Region,
+        reason: Option<String>,
+    ) -> Result<Result<DryRunReport, String>, GivenUp> {
+        let (order, answer) = awaited(|answer| Order::DryRun { to, reason, answer });
+        self.world.desks[region.as_str()].leave(order);
+        self.answered("the dry run", &answer)
+    }
+
+    /// Runs until an order is answered.
+    fn answered<T>(&mut self, what: &str, answer: &Awaited<T>) -> Result<Result<T, String>, GivenUp> {
+        let limit = self.world.now() + LOOK_LIMIT;
+        loop {
+            match answer.look() {
+                Answered::With(answer) => return Ok(answer),
+                Answered::Lost => return Ok(Err("the controller died before it answered".into())),
+                Answered::NotYet if self.world.now() >= limit => {
+                    return Err(GivenUp(format!("{what} gave no answer in {} s", LOOK_LIMIT.as_secs())));
+                }
+                Answered::NotYet => self.tick()?,
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one step of a scenario")]
+    fn execute(
+        &mut self,
+        place: Place,
+        region: &Region,
+        order: Order,
+        answer: Awaited<ExecuteReport>,
+        expect: &'a crate::format::ExecuteExpect,
+        failback: bool,
+        wait: bool,
+    ) -> Result<(), GivenUp> {
+        let sequence = self.record().map_or(0, |r| r.sequence);
+        self.world.desks[region.as_str()].leave(order);
+        self.pending.push(Pending { place, answer, expect, failback, sequence, lost: None });
+        let count = self.pending.len();
+        while wait && self.pending.len() == count {
+            self.tick()?;
+        }
+        Ok(())
+    }
+
+    /// Looks whether executions ended. One whose caller died is followed in the record itself.
+    fn look_at_pending(&mut self) {
+        let (now, record) = (self.world.now(), self.record());
+        let mut index = 0;
+        while index < self.pending.len() {
+            let pending = &mut self.pending[index];
+            let report = match pending.answer.look() {
+                Answered::With(report) => Some(report),
+                Answered::NotYet => None,
+                Answered::Lost => {
+                    let since = *pending.lost.get_or_insert(now);
+                    follow(record.as_ref(), pending.sequence, now.saturating_sub(since))
+                }
+            };
+            let Some(report) = report else {
+                index += 1;
+                continue;
+            };
+            let pending = self.pending.remove(index);
+            facts::expect_execute(self, pending.place, pending.expect, &report);
+            let wrap = if pending.failback { Report::Failback } else { Report::Execute };
+            self.report(report.map_or_else(Report::Error, wrap));
+        }
+    }
+
+    /// One tick, with everything that follows from it.
+    pub fn tick(&mut self) -> Result<(), GivenUp> {
+        if self.world.now() >= self.deadline {
+            let limit = self.deadline.as_secs();
+            return Err(GivenUp(format!("not at its end after {limit} s of simulated time")));
+        }
+        self.world.step().map_err(|error| GivenUp(error.to_string()))?;
+        self.narrator.look(&self.world, &mut self.outcome);
+        self.look_at_deferred();
+        self.look_at_pending();
+        Ok(())
+    }
+
+    fn look_at_deferred(&mut self) {
+        let now = self.world.now();
+        let due = |moment: &Moment, since: Duration, world: &World| match moment {
+            Moment::Now => true,
+            Moment::At(at) => now >= *at,
+            Moment::Before(step) => world.watch.moments().started(*step).is_some_and(|at| at > since),
+            Moment::After(step) => world.watch.moments().effect(*step).is_some_and(|at| at > since),
+            Moment::Write { .. } => false,
+            Moment::When(condition) => facts::holds(world, condition, since),
+        };
+        let mut index = 0;
+        while index < self.deferred.len() {
+            let (moment, since, _) = &self.deferred[index];
+            if !due(moment, *since, &self.world) {
+                index += 1;
+                continue;
+            }
+            let (_, _, step) = self.deferred.remove(index);
+            if translate::faults(&step.value).is_empty() {
+                self.act(step);
+            } else {
+                self.arm_faults(step, Trigger::At(now));
+            }
+        }
+    }
+
+    /// Steps that never came to their moment.
+    pub fn never_came(&self) -> usize {
+        self.deferred.len()
+    }
+
+    /// Ticks until a condition holds.
+    pub fn until(&mut self, what: &str, at_most: Duration, holds: impl Fn(&Self) -> bool) -> Result<(), GivenUp> {
+        let limit = self.world.now() + at_most;
+        while !holds(self) {
+            if self.world.now() >= limit {
+                return Err(GivenUp(format!("waited {} s for {what}", at_most.as_secs())));
+            }
+            self.tick()?;
+        }
+        Ok(())
+    }
+
+    /// Judging may go past the scenario's own limit.
+    pub fn extend(&mut self) {
+        self.deadline = self.scenario.spec.limit.0 + translate::JUDGING - Duration::from_secs(60);
+    }
+
+    fn report(&mut self, report: Report) {
+        let at_ms = self.now_ms();
+        self.outcome.report(at_ms, report);
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        super::narrate::ms(self.world.now())
+    }
+
+    /// Something expected was not found.
+    pub fn unmet(&mut self, place: Option<Place>, what: &str, expected: String, found: String) {
+        let line = place.map(|place| place.line);
+        self.outcome.unmet.push(Unmet { line, what: what.to_owned(), expected, found });
+    }
+}
+
+/// What the record tells of an execution whose caller died; `None`: nothing yet.
+fn follow(record: Option<&Record>, sequence: u64, for_: Duration) -> Option<Result<ExecuteReport, String>> {
+    let record = record?;
+    if record.sequence > sequence {
+        let ended = record.intent.is_none() && record.pending.is_none();
+        let last = record.last.as_ref().filter(|_| ended)?;
+        return Some(Ok(ExecuteReport::from_ended(last)));
+    }
+    (for_ >= BEGIN_LIMIT).then(|| Err("the controller died before it began".into()))
+}

@@ -1,0 +1,368 @@
+//! Facts of the world as its servers know them, and whether what a scenario expects of them, or of a report,
+//! is so.
+
+use super::conduct::Conductor;
+use crate::format::{
+    Condition, DryRunExpect, Edit, EventName, ExecuteExpect, Facts, HealthExpect, HolderWord, Place, RegionName,
+};
+use continuum_core::name::Region;
+use continuum_core::report::{DryRunReport, ExecuteReport, ExecuteResult, HealthReport};
+use continuum_sim::servers::kube_api::{CLUSTERS, CONTINUUMS, HTTP_ROUTES, LEASES, Resource, SECRETS};
+use continuum_sim::servers::postgres::Event;
+use continuum_sim::world::objects::{APPLICATION, HOSTNAME, LEASE_NAMESPACE, NAMESPACE, cluster};
+use continuum_sim::world::options::{Lease, Standby, Witness, WorldOptions, address};
+use continuum_sim::world::{REGIONS, World, other};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Whether a world with these options comes to be healthy by itself.
+pub(super) fn can_be_ready(options: &WorldOptions) -> bool {
+    options.pair
+        && options.witness != Witness::None
+        && options.standby == Standby::Following
+        && !matches!(options.lease, Lease::ThirdParty(_))
+}
+
+/// Whether the world is as its description says: the role where it should be, followed, and both controllers
+/// there.
+pub(super) fn ready(world: &World) -> bool {
+    let told = |region: &&str| {
+        let copy = world.store(region).get(&CONTINUUMS, NAMESPACE, APPLICATION);
+        copy.is_some_and(|copy| copy["status"]["seen"].is_object() && copy["status"]["phase"] == "Healthy")
+    };
+    converged(world) && REGIONS.iter().all(told)
+}
+
+/// Whether this region's half takes writes.
+pub(super) fn takes_writes(world: &World, region: &str) -> bool {
+    world.halves.get(region).is_some_and(|half| half.instance.accepts_writes())
+}
+
+fn writable(world: &World) -> Vec<&'static str> {
+    REGIONS.into_iter().filter(|region| takes_writes(world, region)).collect()
+}
+
+/// The region whose half, and no other, takes writes.
+pub(super) fn primary(world: &World) -> Option<&'static str> {
+    match writable(world).as_slice() {
+        [region] => Some(region),
+        _ => None,
+    }
+}
+
+/// One half takes writes, its region holds the lease, the other follows, nothing is under way or owed.
+pub(super) fn converged(world: &World) -> bool {
+    let (Some(primary), Some(record)) = (primary(world), world.watch.record()) else { return false };
+    let holds = record.held_by(&Region::new(primary));
+    let idle = record.intent.is_none()
+        && record.pending.is_none()
+        && record.last.as_ref().is_none_or(|last| last.owed.is_empty());
+    holds && idle && follows(world, other(primary), primary) && settled(world)
+}
+
+/// Whether a half streams from the other.
+fn follows(world: &World, standby: &str, primary: &str) -> bool {
+    let (from, to) = (world.halves[primary].instance.snapshot(), world.halves[standby].instance.snapshot());
+    to.in_recovery && to.streaming && to.timeline == from.timeline
+}
+
+/// Whether both Clusters are Ready, and the copies of the Continuum name the primary.
+fn settled(world: &World) -> bool {
+    let ready = |region: &&str| {
+        let cluster = world.store(region).get(&CLUSTERS, NAMESPACE, &cluster(region));
+        cluster.is_some_and(|cluster| condition(&cluster, "Ready") && !fenced(&cluster))
+    };
+    let named = |region: &&str| {
+        let copy = world.store(region).get(&CONTINUUMS, NAMESPACE, APPLICATION);
+        copy.is_some_and(|copy| copy["status"]["primaryRegion"].as_str() == primary(world))
+    };
+    REGIONS.iter().all(ready) && REGIONS.iter().all(named)
+}
+
+fn fenced(cluster: &Value) -> bool {
+    cluster["metadata"]["annotations"].get("cnpg.io/fencedInstances").is_some()
+}
+
+fn condition(object: &Value, kind: &str) -> bool {
+    let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().any(|c| c["type"] == kind && c["status"] == "True")
+}
+
+fn event_count(world: &World, name: &EventName) -> u64 {
+    let is_one = |m: &&continuum_sim::servers::jetstream::protocol::Stored| {
+        m.message.headers.get("audit-type").map(String::as_str) == Some(name.as_str())
+    };
+    world.nats.messages().iter().filter(is_one).count() as u64
+}
+
+/// How long ago the first write was committed that the standby has not replayed.
+fn lag(world: &World) -> Option<Duration> {
+    let primary = primary(world)?;
+    let replayed = world.halves[other(primary)].instance.snapshot().replayed;
+    let instance = cluster(primary);
+    let waiting = world.journal.entries().into_iter().find(|entry| {
+        entry.instance == instance && matches!(entry.event, Event::Committed { lsn, .. } if lsn > replayed)
+    });
+    Some(waiting.map_or(Duration::ZERO, |entry| world.now().saturating_sub(entry.at)))
+}
+
+/// Whether a condition holds. `since`: when the scenario came to its line.
+pub(super) fn holds(world: &World, condition: &Condition, since: Duration) -> bool {
+    let record = world.watch.record();
+    match condition {
+        Condition::Converged => converged(world),
+        Condition::Idle => record.is_some_and(|r| r.intent.is_none() && r.pending.is_none()),
+        Condition::SwitchoverUnderWay => record.is_some_and(|r| r.intent.is_some()),
+        Condition::FailbackPending => record.is_some_and(|r| r.pending.is_some()),
+        Condition::Primary(region) => primary(world) == Some(region.as_str()),
+        Condition::Holder(region) => record.is_some_and(|r| r.held_by(&region.region())),
+        Condition::Generation(at_least) => record.is_some_and(|r| r.generation >= *at_least),
+        Condition::Event(name) => event_count(world, name) > 0,
+        Condition::LagBelow(limit) => lag(world).is_some_and(|lag| lag < limit.0),
+        Condition::LagAbove(limit) => lag(world).is_some_and(|lag| lag > limit.0),
+        Condition::Elapsed(time) => world.now() >= since + time.0,
+    }
+}
+
+/// The region, and no other, whose addresses the authoritative server answers.
+fn dns(world: &World) -> Option<&'static str> {
+    let answers: BTreeSet<IpAddr> = world.dns.possible_answers(HOSTNAME)?;
+    REGIONS.into_iter().find(|region| {
+        let own: Option<IpAddr> = address(region).parse().ok();
+        answers.len() == 1 && own.is_some_and(|own| answers.contains(&own))
+    })
+}
+
+/// The region, and no other, to whose backend both routes send.
+fn route(world: &World) -> Option<&'static str> {
+    let weights = |store: &str| {
+        let route = world.store(store).get(&HTTP_ROUTES, NAMESPACE, APPLICATION)?;
+        let backends = route["spec"]["rules"][0]["backendRefs"].as_array()?.clone();
+        Some(backends)
+    };
+    REGIONS.into_iter().find(|region| {
+        REGIONS.iter().all(|store| {
+            weights(store).is_some_and(|backends| {
+                backends.iter().all(|b| {
+                    let here = b["name"].as_str().is_some_and(|name| name.ends_with(&format!("-{region}")));
+                    (b["weight"].as_u64().unwrap_or(1) > 0) == here
+                })
+            })
+        })
+    })
+}
+
+fn phase(world: &World) -> Option<String> {
+    let holder = world.watch.record()?.holder.clone()?;
+    let region = REGIONS.into_iter().find(|r| *r == holder.as_str())?;
+    let copy = world.store(region).get(&CONTINUUMS, NAMESPACE, APPLICATION)?;
+    copy["status"]["phase"].as_str().map(str::to_owned)
+}
+
+fn holder(world: &World) -> String {
+    match world.watch.record().and_then(|r| r.holder.clone()) {
+        None => "free".into(),
+        Some(holder) if REGIONS.contains(&holder.as_str()) => holder.to_string(),
+        Some(_) => "thirdParty".into(),
+    }
+}
+
+/// A word as the file writes it.
+fn word(value: impl serde::Serialize + Debug) -> String {
+    match serde_json::to_value(&value) {
+        Ok(Value::String(word)) => word,
+        _ => format!("{value:?}"),
+    }
+}
+
+/// Compares, and notes what differs.
+fn compare(
+    run: &mut Conductor<'_>,
+    place: Option<Place>,
+    what: &str,
+    expected: Option<impl ToString>,
+    found: Option<impl ToString>,
+) {
+    let Some(expected) = expected.map(|e| e.to_string()) else { return };
+    let found = found.map_or_else(|| "none".to_owned(), |f| f.to_string());
+    if expected != found {
+        run.unmet(place, what, expected, found);
+    }
+}
+
+/// Facts of the world, as `assert` and `expect` say them.
+pub(super) fn expect_facts(run: &mut Conductor<'_>, place: Option<Place>, what: &str, expected: &Facts) {
+    let at = |key: &str| format!("{what}.{key}");
+    let (found_primary, found_dns, found_route) = (primary(&run.world), dns(&run.world), route(&run.world));
+    compare(run, place, &at("primary"), expected.primary.as_ref(), found_primary);
+    if let Some(expected) = &expected.writable {
+        let list = |regions: &[&str]| format!("[{}]", regions.join(", "));
+        let expected: Vec<&str> = expected.iter().map(RegionName::as_str).collect();
+        let found = list(&writable(&run.world));
+        compare(run, place, &at("writable"), Some(list(&expected)), Some(found));
+    }
+    let expected_holder = expected.holder.map(|h| match h {
+        HolderWord::Fsn => "fsn",
+        HolderWord::Hel => "hel",
+        HolderWord::Free => "free",
+        HolderWord::ThirdParty => "thirdParty",
+    });
+    let found = holder(&run.world);
+    compare(run, place, &at("holder"), expected_holder, Some(found));
+    let record = run.record();
+    compare(run, place, &at("generation"), expected.generation, record.as_ref().map(|r| r.generation));
+    compare(run, place, &at("dns"), expected.dns.as_ref(), found_dns);
+    compare(run, place, &at("route"), expected.route.as_ref(), found_route);
+    let under_way = record.as_ref().map(|r| r.intent.is_some());
+    compare(run, place, &at("switchoverUnderWay"), expected.switchover_under_way, under_way);
+    let found_phase = phase(&run.world);
+    compare(run, place, &at("phase"), expected.phase.map(|p| format!("{p:?}")), found_phase);
+    for (name, count) in &expected.events {
+        let found = event_count(&run.world, name);
+        compare(run, place, &at(&format!("events.{name}")), Some(*count), Some(found));
+    }
+    let owed = record.and_then(|r| r.last).map_or(0, |last| last.owed.len());
+    compare(run, place, &at("eventsOwed"), expected.events_owed, Some(owed));
+}
+
+/// Every expected part is in one of the texts, and with `all` there are no others.
+fn expect_parts(
+    run: &mut Conductor<'_>,
+    place: Place,
+    what: &str,
+    expected: Option<&Vec<String>>,
+    found: &[String],
+    all: bool,
+) {
+    let Some(expected) = expected else { return };
+    let missing = expected.iter().any(|part| !found.iter().any(|text| text.contains(part)));
+    let surplus =
+        all && (expected.len() != found.len() || !found.iter().all(|t| expected.iter().any(|p| t.contains(p))));
+    if missing || surplus {
+        run.unmet(Some(place), what, format!("[{}]", expected.join(", ")), format!("[{}]", found.join(", ")));
+    }
+}
+
+pub(super) fn expect_dry_run(
+    run: &mut Conductor<'_>,
+    place: Place,
+    expected: &DryRunExpect,
+    found: &Result<DryRunReport, String>,
+    former: Option<&str>,
+) {
+    let report = match (found, &expected.error) {
+        (Ok(report), None) => report,
+        (Err(error), Some(part)) if error.contains(part.as_str()) => return,
+        (Ok(_), Some(part)) => return run.unmet(Some(place), "dryRun.expect.error", part.clone(), "a report".into()),
+        (Err(error), part) => {
+            let expected = part.clone().unwrap_or_else(|| "a report".into());
+            return run.unmet(Some(place), "dryRun", expected, error.clone());
+        }
+    };
+    expect_parts(run, place, "dryRun.expect.blockers", expected.blockers.as_ref(), &report.blockers, true);
+    expect_parts(run, place, "dryRun.expect.warnings", expected.warnings.as_ref(), &report.warnings, false);
+    let notes: Vec<String> = report.steps.iter().flat_map(|step| step.notes.clone()).collect();
+    expect_parts(run, place, "dryRun.expect.notes", expected.notes.as_ref(), &notes, false);
+    if let Some(unmet) = &expected.unmet {
+        let list = |numbers: Vec<u8>| format!("{numbers:?}");
+        let found = report.steps.iter().filter(|step| !step.preconditions_met).map(|step| step.step).collect();
+        let expected = list(unmet.iter().map(|n| n.0).collect());
+        compare(run, Some(place), "dryRun.expect.unmet", Some(expected), Some(list(found)));
+    }
+    let same = former.map(|former| former == report.plan_fingerprint);
+    compare(run, Some(place), "dryRun.expect.sameFingerprint", expected.same_fingerprint, same);
+}
+
+pub(super) fn expect_execute(
+    run: &mut Conductor<'_>,
+    place: Place,
+    expected: &ExecuteExpect,
+    found: &Result<ExecuteReport, String>,
+) {
+    let report = match (found, &expected.error) {
+        (Ok(report), _) => report,
+        (Err(error), Some(part)) if error.contains(part.as_str()) => return,
+        (Err(error), part) => {
+            let expected = part.clone().unwrap_or_else(|| "a report".into());
+            return run.unmet(Some(place), "execute", expected, error.clone());
+        }
+    };
+    let at = |key: &str| format!("execute.expect.{key}");
+    let result = expected.result.map(|word| self::word(ExecuteResult::from(word)));
+    compare(run, Some(place), &at("result"), result, Some(word(report.result)));
+    let list = |numbers: &[u8]| format!("{numbers:?}");
+    let steps = |steps: &Option<Vec<crate::format::StepNumber>>| {
+        steps.as_ref().map(|steps| list(&steps.iter().map(|n| n.0).collect::<Vec<_>>()))
+    };
+    let completed = list(&report.completed_steps);
+    compare(run, Some(place), &at("completedSteps"), steps(&expected.completed_steps), Some(completed));
+    let failed = expected.failed_at_step.map(|n| n.0);
+    compare(run, Some(place), &at("failedAtStep"), failed, Some(report.failed_at_step));
+    compare(run, Some(place), &at("rolledBack"), steps(&expected.rolled_back), Some(list(&report.rolled_back)));
+    compare(run, Some(place), &at("eventsOwed"), expected.events_owed, Some(report.events_owed));
+    if let Some(part) = &expected.error {
+        let error = report.error.clone().unwrap_or_else(|| "none".into());
+        if !error.contains(part.as_str()) {
+            run.unmet(Some(place), &at("error"), part.clone(), error);
+        }
+    }
+}
+
+pub(super) fn expect_health(
+    run: &mut Conductor<'_>,
+    place: Place,
+    expected: &HealthExpect,
+    found: &Result<HealthReport, String>,
+) {
+    let report = match found {
+        Ok(report) => report,
+        Err(error) => return run.unmet(Some(place), "health", "a report".into(), error.clone()),
+    };
+    let at = |key: &str| format!("health.expect.{key}");
+    compare(run, Some(place), &at("overallHealthy"), expected.overall_healthy, Some(report.overall_healthy));
+    let list = |names: Vec<&str>| format!("[{}]", names.join(", "));
+    let failed: Vec<&str> =
+        report.checks.iter().filter(|c| !c.passed && !c.deferred).map(|c| c.name.as_str()).collect();
+    let deferred: Vec<&str> = report.checks.iter().filter(|c| c.deferred).map(|c| c.name.as_str()).collect();
+    let names = |names: &Option<Vec<crate::format::HealthCheckName>>| {
+        names.as_ref().map(|names| list(names.iter().map(|name| name.as_str()).collect()))
+    };
+    compare(run, Some(place), &at("failed"), names(&expected.failed), Some(list(failed)));
+    compare(run, Some(place), &at("deferred"), names(&expected.deferred), Some(list(deferred)));
+    if let Some(part) = &expected.detail {
+        let details: Vec<&str> = report.checks.iter().map(|c| c.detail.as_str()).collect();
+        if !details.iter().any(|detail| detail.contains(part.as_str())) {
+            run.unmet(Some(place), &at("detail"), part.clone(), details.join("; "));
+        }
+    }
+}
+
+/// A person's merge patch.
+pub(super) fn edit(world: &World, edit: &Edit) -> Result<(), String> {
+    let text = edit.resource.to_string();
+    let (plural, name) = text.split_once('/').unwrap_or((text.as_str(), ""));
+    let (resource, namespace): (&'static Resource, &str) = match plural {
+        "clusters" => (&CLUSTERS, NAMESPACE),
+        "httproutes" => (&HTTP_ROUTES, NAMESPACE),
+        "continuums" => (&CONTINUUMS, NAMESPACE),
+        "secrets" => (&SECRETS, NAMESPACE),
+        _ => (&LEASES, LEASE_NAMESPACE),
+    };
+    let subresource = if edit.status { "status" } else { "" };
+    let patch = json!(edit.patch);
+    let mut found = false;
+    for (host, store) in &world.stores {
+        let wanted = edit.region.as_ref().is_none_or(|region| *host == format!("api.{region}"));
+        if !wanted || store.get(resource, namespace, name).is_none() {
+            continue;
+        }
+        found = true;
+        store
+            .merge_patch(resource, namespace, name, subresource, &patch, "person")
+            .map_err(|refusal| format!("{host}: {refusal}"))?;
+    }
+    if found { Ok(()) } else { Err("there is no such object".into()) }
+}

@@ -1,0 +1,134 @@
+//! The end of a run: faults are healed, the world is given time to come to rest, and then it is judged by
+//! checkers that know no controller, and by what the scenario expects. Safety held under faults; liveness is
+//! asked after them.
+
+use super::conduct::{Conductor, GivenUp};
+use super::facts;
+use crate::format::{CheckName, Verdict};
+use crate::outcome::{Check, Report};
+use continuum_core::name::{ObjectName, Region};
+use continuum_sim::checkers;
+use continuum_sim::faults::Scope;
+use continuum_sim::ground::{Ground, Known, MayBeLeft, Replication};
+use continuum_sim::world::REGIONS;
+use continuum_sim::world::objects::{APPLICATION, HOSTNAME, NAMESPACE};
+use continuum_sim::world::options::address;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long after the last fault the world may take to converge.
+const CONVERGE_LIMIT: Duration = Duration::from_secs(240);
+/// Time for the last writes and their records.
+const STILL_LIMIT: Duration = Duration::from_secs(10);
+
+/// Heals, and waits for rest. A world that never comes to rest is told by the checkers.
+pub(super) fn settle(run: &mut Conductor<'_>) -> Result<(), GivenUp> {
+    run.extend();
+    let unfired = run.world.board.unfired();
+    for (_, fault) in unfired {
+        run.unmet(None, "fault never fired", fault.to_string(), "the run ended before".into());
+    }
+    if run.never_came() > 0 {
+        let count = run.never_came();
+        run.unmet(None, "moment never came", format!("{count} more steps"), "the run ended before".into());
+    }
+    run.world.heal(&Scope::All);
+    let expects_convergence =
+        !matches!(run.scenario.spec.expect.checks.get(&CheckName::of("converged")), Some(Verdict::Failed));
+    if expects_convergence {
+        // A world that does not get there is judged as it stands.
+        let _ = run.until("the world to converge", CONVERGE_LIMIT, |run| facts::converged(&run.world));
+        let rest = run.world.now() + Duration::from_secs(2);
+        while run.world.now() < rest {
+            run.tick()?;
+        }
+    }
+    run.world.workload.stop();
+    let _ = run.until("the clients to end", STILL_LIMIT, |run| run.world.workload.is_still());
+    let rest = run.world.now() + Duration::from_secs(2);
+    while run.world.now() < rest {
+        run.tick()?;
+    }
+    Ok(())
+}
+
+/// Judges.
+pub(super) fn judge(run: &mut Conductor<'_>) {
+    let ground = ground(run);
+    let expected = run.scenario.spec.expect.checks.clone();
+    for verdict in checkers::all(&ground) {
+        let expected_to_fail = matches!(expected.get(&CheckName::of(verdict.name)), Some(Verdict::Failed));
+        run.outcome.checks.push(Check {
+            name: verdict.name.into(),
+            ok: verdict.ok,
+            expected_to_fail,
+            detail: verdict.detail,
+            evidence: verdict.evidence,
+        });
+    }
+    summarise(run, &ground);
+    let expect = run.scenario.spec.expect.clone();
+    facts::expect_facts(run, None, "expect", &expect.facts());
+    let lost = run.outcome.result.acknowledged_writes_lost;
+    if expect.acknowledged_writes_lost.is_some_and(|expected| expected != lost) {
+        let expected = expect.acknowledged_writes_lost.unwrap_or_default().to_string();
+        run.unmet(None, "expect.acknowledgedWritesLost", expected, lost.to_string());
+    }
+    if let Some(result) = expect.result {
+        let expected = continuum_core::report::ExecuteResult::from(result);
+        if run.outcome.result.result != Some(expected) {
+            let found = format!("{:?}", run.outcome.result.result);
+            run.unmet(None, "expect.result", format!("{expected:?}"), found);
+        }
+    }
+    if let Some(gap) = expect.write_gap {
+        let found = Duration::from_millis(run.outcome.result.write_gap_ms.unwrap_or_default());
+        let seconds = |d: Duration| format!("{:.1} s", d.as_secs_f64());
+        if let Some(limit) = gap.at_most.filter(|limit| found > limit.0) {
+            run.unmet(None, "expect.writeGap.atMost", limit.to_string(), seconds(found));
+        }
+        if let Some(limit) = gap.at_least.filter(|limit| found < limit.0) {
+            run.unmet(None, "expect.writeGap.atLeast", limit.to_string(), seconds(found));
+        }
+    }
+}
+
+fn ground(run: &Conductor<'_>) -> Ground {
+    let world = &run.world;
+    let addresses: BTreeMap<Region, _> =
+        REGIONS.iter().map(|region| (Region::new(*region), address(region).parse().into_iter().collect())).collect();
+    let known = Known {
+        replication: if world.options.synchronous { Replication::Synchronous } else { Replication::Asynchronous },
+        may_be_left: MayBeLeft::default(),
+        continuum: ObjectName::new(NAMESPACE, APPLICATION),
+        route: ObjectName::new(NAMESPACE, APPLICATION),
+        hostnames: vec![HOSTNAME.into()],
+        addresses,
+        dry_run_requests: world.board.dry_run_changes(),
+        dry_run_differences: run.dry_run_differences.clone(),
+    };
+    let attempts = world.workload.memory().attempts();
+    Ground::take(world.now(), &world.sources(), attempts, world.watch.moments().clone(), known)
+}
+
+fn summarise(run: &mut Conductor<'_>, ground: &Ground) {
+    let memory = run.world.workload.memory();
+    let (acknowledged, simulated_ms) = (memory.acknowledged_count() as u64, run.now_ms());
+    let gap = memory.longest_gap().map(|(_, length)| super::narrate::ms(length));
+    let lost = checkers::no_lost_write::lost(ground).len() as u64;
+    let result = &mut run.outcome.result;
+    result.acknowledged_writes = acknowledged;
+    result.acknowledged_writes_lost = lost;
+    result.write_gap_ms = gap.filter(|_| run.scenario.spec.world.workload.clients > 0);
+    result.primary = ground.primary().map(ToString::to_string);
+    result.simulated_ms = simulated_ms;
+    let last = run.outcome.reports.iter().rev().find_map(|reported| match &reported.report {
+        Report::Execute(report) | Report::Failback(report) => Some(report.clone()),
+        _ => None,
+    });
+    if let Some(report) = last {
+        result.result = Some(report.result);
+        let took = report.finished_at.duration_since(report.started_at);
+        result.duration_ms = u64::try_from(took.as_millis()).ok();
+    }
+}

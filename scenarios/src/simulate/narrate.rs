@@ -1,0 +1,164 @@
+//! Tells what happens, from ground truth: the record as it stands at the witness, the faults that struck, the
+//! deeds of people. A line for each transition.
+
+use crate::format::Step;
+use crate::outcome::{Entry, EntryKind, Outcome};
+use continuum_core::record::{Intent, Record};
+use continuum_core::steps;
+use continuum_sim::world::World;
+use std::time::Duration;
+
+/// A step that takes longer is told twice: when it starts and when it is done.
+const TOLD_TWICE: [u8; 2] = [2, 6];
+
+/// What was told so far.
+#[derive(Default)]
+pub(super) struct Narrator {
+    struck: usize,
+    version: Option<u64>,
+    /// The intent that is told of, and what was told of each step: started, finished, undone.
+    intent: Option<String>,
+    told: [[bool; 3]; 7],
+    started_ms: [u64; 7],
+    turned: bool,
+}
+
+/// Milliseconds.
+pub(super) fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn entry(world: &World, kind: EntryKind, label: &str, detail: String) -> Entry {
+    Entry { at_ms: ms(world.now()), kind, label: label.to_owned(), detail, ..Entry::default() }
+}
+
+impl Narrator {
+    /// The world is ready.
+    pub fn ready(&mut self, world: &World, outcome: &mut Outcome) {
+        let record = world.watch.record();
+        let lease = match record.map(|r| (&r.holder, r.generation)) {
+            Some((Some(holder), generation)) => format!("lease {holder}/{generation}"),
+            Some((None, _)) => "lease free".into(),
+            None => "no lease".into(),
+        };
+        let halves: Vec<String> = world
+            .halves
+            .iter()
+            .map(|(region, half)| {
+                let snapshot = half.instance.snapshot();
+                let role = if half.instance.accepts_writes() { "primary" } else { "standby" };
+                format!("{region} {role} (timeline {})", snapshot.timeline)
+            })
+            .collect();
+        outcome.timeline.push(entry(world, EntryKind::Ready, "ready", format!("{}, {lease}", halves.join(", "))));
+    }
+
+    /// Something was asked for.
+    pub fn asked(&mut self, world: &World, outcome: &mut Outcome, what: &str) {
+        outcome.timeline.push(entry(world, EntryKind::Execute, "execute", what.to_owned()));
+    }
+
+    /// A person did something.
+    pub fn deed(&mut self, world: &World, outcome: &mut Outcome, step: &Step) {
+        let (label, detail) = match step {
+            Step::Approve(_) => ("approve", String::new()),
+            Step::Refuse(_) => ("refuse", String::new()),
+            Step::Abort(_) => ("abort", "asked by a person".to_owned()),
+            Step::Edit(edit) => ("edit", edit.resource.to_string()),
+            _ => return,
+        };
+        outcome.timeline.push(entry(world, EntryKind::Note, label, detail));
+    }
+
+    /// Tells what is new.
+    pub fn look(&mut self, world: &World, outcome: &mut Outcome) {
+        for struck in world.board.log_from(self.struck) {
+            self.struck += 1;
+            let label = if struck.ended { format!("{} ended", struck.label) } else { struck.label };
+            let detail = struck.detail;
+            let entry = Entry { at_ms: ms(struck.at), kind: EntryKind::Fault, label, detail, ..Entry::default() };
+            outcome.timeline.push(entry);
+        }
+        let version = world.witness().map(|store| store.version());
+        if self.version == version {
+            return;
+        }
+        self.version = version;
+        if let Some(record) = world.watch.record() {
+            self.tell_record(world, outcome, record);
+        }
+    }
+
+    fn tell_record(&mut self, world: &World, outcome: &mut Outcome, record: &Record) {
+        if let Some(intent) = &record.intent {
+            if self.intent.as_ref() != Some(&intent.id) {
+                *self = Narrator { struck: self.struck, version: self.version, ..Narrator::default() };
+                self.intent = Some(intent.id.clone());
+            }
+            self.tell_intent(world, outcome, intent);
+        } else if let Some(last) = record.last.as_ref().filter(|last| self.intent.as_ref() == Some(&last.id)) {
+            for number in 1..=7u8 {
+                let state = &last.steps[usize::from(number) - 1];
+                let note = state.note.as_deref();
+                self.tell_step(world, outcome, number, state.started_at.is_some(), state.finished_at.is_some(), note);
+                self.tell_undone(world, outcome, number, state.undone_at.is_some());
+            }
+            self.intent = None;
+        }
+    }
+
+    fn tell_intent(&mut self, world: &World, outcome: &mut Outcome, intent: &Intent) {
+        if let continuum_core::record::Direction::Undo { step, reason } = &intent.direction
+            && !self.turned
+        {
+            self.turned = true;
+            let cause = steps::failure_text(*step, reason);
+            outcome.timeline.push(entry(world, EntryKind::Note, "undo", cause));
+        }
+        for number in 1..=7u8 {
+            let state = intent.step(number);
+            let note = state.note.as_deref();
+            self.tell_step(world, outcome, number, state.started_at.is_some(), state.finished_at.is_some(), note);
+            self.tell_undone(world, outcome, number, state.undone_at.is_some());
+        }
+    }
+
+    fn tell_step(
+        &mut self,
+        world: &World,
+        outcome: &mut Outcome,
+        number: u8,
+        started: bool,
+        finished: bool,
+        note: Option<&str>,
+    ) {
+        let index = usize::from(number) - 1;
+        let step = |label: &str, detail: &str| Entry {
+            step: Some(number),
+            ..entry(world, EntryKind::Step, label, detail.to_owned())
+        };
+        if started && !self.told[index][0] {
+            self.told[index][0] = true;
+            self.started_ms[index] = ms(world.now());
+            if TOLD_TWICE.contains(&number) {
+                let asked = if number == 2 { "demotion asked" } else { "promotion asked" };
+                outcome.timeline.push(step(steps::name(number), asked));
+            }
+        }
+        if finished && !self.told[index][1] {
+            self.told[index][1] = true;
+            let label = if TOLD_TWICE.contains(&number) { "" } else { steps::name(number) };
+            let took_ms = Some(ms(world.now()).saturating_sub(self.started_ms[index]));
+            outcome.timeline.push(Entry { took_ms, ..step(label, note.unwrap_or_default()) });
+        }
+    }
+
+    fn tell_undone(&mut self, world: &World, outcome: &mut Outcome, number: u8, undone: bool) {
+        let index = usize::from(number) - 1;
+        if undone && !self.told[index][2] {
+            self.told[index][2] = true;
+            let entry = entry(world, EntryKind::Step, steps::name(number), "undone".into());
+            outcome.timeline.push(Entry { step: Some(number), ..entry });
+        }
+    }
+}
