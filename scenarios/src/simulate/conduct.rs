@@ -43,6 +43,8 @@ pub(super) struct Conductor<'a> {
     /// What differed after a dry run that ran alone.
     pub dry_run_differences: Vec<String>,
     deadline: Duration,
+    /// When the last execution ended.
+    ended: Option<Duration>,
 }
 
 struct Pending<'a> {
@@ -69,6 +71,7 @@ impl<'a> Conductor<'a> {
             fingerprint: None,
             dry_run_differences: Vec::new(),
             deadline: scenario.spec.limit.0,
+            ended: None,
         }
     }
 
@@ -147,6 +150,9 @@ impl<'a> Conductor<'a> {
                 self.execute(step.place, &region, order, answer, &what.expect, true, what.wait)?;
             }
             Step::Health(what) => {
+                // As the controller does: the resolvers' caches have to run out first.
+                let due = self.ended.map_or(Duration::ZERO, |at| at + self.world.options.health_delay);
+                self.until("the health check's time", due, |run| run.world.now() >= due)?;
                 let region = self.asked(what.asked.as_ref());
                 let (order, answer) = awaited(|answer| Order::Health { answer });
                 self.world.desks[region.as_str()].leave(order);
@@ -303,6 +309,7 @@ impl<'a> Conductor<'a> {
                 continue;
             };
             let pending = self.pending.remove(index);
+            self.ended = Some(now);
             facts::expect_execute(self, pending.place, pending.expect, &report);
             let wrap = if pending.failback { Report::Failback } else { Report::Execute };
             self.report(report.map_or_else(Report::Error, wrap));
