@@ -3,36 +3,32 @@
 //! Execute writes the intent and follows the record; the driver of whichever region holds it does the
 //! steps. So an Execute whose process dies loses nothing but its caller.
 
-use crate::audit::{About, Event, EventQuery, EventType, request_failed};
-use crate::clock::{Clock, within};
-use crate::health::{AuditFact, HealthFacts, Probe, health};
+mod failback;
+mod health;
+
+use crate::audit::{About, Event, request_failed};
+use crate::clock::{Clock, Monotonic, within};
 use crate::keeper::{Keeper, NotWritten};
 use crate::look::{Needs, look};
 use crate::mailbox::Cancel;
 use crate::name::{ObjectName, Region};
 use crate::observe::{Accepts, CopyView, Role, Seen};
-use crate::plan::{InvalidPlan, Plan, REASON_FAILBACK};
+use crate::plan::{InvalidPlan, Plan};
 use crate::ports::{Actors, Observers, Outcome};
 use crate::preflight::{Facts, Findings, preflight, report};
-use crate::record::{EndResult, Ended, Kind, Pending, Record};
-use crate::report::{DryRunReport, ExecuteReport, ExecuteResult, HealthReport};
+use crate::record::{Ended, Intent, Kind, Record};
+use crate::report::{DryRunReport, ExecuteReport, ExecuteResult};
 use crate::requests::identity;
 use crate::spec::{Invalid, Spec};
 use crate::steps;
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
 use crate::transition::{self, Order};
-use futures_util::future::join_all;
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a follower looks at the record.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(250);
-/// Limit of one vantage's answer.
-const VANTAGE_LIMIT: Duration = Duration::from_secs(3);
-/// How far back the event of a switchover is looked for, s.
-const AUDIT_WINDOW_SECONDS: u32 = 300;
 
 /// Why an operation gave no report.
 #[derive(Debug, thiserror::Error)]
@@ -277,8 +273,10 @@ impl Sequencer {
                 if let Some(last) = record.last.as_ref().filter(|l| l.request.as_ref() == Some(request)) {
                     return Ok(ExecuteReport::from_ended(last));
                 }
-                let under_way = record.intent.as_ref().is_some_and(|i| i.request.as_ref() == Some(request));
-                if record.served.contains(request) && !under_way {
+                if let Some(intent) = record.intent.as_ref().filter(|i| i.request.as_ref() == Some(request)) {
+                    return Ok(self.follow(&intent.id).await);
+                }
+                if record.served.contains(request) {
                     let (_, spec) = self.own_copy(&self.observers, "execute").await?;
                     let plan = Plan::new(&self.name, &spec, to, order.reason.as_deref(), order.requested_by.as_deref())
                         .map_err(|source| OperationError::InvalidPlan { operation: "execute", source })?;
@@ -290,14 +288,30 @@ impl Sequencer {
         }
     }
 
-    /// Follows the record until `last` names the intent.
+    /// Follows the record until `last` names the intent, or every undo was seen or passed its limit.
     pub async fn follow(&self, id: &str) -> ExecuteReport {
+        let mut undoing: Option<Monotonic> = None;
         loop {
             if let Some(ended) = self.ended(id) {
                 return ExecuteReport::from_ended(&ended);
             }
+            let now = self.clock.now();
+            match self.undone_so_far(id) {
+                None => undoing = None,
+                Some(intent) => {
+                    let since = *undoing.get_or_insert(now);
+                    if now.since(since) >= undo_limit(&intent) {
+                        return ExecuteReport::from_undoing(&intent, self.clock.wall());
+                    }
+                }
+            }
             self.clock.sleep(FOLLOW_PAUSE).await;
         }
+    }
+
+    /// The intent of this id, where it is being undone.
+    fn undone_so_far(&self, id: &str) -> Option<Intent> {
+        self.keeper.as_ref()?.view()?.record?.intent.filter(|intent| intent.id == id && !intent.forward())
     }
 
     fn ended(&self, id: &str) -> Option<Ended> {
@@ -347,184 +361,16 @@ impl Sequencer {
             tracing::warn!(kind = event.body.kind.as_str(), ?outcome, "event not acknowledged");
         }
     }
-
-    /// Asks for a failback to the first of the standbys, waits for approval where it is required, and
-    /// executes it. Its waiting stands in the record, so it survives this process.
-    pub async fn request_failback(
-        &self,
-        order: &ExecuteOrder,
-        cancel: &Cancel,
-    ) -> Result<ExecuteReport, OperationError> {
-        let operation = "failback";
-        let (_, spec) = self.own_copy(&self.observers, operation).await?;
-        let seconds = spec.failback.timeout_seconds;
-        let id = match self.pend(&spec, order).await? {
-            Begun::Report(report) => return Ok(*report),
-            Begun::Intent(id) | Begun::Requested(id) => id,
-        };
-        let Some(report) = cancel.unless(self.follow(&id)).await else {
-            let record = self.keeper.as_ref().and_then(|k| k.view()).and_then(|v| v.record);
-            if let Some(pending) = record.and_then(|r| r.pending).filter(|p| p.id == id) {
-                self.decline(&pending, "cancelled", &spec).await;
-            }
-            return Err(OperationError::Cancelled { operation });
-        };
-        if report.result == ExecuteResult::Declined && report.error.as_deref().is_some_and(|e| e.contains(TIMED_OUT)) {
-            return Err(OperationError::ApprovalTimeout { seconds });
-        }
-        Ok(report)
-    }
-
-    /// Writes the pending failback.
-    pub async fn pend(&self, spec: &Spec, order: &ExecuteOrder) -> Result<Begun, OperationError> {
-        let operation = "failback";
-        let started = self.clock.wall();
-        let to = spec.standbys.first().unwrap_or(&spec.primary);
-        let plan = self.failback_plan(spec, to, order.requested_by.as_deref())?;
-        let Some(keeper) = &self.keeper else {
-            let report = self.unbegun(&plan, 1, "no witness is configured", started);
-            return Ok(Begun::Report(Box::new(report)));
-        };
-        let (findings, _) = self.findings(&plan, &self.observers).await;
-        if let Some(blocker) = findings.blockers().next() {
-            let (step, cause) = (blocker.step(), blocker.text.clone());
-            tracing::warn!(operation, step, %cause, "refused");
-            self.tell_error(&plan, &blocker.to_string(), order.request.as_deref()).await;
-            return Ok(Begun::Report(Box::new(self.unbegun(&plan, step, &cause, started))));
-        }
-        let (me, timeout) = (self.me.clone(), spec.failback.timeout_seconds);
-        let order = Order { plan: plan.clone(), kind: Kind::Failback, request: order.request.clone(), now: started };
-        match keeper.update(move |record| transition::pend(record, &me, &order, timeout)).await {
-            Ok(record) => Ok(Begun::Intent(record.pending.map(|p| p.id).unwrap_or_default())),
-            Err(cause) => Ok(Begun::Report(Box::new(self.unbegun(&plan, 1, &cause.to_string(), started)))),
-        }
-    }
-
-    fn failback_plan(&self, spec: &Spec, to: &Region, requested_by: Option<&str>) -> Result<Plan, OperationError> {
-        Plan::new(&self.name, spec, to, Some(REASON_FAILBACK), requested_by)
-            .map_err(|source| OperationError::InvalidPlan { operation: "failback", source })
-    }
-
-    /// The pending failback was approved: it becomes the intent, where nothing blocks it now.
-    pub async fn approve(&self, pending: &Pending, approved_by: &str, spec: &Spec) {
-        // It goes where it was approved to go, whatever the order of the regions is by now.
-        let plan = self.failback_plan(spec, &pending.to, Some(&pending.requested_by));
-        let (Some(keeper), Ok(plan)) = (&self.keeper, plan) else { return };
-        let findings = self.findings_of(&plan, &pending.id).await;
-        if let Some(blocker) = findings.blockers().next() {
-            let cause = steps::failure_text(blocker.step(), &blocker.text);
-            self.decline(pending, &cause, spec).await;
-            return;
-        }
-        let order = Order { plan, kind: Kind::Failback, request: None, now: self.clock.wall() };
-        let (me, id, approved_by) = (self.me.clone(), pending.id.clone(), approved_by.to_owned());
-        let written = keeper.update(move |record| transition::approve(record, &me, &id, &order, &approved_by)).await;
-        if let Err(cause) = written {
-            tracing::warn!(%cause, "the approved failback was not written");
-        }
-    }
-
-    async fn findings_of(&self, plan: &Plan, id: &str) -> Findings {
-        let (_, facts) = self.findings(plan, &self.observers).await;
-        preflight(plan, &Facts { in_execution_of: Some(id), ..facts })
-    }
-
-    /// The pending failback ends without an intent.
-    pub async fn decline(&self, pending: &Pending, why: &str, spec: &Spec) {
-        let plan = self.failback_plan(spec, &pending.to, Some(&pending.requested_by));
-        let (Some(keeper), Ok(plan)) = (&self.keeper, plan) else { return };
-        let order = Order { plan, kind: Kind::Failback, request: None, now: self.clock.wall() };
-        let (me, id, why) = (self.me.clone(), pending.id.clone(), why.to_owned());
-        let written =
-            keeper.update(move |record| transition::decline(record, &me, &id, &why, &order, Vec::new())).await;
-        if let Err(cause) = written {
-            tracing::warn!(%cause, "the declined failback was not written");
-        }
-    }
-
-    /// Checks the world after a switchover: `ended`, or where there was none, for the acting primary.
-    pub async fn health(
-        &self,
-        ended: Option<&Ended>,
-        primary: &Region,
-        cancel: &Cancel,
-    ) -> Result<HealthReport, OperationError> {
-        let operation = "PostSwitchoverHealth";
-        let work = async {
-            let (_, spec) = self.own_copy(&self.dry_observers, operation).await?;
-            let facts = self.health_facts(&spec, ended, primary).await;
-            Ok(health(&facts))
-        };
-        cancel.unless(work).await.unwrap_or(Err(OperationError::Cancelled { operation }))
-    }
-
-    async fn health_facts(&self, spec: &Spec, ended: Option<&Ended>, primary: &Region) -> HealthFacts {
-        let observers = &self.dry_observers;
-        let other = std::iter::once(&spec.primary).chain(&spec.standbys).find(|r| *r != primary);
-        let other = other.unwrap_or(primary).clone();
-        let mut halves = BTreeMap::new();
-        if let Some(pair) = &spec.pair {
-            for region in [primary, &other] {
-                let half = crate::look::half_of(observers, &*self.clock, pair, region).await;
-                halves.insert(region.clone(), half);
-            }
-        }
-        HealthFacts {
-            expected_primary: primary.clone(),
-            other,
-            halves,
-            expected_addresses: spec.addresses(primary).to_vec(),
-            hostnames: spec.records.hostnames.clone(),
-            probes: self.probes(&spec.records.hostnames).await,
-            latency: match &observers.latency {
-                None => None,
-                Some(latency) => Some(
-                    within(&*self.clock, VANTAGE_LIMIT, latency.compare(&spec.application))
-                        .await
-                        .unwrap_or_else(|| Err("no answer in 3 s".into())),
-                ),
-            },
-            audit: self.audit_fact(ended).await,
-            now: self.clock.wall(),
-        }
-    }
-
-    async fn probes(&self, hostnames: &[String]) -> Option<Vec<Probe>> {
-        let vantages = self.dry_observers.vantages.as_ref()?;
-        let names = vantages.vantages();
-        let looks = hostnames.iter().flat_map(|hostname| {
-            names.iter().map(move |vantage| async move {
-                let result = within(&*self.clock, VANTAGE_LIMIT, vantages.lookup(vantage, hostname))
-                    .await
-                    .unwrap_or_else(|| Err("no answer in 3 s".into()));
-                Probe { hostname: hostname.clone(), vantage: vantage.clone(), result }
-            })
-        });
-        Some(join_all(looks).await)
-    }
-
-    async fn audit_fact(&self, ended: Option<&Ended>) -> AuditFact {
-        let Some(audit) = &self.dry_observers.audit else {
-            return AuditFact::Deferred("no audit stream is configured".into());
-        };
-        let Some(ended) = ended.filter(|e| e.result == EndResult::Succeeded) else {
-            return AuditFact::Deferred("there was no switchover to look for".into());
-        };
-        let query = EventQuery {
-            continuum: self.name.clone(),
-            kind: EventType::Switchover,
-            from: Some(ended.from.clone()),
-            to: Some(ended.to.clone()),
-            message_id: None,
-            window_seconds: AUDIT_WINDOW_SECONDS,
-        };
-        let found = within(&*self.clock, WITNESS_LIMIT, audit.find(&query)).await;
-        AuditFact::Looked(found.unwrap_or_else(|| Err("no answer in 3 s".into())))
-    }
 }
 
 /// Part of the text of a failback that was not approved in time.
 pub const TIMED_OUT: &str = "approval timeout";
+
+/// How long the undos of this intent may take together, and the look at the records after the last.
+fn undo_limit(intent: &Intent) -> Duration {
+    let tried = steps::STEPS.iter().filter(|step| intent.step(step.number).started_at.is_some());
+    tried.filter_map(steps::Step::undo_limit).sum::<Duration>() + REQUEST_LIMIT
+}
 
 /// `to` holds the lease and its half is the acting primary.
 fn already_there(plan: &Plan, facts: &Facts<'_>) -> bool {

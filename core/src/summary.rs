@@ -1,10 +1,26 @@
 //! How a switchover that ended is told: Execute's report, and `status.lastSwitchover`. Both from the
 //! record alone, so that a crash loses neither.
 
-use crate::record::{EndResult, Ended};
+use crate::record::{Direction, EndResult, Ended, Intent, StepState};
 use crate::report::{ExecuteReport, ExecuteResult};
 use crate::steps::{STEP_COUNT, failure_text};
+use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::cmp::Reverse;
+
+/// Numbers of the steps for which `seen` gives a time, in order.
+fn steps_where(steps: &[StepState; 7], seen: impl Fn(&StepState) -> Option<Timestamp>) -> Vec<u8> {
+    (1..=STEP_COUNT).zip(steps).filter(|(_, state)| seen(state).is_some()).map(|(number, _)| number).collect()
+}
+
+/// Numbers of the steps whose undo was seen, in the order of undoing: backwards, but for one that passed its
+/// limit and was seen later. Steps 5 and 6 hold the others back, and were timed by another machine's clock.
+fn rolled_back(steps: &[StepState; 7]) -> Vec<u8> {
+    let mut undone = steps_where(steps, |state| state.undone_at);
+    let at = |number: &u8| steps[usize::from(*number) - 1].undone_at.filter(|_| *number < 5);
+    undone.sort_by_key(|number| (at(number), Reverse(*number)));
+    undone
+}
 
 impl Ended {
     /// `step-4 (flip-dns): <cause>`; absent where nothing failed.
@@ -33,19 +49,11 @@ impl Ended {
         }
         status
     }
-
-    /// Numbers of the steps for which `seen` gives a time, in order.
-    fn steps_where(&self, seen: impl Fn(&crate::record::StepState) -> bool) -> Vec<u8> {
-        (1..=STEP_COUNT).zip(&self.steps).filter(|(_, state)| seen(state)).map(|(number, _)| number).collect()
-    }
 }
 
 impl ExecuteReport {
     /// The report of a switchover that began and ended.
     pub fn from_ended(ended: &Ended) -> Self {
-        let mut rolled_back = ended.steps_where(|state| state.undone_at.is_some());
-        // Undone is what was done, backwards.
-        rolled_back.reverse();
         Self {
             id: ended.id.clone(),
             result: match ended.result {
@@ -56,14 +64,42 @@ impl ExecuteReport {
             plan_fingerprint: ended.fingerprint.clone(),
             from: ended.from.clone(),
             to: ended.to.clone(),
-            completed_steps: ended.steps_where(|state| state.finished_at.is_some()),
+            completed_steps: steps_where(&ended.steps, |state| state.finished_at),
             failed_at_step: ended.failed_at_step,
             error: ended.error(),
-            rolled_back,
+            rolled_back: rolled_back(&ended.steps),
             started_at: ended.started_at,
             finished_at: ended.finished_at,
             write_gap_seconds: ended.write_gap_ms.map(|ms| ms as f64 / 1000.0),
             events_owed: ended.owed.len(),
+        }
+    }
+
+    /// The report of a switchover whose undo is not through, though each had its time: it goes on.
+    pub fn from_undoing(intent: &Intent, now: Timestamp) -> Self {
+        let waiting: Vec<String> = (2..=STEP_COUNT)
+            .rev()
+            .filter(|n| intent.step(*n).started_at.is_some() && intent.step(*n).undone_at.is_none())
+            .map(|n| format!("step {n}"))
+            .collect();
+        let (failed_at_step, cause) = match &intent.direction {
+            Direction::Undo { step, reason } => (*step, failure_text(*step, reason)),
+            Direction::Forward => (0, String::new()),
+        };
+        Self {
+            id: intent.id.clone(),
+            result: ExecuteResult::Undone,
+            plan_fingerprint: intent.fingerprint.clone(),
+            from: intent.from().clone(),
+            to: intent.to().clone(),
+            completed_steps: steps_where(&intent.steps, |state| state.finished_at),
+            failed_at_step,
+            error: Some(format!("{cause}; still being undone: {}", waiting.join(", "))),
+            rolled_back: rolled_back(&intent.steps),
+            started_at: intent.started_at,
+            finished_at: now,
+            write_gap_seconds: None,
+            events_owed: 0,
         }
     }
 }
@@ -166,5 +202,37 @@ mod tests {
         let mut ended = ended(&[1, 2, 3, 4, 5, 6, 7], &[]);
         ended.loss_seconds = None;
         assert_eq!(ended.last_switchover().get("rpoObserved"), None);
+    }
+
+    #[test]
+    fn an_undo_that_was_seen_late_stands_late_in_what_was_rolled_back() {
+        let mut ended = ended(&[1, 2, 3, 4, 5], &[1, 2, 3, 4, 5]);
+        let at = |seconds: i64| Some(Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds));
+        // Step 5's time is the other machine's, and its clock is an hour ahead.
+        for (number, second) in [(1, 60), (2, 40), (3, 10), (4, 50), (5, 3_600)] {
+            ended.steps[number - 1].undone_at = at(second);
+        }
+        assert_eq!(ExecuteReport::from_ended(&ended).rolled_back, [5, 3, 2, 4, 1]);
+    }
+
+    #[test]
+    fn an_undo_that_is_not_through_lists_what_was_seen_and_names_the_rest() {
+        use crate::preflight::fixture;
+        use crate::transition::{self, Beginning, Edit, Order};
+        let now = Timestamp::UNIX_EPOCH;
+        let order = Order { plan: fixture::plan(), kind: Kind::Planned, request: None, now };
+        let (me, id) = (fixture::fsn(), "shop/shop/4.1");
+        let written = |edit: Edit| if let Edit::Write(record) = edit { *record } else { panic!("{edit:?}") };
+        let mut record = written(transition::begin(&fixture::record(), &me, &order));
+        for step in 2..=4 {
+            record = written(transition::start(&record, &me, id, step, now, &Beginning::default()));
+        }
+        record = written(transition::turn(&record, &me, id, 4, "SERVFAIL", false));
+        record = written(transition::undone(&record, &me, id, 3, now, None));
+        let report = ExecuteReport::from_undoing(record.intent.as_ref().unwrap(), now);
+        assert_eq!((report.result, report.failed_at_step), (ExecuteResult::Undone, 4));
+        assert_eq!(report.rolled_back, [3]);
+        let error = "step-4 (flip-dns): SERVFAIL; still being undone: step 4, step 2";
+        assert_eq!(report.error.as_deref(), Some(error));
     }
 }

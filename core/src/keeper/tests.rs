@@ -162,6 +162,21 @@ fn after_an_unknown_outcome_it_reads_before_it_writes() {
 }
 
 #[test]
+fn while_an_outcome_is_unknown_and_nothing_can_be_read_nothing_is_written() {
+    let mut rig = Rig::holding();
+    let began = rig.clock.now().0;
+    rig.witness.script([Fate::AnswerLost]);
+    rig.witness.register().reads_hang = true;
+    for _ in 0..5 {
+        let keeper = rig.keeper.clone();
+        rig.bench.spawn(async move { drop(keeper.update(mark).await) });
+        rig.run(8);
+    }
+    let writes = rig.since(began).into_iter().filter(|call| *call == Call::Write).count();
+    assert_eq!(writes, 1, "neither a change nor a renewal");
+}
+
+#[test]
 fn after_a_conflict_the_change_is_applied_again_to_what_was_read() {
     let mut rig = Rig::holding();
     let before = rig.witness.record().renewal;

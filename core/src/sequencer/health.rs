@@ -1,0 +1,102 @@
+//! PostSwitchoverHealth: what the four checks look at.
+
+use super::{OperationError, Sequencer};
+use crate::audit::{EventQuery, EventType};
+use crate::clock::within;
+use crate::health::{AuditFact, HealthFacts, Probe, health};
+use crate::mailbox::Cancel;
+use crate::name::Region;
+use crate::record::{EndResult, Ended};
+use crate::report::HealthReport;
+use crate::spec::Spec;
+use crate::term::WITNESS_LIMIT;
+use futures_util::future::join_all;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Limit of one vantage's answer.
+const VANTAGE_LIMIT: Duration = Duration::from_secs(3);
+/// How far back the event of a switchover is looked for, s.
+const AUDIT_WINDOW_SECONDS: u32 = 300;
+
+impl Sequencer {
+    /// Checks the world after a switchover: `ended`, or where there was none, for the acting primary.
+    pub async fn health(
+        &self,
+        ended: Option<&Ended>,
+        primary: &Region,
+        cancel: &Cancel,
+    ) -> Result<HealthReport, OperationError> {
+        let operation = "PostSwitchoverHealth";
+        let work = async {
+            let (_, spec) = self.own_copy(&self.dry_observers, operation).await?;
+            let facts = self.health_facts(&spec, ended, primary).await;
+            Ok(health(&facts))
+        };
+        cancel.unless(work).await.unwrap_or(Err(OperationError::Cancelled { operation }))
+    }
+
+    async fn health_facts(&self, spec: &Spec, ended: Option<&Ended>, primary: &Region) -> HealthFacts {
+        let observers = &self.dry_observers;
+        let other = std::iter::once(&spec.primary).chain(&spec.standbys).find(|r| *r != primary);
+        let other = other.unwrap_or(primary).clone();
+        let mut halves = BTreeMap::new();
+        if let Some(pair) = &spec.pair {
+            for region in [primary, &other] {
+                let half = crate::look::half_of(observers, &*self.clock, pair, region).await;
+                halves.insert(region.clone(), half);
+            }
+        }
+        HealthFacts {
+            expected_primary: primary.clone(),
+            other,
+            halves,
+            expected_addresses: spec.addresses(primary).to_vec(),
+            hostnames: spec.records.hostnames.clone(),
+            probes: self.probes(&spec.records.hostnames).await,
+            latency: match &observers.latency {
+                None => None,
+                Some(latency) => Some(
+                    within(&*self.clock, VANTAGE_LIMIT, latency.compare(&spec.application))
+                        .await
+                        .unwrap_or_else(|| Err("no answer in 3 s".into())),
+                ),
+            },
+            audit: self.audit_fact(ended).await,
+            now: self.clock.wall(),
+        }
+    }
+
+    async fn probes(&self, hostnames: &[String]) -> Option<Vec<Probe>> {
+        let vantages = self.dry_observers.vantages.as_ref()?;
+        let names = vantages.vantages();
+        let looks = hostnames.iter().flat_map(|hostname| {
+            names.iter().map(move |vantage| async move {
+                let result = within(&*self.clock, VANTAGE_LIMIT, vantages.lookup(vantage, hostname))
+                    .await
+                    .unwrap_or_else(|| Err("no answer in 3 s".into()));
+                Probe { hostname: hostname.clone(), vantage: vantage.clone(), result }
+            })
+        });
+        Some(join_all(looks).await)
+    }
+
+    async fn audit_fact(&self, ended: Option<&Ended>) -> AuditFact {
+        let Some(audit) = &self.dry_observers.audit else {
+            return AuditFact::Deferred("no audit stream is configured".into());
+        };
+        let Some(ended) = ended.filter(|e| e.result == EndResult::Succeeded) else {
+            return AuditFact::Deferred("there was no switchover to look for".into());
+        };
+        let query = EventQuery {
+            continuum: self.name.clone(),
+            kind: EventType::Switchover,
+            from: Some(ended.from.clone()),
+            to: Some(ended.to.clone()),
+            message_id: None,
+            window_seconds: AUDIT_WINDOW_SECONDS,
+        };
+        let found = within(&*self.clock, WITNESS_LIMIT, audit.find(&query)).await;
+        AuditFact::Looked(found.unwrap_or_else(|| Err("no answer in 3 s".into())))
+    }
+}
