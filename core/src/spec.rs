@@ -231,6 +231,17 @@ impl Spec {
         Ok(())
     }
 
+    /// The same with `region` as its primary and the former one first among the standbys, as the spec will
+    /// say once it is in line with the record. Unchanged where `region` is none of the standbys.
+    pub fn led_by(&self, region: &Region) -> Self {
+        let mut spec = self.clone();
+        if self.standbys.contains(region) {
+            spec.standbys.retain(|standby| standby != region);
+            spec.standbys.insert(0, std::mem::replace(&mut spec.primary, region.clone()));
+        }
+        spec
+    }
+
     /// Addresses of `region`; empty where none are known.
     pub fn addresses(&self, region: &Region) -> &[IpAddr] {
         self.regions.iter().find(|r| r.name == *region).map_or(&[], |r| &r.addresses)
@@ -269,6 +280,16 @@ mod tests {
         assert_eq!(refused(|spec| spec.standbys.clear()).path, "spec.hotStandbyRegions");
         assert_eq!(refused(|spec| spec.standbys.push(Region::new(""))).path, "spec.hotStandbyRegions[1]");
         assert_eq!(refused(|spec| spec.standbys.push(fixture::fsn())).path, "spec.hotStandbyRegions[1]");
+    }
+
+    #[test]
+    fn the_former_primary_is_the_first_standby_of_the_new_one() {
+        let mut spec = fixture::spec();
+        spec.standbys = vec![Region::new("nbg"), fixture::hel()];
+        let led = spec.led_by(&fixture::hel());
+        assert_eq!((led.primary, led.standbys), (fixture::hel(), vec![fixture::fsn(), Region::new("nbg")]));
+        assert_eq!(spec.led_by(&fixture::fsn()), spec);
+        assert_eq!(spec.led_by(&Region::new("ash")), spec);
     }
 
     #[test]

@@ -18,13 +18,11 @@ pub(super) fn mended(record: &Record, spec: &Spec) -> Option<Value> {
     }
     let mut patch = serde_json::Map::new();
     if let Lineage::Of { region, .. } = &record.lineage
-        && *region != spec.primary
         && spec.standbys.contains(region)
     {
-        let standbys: Vec<&Region> =
-            std::iter::once(&spec.primary).chain(spec.standbys.iter().filter(|r| *r != region)).collect();
-        patch.insert("primaryRegion".into(), json!(region));
-        patch.insert("hotStandbyRegions".into(), json!(standbys));
+        let led = spec.led_by(region);
+        patch.insert("primaryRegion".into(), json!(led.primary));
+        patch.insert("hotStandbyRegions".into(), json!(led.standbys));
     }
     if spec.switchover.as_ref().is_some_and(|s| record.served.contains(&requests::of_switchover(s))) {
         patch.insert("switchover".into(), json!({ "requested": false }));

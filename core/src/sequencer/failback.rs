@@ -5,7 +5,7 @@ use crate::mailbox::Cancel;
 use crate::name::Region;
 use crate::plan::{Plan, REASON_FAILBACK};
 use crate::preflight::{Facts, Findings, preflight};
-use crate::record::{Kind, Pending};
+use crate::record::{Kind, Lineage, Pending};
 use crate::report::{ExecuteReport, ExecuteResult};
 use crate::spec::Spec;
 use crate::steps;
@@ -43,6 +43,12 @@ impl Sequencer {
     pub async fn pend(&self, spec: &Spec, order: &ExecuteOrder) -> Result<Begun, OperationError> {
         let operation = "failback";
         let started = self.clock.wall();
+        // Right after a switchover the spec does not name the acting primary yet.
+        let view = self.keeper.as_ref().and_then(|k| k.view()).and_then(|v| v.record);
+        let spec = &match view.map(|record| record.lineage) {
+            Some(Lineage::Of { region, .. }) => spec.led_by(&region),
+            _ => spec.clone(),
+        };
         let to = spec.standbys.first().unwrap_or(&spec.primary);
         let plan = self.failback_plan(spec, to, order.requested_by.as_deref())?;
         let Some(keeper) = &self.keeper else {
@@ -64,6 +70,7 @@ impl Sequencer {
         }
     }
 
+    /// The plan from the acting primary to `to`, whose role it was.
     fn failback_plan(&self, spec: &Spec, to: &Region, requested_by: Option<&str>) -> Result<Plan, OperationError> {
         Plan::new(&self.name, spec, to, Some(REASON_FAILBACK), requested_by)
             .map_err(|source| OperationError::InvalidPlan { operation: "failback", source })
