@@ -16,8 +16,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How often the record is read while an intent stands or a failback waits, so that the other region takes
-/// over the driving within a second of the swap.
+/// How often the record is read while an intent stands, a failback waits or events are owed, so that the other
+/// region takes over the driving within a second of the swap, and its status tells what is so.
 const READ_BUSY: Duration = Duration::from_secs(1);
 
 /// How long a handed-in change is tried before its caller hears that it could not be written.
@@ -217,8 +217,9 @@ impl Keeper {
 
     fn read_every(state: &State) -> Duration {
         let record = state.view.as_ref().and_then(|v| v.record.as_ref());
+        let owes = |record: &Record| record.last.as_ref().is_some_and(|last| !last.owed.is_empty());
         match record {
-            Some(record) if record.intent.is_some() || record.pending.is_some() => READ_BUSY,
+            Some(record) if record.intent.is_some() || record.pending.is_some() || owes(record) => READ_BUSY,
             _ => state.lease.map_or(READ_BUSY, |lease| Duration::from_secs(lease.renew_seconds.into())),
         }
     }

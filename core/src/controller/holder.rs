@@ -70,6 +70,11 @@ impl Controller {
             shared.pending_since = Some((pending.id.clone(), since));
             since
         };
+        // The event of its waiting comes before its end, also where no approval is required. A stream
+        // that is away keeps it from beginning, and from nothing else.
+        let about = About { continuum: &self.name, application: &spec.application };
+        let event = audit::failback_pending(about, pending, &spec.primary);
+        let told = self.publish_once(event).await;
         let approved_by = match requests::answer(copies) {
             Some(Answer::Refused) => return self.sequencer.decline(pending, "refused by a person", spec).await,
             Some(Answer::Approved(who)) => Some(who),
@@ -80,12 +85,7 @@ impl Controller {
             }
             None => None,
         };
-        // The event of its waiting comes before its end, also where no approval is required.
-        let about = About { continuum: &self.name, application: &spec.application };
-        let event = audit::failback_pending(about, pending, &spec.primary);
-        if self.publish_once(event).await
-            && let Some(approved_by) = approved_by
-        {
+        if told && let Some(approved_by) = approved_by {
             self.sequencer.approve(pending, &approved_by, spec).await;
         }
     }
