@@ -317,6 +317,7 @@ impl Controller {
                 },
                 term_left: self.keeper.as_ref().filter(|_| holds).map(|k| k.term().left),
                 lag_seconds,
+                observed_primary: facts::observed_primary(&shared.halves),
                 standby_streams,
                 progress: self.driver.as_ref().map(Driver::progress).unwrap_or_default(),
                 health: shared.health.clone(),

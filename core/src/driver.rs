@@ -297,6 +297,9 @@ impl Driver {
         if begins && written.as_ref().is_ok_and(ours) {
             memory.begun(step);
         }
+        if let Err(NotWritten::Refused(cause)) = &written {
+            memory.refused(step, cause, self.clock.now());
+        }
         self.after_write(written)
     }
 

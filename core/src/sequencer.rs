@@ -34,7 +34,7 @@ const FOLLOW_PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug, thiserror::Error)]
 pub enum OperationError {
     /// The plan cannot be.
-    #[error("{operation}: {source}")]
+    #[error("{operation}")]
     InvalidPlan {
         /// `dry-run`, `execute`, ...
         operation: &'static str,

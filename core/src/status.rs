@@ -26,6 +26,8 @@ pub struct Known {
     pub term_left: Option<Duration>,
     /// Lag from the holder's half, s; absent: unmeasured.
     pub lag_seconds: Option<u64>,
+    /// The region whose half was seen to take writes, and no other; told where the record cannot tell.
+    pub observed_primary: Option<Region>,
     /// The other half streams from the holder's; absent: not observed.
     pub standby_streams: Option<bool>,
     /// What the driver does.
@@ -41,7 +43,10 @@ pub struct Known {
 /// The patch of the status, for the copy as it stands.
 pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Value {
     let record = known.record.as_ref();
-    let primary = record.and_then(acting_primary);
+    let primary = record.and_then(acting_primary).or_else(|| known.observed_primary.clone());
+    // Another region's record is known only as of the last read; what it owes is its holder's to tell.
+    let own = record.filter(|r| r.held_by(me));
+    let owed = own.and_then(|r| r.last.as_ref()).map_or(0, |last| last.owed.len());
     let intent = record.and_then(|r| r.intent.as_ref());
     let step = intent.map(|intent| {
         let number = if known.progress.step > 0 { known.progress.step } else { crate::next::current_step(intent) };
@@ -62,7 +67,7 @@ pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Val
         "standbyAvailable": known.standby_streams,
         "hotStandbyAbsent": known.standby_streams.map(|there| !there),
         "observedGeneration": copy.generation,
-        "eventsOwed": record.and_then(|r| r.last.as_ref()).map_or(0, |l| l.owed.len()) + known.owed_count,
+        "eventsOwed": owed + known.owed_count,
     });
     if let Some(last) = record.and_then(|r| r.last.as_ref()) {
         status["lastSwitchover"] = last.last_switchover();

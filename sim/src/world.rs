@@ -24,7 +24,7 @@ use crate::moments::{Half, Sources, Watch};
 use crate::servers::jetstream::JetStream;
 use crate::servers::kube_api::{self, CONTINUUMS, HTTP_ROUTES, LEASES, SECRETS, Store};
 use crate::servers::operator::{ClusterOptions, Operator, cluster_object};
-use crate::servers::postgres::{Configuration, Instance, Journal, Settings};
+use crate::servers::postgres::{Instance, Journal, Settings};
 use crate::servers::powerdns::PowerDns;
 use crate::servers::vantage::Vantage;
 use crate::workload::{Workload, WorkloadOptions};
@@ -278,14 +278,9 @@ fn databases(
     let generator = |region: &str| seeds.generator(&format!("pg.{region}"));
     let (primary, standby) = (options.primary.as_str(), options.standby_region());
     let first = Instance::new(settings(primary), journal.clone(), generator(primary));
-    let second = match options.standby {
-        // A write-ahead log of its own, with which it stands by: Ready, and it cannot stream (H32).
-        Standby::Diverged => Instance::new(settings(standby), journal.clone(), generator(standby)),
-        _ => Instance::standby_of(&first, settings(standby), journal.clone(), generator(standby)),
-    };
+    let second = Instance::standby_of(&first, settings(standby), journal.clone(), generator(standby));
     if options.standby == Standby::Diverged {
-        let configuration = Configuration { archive_mode: "always".into(), standby: true, ..second.configuration() };
-        second.configure(configuration);
+        second.diverge();
     }
     second.set_replay_paused(options.standby == Standby::ReplayPaused);
     let mut halves = BTreeMap::new();

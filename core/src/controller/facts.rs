@@ -59,6 +59,14 @@ pub(super) fn may_acquire(me: &Region, spec: &Spec, halves: &BTreeMap<Region, Ha
     (neither && spec.primary == *me).then_some(None)
 }
 
+/// The region whose half takes writes, where it is one alone.
+pub(super) fn observed_primary(halves: &BTreeMap<Region, Half>) -> Option<Region> {
+    let writes = |half: &Half| half.database.known().is_some_and(|d| d.accepts == Accepts::Yes);
+    let mut primaries = halves.iter().filter(|(_, half)| writes(half)).map(|(region, _)| region);
+    let first = primaries.next()?;
+    primaries.next().is_none().then(|| first.clone())
+}
+
 /// Lag and streaming from the holder's half to the other.
 pub(super) fn replication(record: Option<&Record>, halves: &BTreeMap<Region, Half>) -> (Option<u64>, Option<bool>) {
     let Some(holder) = record.and_then(|r| r.holder.as_ref()) else { return (None, None) };

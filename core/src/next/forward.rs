@@ -76,6 +76,10 @@ impl Case<'_> {
     /// The action, where its pause is over; else as `wait`.
     fn act(&self, step: u8, action: Action, waiting: &str) -> Decision {
         let limit = steps::step(step).limit(self.plan());
+        if step < 6 && self.memory.steps[usize::from(step)].refused > 0 {
+            // A refusal is for good: trying again until the limit would only keep writes stopped.
+            return self.turn(step, self.memory.cause(step).unwrap_or("refused").to_owned());
+        }
         // Past its limit a step before the point of no return is not tried again.
         let may_turn = step < 6 && !self.intent.past_return();
         let late = may_turn && limit.is_none_or(|limit| self.memory.age(step, self.now.at) > limit);

@@ -135,6 +135,15 @@ impl Memory {
             && (tries.count > 0 || forward && !tries.begun)
     }
 
+    /// The witness refused a change of the record that this step needs.
+    pub fn refused(&mut self, step: u8, cause: &str, now: Monotonic) {
+        let tries = &mut self.steps[usize::from(step)];
+        tries.last = Some(now);
+        tries.count += 1;
+        tries.refused += 1;
+        tries.cause = Some(cause.to_owned());
+    }
+
     /// Whether the stream acknowledged the event of the switchover.
     pub fn event_passed(&self) -> bool {
         self.event_passed

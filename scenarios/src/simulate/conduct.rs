@@ -93,6 +93,10 @@ impl<'a> Conductor<'a> {
         let ready = self.world.options.clone();
         self.until("the world to become ready", READY_LIMIT, |run| facts::ready(&run.world))
             .or_else(|GivenUp(why)| if facts::can_be_ready(&ready) { Err(GivenUp(why)) } else { Ok(()) })?;
+        if self.scenario.spec.world.lease.expired {
+            let over = facts::term_over(&ready);
+            self.until("the term to be over", over, |run| run.world.now() >= over)?;
+        }
         self.narrator.ready(&self.world, &mut self.outcome);
         for step in self.scenario.spec.steps.iter() {
             self.step(step)?;

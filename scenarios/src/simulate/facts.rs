@@ -26,6 +26,12 @@ pub(super) fn can_be_ready(options: &WorldOptions) -> bool {
         && !matches!(options.lease, Lease::ThirdParty(_))
 }
 
+/// By when a record that nobody renews is known to be over, whoever looks.
+pub(super) fn term_over(options: &WorldOptions) -> Duration {
+    let ttl = Duration::from_secs(options.ttl_seconds.into());
+    ttl + ttl * options.drift_percent / 100 + Duration::from_secs(3)
+}
+
 /// Whether the world is as its description says: the role where it should be, followed, and both controllers
 /// there.
 pub(super) fn ready(world: &World) -> bool {

@@ -55,15 +55,13 @@ pub fn continuum(options: &WorldOptions) -> Value {
         "rto": format!("{}s", options.rto_seconds),
         "rpo": format!("{}s", options.rpo_seconds),
         "autoFailover": options.auto_failover,
+        "cnpgPair": { "name": APPLICATION, "namespace": NAMESPACE },
         "pdmZone": ZONE,
         "failback": {
             "approvalRequired": options.approval_required,
             "timeout": format!("{}s", options.failback_timeout_seconds),
         },
     });
-    if options.pair {
-        spec["cnpgPair"] = json!({ "name": APPLICATION, "namespace": NAMESPACE });
-    }
     if options.route != Route::None {
         spec["httpRoute"] =
             json!({ "name": APPLICATION, "namespace": NAMESPACE, "drainSeconds": options.drain_seconds });

@@ -36,7 +36,7 @@ pub struct WorldOptions {
     pub rpo_seconds: u32,
     /// The route.
     pub route: Route,
-    /// Whether the Continuum names the pair and the Clusters exist.
+    /// Whether the Clusters of the pair exist.
     pub pair: bool,
     /// Whether the Continuum knows addresses of the standby.
     pub addresses: bool,

@@ -309,6 +309,16 @@ impl Instance {
         });
     }
 
+    /// Gives it a write-ahead log of its own from here on, as a half has that was primary by itself for a while
+    /// (H32). Only while it is stopped.
+    pub fn diverge(&self) {
+        self.change(|inner| {
+            assert_eq!(inner.state, State::Stopped, "the disk of a running server is not changed");
+            inner.disk.wal.fork("diverged");
+            inner.replayed = inner.disk.wal.end();
+        });
+    }
+
     /// Changing statements that carried a dry run's application name.
     pub fn dry_run_write_count(&self) -> u64 {
         self.lock().dry_run_write_count
