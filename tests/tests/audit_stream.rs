@@ -75,7 +75,7 @@ fn event(id: &str, to: &str) -> Event {
         reason: "operator-requested".into(),
         message: String::new(),
         initiated_by: "controller".into(),
-        timestamp: "2026-01-01T00:00:00Z".parse().unwrap(),
+        timestamp: "2026-01-01T00:00:00Z".parse().expect("a valid time"),
     };
     Event { message_id: id.into(), body }
 }
@@ -198,7 +198,7 @@ struct DelayFirst {
 
 impl Gate for DelayFirst {
     fn before(&self, asked: &Asked) -> Before {
-        let mut all = self.asked.lock().unwrap();
+        let mut all = self.asked.lock().expect("nothing panics while it holds the list");
         all.push(asked.clone());
         if all.len() == 1 { Before::Delay(Duration::from_secs(10)) } else { Before::Apply }
     }

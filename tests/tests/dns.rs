@@ -33,7 +33,7 @@ fn only(region: &str) -> RecordSet {
 }
 
 fn noerror(addresses: &[&str]) -> Seen<Answer> {
-    let addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();
+    let addresses = addresses.iter().map(|a| a.parse().expect("a valid address")).collect();
     Seen::Is(Answer { code: "NOERROR".into(), addresses, ttl_seconds: Some(30) })
 }
 
@@ -258,7 +258,7 @@ impl Gate for LoseFirst {
 
     fn after(&self, asked: &Asked, status: u16) -> After {
         assert_eq!((asked.server.as_str(), asked.what.as_str()), ("dns", "zones/example.org"));
-        let lost = &mut *self.0.lock().unwrap();
+        let lost = &mut *self.0.lock().expect("nothing panics while it holds the flag");
         if asked.changing && status == 204 && !*lost {
             *lost = true;
             return After::Lose;

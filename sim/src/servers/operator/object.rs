@@ -62,7 +62,7 @@ pub fn cluster_object(name: &str, other: &str, primary: &str, instances: u32, op
             "namespace": options.namespace,
             "labels": {
                 "catalyst.openova.io/cnpg-pair": options.pair,
-                "catalyst.openova.io/cnpg-role": if is_primary { "primary" } else { "replica" },
+                "openova.io/cnpg-role": if is_primary { "primary" } else { "replica" },
             },
         },
         "spec": {
