@@ -244,7 +244,7 @@ fn stores(options: &WorldOptions) -> BTreeMap<&'static str, Store> {
     }
     let lease = match (&options.lease, objects::record(options)) {
         (Lease::Absent, _) | (_, None) => None,
-        (_, Some(record)) => Some(objects::lease(&record)),
+        (_, Some(record)) => Some(crate::lease::lease(objects::LEASE_NAMESPACE, objects::LEASE, &record)),
     };
     if let (Some(lease), Some(host)) = (lease, witness_host(options.witness)) {
         put(host, &LEASES, lease);

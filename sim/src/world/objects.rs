@@ -121,25 +121,6 @@ pub fn record(options: &WorldOptions) -> Option<Record> {
     Some(record)
 }
 
-/// The Lease that holds a record.
-pub fn lease(record: &Record) -> Value {
-    let fields = serde_json::to_value(record).expect("a record is plain data");
-    json!({
-        "apiVersion": "coordination.k8s.io/v1",
-        "kind": "Lease",
-        "metadata": {
-            "namespace": LEASE_NAMESPACE,
-            "name": LEASE,
-            "annotations": { "dr.openova.io/record": fields.to_string() },
-        },
-        "spec": {
-            "holderIdentity": record.holder,
-            "leaseTransitions": record.generation,
-            "leaseDurationSeconds": record.ttl_seconds,
-        },
-    })
-}
-
 /// The records that are published: the primary region's addresses.
 pub fn record_set(options: &WorldOptions) -> RecordSet {
     let content =
