@@ -162,7 +162,7 @@ pub struct SynchronousView {
     pub standby_names_pre: Vec<String>,
 }
 
-/// A demotion token, decoded: base64 of a JSON object (FACTS: names as CloudNativePG writes them).
+/// A demotion token, decoded: base64 of a JSON object (names as CloudNativePG writes them).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DemotionToken {
     /// `latestCheckpointTimelineID`.

@@ -6,7 +6,7 @@ use crate::observe::{Accepts, ClusterView, Half, Role, Seen};
 use crate::steps;
 use std::time::Duration;
 
-/// Fencing must be through this long before the guard ends, s (HAZARDS 3).
+/// Fencing must be through this long before the guard ends, s.
 const GUARD_MARGIN_SECONDS: u32 = 2;
 /// What a demotion takes beyond the shutdown at worst: one look of the operator and the token, s.
 const DEMOTION_MARGIN_SECONDS: u32 = 13;
