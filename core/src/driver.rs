@@ -339,7 +339,8 @@ fn needs(intent: &Intent) -> Needs {
         2 => Needs { from: true, to: true, ..Needs::default() },
         3 => Needs { routes: true, ..Needs::default() },
         4 => Needs { zone: true, answers: true, copies: true, ..Needs::default() },
-        6 => Needs { from: true, to: true, ..Needs::default() },
+        // The other region may be away: a promotion waits for no look at it.
+        6 => Needs { to: true, ..Needs::default() },
         7 => Needs { zone: true, ..Needs::default() },
         _ => Needs { copies: true, ..Needs::default() },
     }

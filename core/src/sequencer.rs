@@ -197,7 +197,10 @@ impl Sequencer {
         };
         let refused = |step: u8, cause: &str| Begun::Report(Box::new(self.unbegun(&plan, step, cause, started)));
         let fingerprint = plan.fingerprint();
-        if let Some(confirmed) = order.confirmed.as_ref().filter(|c| **c != fingerprint) {
+        // A dry run does not know who will order, so what it showed counts as well.
+        let shown = Plan::new(&self.name, &spec, to, order.reason.as_deref(), None).map(|plan| plan.fingerprint()).ok();
+        let fits = |c: &String| *c == fingerprint || Some(c) == shown.as_ref();
+        if let Some(confirmed) = order.confirmed.as_ref().filter(|c| !fits(c)) {
             let cause = format!("the plan has changed: {confirmed} was confirmed, it is {fingerprint} now");
             return Ok(refused(1, &cause));
         }
@@ -229,6 +232,10 @@ impl Sequencer {
         let timeline = facts.observations.from.database.known().and_then(|d| d.timeline);
         match self.write_intent(keeper, &order, timeline).await {
             Ok(record) => Ok(Begun::Intent(record.intent.map(|i| i.id).unwrap_or_default())),
+            Err(cause @ NotWritten::Unreachable(_)) => {
+                // The write may still land, and then it is driven.
+                Ok(refused(1, &format!("whether it began is not known, the status will tell: {cause}")))
+            }
             Err(cause) => Ok(refused(1, &cause.to_string())),
         }
     }

@@ -315,9 +315,9 @@ impl Case<'_> {
         if !cluster.fenced {
             return self.act(6, self.write_cluster(to, cluster, ClusterChange::Fence), "the fence was not taken");
         }
-        match self.seen.from.cluster.known() {
-            Some(from) => {
-                let demote = ClusterChange::Demote { primary: from.self_name.clone() };
+        match self.seen.from.cluster.known().map(|from| from.self_name.clone()).or(cluster.source.clone()) {
+            Some(primary) => {
+                let demote = ClusterChange::Demote { primary };
                 self.act(6, self.write_cluster(to, cluster, demote), "the demotion behind the fence was not taken")
             }
             None => self.wait(6, "the name of the other half is not known"),
