@@ -1,8 +1,11 @@
 //! Controllers that are broken on purpose, one for each checker: what proves that a checker sees. Each is a
 //! wrapper of ports, put in between a controller and the adapters that it would have used.
 
+mod naive;
 mod others;
 mod pair;
+
+pub use naive::Naive;
 
 use crate::fabric::Net;
 use continuum_core::name::ObjectName;

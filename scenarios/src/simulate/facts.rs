@@ -75,7 +75,8 @@ fn follows(world: &World, standby: &str, primary: &str) -> bool {
     to.in_recovery && to.streaming && to.timeline == from.timeline
 }
 
-/// Whether both Clusters are Ready, and the copies of the Continuum name the primary.
+/// Whether both Clusters are Ready, and the copies of the Continuum name the primary and no event owed: the
+/// controller that does not hold the record reads it only now and then.
 fn settled(world: &World) -> bool {
     let ready = |region: &&str| {
         let cluster = world.store(region).get(&CLUSTERS, NAMESPACE, &cluster(region));
@@ -83,7 +84,8 @@ fn settled(world: &World) -> bool {
     };
     let named = |region: &&str| {
         let copy = world.store(region).get(&CONTINUUMS, NAMESPACE, APPLICATION);
-        copy.is_some_and(|copy| copy["status"]["primaryRegion"].as_str() == primary(world))
+        let owes = |copy: &Value| copy["status"]["eventsOwed"].as_u64().is_some_and(|count| count > 0);
+        copy.is_some_and(|copy| copy["status"]["primaryRegion"].as_str() == primary(world) && !owes(&copy))
     };
     REGIONS.iter().all(ready) && REGIONS.iter().all(named)
 }
