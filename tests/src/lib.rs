@@ -5,4 +5,6 @@ pub mod exchange;
 pub mod real_kube;
 pub mod real_postgres;
 pub mod real_powerdns;
+pub mod scenario_files;
 pub mod simulated_kube;
+pub mod stage;

@@ -1,0 +1,103 @@
+//! What a controller says while nobody asks it anything: its events, once each, and its conditions.
+
+use continuum_core::report::ExecuteResult;
+use continuum_sim::faults::WorldFault;
+use continuum_sim::servers::kube_api::CONTINUUMS;
+use continuum_sim::world::objects::{APPLICATION, NAMESPACE};
+use continuum_sim::world::options::Lease;
+use continuum_sim::world::{REGIONS, WorldOptions};
+use continuum_tests::stage::{Stage, copy};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fn options() -> WorldOptions {
+    WorldOptions { lease: Lease::HeldBy("fsn".into()), client_count: 0, ..WorldOptions::default() }
+}
+
+/// Bodies of the events of a type.
+fn events(stage: &Stage, kind: &str) -> Vec<Value> {
+    let messages = stage.world.nats.messages();
+    let of_kind = messages.iter().filter(|m| m.message.headers.get("audit-type").is_some_and(|k| k == kind));
+    of_kind.map(|m| serde_json::from_str(&m.message.payload).expect("a body is JSON")).collect()
+}
+
+#[test]
+fn a_resource_is_told_of_once_for_each_region_over_many_reconciles_and_a_restart() {
+    Stage::play(options(), |stage| {
+        stage.begin();
+        stage.pass(Duration::from_secs(10));
+        stage.world.hurt(&WorldFault::Crash("controller.fsn".into()));
+        stage.pass(Duration::from_secs(1));
+        stage.world.hurt(&WorldFault::Restart("controller.fsn".into()));
+        stage.pass(Duration::from_secs(10));
+        let created = events(stage, "continuum-cr-created");
+        assert_eq!(created.len(), REGIONS.len(), "{created:?}");
+        for event in &created {
+            assert_eq!(event["reason"], "cr-observed");
+            assert_eq!(event["message"], "primaryRegion=fsn, hotStandby=[hel]");
+        }
+    });
+}
+
+#[test]
+fn a_changed_configuration_is_told_of_once_with_both_fingerprints() {
+    Stage::play(options(), |stage| {
+        stage.begin();
+        assert_eq!(events(stage, "continuum-config-changed"), Vec::<Value>::new(), "not at first observation");
+        for region in REGIONS {
+            let patch = json!({ "spec": { "rto": "90s" } });
+            let patched = stage.world.store(region).merge_patch(&CONTINUUMS, NAMESPACE, APPLICATION, "", &patch, "a");
+            patched.unwrap();
+        }
+        stage.until("the event", |world| {
+            world.nats.messages().iter().any(|m| m.message.payload.contains("continuum-config-changed"))
+        });
+        stage.pass(Duration::from_secs(5));
+        let changed = events(stage, "continuum-config-changed");
+        assert_eq!(changed[0]["reason"], "config-drift");
+        let message = changed[0]["message"].as_str().unwrap();
+        let after = |key: &str| {
+            let rest = message.split(key).nth(1).unwrap_or_else(|| panic!("{message} lacks {key}"));
+            rest.chars().take_while(char::is_ascii_hexdigit).collect::<String>()
+        };
+        assert_eq!((after("prev=").len(), after("cur=").len()), (16, 16), "{message}");
+        assert_ne!(after("prev="), after("cur="));
+        // Drift that was told of is told of no more, in however many reconciles.
+        stage.pass(Duration::from_secs(15));
+        assert_eq!(events(stage, "continuum-config-changed"), changed);
+    });
+}
+
+/// Condition `LastSwitchoverHealthy` of the new primary's copy, once it is there.
+fn health_condition(stage: &mut Stage) -> Value {
+    let condition = |copy: &Value| -> Option<Value> {
+        let conditions = copy["status"]["conditions"].as_array()?;
+        conditions.iter().find(|condition| condition["type"] == "LastSwitchoverHealthy").cloned()
+    };
+    stage.until("the health check", |world| condition(&copy(world, "hel")).is_some());
+    condition(&copy(&stage.world, "hel")).unwrap()
+}
+
+#[test]
+fn after_a_good_switchover_the_condition_is_true_with_a_summary() {
+    Stage::play(options(), |stage| {
+        stage.begin();
+        assert_eq!(stage.execute("fsn", "hel").unwrap().result, ExecuteResult::Succeeded);
+        let condition = health_condition(stage);
+        assert_eq!((&condition["status"], &condition["reason"]), (&json!("True"), &json!("PostSwitchoverHealth")));
+        assert_eq!(condition["message"], "healthy: 3 passed, 0 failed, 1 deferred (new primary=hel)");
+    });
+}
+
+#[test]
+fn after_a_switchover_whose_standby_died_the_condition_is_false_with_a_summary() {
+    Stage::play(options(), |stage| {
+        stage.begin();
+        assert_eq!(stage.execute("fsn", "hel").unwrap().result, ExecuteResult::Succeeded);
+        stage.world.hurt(&WorldFault::Crash("pg.fsn".into()));
+        let condition = health_condition(stage);
+        assert_eq!((&condition["status"], &condition["reason"]), (&json!("False"), &json!("PostSwitchoverHealth")));
+        let message = condition["message"].as_str().unwrap();
+        assert!(message.starts_with("UNHEALTHY: 2 passed, 1 failed, 1 deferred (new primary=hel)"), "{message}");
+    });
+}

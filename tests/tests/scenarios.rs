@@ -1,0 +1,82 @@
+//! Each scenario file is a test, and its snapshot what a person reads who runs it. Times in it are simulated,
+//! so nothing is left out.
+
+use continuum_scenarios::outcome::Verdict;
+use continuum_scenarios::render;
+use continuum_tests::scenario_files;
+
+macro_rules! scenarios {
+    ($($name:ident)*) => {
+        $(#[test] fn $name() { check(stringify!($name)); })*
+
+        const LISTED: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+scenarios! {
+    abort_after_the_point_of_no_return
+    abort_before_the_point_of_no_return
+    audit_down_at_step_7
+    blocked_by_a_diverged_half
+    blocked_by_a_third_partys_expired_lease
+    blocked_by_an_unknown_selector
+    blocked_by_an_unmatched_route
+    blocked_by_cluster_settings
+    blocked_by_lag
+    blocked_by_paused_replay
+    blocked_by_role_secrets
+    blocked_without_a_pair
+    blocked_without_a_publisher
+    blocked_without_a_witness
+    blocked_without_an_address
+    blocked_without_an_audit_stream
+    broken_lua
+    controller_crash_at_step_5
+    controller_crash_before_the_swap
+    end_to_end_dry_run_blocked_switchover_never_runs
+    end_to_end_dry_run_then_switchover_then_health
+    failback_approved
+    failback_refused
+    failback_timed_out
+    first_installation
+    lease_at_the_target
+    lease_free
+    lease_lapsed
+    no_route
+    operator_stuck_at_demotion
+    planned_switchover
+    postgres_killed_then_demoted
+    promotion_slow
+    reply_lost_on_promotion
+    served_request_restored
+    session_held_beyond_the_objective
+    session_held_with_the_default_timeout
+    session_held_without_a_timeout
+    standby_behind_at_the_promotion
+    step_2_fails
+    step_3_fails
+    step_4_fails
+    step_5_fails
+    synchronous_pair
+    target_controller_dead
+    there_and_back_again
+    witness_in_a_region
+    witness_unreachable
+}
+
+fn check(test: &str) {
+    let name = test.replace('_', "-");
+    let outcome = scenario_files::run(&name);
+    let table = render::table(&outcome);
+    let shown = format!("{}\nverdict    {:?}\n", anstream::adapter::strip_str(&table), outcome.verdict());
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!(name.as_str(), shown);
+    });
+    assert_eq!(outcome.verdict(), Verdict::Passed, "{shown}");
+}
+
+#[test]
+fn every_scenario_file_is_a_test() {
+    let listed: Vec<String> = LISTED.iter().map(|test| test.replace('_', "-")).collect();
+    assert_eq!(listed, scenario_files::names());
+}
