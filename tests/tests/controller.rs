@@ -75,7 +75,7 @@ fn health_condition(stage: &mut Stage) -> Value {
         conditions.iter().find(|condition| condition["type"] == "LastSwitchoverHealthy").cloned()
     };
     stage.until("the health check", |world| condition(&copy(world, "hel")).is_some());
-    condition(&copy(&stage.world, "hel")).unwrap()
+    condition(&copy(&stage.world, "hel")).expect("the controller wrote the condition")
 }
 
 #[test]
