@@ -167,7 +167,8 @@ pub enum Scope {
 }
 
 impl Scope {
-    fn covers(&self, hosts: &[&str]) -> bool {
+    /// Whether it covers what is about these hosts.
+    pub(crate) fn covers(&self, hosts: &[&str]) -> bool {
         match self {
             Scope::All => true,
             Scope::Host(host) => hosts.contains(&host.as_str()),

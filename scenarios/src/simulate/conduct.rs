@@ -296,6 +296,10 @@ impl<'a> Conductor<'a> {
 
     /// Looks whether executions ended. One whose caller died is followed in the record itself.
     fn look_at_pending(&mut self) {
+        if self.pending.is_empty() {
+            // Called at every tick; reading the record copies it.
+            return;
+        }
         let (now, record) = (self.world.now(), self.record());
         let mut index = 0;
         while index < self.pending.len() {

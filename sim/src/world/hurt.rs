@@ -82,7 +82,7 @@ impl World {
             self.mend(&fault);
         }
         let down: Vec<String> =
-            self.crashed.iter().chain(&self.paused).filter(|host| covers(scope, host)).cloned().collect();
+            self.crashed.iter().chain(&self.paused).filter(|host| scope.covers(&[host.as_str()])).cloned().collect();
         for host in down {
             self.restart(&host);
             self.resume(&host);
@@ -126,13 +126,5 @@ impl World {
             let controller = super::controller_host(region);
             if cut { self.fabric.partition(&controller, host) } else { self.fabric.repair(&controller, host) }
         }
-    }
-}
-
-fn covers(scope: &Scope, host: &str) -> bool {
-    match scope {
-        Scope::All => true,
-        Scope::Host(only) => only == host,
-        Scope::Between(..) => false,
     }
 }
