@@ -77,14 +77,32 @@ pub enum Answer {
     Refused,
 }
 
-/// What was said in any copy; absent: nothing yet. Refusal counts more than approval.
-pub fn answer(copies: &BTreeMap<Region, Seen<CopyView>>) -> Option<Answer> {
+/// What was said in any copy of a failback that waits since then; absent: nothing yet. Refusal counts more than
+/// approval. An approval that says that it is older is that of another failback: a copy came back from a
+/// backup, or with its region.
+pub fn answer(copies: &BTreeMap<Region, Seen<CopyView>>, since: Timestamp) -> Option<Answer> {
     let failbacks: Vec<&FailbackSpec> = specs(copies).map(|spec| &spec.failback).collect();
     if failbacks.iter().any(|f| f.refused) {
         return Some(Answer::Refused);
     }
-    let approved = failbacks.iter().find(|f| f.approved)?;
+    let approved = failbacks.iter().find(|f| f.approved && f.approved_at.is_none_or(|at| at >= since))?;
     Some(Answer::Approved(approved.approved_by.clone().unwrap_or_else(|| "unnamed".into())))
+}
+
+/// The region whose copy holds an answer before anything waits for one. It would be the answer to whatever
+/// is asked next. One that came with this very request is its own.
+pub fn answered_before(
+    copies: &BTreeMap<Region, Seen<CopyView>>,
+    to: &Region,
+    request: Option<&str>,
+) -> Option<Region> {
+    let stands = |spec: &Spec| {
+        let failback = &spec.failback;
+        let own = request.is_some() && of_failback(failback, to).as_deref() == request;
+        (failback.approved || failback.refused) && !own
+    };
+    let mut copies = copies.iter();
+    copies.find(|(_, copy)| copy.known().and_then(|c| c.spec.as_ref().ok()).is_some_and(stands)).map(|(r, _)| r.clone())
 }
 
 /// Whether any copy says that the intent of this id be aborted. Another id means another intent.

@@ -176,6 +176,8 @@ pub struct FailbackSpec {
     pub approval_required: bool,
     /// Whether one did.
     pub approved: bool,
+    /// When, where whoever wrote it said so.
+    pub approved_at: Option<Timestamp>,
     /// Who.
     pub approved_by: Option<String>,
     /// Whether one refused.

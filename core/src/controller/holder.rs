@@ -75,7 +75,7 @@ impl Controller {
         let about = About { continuum: &self.name, application: &spec.application };
         let event = audit::failback_pending(about, pending, &spec.primary);
         let told = self.publish_once(event).await;
-        let approved_by = match requests::answer(copies) {
+        let approved_by = match requests::answer(copies, pending.since) {
             Some(Answer::Refused) => return self.sequencer.decline(pending, "refused by a person", spec).await,
             Some(Answer::Approved(who)) => Some(who),
             None if !spec.failback.approval_required => Some("not required".into()),

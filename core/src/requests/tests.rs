@@ -89,13 +89,46 @@ fn an_abort_counts_in_any_copy_and_for_the_intent_that_it_names() {
 #[test]
 fn a_refusal_counts_more_than_an_approval() {
     let with = |approved: bool, refused: bool| {
-        answer(&copies(|region, spec| {
-            spec.failback.approved = approved && *region == fsn();
-            spec.failback.approved_by = Some("alice".into());
-            spec.failback.refused = refused && *region == hel();
-        }))
+        answer(
+            &copies(|region, spec| {
+                spec.failback.approved = approved && *region == fsn();
+                spec.failback.approved_by = Some("alice".into());
+                spec.failback.refused = refused && *region == hel();
+            }),
+            at(0),
+        )
     };
     assert_eq!(with(false, false), None);
     assert_eq!(with(true, false), Some(Answer::Approved("alice".into())));
     assert_eq!(with(true, true), Some(Answer::Refused));
+}
+
+#[test]
+fn an_approval_that_is_older_than_the_failback_does_not_count() {
+    let approved_at = |second: Option<i64>| {
+        let copies = copies(|region, spec| {
+            spec.failback.approved = *region == hel();
+            spec.failback.approved_at = second.map(at);
+        });
+        answer(&copies, at(10)).is_some()
+    };
+    assert!(!approved_at(Some(9)), "it was that of another failback");
+    assert!(approved_at(Some(10)));
+    assert!(approved_at(None), "a person with kubectl need not say when");
+}
+
+#[test]
+fn an_answer_that_stands_before_the_question_is_found_unless_it_came_with_it() {
+    let ask = |asked: Option<Timestamp>| {
+        copies(move |region, spec| {
+            spec.failback.requested_at = asked;
+            spec.failback.approved = *region == hel();
+        })
+    };
+    let request = of_failback(&FailbackSpec { requested_at: Some(at(0)), ..FailbackSpec::default() }, &hel());
+    assert_eq!(answered_before(&copies(|_, _| {}), &hel(), None), None);
+    assert_eq!(answered_before(&ask(None), &hel(), None), Some(hel()));
+    assert_eq!(answered_before(&ask(None), &hel(), request.as_deref()), Some(hel()));
+    assert_eq!(answered_before(&ask(Some(at(0))), &hel(), request.as_deref()), None);
+    assert_eq!(answered_before(&ask(Some(at(1))), &hel(), request.as_deref()), Some(hel()));
 }

@@ -7,6 +7,7 @@ use crate::plan::{Plan, REASON_FAILBACK};
 use crate::preflight::{Facts, Findings, preflight};
 use crate::record::{Kind, Lineage, Pending};
 use crate::report::{ExecuteReport, ExecuteResult};
+use crate::requests::answered_before;
 use crate::spec::Spec;
 use crate::steps;
 use crate::transition::{self, Order};
@@ -55,12 +56,20 @@ impl Sequencer {
             let report = self.unbegun(&plan, 1, "no witness is configured", started);
             return Ok(Begun::Report(Box::new(report)));
         };
-        let (findings, _) = self.findings(&plan, &self.observers).await;
+        let (findings, facts) = self.findings(&plan, &self.observers).await;
         if let Some(blocker) = findings.blockers().next() {
             let (step, cause) = (blocker.step(), blocker.text.clone());
             tracing::warn!(operation, step, %cause, "refused");
             self.tell_error(&plan, &blocker.to_string(), order.request.as_deref()).await;
             return Ok(Begun::Report(Box::new(self.unbegun(&plan, step, &cause, started))));
+        }
+        if let Some(region) = answered_before(&facts.observations.copies, to, order.request.as_deref()) {
+            let cause = format!(
+                "the copy in {region} holds an answer to an earlier failback; set failback.approved and \
+                 failback.refused to false there, and ask again"
+            );
+            self.tell_error(&plan, &cause, order.request.as_deref()).await;
+            return Ok(Begun::Report(Box::new(self.unbegun(&plan, 1, &cause, started))));
         }
         let (me, timeout) = (self.me.clone(), spec.failback.timeout_seconds);
         let order = Order { plan: plan.clone(), kind: Kind::Failback, request: order.request.clone(), now: started };

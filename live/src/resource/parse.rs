@@ -275,6 +275,7 @@ fn failback(field: &Field) -> Result<FailbackSpec, Invalid> {
         requested_by: field.child("requestedBy")?.optional()?,
         approval_required: field.child("approvalRequired")?.flag()?,
         approved: field.child("approved")?.flag()?,
+        approved_at: field.child("approvedAt")?.time()?,
         approved_by: field.child("approvedBy")?.optional()?,
         refused: field.child("refused")?.flag()?,
         timeout_seconds: timeout.unwrap_or_else(|| default_seconds(defaults::FAILBACK_TIMEOUT)),
