@@ -260,7 +260,7 @@ pub fn lease_acquired(about: About, holder: &Region, generation: u64, at: Timest
     event
 }
 
-/// The lag went above the objective, once for each time it did: `since` is when, as the status has it.
+/// The lag went above the objective, once for each time it did: `since` is when that was first seen.
 pub fn lag_breach(about: About, primary: &Region, lag_seconds: u64, rto_seconds: u32, since: Timestamp) -> Event {
     let mut event = about.event(EventType::LagBreach, "lag-breach", &format!("{primary}:{since}"), since);
     event.body.from_primary = Some(primary.clone());

@@ -69,6 +69,10 @@ struct Shared {
     health: Option<(String, Result<HealthReport, String>)>,
     /// When this process first saw the pending failback of this id.
     pending_since: Option<(String, Monotonic)>,
+    /// The generation under which this process last saw time left of its own term.
+    had_lease: Option<u64>,
+    /// When this process first saw the lag above the objective; absent: it is not.
+    lag_breach: Option<jiff::Timestamp>,
     /// Message ids that this process saw acknowledged, so that it need not search for them again.
     published: Vec<String>,
     owed_count: usize,
@@ -209,6 +213,7 @@ impl Controller {
                     keeper.read_soon();
                 }
                 self.shared().copies.insert(region, seen);
+                self.tell_abort();
             }
             self.clock.sleep(SCOUT_PAUSE).await;
         }
@@ -244,20 +249,24 @@ impl Controller {
         if let Some(keeper) = &self.keeper {
             keeper.set_lease(spec.lease);
         }
+        // First: the looks below may take long, and a person waits.
+        self.tell_abort();
         self.look_at_halves(spec).await;
         self.acquire_if_free(spec).await;
-        let record = self.record();
-        if let Some(driver) = &self.driver {
-            let intent = record.as_ref().and_then(|r| r.intent.as_ref());
-            let copies = &self.shared().copies;
-            driver.set_abort(intent.map(|i| i.id.clone()).filter(|id| requests::aborted(copies, id)));
-        }
-        if let Some(record) = record.filter(|r| r.held_by(&self.me)) {
-            self.hold(&record, spec).await;
+        if let Some(record) = self.record().filter(|r| r.held_by(&self.me)) {
+            self.hold(&record, copy, spec).await;
         }
         self.tell_events(copy, spec).await;
         self.mend_spec(copy, spec).await;
         self.write_status(copy, None).await;
+    }
+
+    /// Tells the driver what the copies say of its intent.
+    fn tell_abort(&self) {
+        let Some(driver) = &self.driver else { return };
+        let intent = self.record().and_then(|r| r.intent).map(|i| i.id);
+        let copies = &self.shared().copies;
+        driver.set_abort(intent.filter(|id| requests::aborted(copies, id)));
     }
 
     /// Looks at both halves now and then, for position, lag and the status.

@@ -51,7 +51,7 @@ pub struct ExecuteReport {
     /// The intent's id; empty where none was written.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
-    /// `succeeded`, `undone`, `declined`, `refused`, `alreadyThere`.
+    /// `succeeded`, `undone`, `declined`, `refused`, `alreadyThere`, `unknown`.
     pub result: ExecuteResult,
     /// The plan's fingerprint.
     pub plan_fingerprint: String,
@@ -99,6 +99,8 @@ pub enum ExecuteResult {
     Refused,
     /// `to` is primary already; nothing was done.
     AlreadyThere,
+    /// Whether it began or how it ended could not be learned: it may go on. The error says why.
+    Unknown,
 }
 
 /// What a health check found.

@@ -4,10 +4,12 @@
 //! steps. So an Execute whose process dies loses nothing but its caller.
 
 mod failback;
+mod follow;
 mod health;
 
+use self::follow::Mark;
 use crate::audit::{About, Event, request_failed};
-use crate::clock::{Clock, Monotonic, within};
+use crate::clock::{Clock, within};
 use crate::keeper::{Keeper, NotWritten};
 use crate::look::{Needs, look};
 use crate::mailbox::Cancel;
@@ -16,19 +18,17 @@ use crate::observe::{Accepts, CopyView, Role, Seen};
 use crate::plan::{InvalidPlan, Plan};
 use crate::ports::{Actors, Observers, Outcome};
 use crate::preflight::{Facts, Findings, preflight, report};
-use crate::record::{Ended, Intent, Kind, Record};
+use crate::record::{Kind, Record};
 use crate::report::{DryRunReport, ExecuteReport, ExecuteResult};
 use crate::requests::identity;
 use crate::spec::{Invalid, Spec};
-use crate::steps;
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
 use crate::transition::{self, Order};
 use serde_json::json;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// How often a follower looks at the record.
-const FOLLOW_PAUSE: Duration = Duration::from_millis(250);
+/// How often a request is put into a copy that others change meanwhile.
+const HAND_ON_TRIES: u32 = 5;
 
 /// Why an operation gave no report.
 #[derive(Debug, thiserror::Error)]
@@ -86,15 +86,48 @@ pub struct ExecuteOrder {
     pub confirmed: Option<String>,
 }
 
-/// What Execute began, or why not.
+/// What was begun, or why not.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Begun {
-    /// The intent of this id stands.
-    Intent(String),
-    /// Another region holds the record: the request of this identity stands in the resource, for it to serve.
-    Requested(String),
+    /// This one, here or by the region that holds the record.
+    Following(Box<Following>),
     /// Nothing was begun; this is the report.
     Report(Box<ExecuteReport>),
+}
+
+/// What an operation began, to be followed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Following {
+    what: What,
+    /// The plan, as this region has it.
+    plan: Plan,
+    /// When it was asked.
+    since: jiff::Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum What {
+    /// The switchover, or waiting failback, of this id.
+    Id(String),
+    /// The request of this identity, which stands in the resource for another region to serve.
+    Request(String),
+}
+
+impl Following {
+    /// Its id; empty where that is not known yet.
+    pub fn id(&self) -> &str {
+        match &self.what {
+            What::Id(id) => id,
+            What::Request(_) => "",
+        }
+    }
+
+    fn mark(&self) -> Mark<'_> {
+        match &self.what {
+            What::Id(id) => Mark::Id(id),
+            What::Request(request) => Mark::Request(request),
+        }
+    }
 }
 
 /// See the module.
@@ -113,6 +146,16 @@ pub struct Sequencer {
     pub dry_observers: Observers,
     /// What Execute publishes and writes through.
     pub actors: Actors,
+}
+
+/// What is asked of another region.
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    /// A switchover; `confirmed`: exactly this plan.
+    Switchover {
+        confirmed: bool,
+    },
+    Failback,
 }
 
 impl Sequencer {
@@ -178,8 +221,7 @@ impl Sequencer {
     pub async fn execute(&self, to: &Region, order: &ExecuteOrder) -> Result<ExecuteReport, OperationError> {
         match self.begin(to, order).await? {
             Begun::Report(report) => Ok(*report),
-            Begun::Intent(id) => Ok(self.follow(&id).await),
-            Begun::Requested(request) => self.follow_request(to, order, &request).await,
+            Begun::Following(what) => Ok(self.follow(&what).await),
         }
     }
 
@@ -223,18 +265,21 @@ impl Sequencer {
             if order.request.is_some() {
                 return Ok(refused(1, &format!("{holder} drives it, and this request is not made another one")));
             }
-            return Ok(match self.request(&copy, &plan).await {
-                Ok(request) => Begun::Requested(request),
-                Err(cause) => refused(1, &cause),
-            });
+            return Ok(self
+                .hand_on(&copy, plan, started, Asked::Switchover { confirmed: order.confirmed.is_some() })
+                .await);
         }
         let order = Order { plan: plan.clone(), kind: Kind::Planned, request: order.request.clone(), now: started };
         let timeline = facts.observations.from.database.known().and_then(|d| d.timeline);
         match self.write_intent(keeper, &order, timeline).await {
-            Ok(record) => Ok(Begun::Intent(record.intent.map(|i| i.id).unwrap_or_default())),
+            Ok(record) => {
+                let id = record.intent.map(|i| i.id).unwrap_or_default();
+                Ok(Begun::Following(Box::new(Following { what: What::Id(id), plan, since: started })))
+            }
             Err(cause @ NotWritten::Unreachable(_)) => {
                 // The write may still land, and then it is driven.
-                Ok(refused(1, &format!("whether it began is not known, the status will tell: {cause}")))
+                let why = format!("whether it began is not known, the status will tell: {cause}");
+                Ok(Begun::Report(Box::new(self.unknown(&plan, "", &why, started))))
             }
             Err(cause) => Ok(refused(1, &cause.to_string())),
         }
@@ -250,97 +295,50 @@ impl Sequencer {
         keeper.update(move |record| transition::begin(record, &me, &order)).await
     }
 
-    /// Puts the request into one's own copy: the holder reads requests from both. Its identity.
-    async fn request(&self, copy: &CopyView, plan: &Plan) -> Result<String, String> {
-        let at = self.clock.wall();
-        let patch = json!({ "switchover": {
-            "requested": true,
-            "targetRegion": plan.to,
-            "requestedAt": at,
-            "requestedBy": plan.initiated_by,
-            "reason": plan.reason,
-        } });
-        match within(&*self.clock, REQUEST_LIMIT, self.actors.copy.patch_spec(&copy.resource_version, &patch)).await {
-            Some(Outcome::Done(())) => Ok(identity(&plan.to, at, Some(&plan.initiated_by))),
-            outcome => Err(format!("the request could not be put into the resource: {outcome:?}")),
-        }
-    }
-
-    /// Follows a request that the holder serves.
-    async fn follow_request(
-        &self,
-        to: &Region,
-        order: &ExecuteOrder,
-        request: &String,
-    ) -> Result<ExecuteReport, OperationError> {
-        let started = self.clock.wall();
-        loop {
-            let record = self.keeper.as_ref().and_then(|k| k.view()).and_then(|v| v.record);
-            if let Some(record) = record {
-                if let Some(last) = record.last.as_ref().filter(|l| l.request.as_ref() == Some(request)) {
-                    return Ok(ExecuteReport::from_ended(last));
+    /// Puts the request into one's own copy, for the holder, which reads requests from both.
+    async fn hand_on(&self, copy: &CopyView, plan: Plan, since: jiff::Timestamp, asked: Asked) -> Begun {
+        let patch = match asked {
+            Asked::Switchover { confirmed } => json!({ "switchover": {
+                "requested": true,
+                "targetRegion": plan.to,
+                "requestedAt": since,
+                "requestedBy": plan.initiated_by,
+                "reason": plan.reason,
+                "confirmedFingerprint": confirmed.then(|| plan.fingerprint()),
+            } }),
+            Asked::Failback => json!({ "failback": {
+                "requested": true,
+                "requestedAt": since,
+                "requestedBy": plan.initiated_by,
+                "approved": false,
+                "approvedAt": null,
+                "refused": false,
+            } }),
+        };
+        let unbegun = |cause: &str| Begun::Report(Box::new(self.unbegun(&plan, 1, cause, since)));
+        let mut version = copy.resource_version.clone();
+        for _ in 0..HAND_ON_TRIES {
+            let outcome = within(&*self.clock, REQUEST_LIMIT, self.actors.copy.patch_spec(&version, &patch)).await;
+            match outcome.unwrap_or_else(|| Outcome::Unknown(format!("no answer in {} s", REQUEST_LIMIT.as_secs()))) {
+                Outcome::Done(()) => {
+                    let request = identity(&plan.to, since, Some(&plan.initiated_by));
+                    return Begun::Following(Box::new(Following { what: What::Request(request), plan, since }));
                 }
-                if let Some(intent) = record.intent.as_ref().filter(|i| i.request.as_ref() == Some(request)) {
-                    return Ok(self.follow(&intent.id).await);
+                // The status changes often, and with it the version.
+                Outcome::NotApplied(_) => match self.own_copy(&self.observers, "hand-on").await {
+                    Ok((copy, _)) => version = copy.resource_version,
+                    Err(error) => return unbegun(&format!("the request could not be put into the resource: {error}")),
+                },
+                Outcome::Refused(why) => {
+                    return unbegun(&format!("the request could not be put into the resource: {why}"));
                 }
-                if record.served.contains(request) {
-                    let (_, spec) = self.own_copy(&self.observers, "execute").await?;
-                    let plan = Plan::new(&self.name, &spec, to, order.reason.as_deref(), order.requested_by.as_deref())
-                        .map_err(|source| OperationError::InvalidPlan { operation: "execute", source })?;
-                    let cause = "the holder's region refused the request: its dry run says why";
-                    return Ok(self.unbegun(&plan, 1, cause, started));
-                }
-            }
-            self.clock.sleep(FOLLOW_PAUSE).await;
-        }
-    }
-
-    /// Follows the record until `last` names the intent, or every undo was seen or passed its limit.
-    pub async fn follow(&self, id: &str) -> ExecuteReport {
-        let mut undoing: Option<Monotonic> = None;
-        loop {
-            if let Some(ended) = self.ended(id) {
-                return ExecuteReport::from_ended(&ended);
-            }
-            let now = self.clock.now();
-            match self.undone_so_far(id) {
-                None => undoing = None,
-                Some(intent) => {
-                    let since = *undoing.get_or_insert(now);
-                    if now.since(since) >= undo_limit(&intent) {
-                        return ExecuteReport::from_undoing(&intent, self.clock.wall());
-                    }
+                Outcome::Unknown(why) => {
+                    let why = format!("whether the request stands in the resource is not known: {why}");
+                    return Begun::Report(Box::new(self.unknown(&plan, "", &why, since)));
                 }
             }
-            self.clock.sleep(FOLLOW_PAUSE).await;
         }
-    }
-
-    /// The intent of this id, where it is being undone.
-    fn undone_so_far(&self, id: &str) -> Option<Intent> {
-        self.keeper.as_ref()?.view()?.record?.intent.filter(|intent| intent.id == id && !intent.forward())
-    }
-
-    fn ended(&self, id: &str) -> Option<Ended> {
-        self.keeper.as_ref()?.view()?.record?.last.filter(|last| last.id == id)
-    }
-
-    fn unbegun(&self, plan: &Plan, step: u8, cause: &str, started: jiff::Timestamp) -> ExecuteReport {
-        ExecuteReport {
-            id: String::new(),
-            result: ExecuteResult::Refused,
-            plan_fingerprint: plan.fingerprint(),
-            from: plan.from.clone(),
-            to: plan.to.clone(),
-            completed_steps: Vec::new(),
-            failed_at_step: step,
-            error: Some(steps::failure_text(step, cause)),
-            rolled_back: Vec::new(),
-            started_at: started,
-            finished_at: self.clock.wall(),
-            write_gap_seconds: None,
-            events_owed: 0,
-        }
+        unbegun("the request could not be put into the resource: it was changed by others meanwhile each time")
     }
 
     /// A requested move that never began.
@@ -372,12 +370,6 @@ impl Sequencer {
 
 /// Part of the text of a failback that was not approved in time.
 pub const TIMED_OUT: &str = "approval timeout";
-
-/// How long the undos of this intent may take together, and the look at the records after the last.
-fn undo_limit(intent: &Intent) -> Duration {
-    let tried = steps::STEPS.iter().filter(|step| intent.step(step.number).started_at.is_some());
-    tried.filter_map(steps::Step::undo_limit).sum::<Duration>() + REQUEST_LIMIT
-}
 
 /// `to` holds the lease and its half is the acting primary.
 fn already_there(plan: &Plan, facts: &Facts<'_>) -> bool {

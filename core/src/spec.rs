@@ -163,6 +163,9 @@ pub struct SwitchoverRequest {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The fingerprint that was confirmed; where the plan has another by then, the request is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<String>,
 }
 
 /// `spec.failback`.

@@ -5,7 +5,8 @@
 use crate::driver::Progress;
 use crate::name::Region;
 use crate::observe::{CopyView, SeenRecord};
-use crate::record::{Direction, EndResult, Ended, Lineage, Record};
+use crate::record::{Direction, EndResult, Ended, Intent, Lineage, Record, RecordSet};
+use crate::records::{LUA, record_sets};
 use crate::report::HealthReport;
 use crate::steps;
 use jiff::Timestamp;
@@ -69,14 +70,45 @@ pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Val
         "observedGeneration": copy.generation,
         "eventsOwed": owed + known.owed_count,
     });
+    // What is not known any more is removed; what is only not known here stays: a null in a merge patch removes.
+    let standby = standby_of(record, copy).zip(known.lag_seconds);
+    let before = copy.status["replicationLag"].as_object().into_iter().flatten();
+    let mut lags: serde_json::Map<String, Value> = before.map(|(region, _)| (region.clone(), Value::Null)).collect();
+    lags.extend(standby.map(|(region, lag)| (region.to_string(), format!("{lag}s").into())));
+    status["replicationLag"] = if standby.is_some() { Value::Object(lags) } else { Value::Null };
+    if let Some((records, at)) = intent.and_then(published) {
+        status["lastLuaRecord"] = json!({ "records": records });
+        status["lastLuaRecordAt"] = json!(at);
+    }
     if let Some(last) = record.and_then(|r| r.last.as_ref()) {
         status["lastSwitchover"] = last.last_switchover();
+        if let Some(seconds) = last.took_seconds() {
+            status["lastSwitchoverDurationSeconds"] = seconds.into();
+        }
     }
     if let Some((id, result)) = &known.health {
         status["lastSwitchoverHealth"] = json!({ "id": id, "report": result.as_ref().ok() });
     }
     status["conditions"] = conditions(known, &ready, copy, now);
     status
+}
+
+/// The region that is not the holder, where the copy's spec can be read.
+fn standby_of<'a>(record: Option<&Record>, copy: &'a CopyView) -> Option<&'a Region> {
+    let (holder, spec) = (record?.holder.as_ref()?, copy.spec.as_ref().ok()?);
+    std::iter::once(&spec.primary).chain(&spec.standbys).find(|region| *region != holder)
+}
+
+/// The records that step 4 published, or its undo brought back, and when that was seen.
+fn published(intent: &Intent) -> Option<(Vec<Value>, Timestamp)> {
+    let step = intent.step(4);
+    let (sets, region, at) = match step.undone_at {
+        Some(at) => (intent.former.records.clone()?, intent.from(), at),
+        None => (record_sets(&intent.plan).ok()?, intent.to(), step.finished_at?),
+    };
+    let lua = sets.iter().filter(|set| set.kind == LUA);
+    let record = |set: &RecordSet, body: &String| json!({ "hostname": set.hostname, "body": body, "ttl": set.ttl_seconds, "primaryRegion": region });
+    Some((lua.flat_map(|set| set.contents.iter().map(move |body| record(set, body))).collect(), at))
 }
 
 /// `status.seen` (PROTOCOL 2.8).

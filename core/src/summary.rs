@@ -1,6 +1,7 @@
 //! How a switchover that ended is told: Execute's report, and `status.lastSwitchover`. Both from the
 //! record alone, so that a crash loses neither.
 
+use crate::plan::Plan;
 use crate::record::{Direction, EndResult, Ended, Intent, StepState};
 use crate::report::{ExecuteReport, ExecuteResult};
 use crate::steps::{STEP_COUNT, failure_text};
@@ -23,6 +24,13 @@ fn rolled_back(steps: &[StepState; 7]) -> Vec<u8> {
 }
 
 impl Ended {
+    /// How long it took, s, rounded up; absent where it did not succeed. The two times may come from the clocks
+    /// of two machines.
+    pub fn took_seconds(&self) -> Option<i64> {
+        let took_ms = self.finished_at.as_millisecond().saturating_sub(self.started_at.as_millisecond()).max(0);
+        (self.result == EndResult::Succeeded).then_some((took_ms + 999) / 1000)
+    }
+
     /// `step-4 (flip-dns): <cause>`; absent where nothing failed.
     pub fn error(&self) -> Option<String> {
         self.failure.as_ref().map(|cause| failure_text(self.failed_at_step, cause))
@@ -39,10 +47,8 @@ impl Ended {
             "result": if succeeded { "Success" } else { "Failed" },
             "initiatedBy": self.initiated_by,
         });
-        // The two times may come from the clocks of two machines.
-        let took_ms = self.finished_at.as_millisecond().saturating_sub(self.started_at.as_millisecond()).max(0);
-        if succeeded {
-            status["rtoObserved"] = format!("{}s", (took_ms + 999) / 1000).into();
+        if let Some(seconds) = self.took_seconds() {
+            status["rtoObserved"] = format!("{seconds}s").into();
         }
         if let Some(loss) = self.loss_seconds.filter(|_| succeeded) {
             status["rpoObserved"] = format!("{loss}s").into();
@@ -52,6 +58,25 @@ impl Ended {
 }
 
 impl ExecuteReport {
+    /// The report of what was refused before it began: `step` is the one whose precondition failed, 0 for none.
+    pub fn unbegun(plan: &Plan, step: u8, cause: &str, since: Timestamp, now: Timestamp) -> Self {
+        Self {
+            id: String::new(),
+            result: ExecuteResult::Refused,
+            plan_fingerprint: plan.fingerprint(),
+            from: plan.from.clone(),
+            to: plan.to.clone(),
+            completed_steps: Vec::new(),
+            failed_at_step: step,
+            error: Some(failure_text(step, cause)),
+            rolled_back: Vec::new(),
+            started_at: since,
+            finished_at: now,
+            write_gap_seconds: None,
+            events_owed: 0,
+        }
+    }
+
     /// The report of a switchover that began and ended.
     pub fn from_ended(ended: &Ended) -> Self {
         Self {

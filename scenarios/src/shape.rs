@@ -99,6 +99,8 @@ pub enum ExecuteResult {
     Refused,
     /// The target is primary already.
     AlreadyThere,
+    /// Whether it began or how it ended could not be learned.
+    Unknown,
 }
 
 /// The word for a result.
@@ -109,6 +111,7 @@ pub(crate) fn word(result: report::ExecuteResult) -> &'static str {
         report::ExecuteResult::Declined => "declined",
         report::ExecuteResult::Refused => "refused",
         report::ExecuteResult::AlreadyThere => "already there",
+        report::ExecuteResult::Unknown => "unknown",
     }
 }
 

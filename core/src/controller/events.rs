@@ -1,7 +1,7 @@
 //! The events that a controller owes the stream, beside the one that step 7 publishes.
 
 use super::Controller;
-use super::facts::{configuration, replication};
+use super::facts::{LeaseNews, configuration, lease_news, replication};
 use crate::audit::{self, About, Event, EventQuery};
 use crate::clock::within;
 use crate::observe::CopyView;
@@ -74,8 +74,10 @@ impl Controller {
         let now = self.clock.wall();
         let mut events = vec![audit::cr_created(about, spec, &self.me, &copy.uid, now)];
         let record = self.record();
+        events.extend(record.as_ref().and_then(|record| self.lease_event(about, record, spec)));
         if let Some(record) = record.as_ref().filter(|r| r.held_by(&self.me)) {
             events.push(audit::lease_acquired(about, &self.me, record.generation, now));
+            events.extend(self.lag_event(about, record, spec));
             if let Some(intent) = record.intent.as_ref().filter(|i| i.step(1).finished_at.is_some()) {
                 let (lag, _) = replication(Some(record), &self.shared().halves);
                 events.push(audit::promotable(intent, lag, intent.started_at));
@@ -95,6 +97,35 @@ impl Controller {
         }
         self.tell_drift(copy, spec, about).await;
         self.shared().owed_count = owed;
+    }
+
+    /// `continuum-lease-lost` and `continuum-lease-collision`, where this process lost the lease that it had.
+    fn lease_event(&self, about: About<'_>, record: &Record, spec: &Spec) -> Option<Event> {
+        let left = self.keeper.as_ref()?.term().left;
+        let mut shared = self.shared();
+        if record.held_by(&self.me) && !left.is_zero() {
+            shared.had_lease = Some(record.generation);
+        }
+        let now = self.clock.wall();
+        Some(match lease_news(&self.me, shared.had_lease, left, record)? {
+            LeaseNews::Lost { generation } => audit::lease_lost(about, &self.me, generation, now),
+            LeaseNews::Collision { holder, generation } => {
+                audit::lease_collision(about, &spec.primary, &holder, generation, now)
+            }
+        })
+    }
+
+    /// `continuum-cnpg-lag-breach`, once for each time that the lag went above the objective.
+    fn lag_event(&self, about: About<'_>, record: &Record, spec: &Spec) -> Option<Event> {
+        let mut shared = self.shared();
+        // A lag that cannot be measured ends no breach, and begins none.
+        let lag = replication(Some(record), &shared.halves).0?;
+        if lag <= u64::from(spec.rto_seconds) {
+            shared.lag_breach = None;
+            return None;
+        }
+        let since = *shared.lag_breach.get_or_insert_with(|| self.clock.wall());
+        Some(audit::lag_breach(about, &self.me, lag, spec.rto_seconds, since))
     }
 
     /// `continuum-config-changed`, where what a plan is made of is not what the status remembers.

@@ -8,6 +8,7 @@ use crate::requests;
 use crate::spec::Spec;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The patch that brings a copy's spec in line with the record, where it is not: after a switchover the
 /// acting primary, with the former one first among the standbys; what was served or answered, reset. A
@@ -79,6 +80,38 @@ pub(super) fn replication(record: Option<&Record>, halves: &BTreeMap<Region, Hal
         .as_ref()
         .map(|rows| rows.iter().any(|row| row.application_name == other.object.name && row.streaming));
     (lag, streams)
+}
+
+/// What became of this region's lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum LeaseNews {
+    /// Its term ran out before it could be renewed.
+    Lost {
+        /// Of this generation.
+        generation: u64,
+    },
+    /// Another region has it since.
+    Collision {
+        /// Which.
+        holder: Region,
+        /// Under this generation.
+        generation: u64,
+    },
+}
+
+/// Compares the record with the lease that this process had: `had` is the last generation under which it saw
+/// time left, `left` what is left now. A process that just started had none, and lost none. A lease that this
+/// region's own switchover handed on is not lost either.
+pub(super) fn lease_news(me: &Region, had: Option<u64>, left: Duration, record: &Record) -> Option<LeaseNews> {
+    let had = had?;
+    if record.held_by(me) {
+        return (record.generation == had && left.is_zero()).then_some(LeaseNews::Lost { generation: had });
+    }
+    let holder = record.holder.clone().filter(|_| record.generation > had)?;
+    let handed_on = |from: &Region, to: &Region| from == me && *to == holder;
+    let by_intent = record.intent.as_ref().is_some_and(|i| handed_on(i.from(), i.to()));
+    let by_last = record.last.as_ref().is_some_and(|l| handed_on(&l.from, &l.to));
+    (!by_intent && !by_last).then_some(LeaseNews::Collision { holder, generation: record.generation })
 }
 
 /// Fingerprint of what decides a plan, the same in whichever direction the role stands.

@@ -5,6 +5,7 @@ use crate::audit::{self, About};
 use crate::name::Region;
 use crate::observe::{CopyView, Seen};
 use crate::record::Record;
+use crate::report::ExecuteResult;
 use crate::requests::{self, Answer, Asked};
 use crate::sequencer::{Begun, ExecuteOrder, TIMED_OUT};
 use crate::spec::Spec;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 impl Controller {
     /// What the holder does beside driving: requests, approvals, events owed.
-    pub(super) async fn hold(&self, record: &Record, spec: &Spec) {
+    pub(super) async fn hold(&self, record: &Record, copy: &CopyView, spec: &Spec) {
         self.pay(record).await;
         if record.intent.is_some() {
             return;
@@ -31,7 +32,7 @@ impl Controller {
                     reason: request.reason.clone(),
                     requested_by: request.requested_by.clone(),
                     request: Some(id.clone()),
-                    confirmed: None,
+                    confirmed: request.confirmed.clone(),
                 };
                 (id, self.sequencer.begin(&request.target, &order).await)
             }
@@ -41,12 +42,16 @@ impl Controller {
                     request: Some(id.clone()),
                     ..ExecuteOrder::default()
                 };
-                (id, self.sequencer.pend(spec, &order).await)
+                (id, self.sequencer.pend(copy, spec, &order).await)
             }
         };
         let why = match begun {
-            Ok(Begun::Intent(intent) | Begun::Requested(intent)) => {
-                return tracing::info!(%intent, request = %id, "request served");
+            Ok(Begun::Following(what)) => {
+                return tracing::info!(intent = what.id(), request = %id, "request served");
+            }
+            // It may have begun; then the record shows it as served at the next look.
+            Ok(Begun::Report(report)) if report.result == ExecuteResult::Unknown => {
+                return tracing::warn!(request = %id, why = ?report.error, "not known whether the request is served");
             }
             Ok(Begun::Report(report)) => report.error.unwrap_or_else(|| "already there".into()),
             Err(error) => error.to_string(),

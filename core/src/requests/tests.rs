@@ -6,7 +6,13 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn request() -> SwitchoverRequest {
-    SwitchoverRequest { target: hel(), requested_at: at(0), requested_by: Some("alice".into()), reason: None }
+    SwitchoverRequest {
+        target: hel(),
+        requested_at: at(0),
+        requested_by: Some("alice".into()),
+        reason: None,
+        confirmed: None,
+    }
 }
 
 /// The copies of both regions, changed.

@@ -1,8 +1,11 @@
 //! RequestFailback: a failback waits in the record for a person, where one is needed.
 
-use super::{Begun, ExecuteOrder, OperationError, Sequencer, TIMED_OUT};
+use super::{Asked, Begun, ExecuteOrder, Following, OperationError, Sequencer, TIMED_OUT, What};
+use crate::clock::within;
+use crate::keeper::NotWritten;
 use crate::mailbox::Cancel;
 use crate::name::Region;
+use crate::observe::CopyView;
 use crate::plan::{Plan, REASON_FAILBACK};
 use crate::preflight::{Facts, Findings, preflight};
 use crate::record::{Kind, Lineage, Pending};
@@ -10,7 +13,9 @@ use crate::report::{ExecuteReport, ExecuteResult};
 use crate::requests::answered_before;
 use crate::spec::Spec;
 use crate::steps;
+use crate::term::REQUEST_LIMIT;
 use crate::transition::{self, Order};
+use serde_json::json;
 
 impl Sequencer {
     /// Asks for a failback to the first of the standbys, waits for approval where it is required, and
@@ -21,17 +26,14 @@ impl Sequencer {
         cancel: &Cancel,
     ) -> Result<ExecuteReport, OperationError> {
         let operation = "failback";
-        let (_, spec) = self.own_copy(&self.observers, operation).await?;
+        let (copy, spec) = self.own_copy(&self.observers, operation).await?;
         let seconds = spec.failback.timeout_seconds;
-        let id = match self.pend(&spec, order).await? {
+        let what = match self.pend(&copy, &spec, order).await? {
             Begun::Report(report) => return Ok(*report),
-            Begun::Intent(id) | Begun::Requested(id) => id,
+            Begun::Following(what) => what,
         };
-        let Some(report) = cancel.unless(self.follow(&id)).await else {
-            let record = self.keeper.as_ref().and_then(|k| k.view()).and_then(|v| v.record);
-            if let Some(pending) = record.and_then(|r| r.pending).filter(|p| p.id == id) {
-                self.decline(&pending, "cancelled", &spec).await;
-            }
+        let Some(report) = cancel.unless(self.follow(&what)).await else {
+            self.withdraw(&what, &spec).await;
             return Err(OperationError::Cancelled { operation });
         };
         if report.result == ExecuteResult::Declined && report.error.as_deref().is_some_and(|e| e.contains(TIMED_OUT)) {
@@ -40,8 +42,26 @@ impl Sequencer {
         Ok(report)
     }
 
-    /// Writes the pending failback.
-    pub async fn pend(&self, spec: &Spec, order: &ExecuteOrder) -> Result<Begun, OperationError> {
+    /// The caller gave up while it waited: nobody is to approve it any more.
+    async fn withdraw(&self, what: &Following, spec: &Spec) {
+        if let What::Id(id) = &what.what {
+            let record = self.keeper.as_ref().and_then(|k| k.view()).and_then(|v| v.record);
+            if let Some(pending) = record.and_then(|r| r.pending).filter(|p| p.id == *id) {
+                self.decline(&pending, "cancelled", spec).await;
+            }
+            return;
+        }
+        // The holder has it: it is told in the resource.
+        if let Ok((copy, _)) = self.own_copy(&self.observers, "failback").await {
+            let patch = json!({ "failback": { "refused": true } });
+            let outcome =
+                within(&*self.clock, REQUEST_LIMIT, self.actors.copy.patch_spec(&copy.resource_version, &patch)).await;
+            tracing::info!(?outcome, "the failback that another region has was refused");
+        }
+    }
+
+    /// Writes the pending failback, or has the region that holds the record do so.
+    pub async fn pend(&self, copy: &CopyView, spec: &Spec, order: &ExecuteOrder) -> Result<Begun, OperationError> {
         let operation = "failback";
         let started = self.clock.wall();
         // Right after a switchover the spec does not name the acting primary yet.
@@ -71,10 +91,21 @@ impl Sequencer {
             self.tell_error(&plan, &cause, order.request.as_deref()).await;
             return Ok(Begun::Report(Box::new(self.unbegun(&plan, 1, &cause, started))));
         }
+        let holder = facts.witness.known().and_then(|r| r.as_ref()?.holder.clone());
+        if order.request.is_none() && holder.is_some_and(|holder| holder != self.me) {
+            return Ok(self.hand_on(copy, plan, started, Asked::Failback).await);
+        }
         let (me, timeout) = (self.me.clone(), spec.failback.timeout_seconds);
         let order = Order { plan: plan.clone(), kind: Kind::Failback, request: order.request.clone(), now: started };
         match keeper.update(move |record| transition::pend(record, &me, &order, timeout)).await {
-            Ok(record) => Ok(Begun::Intent(record.pending.map(|p| p.id).unwrap_or_default())),
+            Ok(record) => {
+                let id = record.pending.map(|p| p.id).unwrap_or_default();
+                Ok(Begun::Following(Box::new(Following { what: What::Id(id), plan, since: started })))
+            }
+            Err(cause @ NotWritten::Unreachable(_)) => {
+                let why = format!("whether it waits is not known, the status will tell: {cause}");
+                Ok(Begun::Report(Box::new(self.unknown(&plan, "", &why, started))))
+            }
             Err(cause) => Ok(Begun::Report(Box::new(self.unbegun(&plan, 1, &cause.to_string(), started)))),
         }
     }

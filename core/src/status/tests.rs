@@ -166,3 +166,39 @@ fn a_patch_that_changes_nothing_is_known_as_such() {
     assert!(!stands(&json!({ "b": { "c": [1] } }), &there));
     assert!(!stands(&json!({ "new": 1 }), &there));
 }
+
+#[test]
+fn the_lag_is_told_by_region_and_removed_from_a_region_that_is_no_standby_any_more() {
+    let mut copy = fixture::copy();
+    copy.status = json!({ "replicationLag": { "fsn": "3s" } });
+    let status = patch(&Known { lag_seconds: Some(5), ..known() }, &fsn(), &copy, at(0));
+    assert_eq!(status["replicationLag"], json!({ "fsn": null, "hel": "5s" }));
+    let status = patch(&Known { lag_seconds: None, ..known() }, &fsn(), &copy, at(0));
+    assert_eq!(status["replicationLag"], Value::Null);
+}
+
+#[test]
+fn the_records_that_were_published_are_told_once_they_were_seen_and_after_the_undo_the_former_ones() {
+    let mut record = with_intent();
+    let told = |record: &Record| status(&Known { record: Some(record.clone()), ..known() });
+    assert_eq!(told(&record).get("lastLuaRecord"), None, "what stands in the status stays");
+    let intent = record.intent.as_mut().unwrap();
+    intent.steps[3].finished_at = Some(at(9));
+    let status = told(&record);
+    let first = &status["lastLuaRecord"]["records"][0];
+    assert_eq!((&first["primaryRegion"], &first["hostname"]), (&json!("hel"), &json!("shop.example.org")));
+    assert!(first["body"].as_str().is_some_and(|body| body.starts_with("A \"")), "{first}");
+    assert_eq!(status["lastLuaRecordAt"], json!(at(9)));
+    let intent = record.intent.as_mut().unwrap();
+    let former = RecordSet {
+        hostname: "shop.example.org".into(),
+        kind: LUA.into(),
+        ttl_seconds: 60,
+        contents: vec!["A \"before\"".into()],
+    };
+    intent.former.records = Some(vec![former]);
+    intent.steps[3].undone_at = Some(at(12));
+    let status = told(&record);
+    let expected = json!({ "hostname": "shop.example.org", "body": "A \"before\"", "ttl": 60, "primaryRegion": "fsn" });
+    assert_eq!(status["lastLuaRecord"]["records"], json!([expected]));
+}

@@ -256,6 +256,7 @@ fn request(field: &Field, primary: &Region, standbys: &[Region]) -> Result<Optio
         requested_at: requested_at(field)?,
         requested_by: field.child("requestedBy")?.optional()?,
         reason: field.child("reason")?.optional()?,
+        confirmed: field.child("confirmedFingerprint")?.optional()?,
     }))
 }
 

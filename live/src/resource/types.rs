@@ -354,6 +354,9 @@ pub struct Switchover {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The fingerprint that was confirmed. Where the plan has another by then, the request is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_fingerprint: Option<String>,
     /// The id of the switchover to abort. Any other value is ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abort: Option<String>,

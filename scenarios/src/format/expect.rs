@@ -57,6 +57,8 @@ pub enum ResultWord {
     Refused,
     /// The target is primary already.
     AlreadyThere,
+    /// Whether it began or how it ended could not be learned.
+    Unknown,
 }
 
 impl From<ResultWord> for ExecuteResult {
@@ -67,6 +69,7 @@ impl From<ResultWord> for ExecuteResult {
             ResultWord::Declined => ExecuteResult::Declined,
             ResultWord::Refused => ExecuteResult::Refused,
             ResultWord::AlreadyThere => ExecuteResult::AlreadyThere,
+            ResultWord::Unknown => ExecuteResult::Unknown,
         }
     }
 }

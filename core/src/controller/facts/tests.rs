@@ -119,7 +119,8 @@ fn nothing_is_mended_while_a_switchover_is_under_way() {
 #[test]
 fn a_served_request_is_reset_and_one_that_is_not_stays() {
     let mut spec = fixture::spec();
-    let request = SwitchoverRequest { target: hel(), requested_at: at(), requested_by: None, reason: None };
+    let request =
+        SwitchoverRequest { target: hel(), requested_at: at(), requested_by: None, reason: None, confirmed: None };
     spec.switchover = Some(request.clone());
     let mut record = fixture::record();
     assert_eq!(mended(&record, &spec), None);
@@ -143,4 +144,28 @@ fn an_answer_to_a_failback_does_not_stand_for_the_next_one() {
     let Edit::Write(waiting) = transition::pend(&record, &fsn(), &order, 60) else { panic!() };
     assert_eq!(mended(&waiting, &asked), None, "it waits, so the answer counts");
     assert_eq!(mended(&waiting, &answered), None);
+}
+
+#[test]
+fn a_lease_is_lost_when_its_term_ran_out_and_found_with_another_later() {
+    let record = fixture::record();
+    let left = Duration::from_secs(1);
+    assert_eq!(lease_news(&fsn(), None, Duration::ZERO, &record), None, "a process that just started had none");
+    assert_eq!(lease_news(&fsn(), Some(4), left, &record), None);
+    let lost = LeaseNews::Lost { generation: 4 };
+    assert_eq!(lease_news(&fsn(), Some(4), Duration::ZERO, &record), Some(lost));
+    let mut taken = record.clone();
+    (taken.holder, taken.generation) = (Some(hel()), 5);
+    let collision = LeaseNews::Collision { holder: hel(), generation: 5 };
+    assert_eq!(lease_news(&fsn(), Some(4), Duration::ZERO, &taken), Some(collision));
+    assert_eq!(lease_news(&hel(), None, left, &taken), None);
+}
+
+#[test]
+fn a_lease_that_was_handed_on_is_not_lost() {
+    let plan = fixture::plan();
+    let order = Order { plan, kind: Kind::Planned, request: None, now: at() };
+    let Edit::Write(mut moving) = transition::begin(&fixture::record(), &fsn(), &order) else { panic!("begun") };
+    (moving.holder, moving.generation) = (Some(hel()), 5);
+    assert_eq!(lease_news(&fsn(), Some(4), Duration::ZERO, &moving), None);
 }

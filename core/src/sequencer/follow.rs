@@ -1,0 +1,146 @@
+//! Following what was begun: a caller waits for its report while whichever region holds the record drives.
+//! What a follower sees is a pure function of the record that was last read; it ends with every record, also
+//! where nobody drives any more or nothing can be read. Then the outcome is unknown, which is no failure.
+
+use super::{Following, Sequencer};
+use crate::clock::Monotonic;
+use crate::keeper::View;
+use crate::plan::Plan;
+use crate::record::{Ended, Intent, Record};
+use crate::report::ExecuteReport;
+use crate::steps;
+use crate::term::REQUEST_LIMIT;
+use std::time::Duration;
+
+/// How often a follower looks at the record.
+const FOLLOW_PAUSE: Duration = Duration::from_millis(250);
+
+/// What is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark<'a> {
+    /// A switchover, or the failback that will be one, by its id.
+    Id(&'a str),
+    /// A request that the holder is to serve, by its identity.
+    Request(&'a str),
+}
+
+/// What the record shows of it.
+#[derive(Clone, Debug, PartialEq)]
+enum Sight {
+    /// It ended.
+    Ended(Box<Ended>),
+    /// It is under way forward, waits for a person, or was not served yet.
+    UnderWay,
+    /// It is being undone.
+    Undoing(Box<Intent>),
+    /// It ended, and another one did since.
+    Replaced,
+    /// It was refused.
+    Refused,
+    /// The record stands unrenewed for so long that whoever drives it is not there, or nothing can be read.
+    Silent(Duration),
+}
+
+fn sight(view: &View, mark: Mark<'_>, now: Monotonic) -> Sight {
+    let Some(record) = &view.record else { return Sight::UnderWay };
+    let is = |id: &str, request: Option<&String>| match mark {
+        Mark::Id(wanted) => id == wanted,
+        Mark::Request(wanted) => request.map(String::as_str) == Some(wanted),
+    };
+    if let Some(last) = record.last.as_ref().filter(|last| is(&last.id, last.request.as_ref())) {
+        return Sight::Ended(Box::new(last.clone()));
+    }
+    let silent_for = now.since(view.first_seen);
+    if silent_for >= silence_limit(record) {
+        return Sight::Silent(silent_for);
+    }
+    if let Some(intent) = record.intent.as_ref().filter(|intent| is(&intent.id, intent.request.as_ref())) {
+        return if intent.forward() { Sight::UnderWay } else { Sight::Undoing(Box::new(intent.clone())) };
+    }
+    let waits = record.pending.as_ref().is_some_and(|pending| is(&pending.id, pending.request.as_ref()));
+    match mark {
+        _ if waits => Sight::UnderWay,
+        Mark::Id(_) => Sight::Replaced,
+        Mark::Request(request) if record.served.iter().any(|served| served == request) => Sight::Refused,
+        Mark::Request(_) => Sight::UnderWay,
+    }
+}
+
+/// Twice the term: time for a holder that crashed to come back. Every renewal, by whomever, begins it anew.
+fn silence_limit(record: &Record) -> Duration {
+    Duration::from_secs(2 * u64::from(record.ttl_seconds))
+}
+
+impl Sequencer {
+    /// Follows the record until `last` names it, or every undo was seen or passed its limit, or there is
+    /// nobody to wait for.
+    pub async fn follow(&self, what: &Following) -> ExecuteReport {
+        let mut undoing: Option<Monotonic> = None;
+        loop {
+            let now = self.clock.now();
+            let sight = self.keeper.as_ref().and_then(|k| k.view()).map(|view| sight(&view, what.mark(), now));
+            match sight.unwrap_or(Sight::UnderWay) {
+                Sight::Ended(last) => return ExecuteReport::from_ended(&last),
+                Sight::UnderWay => undoing = None,
+                Sight::Undoing(intent) => {
+                    let since = *undoing.get_or_insert(now);
+                    if now.since(since) >= undo_limit(&intent) {
+                        return ExecuteReport::from_undoing(&intent, self.clock.wall());
+                    }
+                }
+                Sight::Replaced => {
+                    let why = "it ended, and another one ended since; the audit stream tells how";
+                    return self.unknown(&what.plan, what.id(), why, what.since);
+                }
+                Sight::Refused => {
+                    let why = "the holder's region refused the request: its dry run says why";
+                    return self.unbegun(&what.plan, 1, why, what.since);
+                }
+                Sight::Silent(silence) => {
+                    return self.unknown(&what.plan, what.id(), &self.why(what, silence), what.since);
+                }
+            }
+            self.clock.sleep(FOLLOW_PAUSE).await;
+        }
+    }
+
+    fn why(&self, what: &Following, silence: Duration) -> String {
+        let keeper = self.keeper.as_ref();
+        let cause = match keeper.and_then(|k| k.unreachable()) {
+            Some(cause) => format!("the witness cannot be read: {cause}"),
+            None => {
+                let holder = keeper.and_then(|k| k.view()).and_then(|v| v.record).and_then(|r| r.holder);
+                let holder = holder.map_or("nobody".to_owned(), |holder| holder.to_string());
+                format!("{holder} holds the lease and does not renew it")
+            }
+        };
+        let then = match what.mark() {
+            Mark::Id(_) => "it goes on once that is mended, and the status tells",
+            Mark::Request(_) => {
+                "the request stands in the resource and is served once that is mended, unless withdrawn"
+            }
+        };
+        format!("nothing was heard of it for {} s: {cause}; {then}", silence.as_secs())
+    }
+
+    /// The report of what may have begun, may go on, or may have ended: who asks must look.
+    pub(super) fn unknown(&self, plan: &Plan, id: &str, why: &str, since: jiff::Timestamp) -> ExecuteReport {
+        let mut report = ExecuteReport::unbegun(plan, 0, why, since, self.clock.wall());
+        report.id = id.to_owned();
+        report.result = crate::report::ExecuteResult::Unknown;
+        report
+    }
+
+    pub(super) fn unbegun(&self, plan: &Plan, step: u8, cause: &str, since: jiff::Timestamp) -> ExecuteReport {
+        ExecuteReport::unbegun(plan, step, cause, since, self.clock.wall())
+    }
+}
+
+/// How long the undos of this intent may take together, and the look at the records after the last.
+fn undo_limit(intent: &Intent) -> Duration {
+    let tried = steps::STEPS.iter().filter(|step| intent.step(step.number).started_at.is_some());
+    tried.filter_map(steps::Step::undo_limit).sum::<Duration>() + REQUEST_LIMIT
+}
+
+#[cfg(test)]
+mod tests;
