@@ -161,6 +161,20 @@ pub struct EventQuery {
     pub window_seconds: u32,
 }
 
+impl Event {
+    /// The search for this very event, however old.
+    pub fn query(&self, continuum: &ObjectName) -> EventQuery {
+        EventQuery {
+            continuum: continuum.clone(),
+            kind: self.body.kind,
+            from: None,
+            to: None,
+            message_id: Some(self.message_id.clone()),
+            window_seconds: u32::MAX,
+        }
+    }
+}
+
 /// The Continuum that an event is about.
 #[derive(Clone, Copy, Debug)]
 pub struct About<'a> {
@@ -285,18 +299,26 @@ pub fn promotable(intent: &Intent, lag_seconds: Option<u64>, at: Timestamp) -> E
 pub fn step_failed(intent: &Intent, step: u8, cause: &str, at: Timestamp) -> Event {
     let mut event = of_intent(EventType::Error, intent, "step-failed", at);
     event.message_id = format!("{}:{step}", event.message_id);
-    event.body.step = format!("{step}/{STEP_COUNT}");
+    // An abort is no step's failure.
+    event.body.step = if step > 0 { format!("{step}/{STEP_COUNT}") } else { String::new() };
     event.body.message = failure_text(step, cause);
     event
 }
 
-/// A requested switchover never began, for an invalid plan: a failure of step 1 without an intent.
+/// A requested switchover never began: the precondition of this step failed, of step 1 where the plan is invalid.
 /// `request` is the request's identity.
-pub fn request_failed(about: About, request: &str, to: &Region, by: Option<&str>, cause: &str, at: Timestamp) -> Event {
+pub fn request_failed(
+    about: About,
+    request: &str,
+    to: &Region,
+    by: Option<&str>,
+    (step, cause): (u8, &str),
+    at: Timestamp,
+) -> Event {
     let mut event = about.event(EventType::Error, "step-failed", request, at);
     event.body.to_primary = Some(to.clone());
-    event.body.step = format!("1/{STEP_COUNT}");
-    event.body.message = failure_text(1, cause);
+    event.body.step = format!("{step}/{STEP_COUNT}");
+    event.body.message = failure_text(step, cause);
     event.body.initiated_by = by.unwrap_or(INITIATOR_DEFAULT).to_owned();
     event
 }

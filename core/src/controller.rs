@@ -376,7 +376,7 @@ impl Controller {
             let work = self.sequencer.health(Some(&last), &last.to, &cancel);
             let result = match within(&*self.clock, HEALTH_LIMIT, work).await {
                 Some(Ok(report)) => Ok(report),
-                Some(Err(error)) => Err(error.to_string()),
+                Some(Err(error)) => Err(error.cause()),
                 None => Err(format!("did not end in {} s", HEALTH_LIMIT.as_secs())),
             };
             tracing::info!(id = %last.id, healthy = ?result.as_ref().map(|r| r.overall_healthy), "health checked");

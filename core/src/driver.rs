@@ -3,11 +3,11 @@
 //! the term left (PROTOCOL 2.7), and what is tried is written down before it is tried.
 
 use crate::audit::Event;
-use crate::clock::{Clock, within};
+use crate::clock::{Clock, Monotonic, within};
 use crate::keeper::{Keeper, NotWritten, View};
 use crate::look::{Needs, look};
 use crate::name::Region;
-use crate::next::{Action, Change, Decision, Memory, Now, current_step, irreversible, makes_writable, next};
+use crate::next::{Action, Change, Decision, Memory, Now, current_step, irreversible, makes_writable, next, undo_due};
 use crate::observe::{Observations, Seen};
 use crate::ports::{Actors, Observers, Outcome};
 use crate::preflight::{Facts, preflight};
@@ -95,7 +95,13 @@ impl Driver {
             return IDLE_PAUSE;
         };
         let Some(intent) = &record.intent else { return IDLE_PAUSE };
-        let seen = look(&self.observers, &*self.clock, &intent.plan, needs(intent)).await;
+        let seen = look(
+            &self.observers,
+            &*self.clock,
+            &intent.plan,
+            needs(&record, intent, &self.me, memory, self.clock.now()),
+        )
+        .await;
         let blocker = self.blocker(&record, &view, intent, &seen).await;
         let at = self.clock.now();
         memory.look(&record, &seen, at);
@@ -205,7 +211,7 @@ impl Driver {
             // The keeper renews meanwhile; nothing is sent that could outlive the term.
             return LOOK_PAUSE;
         }
-        let outcome = within(&*self.clock, limit, self.perform(action))
+        let outcome = within(&*self.clock, limit, self.perform(action, memory.may_have_tried(step)))
             .await
             .unwrap_or_else(|| Outcome::Unknown(format!("no answer in {} s: looking", limit.as_secs())));
         tracing::info!(
@@ -243,7 +249,8 @@ impl Driver {
         }
     }
 
-    async fn perform(&self, action: &Action) -> Outcome<()> {
+    /// `search`: what is published may be there already.
+    async fn perform(&self, action: &Action, search: bool) -> Outcome<()> {
         match action {
             Action::Record(_) => Outcome::Done(()),
             Action::Cluster(write) => self.actors.pair.write(write).await,
@@ -254,7 +261,7 @@ impl Driver {
             },
             Action::TryWrite { region, commit } => self.try_write(region, *commit).await,
             Action::Emit(event) => match &self.actors.audit {
-                Some(audit) => self.emit(&**audit, event).await,
+                Some(audit) => self.emit(&**audit, event, search).await,
                 None => Outcome::Refused("no audit stream is configured".into()),
             },
         }
@@ -274,7 +281,19 @@ impl Driver {
         }
     }
 
-    async fn emit(&self, audit: &dyn crate::ports::PublishAudit, event: &Event) -> Outcome<()> {
+    /// Publishes the event. Where it may have been published before, the stream is searched first: it drops a
+    /// repeat for two minutes only.
+    async fn emit(&self, audit: &dyn crate::ports::PublishAudit, event: &Event, search: bool) -> Outcome<()> {
+        if search
+            && let (Some(observe), Some((_, record))) = (&self.observers.audit, self.mine())
+            && let Some(intent) = record.intent
+        {
+            match observe.find(&event.query(&intent.plan.continuum)).await {
+                Ok(Some(_)) => return Outcome::Done(()),
+                Ok(None) => {}
+                Err(cause) => return Outcome::NotApplied(format!("the stream could not be searched: {cause}")),
+            }
+        }
         match audit.publish(event).await {
             Outcome::Done(sequence) => {
                 tracing::info!(kind = event.body.kind.as_str(), sequence, "event acknowledged");
@@ -330,19 +349,40 @@ impl Driver {
     }
 }
 
-/// What the step under way looks at.
-fn needs(intent: &Intent) -> Needs {
+/// What the step under way looks at, and nothing else: each server that is away costs a look its whole limit.
+fn needs(record: &Record, intent: &Intent, me: &Region, memory: &mut Memory, now: Monotonic) -> Needs {
     if !intent.forward() {
-        return Needs { from: true, to: true, routes: true, zone: true, ..Needs::default() };
+        return undo_needs(record, intent, me, memory, now);
     }
     match current_step(intent) {
-        2 => Needs { from: true, to: true, ..Needs::default() },
+        2 => Needs { from: true, ..Needs::default() },
         3 => Needs { routes: true, ..Needs::default() },
         4 => Needs { zone: true, answers: true, copies: true, ..Needs::default() },
         // The other region may be away: a promotion waits for no look at it.
         6 => Needs { to: true, ..Needs::default() },
-        7 => Needs { zone: true, ..Needs::default() },
+        // The records are looked at once more, but the event waits for no DNS server.
+        7 => {
+            let late = steps::step(7).limit(&intent.plan).is_none_or(|limit| memory.age(7, now) > limit);
+            Needs { zone: intent.step(7).finished_at.is_some() || late, ..Needs::default() }
+        }
         _ => Needs { copies: true, ..Needs::default() },
+    }
+}
+
+/// The other half is looked at by whoever gives the lease back, and by A where the lease was away (2.4a). Before
+/// the swap nobody was ever allowed to promote it (2.4d).
+fn undo_needs(record: &Record, intent: &Intent, me: &Region, memory: &mut Memory, now: Monotonic) -> Needs {
+    if me == intent.to() {
+        return Needs { to: true, ..Needs::default() };
+    }
+    let due = undo_due(intent);
+    let mut looks_at = |step: u8| due.contains(&step) && memory.undo_looks_at(step, now);
+    Needs {
+        from: true,
+        to: record.generation != intent.began_generation,
+        routes: looks_at(3),
+        zone: due.is_empty() || looks_at(4),
+        ..Needs::default()
     }
 }
 

@@ -12,6 +12,7 @@ mod undo;
 mod tests;
 
 pub use memory::Memory;
+pub(crate) use undo::due as undo_due;
 
 use crate::audit::Event;
 use crate::clock::Monotonic;

@@ -73,6 +73,32 @@ pub enum OperationError {
     },
 }
 
+impl OperationError {
+    /// What went wrong, with every cause below it.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut below = std::error::Error::source(self);
+        while let Some(cause) = below {
+            text = format!("{text}: {cause}");
+            below = cause.source();
+        }
+        text
+    }
+
+    /// The same without the operation's name before it.
+    pub fn cause(&self) -> String {
+        let (OperationError::InvalidPlan { operation, .. }
+        | OperationError::Unreadable { operation, .. }
+        | OperationError::Invalid { operation, .. }
+        | OperationError::Cancelled { operation }) = self
+        else {
+            return self.chain();
+        };
+        let text = self.chain();
+        text.strip_prefix(operation).and_then(|rest| rest.strip_prefix(": ")).map_or(text.clone(), str::to_owned)
+    }
+}
+
 /// What Execute is asked.
 #[derive(Clone, Debug, Default)]
 pub struct ExecuteOrder {
@@ -255,7 +281,7 @@ impl Sequencer {
         }
         if let Some(blocker) = findings.blockers().next() {
             let (step, cause) = (blocker.step(), blocker.text.clone());
-            self.tell_error(&plan, &blocker.to_string(), order.request.as_deref()).await;
+            self.tell_error(&plan, step, &cause, order.request.as_deref()).await;
             return Ok(refused(step, &cause));
         }
         let Some(keeper) = &self.keeper else { return Ok(refused(1, "no witness is configured")) };
@@ -342,12 +368,12 @@ impl Sequencer {
     }
 
     /// A requested move that never began.
-    async fn tell_error(&self, plan: &Plan, cause: &str, request: Option<&str>) {
+    async fn tell_error(&self, plan: &Plan, step: u8, cause: &str, request: Option<&str>) {
         let about = About { continuum: &plan.continuum, application: &plan.application };
         let fingerprint = plan.fingerprint();
         let fact = request.unwrap_or(&fingerprint);
         let by = Some(plan.initiated_by.as_str());
-        self.tell(&request_failed(about, fact, &plan.to, by, cause, self.clock.wall())).await;
+        self.tell(&request_failed(about, fact, &plan.to, by, (step, cause), self.clock.wall())).await;
     }
 
     /// A requested move that cannot be: a failure of step 1 without an intent.
@@ -355,7 +381,7 @@ impl Sequencer {
         let about = About { continuum: &self.name, application: &spec.application };
         let fact = order.request.as_deref().unwrap_or(to.as_str());
         let by = order.requested_by.as_deref();
-        self.tell(&request_failed(about, fact, to, by, &cause.to_string(), self.clock.wall())).await;
+        self.tell(&request_failed(about, fact, to, by, (1, &cause.to_string()), self.clock.wall())).await;
     }
 
     /// Publishes something that is true now and is owed to nobody later.

@@ -194,7 +194,7 @@ fn the_messages_are_the_contracts() {
 #[test]
 fn an_invalid_plan_fails_at_step_1() {
     let name = fixture::shop();
-    let event = request_failed(about(&name), "0123456789abcdef", &hel(), Some("ops"), "invalid plan", AT);
+    let event = request_failed(about(&name), "0123456789abcdef", &hel(), Some("ops"), (1, "invalid plan"), AT);
     assert_eq!((event.body.step.as_str(), event.body.reason.as_str()), ("1/7", "step-failed"));
     assert_eq!(event.body.message, "step-1 (validate-lease): invalid plan");
     assert_eq!(event.body.initiated_by, "ops");

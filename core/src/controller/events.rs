@@ -2,7 +2,7 @@
 
 use super::Controller;
 use super::facts::{LeaseNews, configuration, lease_news, replication};
-use crate::audit::{self, About, Event, EventQuery};
+use crate::audit::{self, About, Event};
 use crate::clock::within;
 use crate::observe::CopyView;
 use crate::ports::Outcome;
@@ -42,14 +42,7 @@ impl Controller {
             return true;
         }
         let (Some(observe), Some(act)) = (&self.observers.audit, &self.actors.audit) else { return true };
-        let query = EventQuery {
-            continuum: self.name.clone(),
-            kind: event.body.kind,
-            from: None,
-            to: None,
-            message_id: Some(event.message_id.clone()),
-            window_seconds: u32::MAX,
-        };
+        let query = event.query(&self.name);
         let there = match within(&*self.clock, WITNESS_LIMIT, observe.find(&query)).await {
             Some(Ok(found)) => found.is_some(),
             _ => return false,

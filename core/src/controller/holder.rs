@@ -7,7 +7,7 @@ use crate::observe::{CopyView, Seen};
 use crate::record::Record;
 use crate::report::ExecuteResult;
 use crate::requests::{self, Answer, Asked};
-use crate::sequencer::{Begun, ExecuteOrder, TIMED_OUT};
+use crate::sequencer::{Begun, ExecuteOrder, OperationError, TIMED_OUT};
 use crate::spec::Spec;
 use crate::transition;
 use std::collections::BTreeMap;
@@ -54,7 +54,11 @@ impl Controller {
                 return tracing::warn!(request = %id, why = ?report.error, "not known whether the request is served");
             }
             Ok(Begun::Report(report)) => report.error.unwrap_or_else(|| "already there".into()),
-            Err(error) => error.to_string(),
+            // Its own API server was slow: nothing was found out about the request, which stands.
+            Err(error @ OperationError::Unreadable { .. }) => {
+                return tracing::warn!(request = %id, why = error.chain(), "the request could not be looked at yet");
+            }
+            Err(error) => error.chain(),
         };
         tracing::warn!(request = %id, %why, "request refused");
         if let Some(keeper) = &self.keeper {

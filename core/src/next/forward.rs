@@ -1,5 +1,6 @@
 //! Forward: each step's action until its effect is seen.
 
+use super::memory::SETTLE_MAX;
 use super::{Action, Case, Change, Decision, address_sets, current_step, restart_is_through, runs_as_standby};
 use crate::observe::{Accepts, ClusterView, Role};
 use crate::ports::{ClusterChange, RouteWrite};
@@ -60,7 +61,7 @@ impl Case<'_> {
 
     /// Waits for the step's effect, or, before the point of no return and past its limit, turns back.
     fn wait(&self, step: u8, why: impl Into<String>) -> Decision {
-        let why = self.memory.cause(step).map_or_else(|| why.into(), str::to_owned);
+        let why = why.into();
         let limit = steps::step(step).limit(self.plan());
         let late = limit.is_none_or(|limit| self.memory.age(step, self.now.at) > limit);
         if !late {
@@ -86,7 +87,7 @@ impl Case<'_> {
         if !late && self.memory.may_try(step, limit, self.now.at) {
             return Decision::Act(step, action);
         }
-        self.wait(step, waiting)
+        self.wait(step, self.memory.cause(step).unwrap_or(waiting))
     }
 
     fn validate_lease(&self) -> Decision {
@@ -377,6 +378,8 @@ impl Case<'_> {
         let wanted = record_sets(self.plan()).ok()?;
         match self.zone_holds(&wanted) {
             Ok(true) => None,
+            // Whoever else writes them goes on writing: that is for people, and keeps no intent standing.
+            Ok(false) if self.memory.settled >= SETTLE_MAX => None,
             Ok(false) if self.memory.may_try(4, None, self.now.at) => Some(Decision::Act(4, self.publish(&wanted))),
             Ok(false) => Some(Decision::Wait(4, "records are being put right".into())),
             // The role has moved; a DNS server that is away now does not keep the intent standing.

@@ -5,9 +5,9 @@
 use super::{Action, Decision, current_step};
 use crate::clock::Monotonic;
 use crate::name::Region;
-use crate::observe::{Observations, Seen};
+use crate::observe::Observations;
 use crate::ports::Outcome;
-use crate::record::{Direction, Record};
+use crate::record::{Direction, Intent, Record};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -15,6 +15,11 @@ use std::time::Duration;
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// The longest such pause.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// Between two looks at servers whose undo is past its limit.
+const LATE_LOOK_PAUSE: Duration = Duration::from_secs(15);
+/// How often records are published anew after their step was through, before others are left to it.
+pub(super) const SETTLE_MAX: u32 = 3;
 
 /// What is remembered of one step.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,6 +50,13 @@ pub struct Memory {
     pub(super) driving: Option<Monotonic>,
     /// When records were last published or tried to be.
     pub(super) dns_tried: Option<Monotonic>,
+    /// Of these, how many after their step was through: others write them too.
+    pub(super) settled: u32,
+    settling: bool,
+    /// The region whose route was written last, or tried to be.
+    pub(super) route_tried: Option<Region>,
+    /// When a step's servers were looked at last although its undo is past its limit.
+    late_look: [Option<Monotonic>; 8],
     /// A new connection to the new primary was seen to take a write.
     pub(super) write_passed: bool,
     /// The stream acknowledged the event.
@@ -69,19 +81,18 @@ impl Memory {
             }
             Direction::Undo { .. } => self.look_at_undo(intent, now),
         }
-        let drained = intent.plan.route.is_some()
-            && [intent.from(), intent.to()]
-                .into_iter()
-                .all(|region| weight_is_zero(seen, region, intent.from(), record));
-        match (drained, self.drained) {
-            (true, None) => self.drained = Some(now),
-            (false, Some(_)) => self.drained = None,
-            _ => {}
+        self.settling = if intent.forward() { current_step(intent) == 7 } else { intent.step(4).undone_at.is_some() };
+        let weights = [intent.from(), intent.to()].map(|region| weight(seen, region, intent));
+        if weights.iter().any(|weight| weight.is_some_and(|weight| weight > 0)) {
+            self.drained = None;
+        } else if weights.iter().all(Option::is_some) {
+            // A look that failed begins no drain, and takes back none that was seen to begin.
+            self.drained.get_or_insert(now);
         }
     }
 
     /// The highest step whose undo is due is under way; past its limit, the next one too.
-    fn look_at_undo(&mut self, intent: &crate::record::Intent, now: Monotonic) {
+    fn look_at_undo(&mut self, intent: &Intent, now: Monotonic) {
         for number in super::undo::due(intent) {
             let tries = &mut self.steps[usize::from(number)];
             let since = *tries.since.get_or_insert(now);
@@ -95,8 +106,13 @@ impl Memory {
     /// Takes note of what became of an action on the world.
     pub fn tried(&mut self, decision: &Decision, outcome: &Outcome<()>, now: Monotonic) {
         let (Decision::Act(step, action) | Decision::Undo(step, action)) = decision else { return };
-        if matches!(action, Action::Publish(_)) {
-            self.dns_tried = Some(now);
+        match action {
+            Action::Publish(_) => {
+                self.dns_tried = Some(now);
+                self.settled += u32::from(self.settling);
+            }
+            Action::Route(write) => self.route_tried = Some(write.region.clone()),
+            _ => {}
         }
         let tries = &mut self.steps[usize::from(*step)];
         tries.last = Some(now);
@@ -135,6 +151,12 @@ impl Memory {
             && (tries.count > 0 || forward && !tries.begun)
     }
 
+    /// Whether the step's action may have been tried before: by this process, or by another that started it.
+    pub fn may_have_tried(&self, step: u8) -> bool {
+        let tries = &self.steps[usize::from(step)];
+        tries.count > 0 || !tries.begun
+    }
+
     /// The witness refused a change of the record that this step needs.
     pub fn refused(&mut self, step: u8, cause: &str, now: Monotonic) {
         let tries = &mut self.steps[usize::from(step)];
@@ -149,7 +171,23 @@ impl Memory {
         self.event_passed
     }
 
-    pub(super) fn age(&self, step: u8, now: Monotonic) -> Duration {
+    /// Whether the servers of an undo are to be looked at now: past its limit the undo before it goes on, and
+    /// a server that does not answer would hold up each of its looks.
+    pub fn undo_looks_at(&mut self, step: u8, now: Monotonic) -> bool {
+        let limit = crate::steps::step(step).undo_limit();
+        if limit.is_none_or(|limit| self.age(step, now) <= limit) {
+            return true;
+        }
+        let last = &mut self.late_look[usize::from(step)];
+        let due = last.is_none_or(|last| now.since(last) >= LATE_LOOK_PAUSE);
+        if due {
+            *last = Some(now);
+        }
+        due
+    }
+
+    /// How long this step is the one under way, or its undo is due.
+    pub fn age(&self, step: u8, now: Monotonic) -> Duration {
         self.steps[usize::from(step)].since.map_or(Duration::ZERO, |since| now.since(since))
     }
 
@@ -171,10 +209,7 @@ impl Memory {
     }
 }
 
-fn weight_is_zero(seen: &Observations, region: &Region, from: &Region, record: &Record) -> bool {
-    let backend = record.intent.as_ref().map(|i| i.plan.backend(from));
-    match (seen.routes.get(region), backend) {
-        (Some(Seen::Is(route)), Some(backend)) => route.weight(&backend) == Some(0),
-        _ => false,
-    }
+/// Weight toward the old region in the route of `region`; absent: not seen.
+fn weight(seen: &Observations, region: &Region, intent: &Intent) -> Option<u32> {
+    seen.routes.get(region)?.known()?.weight(&intent.plan.backend(intent.from()))
 }

@@ -2,6 +2,7 @@
 //! and this one is tried again with growing pauses until its effect is seen; only the lease's holds the
 //! others back.
 
+use super::memory::SETTLE_MAX;
 use super::{Action, Case, Change, Decision, restart_is_through, runs_as_standby};
 use crate::observe::{Accepts, ClusterView, DatabaseView, Role, Seen};
 use crate::ports::{ClusterChange, RouteWrite};
@@ -11,7 +12,7 @@ use crate::term::REQUEST_LIMIT;
 use crate::token::decode_token;
 
 /// Steps whose undo was not seen yet, in the order of undoing. Step 1 is undone by the end itself.
-pub(super) fn due(intent: &Intent) -> Vec<u8> {
+pub(crate) fn due(intent: &Intent) -> Vec<u8> {
     let tried = |n: &u8| intent.step(*n).started_at.is_some() && intent.step(*n).undone_at.is_none();
     [6, 5, 4, 3, 2].into_iter().filter(tried).collect()
 }
@@ -86,6 +87,8 @@ impl Case<'_> {
         }
         match self.zone_holds(former) {
             Ok(true) => None,
+            // Whoever else writes them goes on writing: that is for people, and keeps no intent standing.
+            Ok(false) if self.memory.settled >= SETTLE_MAX => None,
             Ok(false) => Some(self.try_undo(4, self.publish(former), "the former records were not taken")),
             Err(why) => Some(Decision::Stuck(4, why)),
         }
@@ -93,9 +96,15 @@ impl Case<'_> {
 
     fn undo_drain(&self) -> Decision {
         let (from, to) = (self.plan().backend(self.intent.from()), self.plan().backend(self.intent.to()));
-        for (region, former) in &self.intent.former.weights {
+        // One region that is away keeps no other from being put right: A's own comes first, and of two that do
+        // not take their weights each has its turn.
+        let mut writes = Vec::new();
+        let mut waiting = None;
+        for region in [self.intent.from(), self.intent.to()] {
+            let Some(former) = self.intent.former.weights.get(region) else { continue };
             let Some(Seen::Is(view)) = self.seen.routes.get(region) else {
-                return Decision::Wait(3, format!("route in {region} cannot be read"));
+                waiting = Some(format!("route in {region} cannot be read"));
+                continue;
             };
             let stands = view.weight(&from) == Some(former.from) && view.weight(&to) == Some(former.to);
             // The claim is written also where the weights stand: it kills a patch still in flight.
@@ -103,18 +112,24 @@ impl Case<'_> {
                 continue;
             }
             if view.claim.as_ref().is_some_and(|c| c.generation > self.record.generation) {
-                return Decision::Wait(3, format!("route in {region} was written by a newer generation"));
+                waiting = Some(format!("route in {region} was written by a newer generation"));
+                continue;
             }
-            let write = RouteWrite {
+            writes.push(RouteWrite {
                 region: region.clone(),
                 object: view.object.clone(),
                 resource_version: view.resource_version.clone(),
                 claim: self.claim(),
                 weights: [(from.clone(), former.from), (to.clone(), former.to)].into_iter().collect(),
-            };
+            });
+        }
+        let last = self.memory.route_tried.as_ref();
+        let other = writes.iter().position(|write| Some(&write.region) != last).unwrap_or(0);
+        if !writes.is_empty() {
+            let write = writes.swap_remove(other);
             return self.try_undo(3, Action::Route(write), "the former weights were not taken");
         }
-        self.seen_undone(3)
+        waiting.map_or_else(|| self.seen_undone(3), |why| Decision::Wait(3, why))
     }
 
     fn undo_cordon(&self) -> Decision {

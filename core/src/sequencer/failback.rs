@@ -80,7 +80,7 @@ impl Sequencer {
         if let Some(blocker) = findings.blockers().next() {
             let (step, cause) = (blocker.step(), blocker.text.clone());
             tracing::warn!(operation, step, %cause, "refused");
-            self.tell_error(&plan, &blocker.to_string(), order.request.as_deref()).await;
+            self.tell_error(&plan, step, &cause, order.request.as_deref()).await;
             return Ok(Begun::Report(Box::new(self.unbegun(&plan, step, &cause, started))));
         }
         if let Some(region) = answered_before(&facts.observations.copies, to, order.request.as_deref()) {
@@ -88,7 +88,7 @@ impl Sequencer {
                 "the copy in {region} holds an answer to an earlier failback; set failback.approved and \
                  failback.refused to false there, and ask again"
             );
-            self.tell_error(&plan, &cause, order.request.as_deref()).await;
+            self.tell_error(&plan, 1, &cause, order.request.as_deref()).await;
             return Ok(Begun::Report(Box::new(self.unbegun(&plan, 1, &cause, started))));
         }
         let holder = facts.witness.known().and_then(|r| r.as_ref()?.holder.clone());

@@ -357,3 +357,51 @@ fn a_stream_that_never_acknowledges_does_not_hold_the_end_back() {
     assert_eq!(world.decide(), Decision::Finish(EndResult::Succeeded));
     assert!(!world.memory.event_passed());
 }
+
+#[test]
+fn a_look_that_failed_takes_back_no_drain_and_begins_none() {
+    let mut world = World::during(3);
+    world.weights(0, 100);
+    let seen = world.seen.routes.clone();
+    world.seen.routes.insert(hel(), Seen::Unknown("time-out".into()));
+    world.look();
+    world.pass(20);
+    world.seen.routes = seen.clone();
+    assert!(!matches!(world.decide(), Decision::Act(3, Action::Record(Change::Finish(_)))), "it begins now");
+    let mut world = World::during(3);
+    world.weights(0, 100);
+    world.look();
+    world.pass(9);
+    world.seen.routes.insert(hel(), Seen::Unknown("time-out".into()));
+    waits(world.decide());
+    world.pass(1);
+    world.seen.routes = seen;
+    assert!(matches!(world.decide(), Decision::Act(3, Action::Record(Change::Finish(_)))));
+}
+
+#[test]
+fn records_that_others_write_keep_no_finished_move_standing() {
+    let mut world = World::during(7);
+    world.change(7, &Change::Finish(Effect::default()));
+    world.zone().records.clear();
+    let mut published = 0;
+    loop {
+        world.pass(10);
+        match world.try_with(done()) {
+            Decision::Act(4, Action::Publish(_)) => published += 1,
+            Decision::Finish(EndResult::Succeeded) => break,
+            other => assert!(matches!(other, Decision::Wait(..)), "{other:?}"),
+        }
+    }
+    assert_eq!(published, 3);
+}
+
+#[test]
+fn what_is_waited_for_now_is_told_and_not_what_went_wrong_earlier() {
+    let mut world = World::during(2);
+    world.try_with(Outcome::Unknown("no answer in 5 s: looking".into()));
+    world.demoted();
+    world.from().0.demotion_token = None;
+    world.from().0.in_progress = true;
+    assert!(waits(world.decide()).contains("in progress"));
+}

@@ -250,7 +250,49 @@ fn a_half_or_a_route_that_a_newer_generation_wrote_is_not_undone() {
     assert!(waits(world.decide()).contains("newer"));
     let mut world = World::during(3).turn(3);
     world.route(&fsn()).claim = newer;
-    assert!(waits(world.decide()).contains("newer"));
+    let Decision::Undo(3, Action::Route(write)) = world.decide() else { panic!("the other route is put right") };
+    assert_eq!(write.region, hel());
+    world.seen.routes.insert(hel(), Seen::Unknown("time-out".into()));
+    waits(world.decide());
+}
+
+#[test]
+fn a_region_that_is_away_or_refuses_keeps_the_other_routes_weights_from_nobody() {
+    for away in [fsn(), hel()] {
+        let mut world = World::during(3).turn(3);
+        world.weights(0, 100);
+        world.seen.routes.insert(away.clone(), Seen::Unknown("time-out".into()));
+        let Decision::Undo(3, Action::Route(write)) = world.decide() else { panic!("{away} is away") };
+        assert_ne!(write.region, away);
+    }
+    let mut world = World::during(3).turn(3);
+    world.weights(0, 100);
+    let mut tried = Vec::new();
+    for _ in 0..4 {
+        let decision = world.try_with(Outcome::Refused("403".into()));
+        let Decision::Undo(3, Action::Route(write)) = decision else { panic!("{decision:?}") };
+        tried.push(write.region);
+        world.pass(1);
+    }
+    assert_eq!(tried, [fsn(), hel(), fsn(), hel()], "A's own first, then each in its turn");
+}
+
+#[test]
+fn records_that_others_write_keep_no_ended_undo_standing() {
+    let mut world = World::during(4).turn(4);
+    world.change(4, &Change::Undone(None));
+    let mut world = world.undone_down_to(1);
+    world.zone().records.clear();
+    let mut published = 0;
+    loop {
+        world.pass(10);
+        match world.try_with(done()) {
+            Decision::Undo(4, Action::Publish(_)) => published += 1,
+            Decision::Finish(EndResult::Undone) => break,
+            other => assert!(matches!(other, Decision::Wait(4, _)), "{other:?}"),
+        }
+    }
+    assert_eq!(published, 3);
 }
 
 #[test]
