@@ -248,6 +248,12 @@ pub struct Pending {
     pub since: Timestamp,
     /// How long it may wait, s; counted from when a process first saw it.
     pub timeout_seconds: u32,
+    /// Whether a person must approve, as whoever asked, or either copy, said then.
+    #[serde(default)]
+    pub approval_required: bool,
+    /// Fingerprint of the plan that it had when it was asked.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub fingerprint: String,
     /// What a newer version wrote.
     #[serde(flatten)]
     pub extra: Extra,

@@ -89,6 +89,11 @@ pub fn answer(copies: &BTreeMap<Region, Seen<CopyView>>, since: Timestamp) -> Op
     Some(Answer::Approved(approved.approved_by.clone().unwrap_or_else(|| "unnamed".into())))
 }
 
+/// Whether any copy says that a failback needs a person's approval.
+pub fn approval_required(copies: &BTreeMap<Region, Seen<CopyView>>) -> bool {
+    specs(copies).any(|spec| spec.failback.approval_required)
+}
+
 /// The region whose copy holds an answer before anything waits for one. It would be the answer to whatever
 /// is asked next. One that came with this very request is its own.
 pub fn answered_before(

@@ -5,7 +5,7 @@
 
 mod failback;
 
-pub use failback::{approve, decline, pend};
+pub use failback::{Approval, approve, decline, pend};
 
 use crate::audit::Event;
 use crate::name::Region;

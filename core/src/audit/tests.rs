@@ -41,6 +41,8 @@ fn pending() -> Pending {
         request: None,
         since: AT,
         timeout_seconds: 3600,
+        approval_required: true,
+        fingerprint: String::new(),
         extra: Default::default(),
     }
 }

@@ -42,7 +42,7 @@ impl Controller {
                     request: Some(id.clone()),
                     ..ExecuteOrder::default()
                 };
-                (id, self.sequencer.pend(copy, spec, &order).await)
+                (id, self.sequencer.pend(copy, spec, &failback, &order).await)
             }
         };
         let why = match begun {
@@ -85,12 +85,12 @@ impl Controller {
         let event = audit::failback_pending(about, pending, &spec.primary);
         let told = self.publish_once(event).await;
         let approved_by = match requests::answer(copies, pending.since) {
-            Some(Answer::Refused) => return self.sequencer.decline(pending, "refused by a person", spec).await,
+            Some(Answer::Refused) => return self.sequencer.decline(pending, "refused by a person").await,
             Some(Answer::Approved(who)) => Some(who),
-            None if !spec.failback.approval_required => Some("not required".into()),
+            None if !pending.approval_required && !requests::approval_required(copies) => Some("not required".into()),
             None if now.since(since) >= Duration::from_secs(pending.timeout_seconds.into()) => {
                 let why = format!("{TIMED_OUT} after {} s", pending.timeout_seconds);
-                return self.sequencer.decline(pending, &why, spec).await;
+                return self.sequencer.decline(pending, &why).await;
             }
             None => None,
         };

@@ -131,6 +131,8 @@ fn pending() -> Pending {
         request: None,
         since: Timestamp::UNIX_EPOCH,
         timeout_seconds: 3600,
+        approval_required: true,
+        fingerprint: String::new(),
         extra: Default::default(),
     }
 }

@@ -138,3 +138,12 @@ fn an_answer_that_stands_before_the_question_is_found_unless_it_came_with_it() {
     assert_eq!(answered_before(&ask(Some(at(0))), &hel(), request.as_deref()), None);
     assert_eq!(answered_before(&ask(Some(at(1))), &hel(), request.as_deref()), Some(hel()));
 }
+
+#[test]
+fn approval_is_required_where_either_copy_says_so() {
+    let required = |by: Option<Region>| {
+        approval_required(&copies(|region, spec| spec.failback.approval_required = by.as_ref() == Some(region)))
+    };
+    assert!(!required(None));
+    assert!(required(Some(fsn())) && required(Some(hel())));
+}

@@ -10,11 +10,11 @@ use crate::plan::{Plan, REASON_FAILBACK};
 use crate::preflight::{Facts, Findings, preflight};
 use crate::record::{Kind, Lineage, Pending};
 use crate::report::{ExecuteReport, ExecuteResult};
-use crate::requests::answered_before;
-use crate::spec::Spec;
+use crate::requests::{answered_before, approval_required};
+use crate::spec::{FailbackSpec, Spec};
 use crate::steps;
 use crate::term::REQUEST_LIMIT;
-use crate::transition::{self, Order};
+use crate::transition::{self, Approval, Order};
 use serde_json::json;
 
 impl Sequencer {
@@ -28,12 +28,12 @@ impl Sequencer {
         let operation = "failback";
         let (copy, spec) = self.own_copy(&self.observers, operation).await?;
         let seconds = spec.failback.timeout_seconds;
-        let what = match self.pend(&copy, &spec, order).await? {
+        let what = match self.pend(&copy, &spec, &spec.failback, order).await? {
             Begun::Report(report) => return Ok(*report),
             Begun::Following(what) => what,
         };
         let Some(report) = cancel.unless(self.follow(&what)).await else {
-            self.withdraw(&what, &spec).await;
+            self.withdraw(&what).await;
             return Err(OperationError::Cancelled { operation });
         };
         if report.result == ExecuteResult::Declined && report.error.as_deref().is_some_and(|e| e.contains(TIMED_OUT)) {
@@ -43,11 +43,11 @@ impl Sequencer {
     }
 
     /// The caller gave up while it waited: nobody is to approve it any more.
-    async fn withdraw(&self, what: &Following, spec: &Spec) {
+    async fn withdraw(&self, what: &Following) {
         if let What::Id(id) = &what.what {
             let record = self.keeper.as_ref().and_then(|k| k.view()).and_then(|v| v.record);
             if let Some(pending) = record.and_then(|r| r.pending).filter(|p| p.id == *id) {
-                self.decline(&pending, "cancelled", spec).await;
+                self.decline(&pending, "cancelled").await;
             }
             return;
         }
@@ -60,8 +60,15 @@ impl Sequencer {
         }
     }
 
-    /// Writes the pending failback, or has the region that holds the record do so.
-    pub async fn pend(&self, copy: &CopyView, spec: &Spec, order: &ExecuteOrder) -> Result<Begun, OperationError> {
+    /// Writes the pending failback, or has the region that holds the record do so. `asked` is what the copy says in
+    /// which it stands; that a person must approve may be said in any copy.
+    pub async fn pend(
+        &self,
+        copy: &CopyView,
+        spec: &Spec,
+        asked: &FailbackSpec,
+        order: &ExecuteOrder,
+    ) -> Result<Begun, OperationError> {
         let operation = "failback";
         let started = self.clock.wall();
         // Right after a switchover the spec does not name the acting primary yet.
@@ -95,9 +102,13 @@ impl Sequencer {
         if order.request.is_none() && holder.is_some_and(|holder| holder != self.me) {
             return Ok(self.hand_on(copy, plan, started, Asked::Failback).await);
         }
-        let (me, timeout) = (self.me.clone(), spec.failback.timeout_seconds);
+        let approval = Approval {
+            required: asked.approval_required || approval_required(&facts.observations.copies),
+            timeout_seconds: asked.timeout_seconds,
+        };
+        let me = self.me.clone();
         let order = Order { plan: plan.clone(), kind: Kind::Failback, request: order.request.clone(), now: started };
-        match keeper.update(move |record| transition::pend(record, &me, &order, timeout)).await {
+        match keeper.update(move |record| transition::pend(record, &me, &order, approval)).await {
             Ok(record) => {
                 let id = record.pending.map(|p| p.id).unwrap_or_default();
                 Ok(Begun::Following(Box::new(Following { what: What::Id(id), plan, since: started })))
@@ -119,12 +130,15 @@ impl Sequencer {
     /// The pending failback was approved: it becomes the intent, where nothing blocks it now.
     pub async fn approve(&self, pending: &Pending, approved_by: &str, spec: &Spec) {
         // It goes where it was approved to go, whatever the order of the regions is by now.
-        let plan = self.failback_plan(spec, &pending.to, Some(&pending.requested_by));
-        let (Some(keeper), Ok(plan)) = (&self.keeper, plan) else { return };
+        let plan = match self.failback_plan(spec, &pending.to, Some(&pending.requested_by)) {
+            Ok(plan) => plan,
+            Err(error) => return self.decline(pending, &error.cause()).await,
+        };
+        let Some(keeper) = &self.keeper else { return };
         let findings = self.findings_of(&plan, &pending.id).await;
         if let Some(blocker) = findings.blockers().next() {
             let cause = steps::failure_text(blocker.step(), &blocker.text);
-            self.decline(pending, &cause, spec).await;
+            self.decline(pending, &cause).await;
             return;
         }
         let order = Order { plan, kind: Kind::Failback, request: None, now: self.clock.wall() };
@@ -141,13 +155,11 @@ impl Sequencer {
     }
 
     /// The pending failback ends without an intent.
-    pub async fn decline(&self, pending: &Pending, why: &str, spec: &Spec) {
-        let plan = self.failback_plan(spec, &pending.to, Some(&pending.requested_by));
-        let (Some(keeper), Ok(plan)) = (&self.keeper, plan) else { return };
-        let order = Order { plan, kind: Kind::Failback, request: None, now: self.clock.wall() };
+    pub async fn decline(&self, pending: &Pending, why: &str) {
+        let Some(keeper) = &self.keeper else { return };
+        let now = self.clock.wall();
         let (me, id, why) = (self.me.clone(), pending.id.clone(), why.to_owned());
-        let written =
-            keeper.update(move |record| transition::decline(record, &me, &id, &why, &order, Vec::new())).await;
+        let written = keeper.update(move |record| transition::decline(record, &me, &id, &why, now, Vec::new())).await;
         if let Err(cause) = written {
             tracing::warn!(%cause, "the declined failback was not written");
         }

@@ -5,9 +5,19 @@ use crate::audit::Event;
 use crate::name::Region;
 use crate::plan::REASON_FAILBACK;
 use crate::record::{EndResult, Ended, Extra, Kind, Pending, Record};
+use jiff::Timestamp;
+
+/// What a failback waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// A person must approve.
+    pub required: bool,
+    /// How long it may wait, s.
+    pub timeout_seconds: u32,
+}
 
 /// A failback waits for approval.
-pub fn pend(record: &Record, me: &Region, order: &Order, timeout_seconds: u32) -> Edit {
+pub fn pend(record: &Record, me: &Region, order: &Order, approval: Approval) -> Edit {
     let same = |p: &Pending| match &order.request {
         Some(request) => p.request.as_ref() == Some(request),
         None => p.request.is_none() && p.since == order.now && p.to == order.plan.to,
@@ -26,7 +36,9 @@ pub fn pend(record: &Record, me: &Region, order: &Order, timeout_seconds: u32) -
         reason: REASON_FAILBACK.into(),
         request: order.request.clone(),
         since: order.now,
-        timeout_seconds,
+        timeout_seconds: approval.timeout_seconds,
+        approval_required: approval.required,
+        fingerprint: order.plan.fingerprint(),
         extra: Extra::new(),
     });
     next.sequence += 1;
@@ -60,7 +72,7 @@ pub fn approve(record: &Record, me: &Region, id: &str, order: &Order, approved_b
 }
 
 /// The pending failback of this id was refused, cancelled or not approved in time.
-pub fn decline(record: &Record, me: &Region, id: &str, why: &str, order: &Order, owed: Vec<Event>) -> Edit {
+pub fn decline(record: &Record, me: &Region, id: &str, why: &str, now: Timestamp, owed: Vec<Event>) -> Edit {
     if record.last.as_ref().is_some_and(|l| l.id == id) {
         return Edit::Already;
     }
@@ -75,15 +87,15 @@ pub fn decline(record: &Record, me: &Region, id: &str, why: &str, order: &Order,
     next.last = Some(Ended {
         id: pending.id,
         kind: Kind::Failback,
-        from: order.plan.from.clone(),
+        from: me.clone(),
         to: pending.to,
         request: pending.request,
         reason: pending.reason,
         initiated_by: pending.requested_by,
         approved_by: None,
-        fingerprint: order.plan.fingerprint(),
+        fingerprint: pending.fingerprint,
         started_at: pending.since,
-        finished_at: order.now,
+        finished_at: now,
         result: EndResult::Declined,
         failed_at_step: 0,
         failure: Some(why.to_owned()),

@@ -12,6 +12,8 @@ fn order() -> Order {
     Order { plan: fixture::plan(), kind: Kind::Planned, request: Some("00c0ffee00c0ffee".into()), now: at(0) }
 }
 
+const APPROVAL: Approval = Approval { required: true, timeout_seconds: 60 };
+
 fn written(edit: Edit) -> Record {
     match edit {
         Edit::Write(record) => *record,
@@ -107,7 +109,7 @@ fn who_is_not_the_holder_releases_nothing() {
 #[test]
 fn a_record_is_not_released_while_a_switchover_is_under_way_or_waits() {
     assert!(refused(release(&begun().0, &fsn())).contains("is under way"));
-    let waiting = written(pend(&fixture::record(), &fsn(), &failback(), 60));
+    let waiting = written(pend(&fixture::record(), &fsn(), &failback(), APPROVAL));
     assert!(refused(release(&waiting, &fsn())).contains("waits for approval"));
 }
 
@@ -127,7 +129,7 @@ fn a_second_switchover_does_not_begin_beside_the_first() {
     let (record, id) = begun();
     let another = Order { request: Some("1111111111111111".into()), ..order() };
     assert_eq!(refused(begin(&record, &fsn(), &another)), format!("switchover {id} is under way"));
-    let waiting = written(pend(&fixture::record(), &fsn(), &failback(), 60));
+    let waiting = written(pend(&fixture::record(), &fsn(), &failback(), APPROVAL));
     assert_eq!(refused(begin(&waiting, &fsn(), &another)), "failback shop/shop/4.1 waits for approval");
 }
 
@@ -147,7 +149,7 @@ fn a_request_is_served_once() {
     let (record, id) = begun();
     let ended = written(end(&turned(&record, &id), &fsn(), &id, &ending(EndResult::Undone)));
     assert!(refused(begin(&ended, &fsn(), &order())).contains("was served already"));
-    assert!(refused(pend(&ended, &fsn(), &failback(), 60)).contains("was served already"));
+    assert!(refused(pend(&ended, &fsn(), &failback(), APPROVAL)).contains("was served already"));
     let refusal = written(refuse(&fixture::record(), &fsn(), "00c0ffee00c0ffee"));
     assert!(refused(begin(&refusal, &fsn(), &order())).contains("was served already"));
     assert_eq!(refuse(&refusal, &fsn(), "00c0ffee00c0ffee"), Edit::Already);
@@ -160,7 +162,7 @@ fn only_the_holder_begins_and_only_away_from_its_own_region() {
     record.holder = Some(hel());
     let why = "hel holds the record, and the plan moves the role away from fsn";
     assert_eq!(refused(begin(&record, &hel(), &order())), why);
-    assert_eq!(refused(pend(&record, &hel(), &failback(), 60)), why);
+    assert_eq!(refused(pend(&record, &hel(), &failback(), APPROVAL)), why);
 }
 
 #[test]
@@ -171,7 +173,7 @@ fn owed_events_hold_the_next_switchover_back() {
     let ended = written(end(&record, &fsn(), &id, &ending));
     let next = Order { request: None, ..order() };
     assert_eq!(refused(begin(&ended, &fsn(), &next)), format!("1 events of {id} are owed"));
-    assert!(refused(pend(&ended, &fsn(), &next, 60)).contains("are owed"));
+    assert!(refused(pend(&ended, &fsn(), &next, APPROVAL)).contains("are owed"));
     assert_eq!(paid(&ended, &fsn(), "another"), Edit::Already);
     assert_eq!(refused(paid(&ended, &hel(), &event.message_id)), "not the holder any more");
     let settled = written(paid(&ended, &fsn(), &event.message_id));
@@ -356,14 +358,14 @@ fn what_is_meant_for_another_intent_or_by_another_region_changes_nothing() {
 
 #[test]
 fn a_failback_waits_under_the_id_that_its_intent_will_have() {
-    let waiting = written(pend(&fixture::record(), &fsn(), &failback(), 60));
+    let waiting = written(pend(&fixture::record(), &fsn(), &failback(), APPROVAL));
     let pending = waiting.pending.as_ref().unwrap();
     assert_eq!((pending.id.as_str(), pending.timeout_seconds), ("shop/shop/4.1", 60));
     assert_eq!((waiting.sequence, waiting.served.len()), (1, 1));
-    assert_eq!(pend(&waiting, &fsn(), &failback(), 60), Edit::Already);
+    assert_eq!(pend(&waiting, &fsn(), &failback(), APPROVAL), Edit::Already);
     let direct = Order { request: None, ..failback() };
-    let silent = written(pend(&fixture::record(), &fsn(), &direct, 60));
-    assert_eq!(pend(&silent, &fsn(), &direct, 60), Edit::Already);
+    let silent = written(pend(&fixture::record(), &fsn(), &direct, APPROVAL));
+    assert_eq!(pend(&silent, &fsn(), &direct, APPROVAL), Edit::Already);
     let later = Order { request: None, now: at(60), plan: fixture::plan(), kind: Kind::Failback };
     let intent = written(approve(&waiting, &fsn(), "shop/shop/4.1", &later, "alice")).intent.unwrap();
     assert_eq!((intent.id.as_str(), intent.kind, intent.started_at), ("shop/shop/4.1", Kind::Failback, at(60)));
@@ -373,7 +375,7 @@ fn a_failback_waits_under_the_id_that_its_intent_will_have() {
 
 #[test]
 fn an_approval_counts_for_the_failback_that_waits_and_for_no_other() {
-    let waiting = written(pend(&fixture::record(), &fsn(), &failback(), 60));
+    let waiting = written(pend(&fixture::record(), &fsn(), &failback(), APPROVAL));
     let approve = |record: &Record, me: &Region, id: &str, order: &Order| approve(record, me, id, order, "alice");
     assert!(refused(approve(&waiting, &fsn(), "shop/shop/4.0", &failback())).contains("waits no more"));
     assert_eq!(refused(approve(&waiting, &hel(), "shop/shop/4.1", &failback())), "not the holder any more");
@@ -388,11 +390,11 @@ fn an_approval_counts_for_the_failback_that_waits_and_for_no_other() {
 
 #[test]
 fn a_declined_failback_ends_with_its_cause() {
-    let waiting = written(pend(&fixture::record(), &fsn(), &failback(), 60));
+    let waiting = written(pend(&fixture::record(), &fsn(), &failback(), APPROVAL));
     let id = "shop/shop/4.1";
-    assert_eq!(refused(decline(&waiting, &hel(), id, "", &failback(), vec![])), "not the holder any more");
-    let ended = written(decline(&waiting, &fsn(), id, "refused by a person", &failback(), vec![]));
-    assert_eq!(decline(&ended, &fsn(), id, "", &failback(), vec![]), Edit::Already);
+    assert_eq!(refused(decline(&waiting, &hel(), id, "", at(60), vec![])), "not the holder any more");
+    let ended = written(decline(&waiting, &fsn(), id, "refused by a person", at(60), vec![]));
+    assert_eq!(decline(&ended, &fsn(), id, "", at(60), vec![]), Edit::Already);
     assert_eq!(ended.pending, None);
     let last = ended.last.unwrap();
     assert_eq!((last.id.as_str(), last.result), (id, EndResult::Declined));
@@ -441,9 +443,9 @@ fn any_edit(record: &Record, random: &mut Random) -> Edit {
         1 => renew(record, &me, 30, Some(Position { timeline: random.below(6) as u32, lsn: Lsn(1) })),
         2 => release(record, &me),
         3 => begin(record, &me, &order),
-        4 => pend(record, &me, &order, 60),
+        4 => pend(record, &me, &order, APPROVAL),
         5 => approve(record, &me, &id, &order, "alice"),
-        6 => decline(record, &me, &id, "no", &order, vec![]),
+        6 => decline(record, &me, &id, "no", order.now, vec![]),
         7 => refuse(record, &me, &format!("{:016x}", random.below(50))),
         8 | 9 => start(record, &me, &id, step, at(1), &Beginning::default()),
         10 => retry(record, &me, &id, step),

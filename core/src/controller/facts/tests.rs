@@ -141,7 +141,8 @@ fn an_answer_to_a_failback_does_not_stand_for_the_next_one() {
     record.served.push(requests::of_failback(&asked.failback, &hel()).unwrap());
     assert_eq!(mended(&record, &asked), reset);
     let order = Order { plan: fixture::plan(), kind: Kind::Failback, request: None, now: at() };
-    let Edit::Write(waiting) = transition::pend(&record, &fsn(), &order, 60) else { panic!() };
+    let approval = transition::Approval { required: true, timeout_seconds: 60 };
+    let Edit::Write(waiting) = transition::pend(&record, &fsn(), &order, approval) else { panic!() };
     assert_eq!(mended(&waiting, &asked), None, "it waits, so the answer counts");
     assert_eq!(mended(&waiting, &answered), None);
 }

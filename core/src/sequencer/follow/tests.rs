@@ -55,10 +55,11 @@ fn one_that_the_record_does_not_name_any_more_is_not_waited_for() {
 
 #[test]
 fn one_that_ended_is_told_also_where_nobody_renews() {
-    let record = written(transition::pend(&fixture::record(), &fsn(), &order(Some("r1")), 60));
+    let approval = transition::Approval { required: true, timeout_seconds: 60 };
+    let record = written(transition::pend(&fixture::record(), &fsn(), &order(Some("r1")), approval));
     let id = record.pending.as_ref().unwrap().id.clone();
     assert_eq!(sight(&view(record.clone()), Mark::Request("r1"), at(0)), Sight::UnderWay, "it waits");
-    let ended = written(transition::decline(&record, &fsn(), &id, "refused", &order(None), Vec::new()));
+    let ended = written(transition::decline(&record, &fsn(), &id, "refused", jiff::Timestamp::UNIX_EPOCH, Vec::new()));
     for mark in [Mark::Id(&id), Mark::Request("r1")] {
         assert!(matches!(sight(&view(ended.clone()), mark, at(1000)), Sight::Ended(_)));
     }
