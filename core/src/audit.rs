@@ -339,9 +339,17 @@ pub fn cr_created(about: About, spec: &Spec, region: &Region, uid: &str, at: Tim
     event
 }
 
-/// A field that a switchover depends on changed: the fingerprints before and after.
-pub fn config_changed(about: About, spec: &Spec, former: &str, current: &str, at: Timestamp) -> Event {
-    let mut event = about.event(EventType::ConfigChanged, "config-drift", &format!("{former}:{current}"), at);
+/// A field that a switchover depends on changed: the fingerprints before and after. It is told of one region's
+/// copy in one `metadata.generation`, so that a change back and forth is told each time.
+pub fn config_changed(
+    about: About,
+    spec: &Spec,
+    (region, generation): (&Region, i64),
+    (former, current): (&str, &str),
+    at: Timestamp,
+) -> Event {
+    let fact = format!("{region}:{generation}:{former}:{current}");
+    let mut event = about.event(EventType::ConfigChanged, "config-drift", &fact, at);
     event.body.to_primary = Some(spec.primary.clone());
     event.body.message = format!("prev={former} cur={current} {}", regions(spec));
     event

@@ -22,7 +22,7 @@ use crate::mailbox::Cancel;
 use crate::name::{ObjectName, Region};
 use crate::observe::{CopyView, Half, Seen, SeenRecord};
 use crate::ports::{Actors, Observers, Outcome};
-use crate::record::{EndResult, Record};
+use crate::record::{EndResult, Ended, Record};
 use crate::report::HealthReport;
 use crate::requests;
 use crate::sequencer::{OperationError, Sequencer};
@@ -76,6 +76,8 @@ struct Shared {
     /// Message ids that this process saw acknowledged, so that it need not search for them again.
     published: Vec<String>,
     owed_count: usize,
+    /// Why the free lease is not taken.
+    held_back: Option<String>,
     /// `status.seen.beat` when this process began.
     beat_before: Option<u64>,
 }
@@ -199,6 +201,7 @@ impl Controller {
     /// Reads the copies of the other regions, and has the witness read at once where one of them names an
     /// intent that is not known here.
     async fn scout(&self) {
+        let mut asked: Option<String> = None;
         loop {
             for region in self.regions().into_iter().filter(|r| *r != self.me) {
                 let seen = within(&*self.clock, REQUEST_LIMIT, self.observers.copies.copy(&region))
@@ -209,7 +212,10 @@ impl Controller {
                 if let Some(keeper) = &self.keeper
                     && theirs.is_some()
                     && theirs != ours
+                    && theirs != asked
                 {
+                    // Once: it may be the last word of a controller that is dead.
+                    asked = theirs;
                     keeper.read_soon();
                 }
                 self.shared().copies.insert(region, seen);
@@ -294,10 +300,17 @@ impl Controller {
         let Some(keeper) = &self.keeper else { return };
         let read = keeper.view();
         if read.is_none_or(|view| view.record.is_some_and(|r| r.holder.is_some())) {
+            self.shared().held_back = None;
             return;
         }
         let halves = self.shared().halves.clone();
-        let Some(timeline) = facts::may_acquire(&self.me, spec, &halves) else { return };
+        let timeline = match facts::may_acquire(&self.me, spec, &halves) {
+            Ok(timeline) => timeline,
+            Err(why) => {
+                self.shared().held_back = Some(why.into());
+                return;
+            }
+        };
         let (me, ttl) = (self.me.clone(), spec.lease.ttl_seconds);
         match keeper.update(move |record| transition::acquire(record, &me, ttl, timeline)).await {
             Ok(record) => tracing::info!(generation = record.generation, "lease acquired"),
@@ -321,13 +334,18 @@ impl Controller {
             let (lag_seconds, standby_streams) = facts::replication(record.as_ref(), &shared.halves);
             Known {
                 witness_unreachable: match &self.keeper {
-                    Some(keeper) => keeper.unreachable(),
+                    Some(keeper) if !holds => keeper.unreachable(),
+                    Some(keeper) => keeper
+                        .unreachable()
+                        .or_else(|| Some(format!("the witness refuses the renewal: {}", keeper.refused()?))),
                     None => Some("no witness is configured".into()),
                 },
                 term_left: self.keeper.as_ref().filter(|_| holds).map(|k| k.term().left),
                 lag_seconds,
                 observed_primary: facts::observed_primary(&shared.halves),
                 standby_streams,
+                standby_unseen: facts::standby_unseen(record.as_ref(), &shared.halves),
+                held_back: shared.held_back.clone(),
                 progress: self.driver.as_ref().map(Driver::progress).unwrap_or_default(),
                 health: shared.health.clone(),
                 owed_count: shared.owed_count,
@@ -336,10 +354,13 @@ impl Controller {
             }
         };
         let mut patch = status::patch(&known, &self.me, copy, self.clock.wall());
-        // The end of the term moves with every look; it alone is no reason to write.
+        // The end of the term moves with every look; it alone is no reason to write before it has come.
         let expires = patch["leaseExpiresAt"].take();
-        patch["leaseExpiresAt"] = copy.status.get("leaseExpiresAt").cloned().unwrap_or(Value::Null);
-        if status::stands(&patch, &copy.status) && (expires.is_null() || !patch["leaseExpiresAt"].is_null()) {
+        let told = copy.status.get("leaseExpiresAt").cloned().unwrap_or(Value::Null);
+        let over =
+            told.as_str().is_some_and(|at| at.parse::<jiff::Timestamp>().is_ok_and(|at| at <= self.clock.wall()));
+        patch["leaseExpiresAt"] = told.clone();
+        if status::stands(&patch, &copy.status) && !over && expires.is_null() == told.is_null() {
             return;
         }
         patch["leaseExpiresAt"] = expires;
@@ -356,10 +377,17 @@ impl Controller {
     /// Health, `health_delay` after a switchover that this region drove to its end.
     async fn checkup(&self) {
         let mut waiting: Option<(String, Monotonic)> = None;
+        let mut moved: Option<Ended> = None;
         loop {
             self.clock.sleep(ATTEND_PAUSE).await;
             let Some(record) = self.record().filter(|r| r.held_by(&self.me) && r.intent.is_none()) else { continue };
-            let Some(last) = record.last.filter(|l| l.result == EndResult::Succeeded) else { continue };
+            match record.last {
+                Some(last) if last.result == EndResult::Succeeded => moved = Some(last),
+                // A failback that was declined meanwhile moved nothing.
+                Some(last) if last.result == EndResult::Declined => {}
+                _ => moved = None,
+            }
+            let Some(last) = moved.clone() else { continue };
             if self.checked(&last.id) {
                 continue;
             }

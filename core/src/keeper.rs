@@ -90,6 +90,8 @@ struct State {
     must_read: bool,
     /// Why the last read failed.
     unreachable: Option<String>,
+    /// Why the last write was refused for good; absent: it was not.
+    refused: Option<String>,
     /// When the last read failed, where it did.
     read_failed_at: Option<Monotonic>,
     renewed: Option<Renewed>,
@@ -147,6 +149,11 @@ impl Keeper {
     /// Why the last read failed; `None` where it succeeded.
     pub fn unreachable(&self) -> Option<String> {
         self.state().unreachable.clone()
+    }
+
+    /// Why the last write was refused for good, where it was: the record is read, and the term runs out.
+    pub fn refused(&self) -> Option<String> {
+        self.state().refused.clone()
     }
 
     /// What is left of one's own term.
@@ -313,6 +320,7 @@ impl Keeper {
         let mut state = self.state();
         match answer.unwrap_or_else(|| Cas::Unknown(format!("no answer in {} s", WITNESS_LIMIT.as_secs()))) {
             Cas::Done(version) => {
+                state.refused = None;
                 let before = state.view.as_ref().and_then(|v| v.record.as_ref()).map_or(0, |r| r.renewal);
                 if next.held_by(&self.me) && next.renewal > before {
                     let Record { generation, ttl_seconds, .. } = next;
@@ -325,7 +333,10 @@ impl Keeper {
                 state.must_read = true;
                 Err(NotWritten::Unreachable("another wrote at the same time".into()))
             }
-            Cas::Refused(cause) => Err(NotWritten::Refused(cause)),
+            Cas::Refused(cause) => {
+                state.refused = Some(cause.clone());
+                Err(NotWritten::Refused(cause))
+            }
             Cas::Unknown(cause) => {
                 state.must_read = true;
                 Err(NotWritten::Unreachable(cause))

@@ -31,6 +31,10 @@ pub struct Known {
     pub observed_primary: Option<Region>,
     /// The other half streams from the holder's; absent: not observed.
     pub standby_streams: Option<bool>,
+    /// Why that could not be observed, where it was tried.
+    pub standby_unseen: Option<String>,
+    /// Why this region does not take the free lease; absent: it does, or it is not free.
+    pub held_back: Option<String>,
     /// What the driver does.
     pub progress: Progress,
     /// The health check after the last switchover, and the id of that.
@@ -81,7 +85,10 @@ pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Val
         status["lastLuaRecordAt"] = json!(at);
     }
     if let Some(last) = record.and_then(|r| r.last.as_ref()) {
-        status["lastSwitchover"] = last.last_switchover();
+        // A failback that was declined moved nothing.
+        if last.result != EndResult::Declined {
+            status["lastSwitchover"] = last.last_switchover();
+        }
         if let Some(seconds) = last.took_seconds() {
             status["lastSwitchoverDurationSeconds"] = seconds.into();
         }
@@ -149,7 +156,10 @@ fn phase(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> (&'stat
     let Some(record) = &known.record else {
         return match &known.witness_unreachable {
             Some(cause) => ("Pending", ready("Unknown", "WitnessUnavailable", cause.clone())),
-            None => ("Pending", ready("Unknown", "InProgress", "the record was not read yet".into())),
+            None => {
+                let why = known.held_back.clone().unwrap_or_else(|| "the record was not read yet".into());
+                ("Pending", ready("Unknown", "InProgress", why))
+            }
         };
     };
     if let Some(cause) = &known.witness_unreachable {
@@ -172,28 +182,35 @@ fn phase(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> (&'stat
         return ("SwitchingOver", ready("Unknown", "InProgress", message));
     }
     if record.holder.is_none() {
-        return ("Pending", ready("Unknown", "InProgress", "the lease is free".into()));
-    }
-    let failed = record.last.as_ref().filter(|l| l.result == EndResult::Undone);
-    if let Some(last) = failed.filter(|l| record.served.last() == l.request.as_ref() || l.request.is_none()) {
-        let cause = steps::failure_text(last.failed_at_step, last.failure.as_deref().unwrap_or_default());
-        return ("Healthy", ready("True", "SwitchoverFailed", format!("the last switchover was undone: {cause}")));
+        let why =
+            known.held_back.as_ref().map_or("the lease is free".to_owned(), |why| format!("the lease is free: {why}"));
+        return ("Pending", ready("Unknown", "InProgress", why));
     }
     if known.standby_streams == Some(false) {
         return ("Degraded", ready("False", "NotHolder", "the standby does not stream".into()));
     }
     let moved = record.last.as_ref().filter(|l| l.result == EndResult::Succeeded && !health_is_stale(l, now));
     let checked = known.health.as_ref().map(|(id, _)| id.as_str()).or(checked(&copy.status));
-    match moved {
-        Some(last) if record.held_by(me) && checked != Some(last.id.as_str()) => {
-            ("FailedOver", ready("True", "Succeeded", format!("{} is primary; health is checked soon", last.to)))
-        }
-        _ => ("Healthy", ready("True", "Reconciled", "nothing to do".into())),
+    if let Some(last) = moved.filter(|last| record.held_by(me) && checked != Some(last.id.as_str())) {
+        return ("FailedOver", ready("True", "Succeeded", format!("{} is primary; health is checked soon", last.to)));
     }
+    if let Some(why) = &known.standby_unseen {
+        return ("Degraded", ready("False", "NotHolder", format!("whether the standby streams is not known: {why}")));
+    }
+    let failed = record.last.as_ref().filter(|l| l.result == EndResult::Undone);
+    if let Some(last) = failed.filter(|l| record.served.last() == l.request.as_ref() || l.request.is_none()) {
+        let cause = steps::failure_text(last.failed_at_step, last.failure.as_deref().unwrap_or_default());
+        return ("Healthy", ready("True", "SwitchoverFailed", format!("the last switchover was undone: {cause}")));
+    }
+    ("Healthy", ready("True", "Reconciled", "nothing to do".into()))
 }
 
 fn conditions(known: &Known, ready: &Ready, copy: &CopyView, now: Timestamp) -> Value {
     let held = match known.record.as_ref().map(|r| &r.holder) {
+        // What was read before may not hold any more.
+        Some(_) if known.witness_unreachable.is_some() => {
+            ("Unknown", "WitnessUnavailable", known.witness_unreachable.clone().unwrap_or_default())
+        }
         Some(Some(holder)) => ("True", "Held", format!("held by {holder}")),
         Some(None) => ("False", "Free", "nobody holds the lease".to_owned()),
         None => ("Unknown", "WitnessUnavailable", known.witness_unreachable.clone().unwrap_or_default()),
@@ -201,7 +218,10 @@ fn conditions(known: &Known, ready: &Ready, copy: &CopyView, now: Timestamp) -> 
     let standby = match known.standby_streams {
         Some(true) => ("True", "StandbyReachable", "the standby streams".to_owned()),
         Some(false) => ("False", "StandbyUnreachable", "the standby does not stream".to_owned()),
-        None => ("Unknown", "StandbyUnreachable", "not observed".to_owned()),
+        None => {
+            let why = known.standby_unseen.clone().unwrap_or_else(|| "not observed".to_owned());
+            ("Unknown", "StandbyUnreachable", why)
+        }
     };
     let mut list = vec![
         condition(copy, "LeaseHeld", held.0, held.1, &held.2, now),

@@ -53,13 +53,14 @@ pub(crate) fn in_region(plan: &Plan, own: bool) -> Vec<Right> {
     rights
 }
 
-/// Rights that a witness needs in its cluster. `create` cannot be given for one name.
-pub(crate) fn on_lease(lease: &ObjectName) -> Vec<Right> {
-    vec![
-        Right::new("get", LEASES, "", lease),
-        Right::new("create", LEASES, "", &ObjectName::new(&lease.namespace, "")),
-        Right::new("patch", LEASES, "", lease),
-    ]
+/// Rights that a witness needs in its cluster. `create` cannot be given for one name, and is not needed where the
+/// Lease was made beforehand.
+pub(crate) fn on_lease(lease: &ObjectName, there: bool) -> Vec<Right> {
+    let mut rights = vec![Right::new("get", LEASES, "", lease), Right::new("patch", LEASES, "", lease)];
+    if !there {
+        rights.push(Right::new("create", LEASES, "", &ObjectName::new(&lease.namespace, "")));
+    }
+    rights
 }
 
 /// Those of `rights` that this controller lacks.

@@ -62,7 +62,7 @@ fn one_of_each() -> Vec<Event> {
         step_failed(&intent(), 4, "timed out after 5 s", AT),
         reconcile_success(about, &fsn(), "2", AT),
         cr_created(about, &spec, &fsn(), "uid-1", AT),
-        config_changed(about, &spec, "aaaa", "bbbb", AT),
+        config_changed(about, &spec, (&fsn(), 3), ("aaaa", "bbbb"), AT),
         lease_collision(about, &fsn(), &hel(), 5, AT),
     ]
 }
@@ -220,7 +220,7 @@ fn message_ids_are_made_from_durable_facts() {
             "continuum-error:shop/shop:shop/shop/4.2:4",
             "continuum-reconcile-success:shop/shop:2",
             "continuum-cr-created:shop/shop:fsn:uid-1",
-            "continuum-config-changed:shop/shop:aaaa:bbbb",
+            "continuum-config-changed:shop/shop:fsn:3:aaaa:bbbb",
             "continuum-lease-collision:shop/shop:fsn:5",
         ]
     );

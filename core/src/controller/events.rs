@@ -128,8 +128,12 @@ impl Controller {
         if before == Some(fingerprint.as_str()) {
             return;
         }
-        if let Some(before) = before {
-            let event = audit::config_changed(about, spec, before, &fingerprint, self.clock.wall());
+        let Some(record) = self.record() else { return };
+        // One region tells it: the two copies have to be changed alike.
+        let teller = record.holder.as_ref().unwrap_or(&spec.primary);
+        if let Some(before) = before.filter(|_| *teller == self.me) {
+            let of = (&self.me, copy.generation);
+            let event = audit::config_changed(about, spec, of, (before, &fingerprint), self.clock.wall());
             if !self.publish_once(event).await {
                 return;
             }

@@ -2,7 +2,7 @@
 
 use crate::name::{ObjectName, Region};
 use crate::observe::{Accepts, Half, Role, Seen};
-use crate::plan::Plan;
+use crate::plan::{Plan, short_hash};
 use crate::record::{Lineage, Record};
 use crate::requests;
 use crate::spec::Spec;
@@ -38,11 +38,15 @@ pub(super) fn mended(record: &Record, spec: &Spec) -> Option<Value> {
     (!patch.is_empty()).then_some(Value::Object(patch))
 }
 
-/// Whether this region may take a free record, and the timeline its half stands on. `Some(None)`: neither
-/// half is primary yet, and the spec names this region.
-pub(super) fn may_acquire(me: &Region, spec: &Spec, halves: &BTreeMap<Region, Half>) -> Option<Option<u32>> {
+/// Whether this region may take a free record, and the timeline its half stands on (absent: neither half is
+/// primary yet, and the spec names this region); else why not.
+pub(super) fn may_acquire(
+    me: &Region,
+    spec: &Spec,
+    halves: &BTreeMap<Region, Half>,
+) -> Result<Option<u32>, &'static str> {
     let says_primary = |half: &Half| half.cluster.known().is_some_and(|c| c.role == Role::Primary);
-    let own = halves.get(me)?;
+    let own = halves.get(me).ok_or("the halves were not looked at yet")?;
     if says_primary(own) {
         // Where both say primary, a person has to decide which one is.
         let both = halves.iter().any(|(region, half)| region != me && says_primary(half));
@@ -53,11 +57,26 @@ pub(super) fn may_acquire(me: &Region, spec: &Spec, halves: &BTreeMap<Region, Ha
         };
         let timeline = own.database.known().and_then(|d| d.timeline);
         let timeline = timeline.or(own.cluster.known().and_then(|c| c.timeline));
-        return (takes_writes && !both).then_some(timeline);
+        if both {
+            return Err(
+                "both halves say that they are primary: a person has to decide which one is, and demote the other",
+            );
+        }
+        return if takes_writes {
+            Ok(timeline)
+        } else {
+            Err("its own half is primary, and is not seen to take writes")
+        };
     }
     let known_replica = |half: &Half| half.cluster.known().is_some_and(|c| c.role == Role::Replica);
-    let neither = halves.values().all(known_replica) && halves.len() > 1;
-    (neither && spec.primary == *me).then_some(None)
+    if !halves.values().all(known_replica) || halves.len() < 2 {
+        return Err("its own half is not primary, and the other region takes the lease where its half is");
+    }
+    if spec.primary == *me {
+        Ok(None)
+    } else {
+        Err("neither half is primary, and spec.primaryRegion is another region")
+    }
 }
 
 /// The region whose half takes writes, where it is one alone.
@@ -80,6 +99,21 @@ pub(super) fn replication(record: Option<&Record>, halves: &BTreeMap<Region, Hal
         .as_ref()
         .map(|rows| rows.iter().any(|row| row.application_name == other.object.name && row.streaming));
     (lag, streams)
+}
+
+/// Why it is not known whether the standby streams, where both halves were looked at.
+pub(super) fn standby_unseen(record: Option<&Record>, halves: &BTreeMap<Region, Half>) -> Option<String> {
+    let holder = record.and_then(|r| r.holder.as_ref())?;
+    let own = halves.get(holder)?;
+    let (region, other) = halves.iter().find(|(region, _)| *region != holder)?;
+    if let Some(why) = own.database.why() {
+        return Some(format!("PostgreSQL of {holder}: {why}"));
+    }
+    if let Some(why) = other.cluster.why() {
+        return Some(format!("Cluster of {region}: {why}"));
+    }
+    let database = own.database.known()?;
+    database.replicas.is_none().then(|| format!("PostgreSQL of {holder} does not say who streams from it"))
 }
 
 /// What became of this region's lease.
@@ -114,16 +148,17 @@ pub(super) fn lease_news(me: &Region, had: Option<u64>, left: Duration, record: 
     (!by_intent && !by_last).then_some(LeaseNews::Collision { holder, generation: record.generation })
 }
 
-/// Fingerprint of what decides a plan, the same in whichever direction the role stands.
+/// Fingerprint of what decides a plan to whichever region, and whether anything starts one by itself. The same
+/// wherever the role stands.
 pub(super) fn configuration(name: &ObjectName, spec: &Spec) -> Option<String> {
     let mut regions: Vec<&Region> = std::iter::once(&spec.primary).chain(&spec.standbys).collect();
     regions.sort();
     let mut neutral = spec.clone();
     neutral.primary = regions[0].clone();
     neutral.standbys = regions[1..].iter().map(|r| (*r).clone()).collect();
-    let to = neutral.standbys.first()?.clone();
-    let plan = Plan::new(name, &neutral, &to, None, None).ok()?;
-    Some(plan.fingerprint())
+    let plans: Option<Vec<String>> =
+        regions.iter().map(|to| Some(Plan::new(name, &neutral, to, None, None).ok()?.fingerprint())).collect();
+    Some(short_hash(format!("{}\n{}", plans?.join("\n"), spec.auto_failover).as_bytes()))
 }
 
 #[cfg(test)]

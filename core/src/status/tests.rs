@@ -202,3 +202,28 @@ fn the_records_that_were_published_are_told_once_they_were_seen_and_after_the_un
     let expected = json!({ "hostname": "shop.example.org", "body": "A \"before\"", "ttl": 60, "primaryRegion": "fsn" });
     assert_eq!(status["lastLuaRecord"]["records"], json!([expected]));
 }
+
+#[test]
+fn a_standby_that_is_away_or_cannot_be_seen_is_degraded_also_after_a_switchover_that_was_undone() {
+    let unseen = Known { standby_streams: None, standby_unseen: Some("Cluster of hel: time-out".into()), ..known() };
+    assert_eq!(phase_of(&unseen).0, "Degraded", "H03: a region that is gone is not healthy");
+    let status = status(&unseen);
+    assert!(condition_of(&status, "Ready")["message"].as_str().unwrap().contains("time-out"));
+    let undone = Known { record: Some(ended(EndResult::Undone)), standby_streams: Some(false), ..known() };
+    assert_eq!(phase_of(&undone).0, "Degraded");
+}
+
+#[test]
+fn a_lease_that_cannot_be_read_or_renewed_is_not_said_to_be_held() {
+    let status = status(&Known { witness_unreachable: Some("403".into()), ..known() });
+    assert_eq!(condition_of(&status, "LeaseHeld")["status"], "Unknown");
+    assert_eq!(condition_of(&status, "Ready")["reason"], "WitnessUnavailable");
+}
+
+#[test]
+fn a_failback_that_was_declined_is_no_last_switchover() {
+    let mut record = ended(EndResult::Undone);
+    assert_eq!(status(&Known { record: Some(record.clone()), ..known() })["lastSwitchover"]["result"], "Failed");
+    record.last.as_mut().unwrap().result = EndResult::Declined;
+    assert_eq!(status(&Known { record: Some(record), ..known() }).get("lastSwitchover"), None);
+}

@@ -23,20 +23,20 @@ fn at() -> Timestamp {
 fn a_free_record_is_taken_by_the_region_of_the_acting_primary_whatever_the_spec_says() {
     let mut spec = fixture::spec();
     (spec.primary, spec.standbys) = (hel(), vec![fsn()]);
-    assert_eq!(may_acquire(&fsn(), &spec, &halves()), Some(Some(3)));
-    assert_eq!(may_acquire(&hel(), &spec, &halves()), None);
+    assert_eq!(may_acquire(&fsn(), &spec, &halves()), Ok(Some(3)));
+    assert!(may_acquire(&hel(), &spec, &halves()).is_err());
 }
 
 #[test]
 fn where_neither_half_is_primary_yet_the_spec_decides() {
     let mut halves = halves();
     cluster(halves.get_mut(&fsn()).unwrap()).role = Role::Replica;
-    assert_eq!(may_acquire(&fsn(), &fixture::spec(), &halves), Some(None));
-    assert_eq!(may_acquire(&hel(), &fixture::spec(), &halves), None);
+    assert_eq!(may_acquire(&fsn(), &fixture::spec(), &halves), Ok(None));
+    assert!(may_acquire(&hel(), &fixture::spec(), &halves).is_err());
     halves.get_mut(&hel()).unwrap().cluster = Seen::Unknown("time-out".into());
-    assert_eq!(may_acquire(&fsn(), &fixture::spec(), &halves), None, "the other may be primary");
+    assert!(may_acquire(&fsn(), &fixture::spec(), &halves).is_err(), "the other may be primary");
     halves.remove(&hel());
-    assert_eq!(may_acquire(&fsn(), &fixture::spec(), &halves), None);
+    assert!(may_acquire(&fsn(), &fixture::spec(), &halves).is_err());
 }
 
 #[test]
@@ -44,20 +44,20 @@ fn a_half_that_is_not_seen_to_take_writes_acquires_nothing() {
     for database in [Seen::Unknown("time-out".into()), Seen::NotLooked, Seen::Is(fixture::standby_database())] {
         let mut halves = halves();
         halves.get_mut(&fsn()).unwrap().database = database;
-        assert_eq!(may_acquire(&fsn(), &fixture::spec(), &halves), None);
+        assert!(may_acquire(&fsn(), &fixture::spec(), &halves).is_err());
     }
     let mut unprobed = halves();
     unprobed.get_mut(&fsn()).unwrap().database = Seen::Unconfigured;
-    assert_eq!(may_acquire(&fsn(), &fixture::spec(), &unprobed), Some(Some(3)));
-    assert_eq!(may_acquire(&fsn(), &fixture::spec(), &BTreeMap::new()), None);
+    assert_eq!(may_acquire(&fsn(), &fixture::spec(), &unprobed), Ok(Some(3)));
+    assert!(may_acquire(&fsn(), &fixture::spec(), &BTreeMap::new()).is_err());
 }
 
 #[test]
 fn where_both_halves_say_primary_nobody_acquires() {
     let mut halves = halves();
     cluster(halves.get_mut(&hel()).unwrap()).role = Role::Primary;
-    assert_eq!(may_acquire(&fsn(), &fixture::spec(), &halves), None);
-    assert_eq!(may_acquire(&hel(), &fixture::spec(), &halves), None);
+    assert!(may_acquire(&fsn(), &fixture::spec(), &halves).is_err());
+    assert!(may_acquire(&hel(), &fixture::spec(), &halves).is_err());
 }
 
 #[test]
@@ -85,6 +85,12 @@ fn the_configuration_is_the_same_in_whichever_direction_the_role_stands() {
     assert_eq!(configuration(&name, &fixture::spec()), configuration(&name, &turned));
     turned.rto_seconds += 1;
     assert_ne!(configuration(&name, &fixture::spec()), configuration(&name, &turned));
+    let mut automatic = fixture::spec();
+    automatic.auto_failover = !automatic.auto_failover;
+    assert_ne!(configuration(&name, &fixture::spec()), configuration(&name, &automatic), "it starts one by itself");
+    let mut third = fixture::spec();
+    third.standbys.push(Region::new("nbg"));
+    assert_ne!(configuration(&name, &fixture::spec()), configuration(&name, &third));
 }
 
 #[test]
