@@ -44,6 +44,9 @@ const SCOUT_PAUSE: Duration = Duration::from_millis(700);
 const HERALD_PAUSE: Duration = Duration::from_millis(100);
 /// Between two looks at both halves while nothing is under way.
 const HALVES_PAUSE: Duration = Duration::from_secs(5);
+/// So many times in a row they are looked at again soon where the standby was not seen to stream: it may only
+/// have restarted.
+const UNSEEN_SOON: u32 = 5;
 /// The whole health check's limit.
 const HEALTH_LIMIT: Duration = Duration::from_secs(30);
 
@@ -66,6 +69,8 @@ struct Shared {
     /// Both halves as last looked at, and when.
     halves: BTreeMap<Region, Half>,
     halves_at: Option<Monotonic>,
+    /// How often in a row the standby was not seen to stream.
+    halves_unseen: u32,
     health: Option<(String, Result<HealthReport, String>)>,
     /// When this process first saw the pending failback of this id.
     pending_since: Option<(String, Monotonic)>,
@@ -278,7 +283,12 @@ impl Controller {
     /// Looks at both halves now and then, for position, lag and the status.
     async fn look_at_halves(&self, spec: &Spec) {
         let now = self.clock.now();
-        let due = self.shared().halves_at.is_none_or(|at| now.since(at) >= HALVES_PAUSE);
+        let due = {
+            let shared = self.shared();
+            let soon = (1..=UNSEEN_SOON).contains(&shared.halves_unseen);
+            let pause = if soon { ATTEND_PAUSE } else { HALVES_PAUSE };
+            shared.halves_at.is_none_or(|at| now.since(at) >= pause)
+        };
         let Some(pair) = spec.pair.as_ref().filter(|_| due) else { return };
         let regions: Vec<Region> = std::iter::once(&spec.primary).chain(spec.standbys.first()).cloned().collect();
         let looks = regions
@@ -289,7 +299,9 @@ impl Controller {
             let own = halves.get(&self.me).and_then(|h| h.database.known());
             keeper.set_position(own.filter(|d| d.in_recovery == Some(false)).and_then(|d| d.position()));
         }
+        let seen = facts::replication(self.record().as_ref(), &halves).1 == Some(true);
         let mut shared = self.shared();
+        shared.halves_unseen = if seen { 0 } else { shared.halves_unseen.saturating_add(1) };
         shared.halves = halves;
         shared.halves_at = Some(now);
     }

@@ -106,6 +106,9 @@ pub(super) fn standby_unseen(record: Option<&Record>, halves: &BTreeMap<Region, 
     let holder = record.and_then(|r| r.holder.as_ref())?;
     let own = halves.get(holder)?;
     let (region, other) = halves.iter().find(|(region, _)| *region != holder)?;
+    if own.database == Seen::Unconfigured {
+        return None;
+    }
     if let Some(why) = own.database.why() {
         return Some(format!("PostgreSQL of {holder}: {why}"));
     }

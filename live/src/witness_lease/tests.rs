@@ -143,8 +143,12 @@ async fn a_witness_that_does_not_answer_is_an_error_and_never_a_free_lease() {
 #[tokio::test]
 async fn rights_that_are_lacking_are_named() {
     let allowed = |allowed: bool| (201, json!({ "status": { "allowed": allowed } }));
-    let (witness, log) = witness(vec![allowed(true), allowed(false), allowed(false)]);
+    let there = (200, json!({ "metadata": { "resourceVersion": "41" } }));
+    let (made_before, _) = witness(vec![there, allowed(true), allowed(false)]);
+    assert_eq!(made_before.missing_rights().await, Seen::Is(vec!["patch leases".into()]), "nothing is to be created");
+    let missing = status(404, "NotFound", "leases \"shop.shop\" not found");
+    let (witness, log) = witness(vec![missing, allowed(true), allowed(false), allowed(false)]);
     let missing = witness.missing_rights().await;
-    assert_eq!(missing, Seen::Is(vec!["create leases".into(), "patch leases".into()]));
-    assert!(log.lock().unwrap()[0].line.starts_with("POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews"));
+    assert_eq!(missing, Seen::Is(vec!["patch leases".into(), "create leases".into()]));
+    assert!(log.lock().unwrap()[1].line.starts_with("POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews"));
 }
