@@ -323,8 +323,10 @@ impl Controller {
                 return;
             }
         };
+        let claims = halves.values().filter_map(|half| half.cluster.known()?.claim.as_ref());
+        let claimed = claims.map(|claim| claim.generation).max().unwrap_or_default();
         let (me, ttl) = (self.me.clone(), spec.lease.ttl_seconds);
-        match keeper.update(move |record| transition::acquire(record, &me, ttl, timeline)).await {
+        match keeper.update(move |record| transition::acquire_above(record, &me, ttl, timeline, claimed)).await {
             Ok(record) => tracing::info!(generation = record.generation, "lease acquired"),
             Err(cause) => tracing::warn!(%cause, "lease not acquired"),
         }

@@ -268,6 +268,15 @@ impl RouteView {
     }
 }
 
+impl RouteView {
+    /// Whether the rules of the route give this backend different weights, which an undo could not bring back.
+    pub fn is_uneven(&self, backend: &str) -> bool {
+        let mut weights = self.backends.iter().filter(|(name, _)| name == backend).map(|(_, weight)| weight);
+        let first = weights.next();
+        weights.any(|weight| Some(weight) != first)
+    }
+}
+
 /// What a DNS server answered for one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {

@@ -20,10 +20,16 @@ pub const INTENT_LENGTH_MAX: usize = 32 * 1024;
 /// How many served requests are remembered.
 pub const SERVED_COUNT_MAX: usize = 32;
 
+/// The form in which a record is written. A controller that finds a greater one leaves it alone.
+pub const RECORD_FORMAT: u32 = 1;
+
 /// The register's content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
+    /// [`RECORD_FORMAT`] of who wrote it.
+    #[serde(default = "first_format")]
+    pub format: u32,
     /// The region that may be primary. Absent: free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<Region>,
@@ -62,6 +68,10 @@ pub struct Record {
     /// What a newer version wrote.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+fn first_format() -> u32 {
+    1
 }
 
 /// Which half was last made primary. `Unknown` from the moment a promotion may have been issued until
@@ -178,6 +188,9 @@ pub struct Former {
     /// The lineage before the demotion.
     #[serde(default)]
     pub lineage: Lineage,
+    /// What a newer version wrote.
+    #[serde(flatten)]
+    pub extra: Extra,
 }
 
 /// The weights of the two backends of one region's route.
@@ -227,6 +240,9 @@ pub struct StepState {
     /// What was found, for people: `last write 0/3A2F1C8, token in hand`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// What a newer version wrote.
+    #[serde(flatten)]
+    pub extra: Extra,
 }
 
 /// A failback that waits for a person.
@@ -327,6 +343,7 @@ impl Record {
     /// A free record that nobody ever held.
     pub fn free(ttl_seconds: u32) -> Self {
         Self {
+            format: RECORD_FORMAT,
             holder: None,
             generation: 0,
             renewal: 0,

@@ -36,13 +36,19 @@ fn stale(why: impl Into<String>) -> Edit {
 
 /// Takes a free record for `me`, whose half stands on `timeline` (absent: neither half is primary yet).
 pub fn acquire(record: &Record, me: &Region, ttl_seconds: u32, timeline: Option<u32>) -> Edit {
+    acquire_above(record, me, ttl_seconds, timeline, 0)
+}
+
+/// As [`acquire`], under a generation above every claim that was seen: a register that was lost and made anew
+/// would else begin below the claims that stand, and nothing could be written any more.
+pub fn acquire_above(record: &Record, me: &Region, ttl_seconds: u32, timeline: Option<u32>, claimed: u64) -> Edit {
     match &record.holder {
         Some(holder) if holder == me => Edit::Already,
         Some(holder) => stale(format!("ErrLeaseHeldByAnother: held by {holder}, generation {}", record.generation)),
         None => {
             let mut next = record.clone();
             next.holder = Some(me.clone());
-            next.generation += 1;
+            next.generation = record.generation.max(claimed) + 1;
             next.ttl_seconds = ttl_seconds;
             if let Some(timeline) = timeline {
                 next.lineage = Lineage::Of { region: me.clone(), timeline };

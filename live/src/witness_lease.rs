@@ -22,7 +22,7 @@ use continuum_core::clock::Clock;
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::observe::Seen;
 use continuum_core::ports::{ActOnWitness, Cas, ObserveWitness, Version};
-use continuum_core::record::Record;
+use continuum_core::record::{RECORD_FORMAT, Record};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -114,6 +114,12 @@ fn record(object: &Value) -> Result<Option<Record>, String> {
         None if holder.is_none() && spec["leaseTransitions"].as_u64().unwrap_or(0) == 0 => return Ok(None),
         None => return Err(format!("it is in use, and has no annotation {RECORD_ANNOTATION}: another tool holds it")),
     };
+    let format = fields.get("format").and_then(Value::as_u64).unwrap_or(1);
+    if format > u64::from(RECORD_FORMAT) {
+        return Err(format!(
+            "its record has format {format}, and this controller knows {RECORD_FORMAT} at most: upgrade it"
+        ));
+    }
     fields.remove("holder");
     if let Some(holder) = holder {
         fields.insert("holder".into(), json!(holder));

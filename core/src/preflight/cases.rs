@@ -242,6 +242,7 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("route missing in hel", |_, f| { f.observations.routes.insert(hel(), Seen::Missing); }, &[Id::Route]),
     ("route not readable", |_, f| { f.observations.routes.insert(fsn(), unreadable()); }, &[Id::Route]),
     ("backend of the new region missing", |_, f| route(f, &fsn()).backends = vec![("shop-fsn".into(), 1)], &[Id::RouteBackends]),
+    ("backends with another weight in each rule", |_, f| route(f, &hel()).backends.push(("shop-fsn".into(), 7)), &[Id::RouteBackends]),
     ("backends named otherwise", |_, f| route(f, &hel()).backends = vec![("web".into(), 1)], &[Id::RouteBackends]),
     ("drain of 31 s", |p, f| { p.rto_seconds = 90; p.route.as_mut().unwrap().drain_seconds = 31; f.stale_for = None }, &[Id::DrainLong]),
     ("drain of 30 s", |p, _| { p.rto_seconds = 90; p.route.as_mut().unwrap().drain_seconds = 30 }, &[]),

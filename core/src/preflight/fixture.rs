@@ -85,6 +85,7 @@ pub fn plan() -> Plan {
 /// The record: held by fsn, generation 4.
 pub fn record() -> Record {
     Record {
+        format: crate::record::RECORD_FORMAT,
         holder: Some(fsn()),
         generation: 4,
         renewal: 7,

@@ -45,6 +45,16 @@ fn route(case: &Case, spec: &RouteSpec, out: &mut Findings) {
 
 fn backends(case: &Case, region: &Region, route: &RouteView, out: &mut Findings) {
     let [from, to] = [&case.plan.from, &case.plan.to].map(|region| case.plan.backend(region));
+    for backend in [&from, &to].into_iter().filter(|backend| route.is_uneven(backend)) {
+        out.add(
+            Id::RouteBackends,
+            format!(
+                "HTTPRoute {} in {region} gives {backend} another weight in each rule, which could not be brought \
+                 back; make them alike",
+                route.object
+            ),
+        );
+    }
     match (route.weight(&from), route.weight(&to)) {
         (Some(old), Some(new)) => {
             let raised = old.max(new);

@@ -95,6 +95,16 @@ fn who_is_not_the_holder_renews_nothing() {
 }
 
 #[test]
+fn a_register_that_was_made_anew_begins_above_the_claims_that_stand() {
+    let record = written(acquire_above(&Record::free(30), &fsn(), 30, Some(3), 7));
+    assert_eq!(record.generation, 8);
+    assert_eq!(
+        written(acquire_above(&Record { generation: 9, ..Record::free(30) }, &fsn(), 30, None, 7)).generation,
+        10
+    );
+}
+
+#[test]
 fn a_release_frees_the_record_and_a_second_one_changes_nothing() {
     let free = written(release(&fixture::record(), &fsn()));
     assert_eq!((free.holder.clone(), free.generation), (None, 5));
@@ -422,6 +432,7 @@ fn an_intent_with_a_full_journal_stays_under_32_kib() {
             failure: Some("x".repeat(300)),
             undone_at: Some(at(3)),
             note: Some("x".repeat(300)),
+            extra: Extra::new(),
         };
     }
     let length = serde_json::to_vec(intent).unwrap().len();

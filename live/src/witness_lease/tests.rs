@@ -63,6 +63,8 @@ fn a_lease_that_cannot_be_read_is_never_taken_for_a_free_one() {
     let mut garbled = lease_of(&held());
     garbled["metadata"]["annotations"][RECORD_ANNOTATION] = json!("{");
     assert!(super::record(&garbled).is_err());
+    let newer = lease_of(&Record { format: 2, ..held() });
+    assert!(super::record(&newer).unwrap_err().contains("upgrade"), "what it means is not known");
     let foreign = json!({ "spec": { "holderIdentity": "pod-7", "leaseDurationSeconds": 15 } });
     assert!(super::record(&foreign).unwrap_err().contains("another tool holds it"));
 }
