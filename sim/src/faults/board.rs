@@ -49,6 +49,8 @@ struct State {
     awaited: Vec<(Asked, FaultId, After)>,
     log: Vec<Struck>,
     dry_run_changes: Vec<Asked>,
+    /// When the last of the delayed requests and replies lands.
+    last_landing: Option<Duration>,
 }
 
 struct Armed {
@@ -159,6 +161,11 @@ impl FaultBoard {
         self.lock().log.get(n..).map(<[Struck]>::to_vec).unwrap_or_default()
     }
 
+    /// When the last of the requests and replies that were delayed so far lands. Absent: none was.
+    pub fn last_landing(&self) -> Option<Duration> {
+        self.lock().last_landing
+    }
+
     /// Changing requests that carried a dry run's mark. There must be none.
     pub fn dry_run_changes(&self) -> Vec<Asked> {
         self.lock().dry_run_changes.clone()
@@ -191,6 +198,9 @@ impl Gate for FaultBoard {
             (Does::DelayRequest(by), false) => (Before::Delay(by), None),
             (Does::Hang, false) => (Before::Hang, None),
         };
+        if let Before::Delay(by) = now_or_then {
+            state.note_landing(now + by);
+        }
         match later {
             Some(after) => state.awaited.push((asked.clone(), id, after)),
             None => state.note(id, asked, now),
@@ -213,12 +223,19 @@ impl Gate for FaultBoard {
             state.armed[id].strike_count -= 1;
             return After::Send;
         }
+        if let After::Delay(by) = after {
+            state.note_landing(now + by);
+        }
         state.note(id, asked, now);
         after
     }
 }
 
 impl State {
+    fn note_landing(&mut self, at: Duration) {
+        self.last_landing = self.last_landing.max(Some(at));
+    }
+
     fn note(&mut self, id: FaultId, asked: &Asked, now: Duration) {
         let armed = &mut self.armed[id];
         armed.first.get_or_insert(now);

@@ -239,6 +239,25 @@ fn a_fault_from_a_time_on_strikes_everything_it_names_until_it_is_over() {
 }
 
 #[test]
+fn the_board_knows_when_the_last_delayed_request_or_reply_lands() {
+    let bench = bench();
+    let what = |nth| Trigger::OnWrite { what: "clusters/shop-fsn".into(), nth };
+    bench.arm(what(1), Does::DelayRequest(40 * A_SECOND), "api.fsn");
+    bench.arm(what(2), Does::DelayReply(20 * A_SECOND), "api.fsn");
+    bench.arm(what(3), Does::DelayReply(90 * A_SECOND), "api.fsn");
+    assert_eq!(bench.board.last_landing(), None);
+    bench.set(5);
+    bench.pass(&asked("api.fsn", "clusters/shop-fsn"));
+    assert_eq!(bench.board.last_landing(), Some(45 * A_SECOND));
+    bench.set(6);
+    bench.pass(&asked("api.fsn", "clusters/shop-fsn"));
+    assert_eq!(bench.board.last_landing(), Some(45 * A_SECOND), "the later of the two");
+    bench.set(7);
+    bench.pass(&asked("api.fsn", "clusters/shop-fsn"));
+    assert_eq!(bench.board.last_landing(), Some(97 * A_SECOND));
+}
+
+#[test]
 fn changing_requests_of_a_dry_run_are_kept_as_evidence() {
     let bench = bench();
     bench.pass(&Asked { dry_run: true, changing: false, ..asked("api.fsn", "clusters/shop-fsn") });
