@@ -158,10 +158,7 @@ impl World {
         self.fabric.step()?;
         let now = self.now();
         self.watch.look(now);
-        for fault in self.board.due(now, self.watch.moments()) {
-            self.happen(&fault);
-        }
-        self.bring_about();
+        self.follow_faults();
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 
 use super::{REGIONS, World};
 use crate::fabric::Fabric;
-use crate::faults::{AuditFault, DnsFault, Scope, Task, WorldFault};
+use crate::faults::{AuditFault, DnsFault, Fault, Kind, Scope, Task, Trigger, WorldFault};
 use crate::servers::kube_api::CLUSTERS;
 use crate::servers::operator::Stuck;
 use crate::world::options::Standby;
@@ -89,8 +89,23 @@ impl Hurt {
 }
 
 impl World {
+    /// Begins a fault now.
+    pub fn hurt(&mut self, fault: &WorldFault) {
+        let trigger = Trigger::At(self.now());
+        self.board.arm(self.now(), Fault { trigger, kind: Kind::World(fault.clone()), lasts: None });
+        self.follow_faults();
+    }
+
+    /// Has faults begin and end that are due.
+    pub(super) fn follow_faults(&mut self) {
+        for fault in self.board.due(self.now(), self.watch.moments()) {
+            self.happen(&fault);
+        }
+        self.bring_about();
+    }
+
     /// Does what a fault does once, at its beginning.
-    pub(super) fn happen(&self, fault: &WorldFault) {
+    fn happen(&self, fault: &WorldFault) {
         match fault {
             WorldFault::KillPostgres(region) => self.halves[region.as_str()].instance.kill(),
             WorldFault::DropToken(region) => self.drop_token(region),
@@ -105,7 +120,7 @@ impl World {
     }
 
     /// Brings the world in line with the faults that go on.
-    pub(super) fn bring_about(&mut self) {
+    fn bring_about(&mut self) {
         let hurt = Hurt::of(&self.board.active());
         if hurt == self.hurt {
             return;
@@ -204,7 +219,6 @@ impl World {
 mod tests {
     use super::*;
     use crate::determinism::on_seeded_thread;
-    use crate::faults::{Fault, Kind, Trigger};
     use crate::world::WorldOptions;
     use WorldFault as F;
 
