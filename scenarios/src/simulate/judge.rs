@@ -123,6 +123,7 @@ fn ground(run: &Conductor<'_>) -> Ground {
     let known = Known {
         replication: if world.options.synchronous { Replication::Synchronous } else { Replication::Asynchronous },
         may_be_left: MayBeLeft::default(),
+        client_count: world.options.client_count,
         continuum: ObjectName::new(NAMESPACE, APPLICATION),
         route: ObjectName::new(NAMESPACE, APPLICATION),
         hostnames: vec![HOSTNAME.into()],

@@ -134,6 +134,7 @@ pub(super) fn moved() -> Ground {
             entry(22.0, "shop-fsn", Event::RefusesWrites),
             entry(26.5, "shop-hel", Event::AcceptsWrites { timeline: 2 }),
         ],
+        client_count: 1,
         attempts: vec![attempt(1, "fsn", 10.0), attempt(2, "fsn", 20.0), attempt(3, "hel", 30.0)],
         lease: vec![lease_write(1.0, "fsn", 1), lease_write(25.0, "hel", 2), lease_write(35.0, "hel", 2)],
         dns: DnsGround { history: Vec::new(), answers },
