@@ -111,7 +111,7 @@ mod tests {
                 "no-lost-write ok (3 acknowledged)",
                 "generations ok",
                 "dry-run-pure ok",
-                "audit ok (2 events)",
+                "audit ok (3 events)",
                 "nothing-left ok",
                 "status-true ok",
                 "converged ok",

@@ -10,7 +10,7 @@
 mod board;
 mod steps;
 
-pub use board::{Due, FaultBoard, FaultId, Struck};
+pub use board::{FaultBoard, FaultId, Struck};
 
 use std::fmt;
 use std::time::Duration;
@@ -125,7 +125,7 @@ pub enum WorldFault {
 }
 
 /// What an operator does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Task {
     /// A primary half becomes a replica.
     Demotion,

@@ -112,6 +112,8 @@ pub struct Ground {
     pub regions: BTreeMap<Region, RegionGround>,
     /// Journal of all instances.
     pub journal: Vec<Entry>,
+    /// How many clients there are.
+    pub client_count: u32,
     /// What the clients tried.
     pub attempts: Vec<Attempt>,
     /// Every write to the Lease that holds a record.
@@ -133,6 +135,8 @@ pub struct Known {
     pub replication: Replication,
     /// What may be left.
     pub may_be_left: MayBeLeft,
+    /// How many clients there are.
+    pub client_count: u32,
     /// Namespace and name of the Continuum.
     pub continuum: ObjectName,
     /// Namespace and name of the HTTPRoute.
@@ -184,6 +188,7 @@ impl Ground {
             may_be_left: known.may_be_left,
             regions: regions.collect(),
             journal: sources.journal.entries(),
+            client_count: known.client_count,
             attempts,
             lease: lease_writes(sources),
             dns: DnsGround { history: sources.dns.history(), answers: answers.collect() },

@@ -18,7 +18,7 @@ pub use options::{REGIONS, WorldOptions};
 
 use crate::determinism::Seeds;
 use crate::fabric::{Fabric, FabricError, FabricOptions, Net, Software, TurmoilFabric};
-use crate::faults::{Due, FaultBoard};
+use crate::faults::FaultBoard;
 use crate::gate::SharedGate;
 use crate::moments::{Half, Sources, Watch};
 use crate::servers::jetstream::JetStream;
@@ -33,7 +33,7 @@ use continuum_core::name::Region;
 use objects::{DNS_KEY, ZONE, cluster};
 use options::{Lease, Standby, witness_host};
 use rand::RngExt;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,9 +78,8 @@ pub struct World {
     pub board: Arc<FaultBoard>,
     /// Sees the moments of a switchover.
     pub watch: Watch,
-    /// Hosts that are down, and hosts that stand still.
-    crashed: BTreeSet<String>,
-    paused: BTreeSet<String>,
+    /// What faults have brought about.
+    hurt: hurt::Hurt,
 }
 
 impl World {
@@ -140,8 +139,7 @@ impl World {
             workload,
             board,
             watch,
-            crashed: BTreeSet::new(),
-            paused: BTreeSet::new(),
+            hurt: hurt::Hurt::default(),
         }
     }
 
@@ -160,13 +158,7 @@ impl World {
         self.fabric.step()?;
         let now = self.now();
         self.watch.look(now);
-        let due = self.board.due(now, self.watch.moments());
-        for due in due {
-            match due {
-                Due::Begin(fault) => self.hurt(&fault),
-                Due::End(fault) => self.mend(&fault),
-            }
-        }
+        self.follow_faults();
         Ok(())
     }
 

@@ -109,6 +109,18 @@ fn a_partition_of_one_way_loses_the_answers_only() {
 }
 
 #[test]
+fn one_way_that_is_repaired_leaves_the_way_back_cut() {
+    let (mut fabric, seen) = world(1);
+    fabric.partition("caller.hel", "echo.fsn");
+    fabric.repair_one_way("caller.hel", "echo.fsn");
+    run(&mut fabric, ms(1000));
+    assert!(all(&answers(&seen), "silence"));
+    fabric.repair_one_way("echo.fsn", "caller.hel");
+    run(&mut fabric, ms(1000));
+    assert!(all(&answers(&seen)[1..], "answered"));
+}
+
+#[test]
 fn a_crash_and_restart_leaves_the_partitions_of_a_host_as_they_were() {
     let (mut fabric, seen) = world(1);
     fabric.partition("caller.hel", "echo.fsn");

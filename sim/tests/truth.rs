@@ -83,6 +83,7 @@ impl Run {
         let known = Known {
             replication: Replication::Asynchronous,
             may_be_left: MayBeLeft::default(),
+            client_count: self.world.options.client_count,
             continuum: ObjectName::new(objects::NAMESPACE, objects::APPLICATION),
             route: ObjectName::new(objects::NAMESPACE, objects::APPLICATION),
             hostnames: vec![HOSTNAME.into()],

@@ -385,6 +385,11 @@ impl<'a> Conductor<'a> {
         self.deadline = self.scenario.spec.limit.0 + translate::JUDGING - Duration::from_secs(60);
     }
 
+    /// When the run is given up.
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
     fn report(&mut self, report: Report) {
         let at_ms = self.now_ms();
         self.outcome.report(at_ms, report);

@@ -21,6 +21,11 @@ const CONVERGE_LIMIT: Duration = Duration::from_secs(240);
 /// Time for the last writes and their records.
 const STILL_LIMIT: Duration = Duration::from_secs(10);
 
+/// After it, what just happened has been written down everywhere.
+const REST: Duration = Duration::from_secs(2);
+/// What a request that was delayed and lands late leads to shows within this time: an operator acts on it.
+const LANDED_LIMIT: Duration = Duration::from_secs(15);
+
 /// Heals, and waits for rest. A world that never comes to rest is told by the checkers.
 pub(super) fn settle(run: &mut Conductor<'_>) -> Result<(), GivenUp> {
     run.extend();
@@ -33,20 +38,38 @@ pub(super) fn settle(run: &mut Conductor<'_>) -> Result<(), GivenUp> {
         run.unmet(None, "moment never came", format!("{count} more steps"), "the run ended before".into());
     }
     run.world.heal(&Scope::All);
+    await_landings(run)?;
     let expects_convergence =
         !matches!(run.scenario.spec.expect.checks.get(&CheckName::of("converged")), Some(Verdict::Failed));
     if expects_convergence {
         // A world that does not get there is judged as it stands.
         let _ = run.until("the world to converge", CONVERGE_LIMIT, |run| facts::converged(&run.world));
-        let rest = run.world.now() + Duration::from_secs(2);
-        while run.world.now() < rest {
-            run.tick()?;
-        }
+        rest(run)?;
     }
     run.world.workload.stop();
     let _ = run.until("the clients to end", STILL_LIMIT, |run| run.world.workload.is_still());
-    let rest = run.world.now() + Duration::from_secs(2);
-    while run.world.now() < rest {
+    rest(run)
+}
+
+/// Waits until all that was delayed has landed and its consequences have shown: what is judged before may be
+/// wrong after. What lands past the end of the run is told, since nobody sees what it does.
+fn await_landings(run: &mut Conductor<'_>) -> Result<(), GivenUp> {
+    let latest = run.deadline() - (LANDED_LIMIT + CONVERGE_LIMIT + STILL_LIMIT + 2 * REST);
+    while let Some(landing) = run.world.board.last_landing().filter(|at| run.world.now() < *at + LANDED_LIMIT) {
+        if landing > latest {
+            let seconds = |at: Duration| format!("{:.1} s", at.as_secs_f64());
+            let found = format!("it would at {}", seconds(landing));
+            run.unmet(None, "delayed request never landed", format!("by {}", seconds(latest)), found);
+            return Ok(());
+        }
+        run.tick()?;
+    }
+    Ok(())
+}
+
+fn rest(run: &mut Conductor<'_>) -> Result<(), GivenUp> {
+    let over = run.world.now() + REST;
+    while run.world.now() < over {
         run.tick()?;
     }
     Ok(())
@@ -100,6 +123,7 @@ fn ground(run: &Conductor<'_>) -> Ground {
     let known = Known {
         replication: if world.options.synchronous { Replication::Synchronous } else { Replication::Asynchronous },
         may_be_left: MayBeLeft::default(),
+        client_count: world.options.client_count,
         continuum: ObjectName::new(NAMESPACE, APPLICATION),
         route: ObjectName::new(NAMESPACE, APPLICATION),
         hostnames: vec![HOSTNAME.into()],

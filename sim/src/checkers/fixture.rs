@@ -52,7 +52,7 @@ pub(super) fn route(fsn: u32, hel: u32) -> Value {
     ] }] } })
 }
 
-fn message(sequence: u64, id: &str, kind: &str, fields: Value) -> Message {
+pub(super) fn message(sequence: u64, id: &str, kind: &str, fields: Value) -> Message {
     let mut body = json!({ "type": kind, "continuumName": "shop/shop", "timestamp": "2026-01-01T00:01:00Z" });
     for (name, value) in fields.as_object().into_iter().flatten() {
         body[name] = value.clone();
@@ -62,6 +62,11 @@ fn message(sequence: u64, id: &str, kind: &str, fields: Value) -> Message {
 
 pub(super) fn switchover_message(sequence: u64, id: &str, from: &str, to: &str) -> Message {
     message(sequence, id, "continuum-switchover", json!({ "fromPrimary": from, "toPrimary": to }))
+}
+
+fn lease_acquired(sequence: u64, generation: u64, holder: &str) -> Message {
+    let kind = "continuum-lease-acquired";
+    message(sequence, &format!("{kind}:shop/shop:{generation}"), kind, json!({ "toPrimary": holder }))
 }
 
 fn attempt(number: u64, half: &str, at: f64) -> Attempt {
@@ -134,17 +139,14 @@ pub(super) fn moved() -> Ground {
             entry(22.0, "shop-fsn", Event::RefusesWrites),
             entry(26.5, "shop-hel", Event::AcceptsWrites { timeline: 2 }),
         ],
+        client_count: 1,
         attempts: vec![attempt(1, "fsn", 10.0), attempt(2, "fsn", 20.0), attempt(3, "hel", 30.0)],
         lease: vec![lease_write(1.0, "fsn", 1), lease_write(25.0, "hel", 2), lease_write(35.0, "hel", 2)],
         dns: DnsGround { history: Vec::new(), answers },
         messages: vec![
-            message(
-                1,
-                "continuum-lease-acquired:shop/shop:1",
-                "continuum-lease-acquired",
-                json!({ "toPrimary": "fsn" }),
-            ),
-            switchover_message(2, &format!("continuum-switchover:shop/shop:{INTENT}"), "fsn", "hel"),
+            lease_acquired(1, 1, "fsn"),
+            lease_acquired(2, 2, "hel"),
+            switchover_message(3, &format!("continuum-switchover:shop/shop:{INTENT}"), "fsn", "hel"),
         ],
         moments: Moments::new(vec![move_]),
         dry_run: DryRunGround::default(),

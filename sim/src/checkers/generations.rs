@@ -1,15 +1,20 @@
 //! Generations are monotonic and obeyed: the record's grows by one at each change of holder and never
 //! otherwise; the claim on an object never falls; nobody claims a generation that another region holds or that
-//! does not exist yet. A controller may write its own half under a generation that it does not hold: to fence.
+//! does not exist yet. A controller may write its own half under a generation that it does not hold to close it: to
+//! fence. What lets a half take writes, a promotion or the end of a fence, is its holder's alone.
 
 use super::{Verdict, at};
 use crate::ground::{Ground, LeaseWrite};
 use crate::servers::kube_api::{CLUSTERS, Change, ChangeEvent, HTTP_ROUTES};
 use continuum_core::name::Region;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// In a writer's name, before its host.
 const AT_CONTROLLER: &str = "@controller.";
+
+/// Annotation that fences instances.
+const FENCE: &str = "cnpg.io/fencedInstances";
 
 /// Checks.
 pub fn check(ground: &Ground) -> Verdict {
@@ -35,6 +40,7 @@ pub fn check(ground: &Ground) -> Verdict {
                 let now = change.claim.map_or("none".to_owned(), |claim| claim.to_string());
                 evidence.push(format!("{what}: claim fell from {before} to {now} at {when}, by {}", change.by));
             }
+            evidence.extend(wrong_opening(ground, change).map(|why| format!("{what}: {why} at {when}")));
             if let Some(claim) = change.claim {
                 if before != Some(claim) {
                     evidence.extend(
@@ -79,10 +85,32 @@ fn wrong_claim(ground: &Ground, region: &Region, change: &Change, claim: u64) ->
     Some(format!("{writer} claimed generation {claim}, which {holder} holds"))
 }
 
+/// What is wrong with a controller's write that lets a half take writes.
+fn wrong_opening(ground: &Ground, change: &Change) -> Option<String> {
+    let writer = Region::new(change.by.split_once(AT_CONTROLLER)?.1);
+    let opens = *change.resource == CLUSTERS
+        && is_open(&change.object)
+        && change.before.as_ref().is_some_and(|before| !is_open(before));
+    let holds = change.claim.is_some_and(|claim| {
+        ground.lease.iter().any(|write| write.record.generation == claim && write.record.held_by(&writer))
+    });
+    let claim = change.claim.map_or("without a generation".to_owned(), |claim| format!("under generation {claim}"));
+    (opens && !holds).then(|| format!("{writer} opened it {claim}, which it does not hold"))
+}
+
+/// Its half is to be primary, and no fence keeps it from that.
+fn is_open(cluster: &Value) -> bool {
+    let replica = &cluster["spec"]["replica"];
+    let fence = cluster["metadata"]["annotations"][FENCE].as_str().unwrap_or_default();
+    replica["self"].is_string() && replica["primary"] == replica["self"] && (fence.is_empty() || fence == "[]")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::checkers::fixture::{claimed, lease_write, moved, region};
+    use serde_json::json;
+    use std::sync::Arc;
 
     #[test]
     fn a_holder_that_changes_without_its_generation_is_caught_and_so_is_the_other_way_round() {
@@ -131,5 +159,31 @@ mod tests {
         let fsn = ground.regions.get_mut(&region("fsn")).unwrap();
         fsn.history.push(claimed(60.0, &CLUSTERS, "shop-fsn", 2, "fsn"));
         assert!(check(&ground).ok);
+    }
+
+    #[test]
+    fn a_region_that_opens_its_own_half_under_a_generation_that_it_does_not_hold_is_caught() {
+        let cluster = |primary: &str, fence: &str| {
+            let metadata = json!({ "annotations": { FENCE: fence } });
+            Arc::new(json!({ "metadata": metadata, "spec": { "replica": { "self": "shop-fsn", "primary": primary } } }))
+        };
+        let openings = [("shop-hel", "", "shop-fsn", ""), ("shop-fsn", "[\"*\"]", "shop-fsn", "")];
+        for (primary, fence, primary_then, fence_then) in openings {
+            let mut ground = moved();
+            let fsn = ground.regions.get_mut(&region("fsn")).unwrap();
+            // Its claim is that of the fence before: no new one to judge.
+            let mut write = claimed(60.0, &CLUSTERS, "shop-fsn", 2, "fsn");
+            write.before = Some(cluster(primary, fence));
+            write.object = cluster(primary_then, fence_then);
+            fsn.history.push(write.clone());
+            assert_eq!(
+                check(&ground).evidence,
+                ["clusters/shop-fsn in fsn: fsn opened it under generation 2, which it does not hold at 60.00 s"]
+            );
+            let fsn = ground.regions.get_mut(&region("fsn")).unwrap();
+            fsn.history.pop();
+            fsn.history.push(Change { before: Some(write.object), object: write.before.unwrap(), ..write });
+            assert!(check(&ground).ok, "closing it is no harm");
+        }
     }
 }

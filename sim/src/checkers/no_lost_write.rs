@@ -1,4 +1,5 @@
 //! Every write that a client was told is committed stands in the history of the half that is primary at the end.
+//! Clients of whom none was told so prove nothing: that is no success.
 
 use super::{Verdict, at, count};
 use crate::ground::Ground;
@@ -19,7 +20,15 @@ pub fn check(ground: &Ground) -> Verdict {
         let when = at(attempt.ended.unwrap_or(attempt.started));
         format!("write {} of {}, acknowledged by {by} at {when}", attempt.number, attempt.client)
     }));
-    Verdict::of("no-lost-write", format!("{} acknowledged", count(acknowledged)), evidence)
+    if acknowledged == 0 && ground.client_count > 0 {
+        let attempts = count(ground.attempts.len());
+        evidence.push(format!("nothing to judge: of {attempts} writes none was acknowledged"));
+    }
+    let detail = match ground.client_count {
+        0 => "no clients".to_owned(),
+        _ => format!("{} acknowledged", count(acknowledged)),
+    };
+    Verdict::of("no-lost-write", detail, evidence)
 }
 
 /// The acknowledged writes that are lost.
@@ -61,5 +70,17 @@ mod tests {
         let hel = ground.regions.get_mut(&region("hel")).unwrap();
         hel.rows.remove(&("clients.fsn-1".to_owned(), 2));
         assert!(check(&ground).ok);
+    }
+
+    #[test]
+    fn clients_of_whom_none_was_told_that_a_write_is_committed_prove_nothing() {
+        let mut ground = moved();
+        for attempt in &mut ground.attempts {
+            attempt.outcome = Outcome::Refused("25006".into());
+        }
+        assert_eq!(check(&ground).to_string(), "no-lost-write: nothing to judge: of 3 writes none was acknowledged");
+        ground.client_count = 0;
+        ground.attempts.clear();
+        assert_eq!(check(&ground).to_string(), "no-lost-write ok (no clients)");
     }
 }

@@ -1,5 +1,6 @@
 //! No two halves take writes at one instant. With synchronous replication a half may be open and acknowledge
-//! nothing; there only acknowledgements count.
+//! nothing; there only acknowledgements count. And who acknowledged after another never does so on an older
+//! timeline, nor on the same: between the two there was no promotion, so there were two writers, each in its turn.
 
 use super::{Verdict, at};
 use crate::ground::{Ground, Replication};
@@ -36,7 +37,41 @@ pub fn check(ground: &Ground) -> Verdict {
             }
         }
     }
+    evidence.extend(out_of_turn(ground));
     Verdict::of("one-writer", String::new(), evidence)
+}
+
+/// Acknowledgements of a half after another's without a promotion in between; the first of each such turn.
+fn out_of_turn(ground: &Ground) -> Vec<String> {
+    let mut timelines: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut newest: Option<(&str, u32)> = None;
+    let mut offender = None;
+    let mut evidence = Vec::new();
+    for entry in &ground.journal {
+        let instance = entry.instance.as_str();
+        match entry.event {
+            Event::AcceptsWrites { timeline } => {
+                timelines.insert(instance, timeline);
+            }
+            Event::Acknowledged { .. } => {
+                let timeline = timelines.get(instance).copied().unwrap_or_default();
+                match newest {
+                    Some((other, latest)) if other != instance && timeline <= latest => {
+                        if offender.replace(instance) != Some(instance) {
+                            let (after, when) = (format!("after {other} did on {latest}"), at(entry.at));
+                            evidence.push(format!("{instance} acknowledged on timeline {timeline} {after}, at {when}"));
+                        }
+                    }
+                    _ => {
+                        offender = None;
+                        newest = Some((instance, timeline));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    evidence
 }
 
 fn intervals(ground: &Ground) -> Vec<Open<'_>> {
@@ -108,6 +143,25 @@ mod tests {
         ground.journal.push(entry(83.0, "shop-hel", acknowledged(2)));
         assert!(check(&ground).ok);
         ground.journal.push(entry(82.0, "shop-fsn", acknowledged(3)));
-        assert_eq!(check(&ground).evidence, ["shop-fsn and shop-hel both acknowledged writes, 82.00 s to 82.00 s"]);
+        assert_eq!(check(&ground).evidence[0], "shop-fsn and shop-hel both acknowledged writes, 82.00 s to 82.00 s");
+    }
+
+    #[test]
+    fn halves_that_acknowledge_in_turns_without_a_promotion_in_between_are_caught() {
+        let mut ground = moved();
+        ground.replication = Replication::Synchronous;
+        let acknowledged = |number| Event::Acknowledged { client: "c".into(), number };
+        // fsn is open from 0.5 s to 22 s, hel from 26.5 s on.
+        ground.journal.insert(1, entry(10.0, "shop-fsn", acknowledged(1)));
+        ground.journal.push(entry(30.0, "shop-hel", acknowledged(2)));
+        assert!(check(&ground).ok);
+        ground.journal.push(entry(40.0, "shop-fsn", Event::AcceptsWrites { timeline: 1 }));
+        ground.journal.push(entry(41.0, "shop-fsn", acknowledged(3)));
+        ground.journal.push(entry(42.0, "shop-fsn", acknowledged(4)));
+        let told = "shop-fsn acknowledged on timeline 1 after shop-hel did on 2, at 41.00 s";
+        assert_eq!(check(&ground).evidence, [told]);
+        let opened = ground.journal.len() - 3;
+        ground.journal[opened].event = Event::AcceptsWrites { timeline: 3 };
+        assert!(check(&ground).ok, "promoted on its way back");
     }
 }

@@ -95,6 +95,8 @@ pub trait Fabric {
     fn partition(&mut self, a: &str, b: &str);
     /// Drops everything from one to the other.
     fn partition_one_way(&mut self, from: &str, to: &str);
+    /// Ends the partition of the way from one to the other, and not of the way back.
+    fn repair_one_way(&mut self, from: &str, to: &str);
     /// Ends both kinds of partition between the two. Other faults of the link stay.
     fn repair(&mut self, a: &str, b: &str);
     /// Sets the latency between the two; `None`: the run's own.

@@ -195,11 +195,15 @@ impl Fabric for TurmoilFabric {
         self.set_cut(from, to, true);
     }
 
+    fn repair_one_way(&mut self, from: &str, to: &str) {
+        self.check(from);
+        self.check(to);
+        self.set_cut(from, to, false);
+    }
+
     fn repair(&mut self, a: &str, b: &str) {
-        self.check(a);
-        self.check(b);
-        self.set_cut(a, b, false);
-        self.set_cut(b, a, false);
+        self.repair_one_way(a, b);
+        self.repair_one_way(b, a);
     }
 
     fn latency(&mut self, a: &str, b: &str, latency: Option<Duration>) {

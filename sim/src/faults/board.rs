@@ -11,15 +11,6 @@ use std::time::Duration;
 /// An armed fault, in the order of arming.
 pub type FaultId = usize;
 
-/// What whoever conducts the run has to do now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Due {
-    /// It begins.
-    Begin(WorldFault),
-    /// It ends.
-    End(WorldFault),
-}
-
 /// A fault struck, or ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Struck {
@@ -49,6 +40,8 @@ struct State {
     awaited: Vec<(Asked, FaultId, After)>,
     log: Vec<Struck>,
     dry_run_changes: Vec<Asked>,
+    /// When the last of the delayed requests and replies lands.
+    last_landing: Option<Duration>,
 }
 
 struct Armed {
@@ -78,68 +71,49 @@ impl FaultBoard {
         armed.len() - 1
     }
 
-    /// Faults of the world that begin or end now. To be called between ticks.
-    pub fn due(&self, now: Duration, moments: &Moments) -> Vec<Due> {
+    /// The faults of the world that begin now. Others end now: what is left is [`FaultBoard::active`]. To be called
+    /// between ticks.
+    pub fn due(&self, now: Duration, moments: &Moments) -> Vec<WorldFault> {
         let state = &mut *self.lock();
-        let mut due = Vec::new();
-        for (id, armed) in state.armed.iter_mut().enumerate() {
+        let mut begun = Vec::new();
+        for id in 0..state.armed.len() {
+            let armed = &mut state.armed[id];
             let Kind::World(fault) = &armed.fault.kind else { continue };
             if armed.ended {
                 continue;
             }
-            let after_arming = |at: Option<Duration>| at.is_some_and(|at| at > armed.at);
-            let begins = match &armed.fault.trigger {
-                Trigger::At(at) => now >= *at,
-                Trigger::Before(step) => after_arming(moments.started(*step)),
-                Trigger::After(step) => after_arming(moments.effect(*step)),
-                Trigger::OnWrite { nth, .. } => armed.write_count >= *nth,
-            };
-            match (armed.first, armed.fault.lasts) {
-                (None, _) if begins => {
-                    armed.first = Some(now);
-                    armed.strike_count = 1;
-                    armed.ended = !fault.goes_on();
-                    due.push(Due::Begin(fault.clone()));
-                    state.log.push(struck(now, id, fault, false));
+            let fault = fault.clone();
+            if let Some(first) = armed.first {
+                if armed.fault.lasts.is_some_and(|lasts| now >= first + lasts) {
+                    state.end(id, now);
                 }
-                (Some(first), Some(lasts)) if now >= first + lasts => {
-                    armed.ended = true;
-                    due.push(Due::End(fault.clone()));
-                    state.log.push(struck(now, id, fault, true));
-                }
-                _ => {}
+            } else if armed.begins(now, moments) {
+                armed.first = Some(now);
+                armed.strike_count = 1;
+                armed.ended = !fault.goes_on();
+                state.log.push(struck(now, id, &fault, false));
+                // In the order of arming: what begins after it in this tick stays.
+                state.end_by(now, &fault);
+                begun.push(fault);
             }
         }
-        due
+        begun
     }
 
-    /// Ends the faults in this scope that have begun. Gives those of the world, for whoever conducts the run.
-    pub fn heal(&self, now: Duration, scope: &Scope) -> Vec<WorldFault> {
-        let state = &mut *self.lock();
-        let mut ended = Vec::new();
-        for (id, armed) in state.armed.iter_mut().enumerate() {
-            if armed.ended {
-                continue;
-            }
-            match &armed.fault.kind {
-                Kind::World(fault) => {
-                    let hosts = fault.hosts();
-                    let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
-                    if armed.first.is_some() && scope.covers(&hosts) {
-                        armed.ended = true;
-                        state.log.push(struck(now, id, fault, true));
-                        ended.push(fault.clone());
-                    }
-                }
-                Kind::Request(fault) => {
-                    let hosts: Vec<&str> =
-                        std::iter::once(fault.server.as_str()).chain(fault.from.as_deref()).collect();
-                    let begun = armed.first.is_some() || matches!(armed.fault.trigger, Trigger::At(at) if at <= now);
-                    armed.ended = begun && scope.covers(&hosts);
-                }
-            }
-        }
-        ended
+    /// The faults of the world that go on.
+    pub fn active(&self) -> Vec<WorldFault> {
+        let state = self.lock();
+        let going_on = state.armed.iter().filter(|armed| armed.first.is_some() && !armed.ended);
+        let of_world = going_on.filter_map(|armed| match &armed.fault.kind {
+            Kind::World(fault) => Some(fault.clone()),
+            Kind::Request(_) => None,
+        });
+        of_world.collect()
+    }
+
+    /// Ends the faults in this scope that have begun.
+    pub fn heal(&self, now: Duration, scope: &Scope) {
+        self.lock().heal(now, scope);
     }
 
     /// When a fault struck first.
@@ -157,6 +131,11 @@ impl FaultBoard {
     /// What struck and what ended, from the n-th entry on.
     pub fn log_from(&self, n: usize) -> Vec<Struck> {
         self.lock().log.get(n..).map(<[Struck]>::to_vec).unwrap_or_default()
+    }
+
+    /// When the last of the requests and replies that were delayed so far lands. Absent: none was.
+    pub fn last_landing(&self) -> Option<Duration> {
+        self.lock().last_landing
     }
 
     /// Changing requests that carried a dry run's mark. There must be none.
@@ -191,6 +170,9 @@ impl Gate for FaultBoard {
             (Does::DelayRequest(by), false) => (Before::Delay(by), None),
             (Does::Hang, false) => (Before::Hang, None),
         };
+        if let Before::Delay(by) = now_or_then {
+            state.note_landing(now + by);
+        }
         match later {
             Some(after) => state.awaited.push((asked.clone(), id, after)),
             None => state.note(id, asked, now),
@@ -213,12 +195,63 @@ impl Gate for FaultBoard {
             state.armed[id].strike_count -= 1;
             return After::Send;
         }
+        if let After::Delay(by) = after {
+            state.note_landing(now + by);
+        }
         state.note(id, asked, now);
         after
     }
 }
 
 impl State {
+    fn end(&mut self, id: FaultId, now: Duration) {
+        let armed = &mut self.armed[id];
+        armed.ended = true;
+        if let Kind::World(fault) = &armed.fault.kind {
+            self.log.push(struck(now, id, fault, true));
+        }
+    }
+
+    /// Ends what this fault ends.
+    fn end_by(&mut self, now: Duration, by: &WorldFault) {
+        match by {
+            WorldFault::Heal(scope) => self.heal(now, scope),
+            WorldFault::Restart(host) => self.end_all(now, &WorldFault::Crash(host.clone())),
+            WorldFault::Resume(host) => self.end_all(now, &WorldFault::Pause(host.clone())),
+            _ => {}
+        }
+    }
+
+    fn end_all(&mut self, now: Duration, fault: &WorldFault) {
+        let same = |armed: &Armed| matches!(&armed.fault.kind, Kind::World(other) if other == fault);
+        self.end_where(now, |armed| armed.first.is_some() && same(armed));
+    }
+
+    fn heal(&mut self, now: Duration, scope: &Scope) {
+        self.end_where(now, |armed| match &armed.fault.kind {
+            Kind::World(fault) => {
+                let hosts = fault.hosts();
+                let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+                armed.first.is_some() && scope.covers(&hosts)
+            }
+            Kind::Request(fault) => {
+                let hosts: Vec<&str> = std::iter::once(fault.server.as_str()).chain(fault.from.as_deref()).collect();
+                let begun = armed.first.is_some() || matches!(armed.fault.trigger, Trigger::At(at) if at <= now);
+                begun && scope.covers(&hosts)
+            }
+        });
+    }
+
+    fn end_where(&mut self, now: Duration, ends: impl Fn(&Armed) -> bool) {
+        let ended = |(id, armed): (FaultId, &Armed)| (!armed.ended && ends(armed)).then_some(id);
+        let ids: Vec<FaultId> = self.armed.iter().enumerate().filter_map(ended).collect();
+        ids.into_iter().for_each(|id| self.end(id, now));
+    }
+
+    fn note_landing(&mut self, at: Duration) {
+        self.last_landing = self.last_landing.max(Some(at));
+    }
+
     fn note(&mut self, id: FaultId, asked: &Asked, now: Duration) {
         let armed = &mut self.armed[id];
         armed.first.get_or_insert(now);
@@ -231,6 +264,17 @@ impl State {
 }
 
 impl Armed {
+    /// Whether a fault of the world begins.
+    fn begins(&self, now: Duration, moments: &Moments) -> bool {
+        let after_arming = |at: Option<Duration>| at.is_some_and(|at| at > self.at);
+        match &self.fault.trigger {
+            Trigger::At(at) => now >= *at,
+            Trigger::Before(step) => after_arming(moments.started(*step)),
+            Trigger::After(step) => after_arming(moments.effect(*step)),
+            Trigger::OnWrite { nth, .. } => self.write_count >= *nth,
+        }
+    }
+
     fn count_write(&mut self, asked: &Asked) {
         let Trigger::OnWrite { what, .. } = &self.fault.trigger else { return };
         let right_server = match &self.fault.kind {

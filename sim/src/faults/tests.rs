@@ -208,11 +208,41 @@ fn a_fault_of_the_world_begins_at_its_time_ends_after_it_and_can_be_healed_befor
     bench.board.arm(Duration::ZERO, fault(None));
     let none = Moments::default();
     assert!(bench.board.due(4 * A_SECOND, &none).is_empty());
-    assert_eq!(bench.board.due(5 * A_SECOND, &none), [Due::Begin(cut.clone()), Due::Begin(cut.clone())]);
-    assert_eq!(bench.board.due(8 * A_SECOND, &none), [Due::End(cut.clone())]);
-    assert!(bench.board.heal(9 * A_SECOND, &Scope::Host("api.hel".into())).is_empty());
-    assert_eq!(bench.board.heal(9 * A_SECOND, &Scope::Host("api.fsn".into())), [cut]);
+    assert_eq!(bench.board.due(5 * A_SECOND, &none), [cut.clone(), cut.clone()]);
+    assert_eq!(bench.board.active(), [cut.clone(), cut.clone()]);
+    assert!(bench.board.due(8 * A_SECOND, &none).is_empty());
+    assert_eq!(bench.board.active(), std::slice::from_ref(&cut), "the other goes on");
+    bench.board.heal(9 * A_SECOND, &Scope::Host("api.hel".into()));
+    assert_eq!(bench.board.active(), [cut]);
+    bench.board.heal(9 * A_SECOND, &Scope::Host("api.fsn".into()));
+    assert!(bench.board.active().is_empty());
     assert!(bench.board.unfired().is_empty());
+}
+
+#[test]
+fn what_ends_faults_ends_those_that_began_before_it_and_no_others() {
+    let bench = bench();
+    let at = |seconds: u32, fault: WorldFault, lasts| {
+        let trigger = Trigger::At(seconds * A_SECOND);
+        bench.board.arm(Duration::ZERO, Fault { trigger, kind: Kind::World(fault), lasts });
+    };
+    let (crash, pause) = (WorldFault::Crash("nats".into()), WorldFault::Pause("nats".into()));
+    at(1, crash.clone(), Some(9 * A_SECOND));
+    at(1, pause.clone(), None);
+    at(2, WorldFault::Restart("nats".into()), None);
+    at(3, crash.clone(), None);
+    at(20, WorldFault::Heal(Scope::All), None);
+    at(20, WorldFault::Audit(crate::faults::AuditFault::Hang), None);
+    let none = Moments::default();
+    let active_at = |seconds: u32| {
+        bench.board.due(seconds * A_SECOND, &none);
+        bench.board.active()
+    };
+    assert_eq!(active_at(1), [crash.clone(), pause.clone()]);
+    assert_eq!(active_at(2), std::slice::from_ref(&pause), "started again, and still paused");
+    assert_eq!(active_at(3), [pause.clone(), crash.clone()]);
+    assert_eq!(active_at(10), [pause, crash], "the first crash ended long ago; its time starts nothing");
+    assert_eq!(active_at(20), [WorldFault::Audit(crate::faults::AuditFault::Hang)]);
 }
 
 #[test]
@@ -236,6 +266,25 @@ fn a_fault_from_a_time_on_strikes_everything_it_names_until_it_is_over() {
     assert_eq!(bench.pass(&Asked { from: "controller.hel".into(), ..read.clone() }), passes());
     bench.set(3);
     assert_eq!(bench.pass(&read), passes());
+}
+
+#[test]
+fn the_board_knows_when_the_last_delayed_request_or_reply_lands() {
+    let bench = bench();
+    let what = |nth| Trigger::OnWrite { what: "clusters/shop-fsn".into(), nth };
+    bench.arm(what(1), Does::DelayRequest(40 * A_SECOND), "api.fsn");
+    bench.arm(what(2), Does::DelayReply(20 * A_SECOND), "api.fsn");
+    bench.arm(what(3), Does::DelayReply(90 * A_SECOND), "api.fsn");
+    assert_eq!(bench.board.last_landing(), None);
+    bench.set(5);
+    bench.pass(&asked("api.fsn", "clusters/shop-fsn"));
+    assert_eq!(bench.board.last_landing(), Some(45 * A_SECOND));
+    bench.set(6);
+    bench.pass(&asked("api.fsn", "clusters/shop-fsn"));
+    assert_eq!(bench.board.last_landing(), Some(45 * A_SECOND), "the later of the two");
+    bench.set(7);
+    bench.pass(&asked("api.fsn", "clusters/shop-fsn"));
+    assert_eq!(bench.board.last_landing(), Some(97 * A_SECOND));
 }
 
 #[test]

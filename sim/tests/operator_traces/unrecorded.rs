@@ -179,7 +179,7 @@ fn decoded(value: &Value) -> String {
 #[test]
 fn a_stuck_demotion_stays_in_progress_and_a_stuck_promotion_never_writes() {
     let mut world = World::start(1, Start::born());
-    set_knobs(&world, HEL, Knobs { stuck: Some(Stuck::AtPromotion), ..Knobs::default() });
+    set_knobs(&world, HEL, Knobs { stuck: [Stuck::AtPromotion].into(), ..Knobs::default() });
     let token = world.demote(FSN);
     world.promote(HEL, &token);
     world.run(30.0);
@@ -187,7 +187,7 @@ fn a_stuck_demotion_stays_in_progress_and_a_stuck_promotion_never_writes() {
     assert_eq!(world.object(HEL)["status"]["phase"], "Promoting to primary cluster");
     set_knobs(&world, HEL, Knobs::default());
     world.settle(HEL);
-    set_knobs(&world, HEL, Knobs { stuck: Some(Stuck::AtDemotion), ..Knobs::default() });
+    set_knobs(&world, HEL, Knobs { stuck: [Stuck::AtDemotion].into(), ..Knobs::default() });
     world.patch(HEL, &json!({"spec": {"replica": {"primary": FSN, "promotionToken": null}}}));
     world.run(30.0);
     assert!(in_progress(&world, HEL));

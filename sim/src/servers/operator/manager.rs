@@ -266,7 +266,7 @@ impl Shared {
 
     /// Whether the token fits, as the real one compares it with `pg_controldata`.
     fn verify(&self, view: &View, instance: &Snapshot, lease_held: bool) -> Verdict {
-        if self.memory().knobs.stuck == Some(Stuck::AtPromotion) || lease_held || instance.state != State::Running {
+        if self.memory().knobs.stuck.contains(&Stuck::AtPromotion) || lease_held || instance.state != State::Running {
             return Verdict::Later;
         }
         let Some(token) = &view.promotion_token else { return Verdict::Promote };

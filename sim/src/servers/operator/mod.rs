@@ -38,6 +38,7 @@ use jiff::Timestamp;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -46,7 +47,7 @@ use tokio::sync::Notify;
 use view::View;
 
 /// Where an operator can be stuck.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stuck {
     /// A demotion begins and never ends: `inProgress` stays, no token comes.
     AtDemotion,
@@ -63,8 +64,8 @@ pub struct Knobs {
     pub demotion_extra: Duration,
     /// A promotion takes this much longer.
     pub promotion_extra: Duration,
-    /// It is stuck.
-    pub stuck: Option<Stuck>,
+    /// Where it is stuck.
+    pub stuck: BTreeSet<Stuck>,
     /// A demotion ends without its token.
     pub drop_token: bool,
     /// How often a promoted half is Ready and healthy for a moment before its restart is ordered (seen in one
@@ -78,7 +79,7 @@ impl Default for Knobs {
             slow_percent: 100,
             demotion_extra: Duration::ZERO,
             promotion_extra: Duration::ZERO,
-            stuck: None,
+            stuck: BTreeSet::new(),
             drop_token: false,
             early_ready_percent: 25,
         }

@@ -97,7 +97,7 @@ impl Shared {
     }
 
     async fn go_on_with_demotion(&self, view: &View, instance: &Snapshot) -> bool {
-        if self.memory().knobs.stuck == Some(Stuck::AtDemotion) {
+        if self.memory().knobs.stuck.contains(&Stuck::AtDemotion) {
             return false;
         }
         if view.transition != Some(true) {

@@ -1,0 +1,115 @@
+//! What happened in a run that an event may tell of, from the servers: the record as it stood at the witness, the
+//! moments of the switchovers, the resource.
+//!
+//! Not decided here, since no server knows it: a lag as it was measured, a request whose plan was invalid.
+
+use crate::ground::{Ground, LeaseWrite};
+use crate::servers::kube_api::CONTINUUMS;
+use continuum_core::record::{Direction, Intent, Kind};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Happened {
+    /// The type of its event.
+    pub kind: &'static str,
+    /// With what the event's id ends.
+    pub fact: String,
+    /// From where.
+    pub from: Option<String>,
+    /// Where to.
+    pub to: Option<String>,
+    /// It must have been told of, and not only may.
+    pub must: bool,
+}
+
+/// All that happened.
+pub(super) fn all(ground: &Ground) -> Vec<Happened> {
+    let mut happened = Vec::new();
+    of_moves(ground, &mut happened);
+    of_failbacks(ground, &mut happened);
+    of_terms(ground, &mut happened);
+    for (region, truth) in &ground.regions {
+        let first = truth.history.iter().find(|change| *change.resource == CONTINUUMS);
+        let Some(object) = first.map(|change| &change.object) else { continue };
+        let fact = format!("{region}:{}", object["metadata"]["uid"].as_str().unwrap_or_default());
+        let primary = object["spec"]["primaryRegion"].as_str().map(str::to_owned);
+        happened.push(Happened { kind: "continuum-cr-created", fact, from: None, to: primary, must: false });
+    }
+    happened
+}
+
+/// The intents, each as the record had it last.
+fn intents(ground: &Ground) -> BTreeMap<&str, &Intent> {
+    let intents = ground.lease.iter().filter_map(|write| write.record.intent.as_ref());
+    intents.map(|intent| (intent.id.as_str(), intent)).collect()
+}
+
+fn of_moves(ground: &Ground, happened: &mut Vec<Happened>) {
+    let intents = intents(ground);
+    for move_ in ground.moments.moves() {
+        let may_come = move_.ended.is_none() && ground.may_be_left.intent;
+        let (from, to) = (Some(move_.from.to_string()), Some(move_.to.to_string()));
+        let one = |kind, must| Happened { kind, fact: move_.intent.clone(), from: from.clone(), to: to.clone(), must };
+        let intent = intents.get(move_.intent.as_str());
+        happened.push(Happened { to: None, ..one("continuum-cnpg-promotable", false) });
+        if move_.effect(6).is_some() {
+            happened.push(one("continuum-switchover", !may_come));
+            if intent.is_some_and(|intent| intent.kind == Kind::Failback) {
+                happened.push(one("continuum-failback-completed", !may_come));
+            }
+        } else if let Some(Direction::Undo { step, .. }) = intent.map(|intent| &intent.direction) {
+            let fact = format!("{}:{step}", move_.intent);
+            happened.push(Happened { fact, ..one("continuum-error", move_.ended.is_some()) });
+        }
+    }
+}
+
+fn of_failbacks(ground: &Ground, happened: &mut Vec<Happened>) {
+    let mut waited: BTreeMap<&str, Happened> = BTreeMap::new();
+    for write in &ground.lease {
+        let Some(pending) = &write.record.pending else { continue };
+        let began = ground.moments.moves().iter().any(|move_| move_.intent == pending.id);
+        waited.entry(&pending.id).or_insert_with(|| Happened {
+            kind: "continuum-failback-pending",
+            fact: pending.id.clone(),
+            from: holder(write),
+            to: Some(pending.to.to_string()),
+            must: began,
+        });
+    }
+    happened.extend(waited.into_values());
+}
+
+/// What follows from who held the lease.
+fn of_terms(ground: &Ground, happened: &mut Vec<Happened>) {
+    let moved = ground.moments.moves().iter().any(|move_| move_.effect(6).is_some());
+    let last = ground.record().map(|record| record.generation);
+    let mut known: BTreeSet<(u64, u64)> = BTreeSet::new();
+    let mut generation = None;
+    for write in &ground.lease {
+        let Some(region) = holder(write) else { continue };
+        let number = write.record.generation;
+        let mut push = |kind, fact: String, from: Option<String>, to: Option<String>, must| {
+            happened.push(Happened { kind, fact, from, to, must });
+        };
+        if generation.replace(number) != Some(number) {
+            // The one of the end has had time to be told of, where there is a stream.
+            let must = moved && last == Some(number);
+            push("continuum-lease-acquired", number.to_string(), None, Some(region.clone()), must);
+            push("continuum-lease-lost", number.to_string(), Some(region.clone()), None, false);
+            for other in ground.regions.keys().map(ToString::to_string).filter(|other| *other != region) {
+                push("continuum-lease-collision", format!("{other}:{number}"), Some(other), None, false);
+            }
+        }
+        let place = (number, write.record.sequence);
+        if write.record.intent.is_none() && known.insert(place) {
+            let fact = format!("{number}.{}", place.1);
+            push("continuum-reconcile-success", fact, None, Some(region), false);
+        }
+    }
+}
+
+fn holder(write: &LeaseWrite) -> Option<String> {
+    write.record.holder.as_ref().map(ToString::to_string)
+}
