@@ -172,6 +172,8 @@ mod tests {
             reason: "failback".into(),
             request: None,
             since: Timestamp::UNIX_EPOCH,
+            approval_required: true,
+            fingerprint: String::new(),
             timeout_seconds: 60,
             extra: Default::default(),
         });
