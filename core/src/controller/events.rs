@@ -89,7 +89,12 @@ impl Controller {
             }
         }
         self.tell_drift(copy, spec, about).await;
-        self.shared().owed_count = owed;
+        let mut shared = self.shared();
+        shared.owed_count = owed;
+        if owed == 0 && record.is_some_and(|record| !record.held_by(&self.me)) {
+            // It was handed on, or its loss was told: what happens to it from now on is another's.
+            shared.had_lease = None;
+        }
     }
 
     /// `continuum-lease-lost` and `continuum-lease-collision`, where this process lost the lease that it had.

@@ -204,10 +204,12 @@ impl Lines {
     fn evidence(&mut self, check: &Check) {
         let (label, style) = if check.expected_to_fail { ("shown", CARE) } else { ("FAILED", BAD) };
         self.styled_block(style, label, &format!("{}: {}", check.name, check.detail));
-        for line in check.evidence.iter().take(EVIDENCE_LINES_MAX) {
+        // The detail of a check that failed is the first of its evidence.
+        let lines: Vec<&String> = check.evidence.iter().filter(|line| **line != check.detail).collect();
+        for line in lines.iter().take(EVIDENCE_LINES_MAX) {
             self.block("", line);
         }
-        if let Some(more) = check.evidence.len().checked_sub(EVIDENCE_LINES_MAX).filter(|more| *more > 0) {
+        if let Some(more) = lines.len().checked_sub(EVIDENCE_LINES_MAX).filter(|more| *more > 0) {
             self.block("", &format!("and {more} more, in --output json"));
         }
     }

@@ -61,8 +61,11 @@ fn may_be_told(ground: &Ground, body: &Body) -> bool {
     };
     match body.kind.as_str() {
         "continuum-config-changed" => ground.regions.values().any(|region| region.history.iter().any(spec_changed)),
-        // A request whose plan was invalid: it never came to an intent.
-        "continuum-error" => body.from.is_none() && body.step.as_deref() == Some("1/7"),
+        // A request that was refused for a step's precondition: it never came to an intent.
+        "continuum-error" => {
+            let step = body.step.as_deref().and_then(|step| step.strip_suffix("/7")?.parse::<u8>().ok());
+            body.from.is_none() && step.is_some_and(|step| (1..=7).contains(&step))
+        }
         "continuum-cnpg-lag-breach" => true,
         _ => false,
     }
