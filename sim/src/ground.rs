@@ -2,6 +2,10 @@
 //! It is taken from the servers themselves; nothing in it is a controller's opinion but what the resource's
 //! status says, which is there to be judged.
 
+mod acts;
+
+pub use acts::Place;
+
 use crate::gate::Asked;
 use crate::lease;
 use crate::moments::{Moments, Sources};
@@ -95,8 +99,8 @@ pub struct DryRunGround {
     pub requests: Vec<Asked>,
     /// Changing statements that carried their mark.
     pub statement_count: u64,
-    /// What differed after one from before it, where the rest of the world was held still.
-    pub differences: Vec<String>,
+    /// What controllers changed meanwhile beside their life, under whatever mark.
+    pub acts: Vec<String>,
 }
 
 /// See the module.
@@ -147,8 +151,8 @@ pub struct Known {
     pub addresses: BTreeMap<Region, BTreeSet<IpAddr>>,
     /// Changing requests of dry runs, as the gate saw them.
     pub dry_run_requests: Vec<Asked>,
-    /// What differed after a dry run.
-    pub dry_run_differences: Vec<String>,
+    /// What controllers changed during dry runs beside their life.
+    pub dry_run_acts: Vec<String>,
 }
 
 impl Ground {
@@ -197,7 +201,7 @@ impl Ground {
             dry_run: DryRunGround {
                 requests: known.dry_run_requests,
                 statement_count: sources.halves.values().map(|half| half.instance.dry_run_write_count()).sum(),
-                differences: known.dry_run_differences,
+                acts: known.dry_run_acts,
             },
         }
     }

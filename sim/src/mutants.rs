@@ -1,4 +1,4 @@
-//! Controllers that are broken on purpose, one for each checker: what proves that a checker sees. Each is a
+//! Controllers that are broken on purpose, at least one for each checker: what proves that a checker sees. Each is a
 //! wrapper of ports, put in between a controller and the adapters that it would have used.
 
 mod naive;
@@ -31,6 +31,8 @@ pub enum Mutant {
     KeepsGeneration,
     /// Its dry run tries whether a write passes.
     WritesInDryRun,
+    /// Its dry run tries whether it may write a route, as an execution does.
+    ActsInDryRun,
     /// Publishes everything twice, under another id.
     PublishesTwice,
     /// Does not undo the weights of the routes, and believes that it did.
@@ -43,11 +45,12 @@ pub enum Mutant {
 
 impl Mutant {
     /// All there are.
-    pub const ALL: [Mutant; 8] = [
+    pub const ALL: [Mutant; 9] = [
         Mutant::PromotesFirst,
         Mutant::DropsToken,
         Mutant::KeepsGeneration,
         Mutant::WritesInDryRun,
+        Mutant::ActsInDryRun,
         Mutant::PublishesTwice,
         Mutant::ForgetsWeights,
         Mutant::StatusStandsStill,
@@ -61,6 +64,7 @@ impl Mutant {
             Mutant::DropsToken => "drops-token",
             Mutant::KeepsGeneration => "keeps-generation",
             Mutant::WritesInDryRun => "writes-in-dry-run",
+            Mutant::ActsInDryRun => "acts-in-dry-run",
             Mutant::PublishesTwice => "publishes-twice",
             Mutant::ForgetsWeights => "forgets-weights",
             Mutant::StatusStandsStill => "status-stands-still",
@@ -74,7 +78,7 @@ impl Mutant {
             Mutant::PromotesFirst => "one-writer",
             Mutant::DropsToken => "no-lost-write",
             Mutant::KeepsGeneration => "generations",
-            Mutant::WritesInDryRun => "dry-run-pure",
+            Mutant::WritesInDryRun | Mutant::ActsInDryRun => "dry-run-pure",
             Mutant::PublishesTwice => "audit",
             Mutant::ForgetsWeights => "nothing-left",
             Mutant::StatusStandsStill => "status-true",
@@ -86,7 +90,7 @@ impl Mutant {
     pub fn needs(self) -> &'static str {
         match self {
             Mutant::DropsToken => "replication cut from before step 2 on",
-            Mutant::WritesInDryRun => "a dry run",
+            Mutant::WritesInDryRun | Mutant::ActsInDryRun => "a dry run",
             Mutant::ForgetsWeights => "a failure of step 4",
             _ => "nothing",
         }
@@ -116,6 +120,10 @@ impl Mutant {
             Mutant::WritesInDryRun => {
                 let probe = others::WritesInDryRun::new(net.clone());
                 ports.observers.dry_run.database = Some(Arc::new(probe));
+            }
+            Mutant::ActsInDryRun => {
+                let dry_run = &mut ports.observers.dry_run;
+                dry_run.route = Arc::new(others::ActsInDryRun::new(actors.route.clone(), dry_run.route.clone()));
             }
             Mutant::PublishesTwice => {
                 if let Some(audit) = &actors.audit {

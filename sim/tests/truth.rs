@@ -21,7 +21,7 @@ const HOSTNAME: &str = objects::HOSTNAME;
 
 struct Run {
     world: World,
-    differences: Vec<String>,
+    acts: Vec<String>,
 }
 
 fn address(region: &str) -> IpAddr {
@@ -30,7 +30,7 @@ fn address(region: &str) -> IpAddr {
 
 fn run(mutant: Option<Mutant>) -> Run {
     let alter = mutant.map(|mutant| -> Alter { Arc::new(move |_: &str, net, ports| mutant.alter(net, ports)) });
-    Run { world: World::new(WorldOptions::default(), alter), differences: Vec::new() }
+    Run { world: World::new(WorldOptions::default(), alter), acts: Vec::new() }
 }
 
 impl Run {
@@ -58,13 +58,11 @@ impl Run {
     }
 
     fn dry_run(&mut self) {
-        let before = ground::whole_world(&self.world.sources());
+        let before = ground::Place::now(&self.world.sources());
         let (order, answer) = awaited(|answer| Order::DryRun { to: Region::new("hel"), reason: None, answer });
         self.world.desks["fsn"].leave(order);
         assert!(self.answer(20, |_| answer.look()).is_some(), "the dry run was answered");
-        let changed = ground::differences(&before, &ground::whole_world(&self.world.sources()));
-        // The keepers and the clients write all the while: only what they leave alone can be compared.
-        self.differences.extend(changed.into_iter().filter(|part| part == "zone"));
+        self.acts.extend(before.acts_since(&self.world.sources()));
     }
 
     fn answer<T>(&mut self, seconds: u64, look: impl Fn(&Self) -> Answered<T>) -> Option<T> {
@@ -89,7 +87,7 @@ impl Run {
             hostnames: vec![HOSTNAME.into()],
             addresses: REGIONS.map(|region| (Region::new(region), BTreeSet::from([address(region)]))).into(),
             dry_run_requests: self.world.board.dry_run_changes(),
-            dry_run_differences: self.differences.clone(),
+            dry_run_acts: self.acts.clone(),
         };
         let attempts = self.world.workload.memory().attempts();
         Ground::take(self.world.now(), &self.world.sources(), attempts, self.moments(), known)
@@ -169,6 +167,11 @@ fn a_holder_that_changes_without_a_new_generation_is_caught() {
 #[test]
 fn a_dry_run_that_writes_is_caught() {
     is_caught(Mutant::WritesInDryRun, Run::dry_run);
+}
+
+#[test]
+fn a_dry_run_that_acts_by_the_ports_of_an_execution_is_caught() {
+    is_caught(Mutant::ActsInDryRun, Run::dry_run);
 }
 
 #[test]

@@ -16,7 +16,9 @@ macro_rules! scenarios {
 scenarios! {
     abort_after_the_point_of_no_return
     abort_before_the_point_of_no_return
+    answers_cut_off_at_the_promotion
     audit_down_at_step_7
+    audit_hangs_at_step_7
     blocked_by_a_diverged_half
     blocked_by_a_third_partys_expired_lease
     blocked_by_an_unknown_selector
@@ -31,14 +33,21 @@ scenarios! {
     blocked_without_an_address
     blocked_without_an_audit_stream
     broken_lua
+    conflict_at_the_promotion
+    conflict_at_the_swap
     controller_crash_at_step_5
     controller_crash_before_the_swap
+    controller_paused_in_mid_move
+    controller_paused_past_its_term
+    demotion_token_lost
     end_to_end_dry_run_blocked_switchover_never_runs
     end_to_end_dry_run_then_switchover_then_health
     failback_approved
     failback_refused
     failback_timed_out
     first_installation
+    late_demotion
+    late_weights
     lease_at_the_target
     lease_free
     lease_lapsed
@@ -47,6 +56,7 @@ scenarios! {
     planned_switchover
     postgres_killed_then_demoted
     promotion_slow
+    regions_far_apart
     reply_lost_on_promotion
     served_request_restored
     session_held_beyond_the_objective
@@ -60,6 +70,7 @@ scenarios! {
     synchronous_pair
     target_controller_dead
     there_and_back_again
+    too_many_requests
     witness_in_a_region
     witness_unreachable
 }

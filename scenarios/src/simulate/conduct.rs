@@ -11,6 +11,7 @@ use continuum_core::record::Record;
 use continuum_core::report::{DryRunReport, ExecuteReport};
 use continuum_core::sequencer::ExecuteOrder;
 use continuum_sim::faults::{Fault, Trigger};
+use continuum_sim::ground;
 use continuum_sim::servers::kube_api::CONTINUUMS;
 use continuum_sim::world::objects::{APPLICATION, NAMESPACE};
 use continuum_sim::world::{Alter, Answered, Awaited, Order, REGIONS, World, awaited};
@@ -40,8 +41,8 @@ pub(super) struct Conductor<'a> {
     pending: Vec<Pending<'a>>,
     /// Fingerprint of the last dry run.
     pub fingerprint: Option<String>,
-    /// What differed after a dry run that ran alone.
-    pub dry_run_differences: Vec<String>,
+    /// What controllers changed during dry runs that ran alone, beside their life.
+    pub dry_run_acts: Vec<String>,
     deadline: Duration,
     /// When the last execution ended.
     ended: Option<Duration>,
@@ -69,7 +70,7 @@ impl<'a> Conductor<'a> {
             deferred: Vec::new(),
             pending: Vec::new(),
             fingerprint: None,
-            dry_run_differences: Vec::new(),
+            dry_run_acts: Vec::new(),
             deadline: scenario.spec.limit.0,
             ended: None,
         }
@@ -253,9 +254,16 @@ impl<'a> Conductor<'a> {
         to: Region,
         reason: Option<String>,
     ) -> Result<Result<DryRunReport, String>, GivenUp> {
+        let is_alone = self.pending.is_empty()
+            && self.record().is_none_or(|record| record.intent.is_none() && record.pending.is_none());
+        let before = ground::Place::now(&self.world.sources());
         let (order, answer) = awaited(|answer| Order::DryRun { to, reason, answer });
         self.world.desks[region.as_str()].leave(order);
-        self.answered("the dry run", &answer)
+        let report = self.answered("the dry run", &answer)?;
+        if is_alone {
+            self.dry_run_acts.extend(before.acts_since(&self.world.sources()));
+        }
+        Ok(report)
     }
 
     /// Runs until an order is answered.

@@ -129,7 +129,7 @@ fn ground(run: &Conductor<'_>) -> Ground {
         hostnames: vec![HOSTNAME.into()],
         addresses,
         dry_run_requests: world.board.dry_run_changes(),
-        dry_run_differences: run.dry_run_differences.clone(),
+        dry_run_acts: run.dry_run_acts.clone(),
     };
     let attempts = world.workload.memory().attempts();
     Ground::take(world.now(), &world.sources(), attempts, world.watch.moments().clone(), known)

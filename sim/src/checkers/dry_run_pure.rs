@@ -1,4 +1,6 @@
-//! A dry run changes nothing anywhere.
+//! A dry run changes nothing anywhere: no changing request carries its mark, and while one runs and nothing else was
+//! asked for, controllers change nothing beside their life, under whatever mark. That the world is the same to the
+//! byte is for a test that holds the rest of it still.
 
 use super::Verdict;
 use crate::ground::Ground;
@@ -14,7 +16,7 @@ pub fn check(ground: &Ground) -> Verdict {
     if dry_run.statement_count > 0 {
         evidence.push(format!("{} changing statements reached PostgreSQL", dry_run.statement_count));
     }
-    evidence.extend(dry_run.differences.iter().map(|part| format!("after it, this was not as before: {part}")));
+    evidence.extend(dry_run.acts.iter().map(|act| format!("while it ran, a controller changed {act}")));
     Verdict::of("dry-run-pure", String::new(), evidence)
 }
 
@@ -25,7 +27,7 @@ mod tests {
     use crate::gate::Asked;
 
     #[test]
-    fn a_changing_request_a_statement_and_a_difference_are_each_caught() {
+    fn a_changing_request_a_statement_and_an_act_are_each_caught() {
         let mut ground = moved();
         assert!(check(&ground).ok);
         ground.dry_run.requests.push(Asked {
@@ -39,13 +41,13 @@ mod tests {
             body: String::new(),
         });
         ground.dry_run.statement_count = 2;
-        ground.dry_run.differences.push("zone".into());
+        ground.dry_run.acts.push("the zone, by controller.fsn".into());
         assert_eq!(
             check(&ground).evidence,
             [
                 "controller.fsn asked api.fsn to patch clusters/shop-fsn",
                 "2 changing statements reached PostgreSQL",
-                "after it, this was not as before: zone",
+                "while it ran, a controller changed the zone, by controller.fsn",
             ]
         );
     }

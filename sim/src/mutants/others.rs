@@ -5,7 +5,7 @@ use crate::servers::postgres::NetConnector;
 use async_trait::async_trait;
 use continuum_core::audit::Event;
 use continuum_core::name::{ObjectName, Region};
-use continuum_core::observe::{DatabaseView, RouteView, Seen};
+use continuum_core::observe::{Claim, DatabaseView, RouteView, Seen};
 use continuum_core::ports::{
     ActOnCopy, ActOnDatabase, ActOnRoute, ActOnWitness, Cas, ObserveDatabase, ObserveRoute, ObserveWitness, Outcome,
     PublishAudit, RouteWrite, Version,
@@ -60,6 +60,37 @@ impl ObserveDatabase for WritesInDryRun {
         // Whether it passes tells this mutant nothing that a look does not.
         let _ = self.probe.try_write(region, cluster, true).await;
         self.probe.look(region, cluster).await
+    }
+}
+
+/// See [`super::Mutant::ActsInDryRun`].
+pub(super) struct ActsInDryRun {
+    act: Arc<dyn ActOnRoute>,
+    observe: Arc<dyn ObserveRoute>,
+}
+
+impl ActsInDryRun {
+    pub(super) fn new(act: Arc<dyn ActOnRoute>, observe: Arc<dyn ObserveRoute>) -> Self {
+        Self { act, observe }
+    }
+}
+
+#[async_trait]
+impl ObserveRoute for ActsInDryRun {
+    async fn route(&self, region: &Region, route: &ObjectName) -> Seen<RouteView> {
+        let seen = self.observe.route(region, route).await;
+        if let Seen::Is(view) = &seen {
+            let write = RouteWrite {
+                region: region.clone(),
+                object: view.object.clone(),
+                resource_version: view.resource_version.clone(),
+                claim: Claim { generation: 1, intent: "may-i".into() },
+                weights: view.backends.iter().cloned().collect(),
+            };
+            // Whether it passes tells this mutant nothing that a look does not.
+            let _ = self.act.set_weights(&write).await;
+        }
+        seen
     }
 }
 

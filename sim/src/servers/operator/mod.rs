@@ -66,7 +66,7 @@ pub struct Knobs {
     pub promotion_extra: Duration,
     /// Where it is stuck.
     pub stuck: BTreeSet<Stuck>,
-    /// A demotion ends without its token.
+    /// The next demotion ends without its token.
     pub drop_token: bool,
     /// How often a promoted half is Ready and healthy for a moment before its restart is ordered (seen in one
     /// recording of four).

@@ -150,8 +150,10 @@ impl Shared {
         let (timeline, redo) = instance.checkpoint.unwrap_or((instance.timeline, instance.end));
         let at = Timestamp::from_second((EPOCH + self.now()).as_secs().cast_signed()).unwrap_or_default();
         let token = Token::new(timeline, redo, &self.instance.system_id(), at).encode();
-        let dropped = self.memory().knobs.drop_token;
-        self.change(|memory| memory.token_made = true);
+        let dropped = self.change(|memory| {
+            memory.token_made = true;
+            std::mem::take(&mut memory.knobs.drop_token)
+        });
         if !dropped {
             self.set_status(json!({"demotionToken": token}), &[], "operator");
         }
