@@ -257,6 +257,10 @@ impl Controller {
     }
 
     async fn follow_spec(&self, copy: &CopyView, spec: &Spec) {
+        if spec.lease.kind.unavailable().is_some() {
+            // Whatever witness this controller was given is not the one that the resource asks for.
+            return self.write_status(copy, None).await;
+        }
         if let Some(keeper) = &self.keeper {
             keeper.set_lease(spec.lease);
         }
@@ -341,6 +345,7 @@ impl Controller {
     }
 
     async fn write_status(&self, copy: &CopyView, invalid: Option<String>) {
+        let unbuilt = copy.spec.as_ref().ok().and_then(|spec| spec.lease.kind.unavailable());
         let record = self.record();
         let holds = record.as_ref().is_some_and(|r| r.held_by(&self.me));
         let known = {
@@ -348,6 +353,7 @@ impl Controller {
             let (lag_seconds, standby_streams) = facts::replication(record.as_ref(), &shared.halves);
             Known {
                 witness_unreachable: match &self.keeper {
+                    _ if unbuilt.is_some() => unbuilt,
                     Some(keeper) if !holds => keeper.unreachable(),
                     Some(keeper) => keeper
                         .unreachable()

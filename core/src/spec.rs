@@ -51,7 +51,7 @@ pub enum LeaseKind {
     /// A Kubernetes `Lease` in a third cluster.
     #[serde(rename = "k8s-lease")]
     K8sLease,
-    /// A NATS key-value bucket.
+    /// A NATS key-value bucket; admitted, not built.
     #[serde(rename = "nats-kv")]
     NatsKv,
     /// Admitted, not built.
@@ -60,6 +60,19 @@ pub enum LeaseKind {
     /// Admitted, not built.
     #[serde(rename = "dns-quorum")]
     DnsQuorum,
+}
+
+impl LeaseKind {
+    /// Why there is no such witness; absent: it is built.
+    pub fn unavailable(self) -> Option<String> {
+        let name = match self {
+            LeaseKind::K8sLease => return None,
+            LeaseKind::NatsKv => "nats-kv",
+            LeaseKind::CloudflareKv => "cloudflare-kv",
+            LeaseKind::DnsQuorum => "dns-quorum",
+        };
+        Some(format!("leaseClient.kind {name} is not built; use k8s-lease"))
+    }
 }
 
 /// Kind and timings of the lease.

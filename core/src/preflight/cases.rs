@@ -142,6 +142,7 @@ fn pending() -> Pending {
 const CASES: &[(&str, Change, &[Id])] = &[
     ("nothing", |_, _| {}, &[]),
     ("no route", |p, f| { p.route = None; f.observations.routes.clear() }, &[]),
+    ("lease kind nats-kv", |p, _| p.lease.kind = LeaseKind::NatsKv, &[Id::WitnessKind]),
     ("lease kind dns-quorum", |p, _| p.lease.kind = LeaseKind::DnsQuorum, &[Id::WitnessKind]),
     ("lease kind cloudflare-kv, so no witness", |p, f| { p.lease.kind = LeaseKind::CloudflareKv; f.witness = Seen::Unconfigured }, &[Id::WitnessKind]),
     ("no witness", |_, f| f.witness = Seen::Unconfigured, &[Id::Witness]),

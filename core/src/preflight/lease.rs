@@ -4,7 +4,7 @@ use super::{Case, Findings, Id};
 use crate::name::Region;
 use crate::observe::Seen;
 use crate::record::{Direction, Former, INTENT_LENGTH_MAX, Intent, Kind, Record};
-use crate::spec::{LeaseKind, LeaseSpec};
+use crate::spec::LeaseSpec;
 use crate::term;
 use jiff::Timestamp;
 
@@ -25,13 +25,8 @@ pub(super) fn look(case: &Case, out: &mut Findings) {
             ),
         );
     }
-    let kind = case.plan.lease.kind;
-    if matches!(kind, LeaseKind::CloudflareKv | LeaseKind::DnsQuorum) {
-        let name = if kind == LeaseKind::DnsQuorum { "dns-quorum" } else { "cloudflare-kv" };
-        out.add(
-            Id::WitnessKind,
-            format!("WitnessUnavailable: leaseClient.kind {name} is not built; use k8s-lease or nats-kv"),
-        );
+    if let Some(why) = case.plan.lease.kind.unavailable() {
+        out.add(Id::WitnessKind, format!("WitnessUnavailable: {why}"));
         return out.unmet(5, "no lease to swap: see step 1");
     }
     match &case.facts.witness {
