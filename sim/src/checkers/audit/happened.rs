@@ -4,9 +4,14 @@
 //! Not decided here, since no server knows it: a lag as it was measured, a request whose plan was invalid.
 
 use crate::ground::{Ground, LeaseWrite};
+use crate::moments::Move;
 use crate::servers::kube_api::CONTINUUMS;
 use continuum_core::record::{Direction, Intent, Kind};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// An effect is seen this much after it at the latest.
+const SEEN: Duration = Duration::from_secs(1);
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,8 +103,12 @@ fn of_terms(ground: &Ground, happened: &mut Vec<Happened>) {
             let must = moved && last == Some(number);
             push("continuum-lease-acquired", number.to_string(), None, Some(region.clone()), must);
             push("continuum-lease-lost", number.to_string(), Some(region.clone()), None, false);
-            for other in ground.regions.keys().map(ToString::to_string).filter(|other| *other != region) {
-                push("continuum-lease-collision", format!("{other}:{number}"), Some(other), None, false);
+            // A region that hands its lease on by a switchover collides with nobody.
+            let swapped = |move_: &Move| move_.effect(5).is_some_and(|at| write.at <= at && at <= write.at + SEEN);
+            if !ground.moments.moves().iter().any(swapped) {
+                for primary in ground.regions.keys().map(ToString::to_string) {
+                    push("continuum-lease-collision", format!("{primary}:{number}"), Some(primary), None, false);
+                }
             }
         }
         let place = (number, write.record.sequence);
