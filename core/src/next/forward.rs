@@ -135,7 +135,7 @@ impl Case<'_> {
             Ok(_) => self.wait(2, "the token is there, but the half is not seen to refuse writes"),
             Err(why) if cluster.in_progress => self.wait(2, format!("the demotion is in progress: {why}")),
             Err(why) if runs_as_standby(cluster, self.database_from()) => {
-                self.wait(2, format!("{why}, nothing in progress, in recovery: PostgreSQL was killed before it (H31)"))
+                self.wait(2, format!("{why}, nothing in progress, in recovery: PostgreSQL was killed before it, or its token was lost (H31)"))
             }
             Err(why) => self.wait(2, why),
         }

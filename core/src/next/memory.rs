@@ -32,6 +32,8 @@ pub(super) struct Tries {
     pub count: u32,
     /// How many of these were refused.
     pub refused: u32,
+    /// How many in a row did not succeed: what the pause grows with.
+    pub failed: u32,
     /// When it was tried last.
     pub last: Option<Monotonic>,
     /// What went wrong last.
@@ -117,9 +119,11 @@ impl Memory {
         let tries = &mut self.steps[usize::from(*step)];
         tries.last = Some(now);
         tries.count += 1;
+        tries.failed += 1;
         match outcome {
             Outcome::Done(()) => {
                 tries.cause = None;
+                tries.failed = 0;
                 match action {
                     Action::TryWrite { .. } => self.write_passed = true,
                     Action::Emit(_) => self.event_passed = true,
@@ -163,6 +167,7 @@ impl Memory {
         tries.last = Some(now);
         tries.count += 1;
         tries.refused += 1;
+        tries.failed += 1;
         tries.cause = Some(cause.to_owned());
     }
 
@@ -197,7 +202,7 @@ impl Memory {
         let Some(last) = tries.last else { return true };
         let late = limit.is_some_and(|limit| self.age(step, now) > limit);
         let pause = if late {
-            (RETRY_PAUSE * 2u32.saturating_pow(tries.count.min(5))).min(RETRY_PAUSE_MAX)
+            (RETRY_PAUSE * 2u32.saturating_pow(tries.failed.min(5))).min(RETRY_PAUSE_MAX)
         } else {
             RETRY_PAUSE
         };

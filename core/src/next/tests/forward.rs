@@ -405,3 +405,17 @@ fn what_is_waited_for_now_is_told_and_not_what_went_wrong_earlier() {
     world.from().0.in_progress = true;
     assert!(waits(world.decide()).contains("in progress"));
 }
+
+#[test]
+fn a_step_past_its_limit_waits_long_after_failures_and_not_after_a_success() {
+    let mut world = World::during(6);
+    world.pass(60);
+    for _ in 0..4 {
+        assert!(matches!(world.try_with(Outcome::Unknown("time-out".into())), Decision::Act(6, Action::Cluster(_))));
+        world.pass(30);
+    }
+    world.try_with(done());
+    world.promoted();
+    world.pass(1);
+    assert!(matches!(world.decide(), Decision::Act(6, Action::TryWrite { .. })), "writes are confirmed at once");
+}
