@@ -47,6 +47,8 @@ const HALVES_PAUSE: Duration = Duration::from_secs(5);
 /// So many times in a row they are looked at again soon where the standby was not seen to stream: it may only
 /// have restarted.
 const UNSEEN_SOON: u32 = 5;
+/// So many looks in a row have to fail before it is said that the standby cannot be seen.
+const UNSEEN_TOLD: u32 = 3;
 /// The whole health check's limit.
 const HEALTH_LIMIT: Duration = Duration::from_secs(30);
 
@@ -71,6 +73,8 @@ struct Shared {
     halves_at: Option<Monotonic>,
     /// How often in a row the standby was not seen to stream.
     halves_unseen: u32,
+    /// It was, in this process.
+    halves_ever_seen: bool,
     health: Option<(String, Result<HealthReport, String>)>,
     /// When this process first saw the pending failback of this id.
     pending_since: Option<(String, Monotonic)>,
@@ -269,7 +273,7 @@ impl Controller {
         self.look_at_halves(spec).await;
         self.acquire_if_free(spec).await;
         if let Some(record) = self.record().filter(|r| r.held_by(&self.me)) {
-            self.hold(&record, copy, spec).await;
+            self.hold(&record, spec).await;
         }
         self.tell_events(copy, spec).await;
         self.mend_spec(copy, spec).await;
@@ -306,6 +310,7 @@ impl Controller {
         let seen = facts::replication(self.record().as_ref(), &halves).1 == Some(true);
         let mut shared = self.shared();
         shared.halves_unseen = if seen { 0 } else { shared.halves_unseen.saturating_add(1) };
+        shared.halves_ever_seen |= seen;
         shared.halves = halves;
         shared.halves_at = Some(now);
     }
@@ -364,7 +369,9 @@ impl Controller {
                 lag_seconds,
                 observed_primary: facts::observed_primary(&shared.halves),
                 standby_streams,
-                standby_unseen: facts::standby_unseen(record.as_ref(), &shared.halves),
+                // One look that failed makes nothing unhealthy.
+                standby_unseen: facts::standby_unseen(record.as_ref(), &shared.halves)
+                    .filter(|_| !shared.halves_ever_seen || shared.halves_unseen >= UNSEEN_TOLD),
                 held_back: shared.held_back.clone(),
                 progress: self.driver.as_ref().map(Driver::progress).unwrap_or_default(),
                 health: shared.health.clone(),

@@ -344,6 +344,9 @@ impl Driver {
         let written = self.keeper.update(move |record| transition::end(record, &me, &id, &ending)).await;
         if written.is_ok() {
             tracing::info!(id = %intent.id, ?result, "switchover ended");
+            if memory.left_to_others() {
+                tracing::warn!(id = %intent.id, "somebody else writes the records too, and they were left as they are");
+            }
         }
         self.after_write(written)
     }

@@ -90,7 +90,7 @@ struct State {
     must_read: bool,
     /// Why the last read failed.
     unreachable: Option<String>,
-    /// Why the last write was refused for good; absent: it was not.
+    /// Why the last renewal was refused for good; absent: it was not, or a write went through since.
     refused: Option<String>,
     /// When the last read failed, where it did.
     read_failed_at: Option<Monotonic>,
@@ -151,7 +151,7 @@ impl Keeper {
         self.state().unreachable.clone()
     }
 
-    /// Why the last write was refused for good, where it was: the record is read, and the term runs out.
+    /// Why the last renewal was refused for good, where it was: the record is read, and the term runs out.
     pub fn refused(&self) -> Option<String> {
         self.state().refused.clone()
     }
@@ -253,7 +253,7 @@ impl Keeper {
     }
 
     async fn read(&self) {
-        self.state().read_wanted = false;
+        let wanted = std::mem::take(&mut self.state().read_wanted);
         let answer = within(&*self.clock, WITNESS_LIMIT, self.observe.read()).await;
         let now = self.clock.now();
         let mut state = self.state();
@@ -269,6 +269,7 @@ impl Keeper {
                     Some(Err(cause)) => cause,
                     _ => format!("no answer in {} s", WITNESS_LIMIT.as_secs()),
                 };
+                state.read_wanted |= wanted;
                 if state.unreachable.as_ref() != Some(&cause) {
                     tracing::warn!(%cause, "witness cannot be read");
                 }
@@ -306,6 +307,9 @@ impl Keeper {
             let outcome = self.write(*next).await;
             if let Err(cause) = outcome {
                 tracing::warn!(generation = record.generation, %cause, "renewal failed");
+                if let NotWritten::Refused(cause) = cause {
+                    self.state().refused = Some(cause);
+                }
             }
         }
     }
@@ -333,10 +337,7 @@ impl Keeper {
                 state.must_read = true;
                 Err(NotWritten::Unreachable("another wrote at the same time".into()))
             }
-            Cas::Refused(cause) => {
-                state.refused = Some(cause.clone());
-                Err(NotWritten::Refused(cause))
-            }
+            Cas::Refused(cause) => Err(NotWritten::Refused(cause)),
             Cas::Unknown(cause) => {
                 state.must_read = true;
                 Err(NotWritten::Unreachable(cause))

@@ -48,6 +48,11 @@ impl<T> Seen<T> {
         }
     }
 
+    /// Why a look gave no value; absent: it gave one, or there was no look.
+    pub fn unread(&self) -> Option<String> {
+        (!matches!(self, Seen::NotLooked)).then(|| self.why()).flatten()
+    }
+
     /// Maps the value.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Seen<U> {
         match self {

@@ -33,7 +33,8 @@ pub struct Record {
     /// The region that may be primary. Absent: free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<Region>,
-    /// Grows by one at every change of holder, and never otherwise.
+    /// Grows by one at every change of holder, and never otherwise; by more where a free record is taken and a
+    /// greater claim stands.
     #[serde(default)]
     pub generation: u64,
     /// Grows at every renewal: how others see that the holder lives.

@@ -8,7 +8,7 @@ use crate::observe::{CopyView, Seen};
 use crate::plan::short_hash;
 use crate::record::Record;
 use crate::spec::{FailbackSpec, Spec, SwitchoverRequest};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
 /// Identity of a request, 16 hex digits.
@@ -77,15 +77,19 @@ pub enum Answer {
     Refused,
 }
 
+/// How much older an approval may say it is than the failback it approves: clocks differ.
+const APPROVAL_SLACK: SignedDuration = SignedDuration::from_secs(60);
+
 /// What was said in any copy of a failback that waits since then; absent: nothing yet. Refusal counts more than
-/// approval. An approval that says that it is older is that of another failback: a copy came back from a
-/// backup, or with its region.
+/// approval. An approval that says that it is much older is that of another failback: a copy came back from a
+/// backup, or with its region. Two wall clocks are compared here, and only to leave an approval out.
 pub fn answer(copies: &BTreeMap<Region, Seen<CopyView>>, since: Timestamp) -> Option<Answer> {
     let failbacks: Vec<&FailbackSpec> = specs(copies).map(|spec| &spec.failback).collect();
     if failbacks.iter().any(|f| f.refused) {
         return Some(Answer::Refused);
     }
-    let approved = failbacks.iter().find(|f| f.approved && f.approved_at.is_none_or(|at| at >= since))?;
+    let approved =
+        failbacks.iter().find(|f| f.approved && f.approved_at.is_none_or(|at| at >= since - APPROVAL_SLACK))?;
     Some(Answer::Approved(approved.approved_by.clone().unwrap_or_else(|| "unnamed".into())))
 }
 

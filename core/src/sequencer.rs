@@ -20,15 +20,18 @@ use crate::ports::{Actors, Observers, Outcome};
 use crate::preflight::{Facts, Findings, preflight, report};
 use crate::record::{Kind, Record};
 use crate::report::{DryRunReport, ExecuteReport, ExecuteResult};
-use crate::requests::identity;
+use crate::requests::{failback_served, identity, of_switchover};
 use crate::spec::{Invalid, Spec};
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
 use crate::transition::{self, Order};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How often a request is put into a copy that others change meanwhile.
-const HAND_ON_TRIES: u32 = 5;
+const PUT_TRIES: u32 = 5;
+/// Between two tries.
+const PUT_PAUSE: Duration = Duration::from_millis(300);
 
 /// Why an operation gave no report.
 #[derive(Debug, thiserror::Error)]
@@ -182,6 +185,18 @@ enum Asked {
         confirmed: bool,
     },
     Failback,
+    /// A failback that was asked for is asked for no more.
+    Withdrawal,
+}
+
+/// What became of a change of one's own copy.
+enum Put {
+    /// It stands.
+    Done,
+    /// It does not, and why.
+    Not(String),
+    /// Nobody knows.
+    Unknown(String),
 }
 
 impl Sequencer {
@@ -255,7 +270,7 @@ impl Sequencer {
     pub async fn begin(&self, to: &Region, order: &ExecuteOrder) -> Result<Begun, OperationError> {
         let operation = "execute";
         let started = self.clock.wall();
-        let (copy, spec) = self.own_copy(&self.observers, operation).await?;
+        let (_, spec) = self.own_copy(&self.observers, operation).await?;
         let plan = match Plan::new(&self.name, &spec, to, order.reason.as_deref(), order.requested_by.as_deref()) {
             Ok(plan) => plan,
             Err(source) => {
@@ -270,6 +285,7 @@ impl Sequencer {
         let fits = |c: &String| *c == fingerprint || Some(c) == shown.as_ref();
         if let Some(confirmed) = order.confirmed.as_ref().filter(|c| !fits(c)) {
             let cause = format!("the plan has changed: {confirmed} was confirmed, it is {fingerprint} now");
+            self.tell_error(&plan, 1, &cause, order.request.as_deref()).await;
             return Ok(refused(1, &cause));
         }
         let (findings, facts) = self.findings(&plan, &self.observers).await;
@@ -292,7 +308,7 @@ impl Sequencer {
                 return Ok(refused(1, &format!("{holder} drives it, and this request is not made another one")));
             }
             return Ok(self
-                .hand_on(&copy, plan, started, Asked::Switchover { confirmed: order.confirmed.is_some() })
+                .hand_on(operation, plan, started, Asked::Switchover { confirmed: order.confirmed.is_some() })
                 .await);
         }
         let order = Order { plan: plan.clone(), kind: Kind::Planned, request: order.request.clone(), now: started };
@@ -322,7 +338,7 @@ impl Sequencer {
     }
 
     /// Puts the request into one's own copy, for the holder, which reads requests from both.
-    async fn hand_on(&self, copy: &CopyView, plan: Plan, since: jiff::Timestamp, asked: Asked) -> Begun {
+    async fn hand_on(&self, operation: &'static str, plan: Plan, since: jiff::Timestamp, asked: Asked) -> Begun {
         let patch = match asked {
             Asked::Switchover { confirmed } => json!({ "switchover": {
                 "requested": true,
@@ -340,31 +356,59 @@ impl Sequencer {
                 "approvedAt": null,
                 "refused": false,
             } }),
+            Asked::Withdrawal => json!({ "failback": { "refused": true } }),
         };
         let unbegun = |cause: &str| Begun::Report(Box::new(self.unbegun(&plan, 1, cause, since)));
-        let mut version = copy.resource_version.clone();
-        for _ in 0..HAND_ON_TRIES {
-            let outcome = within(&*self.clock, REQUEST_LIMIT, self.actors.copy.patch_spec(&version, &patch)).await;
-            match outcome.unwrap_or_else(|| Outcome::Unknown(format!("no answer in {} s", REQUEST_LIMIT.as_secs()))) {
-                Outcome::Done(()) => {
-                    let request = identity(&plan.to, since, Some(&plan.initiated_by));
-                    return Begun::Following(Box::new(Following { what: What::Request(request), plan, since }));
-                }
-                // The status changes often, and with it the version.
-                Outcome::NotApplied(_) => match self.own_copy(&self.observers, "hand-on").await {
-                    Ok((copy, _)) => version = copy.resource_version,
-                    Err(error) => return unbegun(&format!("the request could not be put into the resource: {error}")),
-                },
-                Outcome::Refused(why) => {
-                    return unbegun(&format!("the request could not be put into the resource: {why}"));
-                }
-                Outcome::Unknown(why) => {
-                    let why = format!("whether the request stands in the resource is not known: {why}");
-                    return Begun::Report(Box::new(self.unknown(&plan, "", &why, since)));
-                }
+        match self.put(operation, asked, &patch).await {
+            Put::Done => {
+                let request = identity(&plan.to, since, Some(&plan.initiated_by));
+                Begun::Following(Box::new(Following { what: What::Request(request), plan, since }))
+            }
+            Put::Not(why) => unbegun(&format!("the request could not be put into the resource: {why}")),
+            Put::Unknown(why) => {
+                let why = format!("whether the request stands in the resource is not known: {why}");
+                Begun::Report(Box::new(self.unknown(&plan, "", &why, since)))
             }
         }
-        unbegun("the request could not be put into the resource: it was changed by others meanwhile each time")
+    }
+
+    /// Patches the spec of one's own copy, over no request of somebody else. The status changes often, and with it
+    /// the version, so it is tried again.
+    async fn put(&self, operation: &'static str, asked: Asked, patch: &Value) -> Put {
+        let mut last = String::new();
+        for _ in 0..PUT_TRIES {
+            let (copy, spec) = match self.own_copy(&self.observers, operation).await {
+                Ok(own) => own,
+                Err(error) => return Put::Not(error.chain()),
+            };
+            if self.stands(&spec, asked) {
+                return Put::Not("another request, or an answer to one, stands there".into());
+            }
+            let write = self.actors.copy.patch_spec(&copy.resource_version, patch);
+            match within(&*self.clock, REQUEST_LIMIT, write).await {
+                Some(Outcome::Done(())) => return Put::Done,
+                Some(Outcome::NotApplied(why)) => last = why,
+                Some(Outcome::Refused(why)) => return Put::Not(why),
+                Some(Outcome::Unknown(why)) => return Put::Unknown(why),
+                None => return Put::Unknown(format!("no answer in {} s", REQUEST_LIMIT.as_secs())),
+            }
+            self.clock.sleep(PUT_PAUSE).await;
+        }
+        Put::Not(format!("tried {PUT_TRIES} times: {last}"))
+    }
+
+    /// Whether somebody else's request stands in the spec where this one is to be written.
+    fn stands(&self, spec: &Spec, asked: Asked) -> bool {
+        let record = self.keeper.as_ref().and_then(|k| k.view()).and_then(|v| v.record);
+        let served = |id: &String| record.as_ref().is_some_and(|record| record.served.contains(id));
+        match asked {
+            Asked::Switchover { .. } => spec.switchover.as_ref().map(of_switchover).is_some_and(|id| !served(&id)),
+            Asked::Failback => {
+                let asked = spec.failback.requested_at.is_some();
+                asked && record.as_ref().is_none_or(|record| !failback_served(record, spec))
+            }
+            Asked::Withdrawal => false,
+        }
     }
 
     /// A requested move that never began.

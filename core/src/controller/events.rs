@@ -68,6 +68,9 @@ impl Controller {
         let mut events = vec![audit::cr_created(about, spec, &self.me, &copy.uid, now)];
         let record = self.record();
         events.extend(record.as_ref().and_then(|record| self.lease_event(about, record, spec)));
+        if record.as_ref().is_none_or(|r| !r.held_by(&self.me)) {
+            self.shared().lag_breach = None;
+        }
         if let Some(record) = record.as_ref().filter(|r| r.held_by(&self.me)) {
             events.push(audit::lease_acquired(about, &self.me, record.generation, now));
             events.extend(self.lag_event(about, record, spec));

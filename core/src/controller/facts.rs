@@ -26,14 +26,19 @@ pub(super) fn mended(record: &Record, spec: &Spec) -> Option<Value> {
         patch.insert("hotStandbyRegions".into(), json!(led.standbys));
     }
     if spec.switchover.as_ref().is_some_and(|s| record.served.contains(&requests::of_switchover(s))) {
-        patch.insert("switchover".into(), json!({ "requested": false }));
+        patch.insert("switchover".into(), json!({ "requested": false, "confirmedFingerprint": null }));
     }
     // An answer that is left standing would be the answer to the next failback too, in whichever copy.
     let failback = &spec.failback;
     let served = failback.requested_at.is_some() && requests::failback_served(record, spec);
     let answered = failback.requested_at.is_none() && (failback.approved || failback.refused);
     if record.pending.is_none() && (served || answered) {
-        patch.insert("failback".into(), json!({ "requested": false, "approved": false, "refused": false }));
+        patch.insert(
+            "failback".into(),
+            json!({
+                "requested": false, "approved": false, "approvedAt": null, "approvedBy": null, "refused": false,
+            }),
+        );
     }
     (!patch.is_empty()).then_some(Value::Object(patch))
 }
@@ -109,11 +114,13 @@ pub(super) fn standby_unseen(record: Option<&Record>, halves: &BTreeMap<Region, 
     if own.database == Seen::Unconfigured {
         return None;
     }
+    for (region, half) in [(holder, own), (region, other)] {
+        if let Some(why) = half.cluster.why() {
+            return Some(format!("Cluster of {region}: {why}"));
+        }
+    }
     if let Some(why) = own.database.why() {
         return Some(format!("PostgreSQL of {holder}: {why}"));
-    }
-    if let Some(why) = other.cluster.why() {
-        return Some(format!("Cluster of {region}: {why}"));
     }
     let database = own.database.known()?;
     database.replicas.is_none().then(|| format!("PostgreSQL of {holder} does not say who streams from it"))
@@ -145,7 +152,8 @@ pub(super) fn lease_news(me: &Region, had: Option<u64>, left: Duration, record: 
         return (record.generation == had && left.is_zero()).then_some(LeaseNews::Lost { generation: had });
     }
     let holder = record.holder.clone().filter(|_| record.generation > had)?;
-    let handed_on = |from: &Region, to: &Region| from == me && *to == holder;
+    // On the way, or back where the move is undone.
+    let handed_on = |from: &Region, to: &Region| (from, to) == (me, &holder) || (from, to) == (&holder, me);
     let by_intent = record.intent.as_ref().is_some_and(|i| handed_on(i.from(), i.to()));
     let by_last = record.last.as_ref().is_some_and(|l| handed_on(&l.from, &l.to));
     (!by_intent && !by_last).then_some(LeaseNews::Collision { holder, generation: record.generation })

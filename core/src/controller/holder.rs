@@ -15,7 +15,7 @@ use std::time::Duration;
 
 impl Controller {
     /// What the holder does beside driving: requests, approvals, events owed.
-    pub(super) async fn hold(&self, record: &Record, copy: &CopyView, spec: &Spec) {
+    pub(super) async fn hold(&self, record: &Record, spec: &Spec) {
         self.pay(record).await;
         if record.intent.is_some() {
             return;
@@ -42,7 +42,7 @@ impl Controller {
                     request: Some(id.clone()),
                     ..ExecuteOrder::default()
                 };
-                (id, self.sequencer.pend(copy, spec, &failback, &order).await)
+                (id, self.sequencer.pend(spec, &failback, &order).await)
             }
         };
         let why = match begun {

@@ -2,7 +2,7 @@
 
 use super::memory::SETTLE_MAX;
 use super::{Action, Case, Change, Decision, address_sets, current_step, restart_is_through, runs_as_standby};
-use crate::observe::{Accepts, ClusterView, Role};
+use crate::observe::{Accepts, ClusterView, Role, Seen};
 use crate::ports::{ClusterChange, RouteWrite};
 use crate::record::{EndResult, Former, FormerWeights, Lineage};
 use crate::records::record_sets;
@@ -373,6 +373,9 @@ impl Case<'_> {
         }
         let last = self.memory.dns_tried.or(self.memory.driving)?;
         if self.now.at.since(last) < REQUEST_LIMIT {
+            return Some(Decision::Wait(7, "records are looked at once more".into()));
+        }
+        if self.seen.zone == Seen::NotLooked {
             return Some(Decision::Wait(7, "records are looked at once more".into()));
         }
         let wanted = record_sets(self.plan()).ok()?;

@@ -59,6 +59,8 @@ pub struct Memory {
     pub(super) route_tried: Option<Region>,
     /// When a step's servers were looked at last although its undo is past its limit.
     late_look: [Option<Monotonic>; 8],
+    /// Why the servers of an undo could not be read when they were looked at last.
+    unseen: [Option<String>; 8],
     /// A new connection to the new primary was seen to take a write.
     pub(super) write_passed: bool,
     /// The stream acknowledged the event.
@@ -81,7 +83,13 @@ impl Memory {
             Direction::Forward => {
                 self.steps[usize::from(current_step(intent))].since.get_or_insert(now);
             }
-            Direction::Undo { .. } => self.look_at_undo(intent, now),
+            Direction::Undo { .. } => {
+                self.look_at_undo(intent, now);
+                let mut routes = seen.routes.iter().filter_map(|(region, route)| Some((region, route.unread()?)));
+                let route = routes.next().map(|(region, why)| format!("route in {region}: {why}"));
+                self.unseen[3] = route.or(self.unseen[3].take());
+                self.unseen[4] = seen.zone.unread().map(|why| format!("zone: {why}")).or(self.unseen[4].take());
+            }
         }
         self.settling = if intent.forward() { current_step(intent) == 7 } else { intent.step(4).undone_at.is_some() };
         let weights = [intent.from(), intent.to()].map(|region| weight(seen, region, intent));
@@ -111,11 +119,13 @@ impl Memory {
         match action {
             Action::Publish(_) => {
                 self.dns_tried = Some(now);
-                self.settled += u32::from(self.settling);
+                self.settled += u32::from(self.settling && matches!(outcome, Outcome::Done(())));
             }
             Action::Route(write) => self.route_tried = Some(write.region.clone()),
             _ => {}
         }
+        // What came of it is looked at at once.
+        self.late_look[usize::from(*step)] = None;
         let tries = &mut self.steps[usize::from(*step)];
         tries.last = Some(now);
         tries.count += 1;
@@ -171,6 +181,11 @@ impl Memory {
         tries.cause = Some(cause.to_owned());
     }
 
+    /// Whether somebody else goes on writing the records, so that they were left to them.
+    pub fn left_to_others(&self) -> bool {
+        self.settled >= SETTLE_MAX
+    }
+
     /// Whether the stream acknowledged the event of the switchover.
     pub fn event_passed(&self) -> bool {
         self.event_passed
@@ -207,6 +222,11 @@ impl Memory {
             RETRY_PAUSE
         };
         now.since(last) >= pause
+    }
+
+    /// Why the servers of an undo could not be read, also while they are not looked at.
+    pub(super) fn unseen(&self, step: u8) -> String {
+        self.unseen[usize::from(step)].clone().unwrap_or_else(|| "it is looked at again soon".into())
     }
 
     pub(super) fn cause(&self, step: u8) -> Option<&str> {

@@ -74,7 +74,7 @@ impl Case<'_> {
         match self.zone_holds(former) {
             Ok(true) => self.seen_undone(4),
             Ok(false) => self.try_undo(4, self.publish(former), "the former records were not taken"),
-            Err(why) => Decision::Wait(4, why),
+            Err(_) => Decision::Wait(4, self.memory.unseen(4)),
         }
     }
 
@@ -103,7 +103,7 @@ impl Case<'_> {
         for region in [self.intent.from(), self.intent.to()] {
             let Some(former) = self.intent.former.weights.get(region) else { continue };
             let Some(Seen::Is(view)) = self.seen.routes.get(region) else {
-                waiting = Some(format!("route in {region} cannot be read"));
+                waiting = Some(self.memory.unseen(3));
                 continue;
             };
             let stands = view.weight(&from) == Some(former.from) && view.weight(&to) == Some(former.to);

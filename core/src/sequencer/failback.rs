@@ -1,11 +1,9 @@
 //! RequestFailback: a failback waits in the record for a person, where one is needed.
 
-use super::{Asked, Begun, ExecuteOrder, Following, OperationError, Sequencer, TIMED_OUT, What};
-use crate::clock::within;
+use super::{Asked, Begun, ExecuteOrder, Following, OperationError, Put, Sequencer, TIMED_OUT, What};
 use crate::keeper::NotWritten;
 use crate::mailbox::Cancel;
 use crate::name::Region;
-use crate::observe::CopyView;
 use crate::plan::{Plan, REASON_FAILBACK};
 use crate::preflight::{Facts, Findings, preflight};
 use crate::record::{Kind, Lineage, Pending};
@@ -13,7 +11,6 @@ use crate::report::{ExecuteReport, ExecuteResult};
 use crate::requests::{answered_before, approval_required};
 use crate::spec::{FailbackSpec, Spec};
 use crate::steps;
-use crate::term::REQUEST_LIMIT;
 use crate::transition::{self, Approval, Order};
 use serde_json::json;
 
@@ -26,9 +23,9 @@ impl Sequencer {
         cancel: &Cancel,
     ) -> Result<ExecuteReport, OperationError> {
         let operation = "failback";
-        let (copy, spec) = self.own_copy(&self.observers, operation).await?;
+        let (_, spec) = self.own_copy(&self.observers, operation).await?;
         let seconds = spec.failback.timeout_seconds;
-        let what = match self.pend(&copy, &spec, &spec.failback, order).await? {
+        let what = match self.pend(&spec, &spec.failback, order).await? {
             Begun::Report(report) => return Ok(*report),
             Begun::Following(what) => what,
         };
@@ -52,23 +49,15 @@ impl Sequencer {
             return;
         }
         // The holder has it: it is told in the resource.
-        if let Ok((copy, _)) = self.own_copy(&self.observers, "failback").await {
-            let patch = json!({ "failback": { "refused": true } });
-            let outcome =
-                within(&*self.clock, REQUEST_LIMIT, self.actors.copy.patch_spec(&copy.resource_version, &patch)).await;
-            tracing::info!(?outcome, "the failback that another region has was refused");
+        let patch = json!({ "failback": { "refused": true } });
+        if let Put::Not(why) | Put::Unknown(why) = self.put("failback", Asked::Withdrawal, &patch).await {
+            tracing::error!(%why, "a failback that was given up may still run; refuse it in the resource");
         }
     }
 
     /// Writes the pending failback, or has the region that holds the record do so. `asked` is what the copy says in
     /// which it stands; that a person must approve may be said in any copy.
-    pub async fn pend(
-        &self,
-        copy: &CopyView,
-        spec: &Spec,
-        asked: &FailbackSpec,
-        order: &ExecuteOrder,
-    ) -> Result<Begun, OperationError> {
+    pub async fn pend(&self, spec: &Spec, asked: &FailbackSpec, order: &ExecuteOrder) -> Result<Begun, OperationError> {
         let operation = "failback";
         let started = self.clock.wall();
         // Right after a switchover the spec does not name the acting primary yet.
@@ -100,7 +89,7 @@ impl Sequencer {
         }
         let holder = facts.witness.known().and_then(|r| r.as_ref()?.holder.clone());
         if order.request.is_none() && holder.is_some_and(|holder| holder != self.me) {
-            return Ok(self.hand_on(copy, plan, started, Asked::Failback).await);
+            return Ok(self.hand_on(operation, plan, started, Asked::Failback).await);
         }
         let approval = Approval {
             required: asked.approval_required || approval_required(&facts.observations.copies),

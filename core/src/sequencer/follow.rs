@@ -15,6 +15,9 @@ use std::time::Duration;
 /// How often a follower looks at the record.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(250);
 
+/// How long a request is waited for to be served, which takes a holder seconds.
+const UNSERVED_LIMIT: Duration = Duration::from_secs(60);
+
 /// What is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mark<'a> {
@@ -29,8 +32,10 @@ pub(super) enum Mark<'a> {
 enum Sight {
     /// It ended.
     Ended(Box<Ended>),
-    /// It is under way forward, waits for a person, or was not served yet.
+    /// It is under way forward, or waits for a person.
     UnderWay,
+    /// The request was not served yet, or there is no record.
+    Unserved,
     /// It is being undone.
     Undoing(Box<Intent>),
     /// It ended, and another one did since.
@@ -42,7 +47,7 @@ enum Sight {
 }
 
 fn sight(view: &View, mark: Mark<'_>, now: Monotonic) -> Sight {
-    let Some(record) = &view.record else { return Sight::UnderWay };
+    let Some(record) = &view.record else { return Sight::Unserved };
     let is = |id: &str, request: Option<&String>| match mark {
         Mark::Id(wanted) => id == wanted,
         Mark::Request(wanted) => request.map(String::as_str) == Some(wanted),
@@ -62,7 +67,7 @@ fn sight(view: &View, mark: Mark<'_>, now: Monotonic) -> Sight {
         _ if waits => Sight::UnderWay,
         Mark::Id(_) => Sight::Replaced,
         Mark::Request(request) if record.served.iter().any(|served| served == request) => Sight::Refused,
-        Mark::Request(_) => Sight::UnderWay,
+        Mark::Request(_) => Sight::Unserved,
     }
 }
 
@@ -76,12 +81,22 @@ impl Sequencer {
     /// nobody to wait for.
     pub async fn follow(&self, what: &Following) -> ExecuteReport {
         let mut undoing: Option<Monotonic> = None;
+        let began = self.clock.now();
         loop {
             let now = self.clock.now();
             let sight = self.keeper.as_ref().and_then(|k| k.view()).map(|view| sight(&view, what.mark(), now));
-            match sight.unwrap_or(Sight::UnderWay) {
+            match sight.unwrap_or(Sight::Unserved) {
                 Sight::Ended(last) => return ExecuteReport::from_ended(&last),
                 Sight::UnderWay => undoing = None,
+                Sight::Unserved if now.since(began) < UNSERVED_LIMIT => {}
+                Sight::Unserved => {
+                    let seconds = UNSERVED_LIMIT.as_secs();
+                    let why = format!(
+                        "in {seconds} s the holder's region has not served it; it still may, unless it is withdrawn in \
+                         the resource (requested: false)"
+                    );
+                    return self.unknown(&what.plan, what.id(), &why, what.since);
+                }
                 Sight::Undoing(intent) => {
                     let since = *undoing.get_or_insert(now);
                     if now.since(since) >= undo_limit(&intent) {

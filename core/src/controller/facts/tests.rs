@@ -131,12 +131,17 @@ fn a_served_request_is_reset_and_one_that_is_not_stays() {
     let mut record = fixture::record();
     assert_eq!(mended(&record, &spec), None);
     record.served.push(requests::of_switchover(&request));
-    assert_eq!(mended(&record, &spec), Some(json!({ "switchover": { "requested": false } })));
+    assert_eq!(
+        mended(&record, &spec),
+        Some(json!({ "switchover": { "requested": false, "confirmedFingerprint": null } }))
+    );
 }
 
 #[test]
 fn an_answer_to_a_failback_does_not_stand_for_the_next_one() {
-    let reset = Some(json!({ "failback": { "requested": false, "approved": false, "refused": false } }));
+    let reset = Some(json!({ "failback": {
+        "requested": false, "approved": false, "approvedAt": null, "approvedBy": null, "refused": false,
+    } }));
     let mut record = fixture::record();
     let mut answered = fixture::spec();
     answered.failback.refused = true;
@@ -175,4 +180,6 @@ fn a_lease_that_was_handed_on_is_not_lost() {
     let Edit::Write(mut moving) = transition::begin(&fixture::record(), &fsn(), &order) else { panic!("begun") };
     (moving.holder, moving.generation) = (Some(hel()), 5);
     assert_eq!(lease_news(&fsn(), Some(4), Duration::ZERO, &moving), None);
+    (moving.holder, moving.generation) = (Some(fsn()), 6);
+    assert_eq!(lease_news(&hel(), Some(5), Duration::ZERO, &moving), None, "nor one that was given back");
 }

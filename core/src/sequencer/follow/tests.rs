@@ -48,7 +48,11 @@ fn a_switchover_is_followed_while_the_record_is_renewed() {
 fn one_that_the_record_does_not_name_any_more_is_not_waited_for() {
     let record = fixture::record();
     assert_eq!(sight(&view(record.clone()), Mark::Id("shop/shop/1.1"), at(0)), Sight::Replaced);
-    assert_eq!(sight(&view(record.clone()), Mark::Request("r1"), at(0)), Sight::UnderWay, "not served yet");
+    assert_eq!(sight(&view(record.clone()), Mark::Request("r1"), at(0)), Sight::Unserved);
+    assert_eq!(
+        sight(&View { record: None, ..view(record.clone()) }, Mark::Id("shop/shop/1.1"), at(0)),
+        Sight::Unserved
+    );
     let refused = written(transition::refuse(&record, &fsn(), "r1"));
     assert_eq!(sight(&view(refused), Mark::Request("r1"), at(0)), Sight::Refused);
 }
