@@ -9,9 +9,13 @@ use crate::servers::kube_api::{CLUSTERS, Change, ChangeEvent, HTTP_ROUTES};
 use continuum_core::name::Region;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// In a writer's name, before its host.
 const AT_CONTROLLER: &str = "@controller.";
+
+/// A write that opens a half is given up by its server after so long.
+const SERVER_LIMIT: Duration = Duration::from_secs(5);
 
 /// Annotation that fences instances.
 const FENCE: &str = "cnpg.io/fencedInstances";
@@ -57,7 +61,9 @@ pub fn check(ground: &Ground) -> Verdict {
 fn wrong_step(before: &LeaseWrite, after: &LeaseWrite) -> Option<String> {
     let grown = u64::from(before.record.holder != after.record.holder);
     let (old, new) = (before.record.generation, after.record.generation);
-    if new == old + grown {
+    // A free record is taken above every claim that stands.
+    let taken = before.record.holder.is_none() && after.record.holder.is_some() && new > old;
+    if new == old + grown || taken {
         return None;
     }
     let holder = |write: &LeaseWrite| write.record.holder.as_ref().map_or("nobody".to_owned(), Region::to_string);
@@ -91,11 +97,18 @@ fn wrong_opening(ground: &Ground, change: &Change) -> Option<String> {
     let opens = *change.resource == CLUSTERS
         && is_open(&change.object)
         && change.before.as_ref().is_some_and(|before| !is_open(before));
-    let holds = change.claim.is_some_and(|claim| {
-        ground.lease.iter().any(|write| write.record.generation == claim && write.record.held_by(&writer))
-    });
+    let holds = change.claim.is_some_and(|claim| held(ground, claim, &writer, change.at));
     let claim = change.claim.map_or("without a generation".to_owned(), |claim| format!("under generation {claim}"));
     (opens && !holds).then(|| format!("{writer} opened it {claim}, which it does not hold"))
+}
+
+/// Whether `writer` held this generation when it sent what was applied at that time.
+fn held(ground: &Ground, generation: u64, writer: &Region, at: Duration) -> bool {
+    let ends = ground.lease.iter().skip(1).map(|write| write.at).chain([Duration::MAX]);
+    ground.lease.iter().zip(ends).any(|(write, end)| {
+        let stood = write.at <= at && at <= end.saturating_add(SERVER_LIMIT);
+        stood && write.record.generation == generation && write.record.held_by(writer)
+    })
 }
 
 /// Its half is to be primary, and no fence keeps it from that.

@@ -5,7 +5,7 @@
 use crate::lease;
 use crate::moments::Sources;
 use crate::servers::kube_api::{CONTINUUMS, Change, ChangeEvent, LEASES};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// In a writer's name, before its host.
@@ -87,6 +87,10 @@ fn is_act(change: &Change, place: &str) -> bool {
             |object: &Value| lease::record(object).map(|r| (r.holder, r.generation, r.sequence, r.intent, r.pending));
         return operation(before) != operation(&change.object);
     }
-    // Its own copy tells of it, and follows what it did before.
-    *change.resource != CONTINUUMS || !change.by.ends_with(&format!("{AT_CONTROLLER}{place}"))
+    // Its own copy tells of it, and follows what it did before; but it asks for nothing.
+    let asks = |object: &Value| {
+        ["switchover", "failback"].map(|kind| object["spec"][kind]["requested"] == json!(true)).contains(&true)
+    };
+    let own = *change.resource == CONTINUUMS && change.by.ends_with(&format!("{AT_CONTROLLER}{place}"));
+    !own || asks(&change.object) && !asks(before)
 }

@@ -4,14 +4,10 @@
 //! Not decided here, since no server knows it: a lag as it was measured, a request whose plan was invalid.
 
 use crate::ground::{Ground, LeaseWrite};
-use crate::moments::Move;
 use crate::servers::kube_api::CONTINUUMS;
 use continuum_core::record::{Direction, Intent, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-
-/// An effect is seen this much after it at the latest.
-const SEEN: Duration = Duration::from_secs(1);
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,24 +87,28 @@ fn of_terms(ground: &Ground, happened: &mut Vec<Happened>) {
     let moved = ground.moments.moves().iter().any(|move_| move_.effect(6).is_some());
     let last = ground.record().map(|record| record.generation);
     let mut known: BTreeSet<(u64, u64)> = BTreeSet::new();
-    let mut generation = None;
-    for write in &ground.lease {
+    let mut before: Option<&LeaseWrite> = None;
+    let ends = ground.lease.iter().skip(1).map(|write| write.at).chain([ground.end]);
+    for (write, end) in ground.lease.iter().zip(ends) {
+        let former = before.replace(write);
         let Some(region) = holder(write) else { continue };
         let number = write.record.generation;
         let mut push = |kind, fact: String, from: Option<String>, to: Option<String>, must| {
             happened.push(Happened { kind, fact, from, to, must });
         };
-        if generation.replace(number) != Some(number) {
+        // A holder that renews for less than half its term may have lost it; the term that it counts is shorter
+        // than the one that stands there.
+        if end.saturating_sub(write.at) >= Duration::from_secs(u64::from(write.record.ttl_seconds) / 2) {
+            push("continuum-lease-lost", number.to_string(), Some(region.clone()), None, false);
+        }
+        if former.map(|former| former.record.generation) != Some(number) {
             // The one of the end has had time to be told of, where there is a stream.
             let must = moved && last == Some(number);
             push("continuum-lease-acquired", number.to_string(), None, Some(region.clone()), must);
-            push("continuum-lease-lost", number.to_string(), Some(region.clone()), None, false);
-            // A region that hands its lease on by a switchover collides with nobody.
-            let swapped = |move_: &Move| move_.effect(5).is_some_and(|at| write.at <= at && at <= write.at + SEEN);
-            if !ground.moments.moves().iter().any(swapped) {
-                for primary in ground.regions.keys().map(ToString::to_string) {
-                    push("continuum-lease-collision", format!("{primary}:{number}"), Some(primary), None, false);
-                }
+            // A region that hands its lease on, or gives it back, collides with nobody.
+            let lost = former.and_then(holder).filter(|former| *former != region);
+            if let Some(former) = lost.filter(|former| !write.by.ends_with(&format!("@controller.{former}"))) {
+                push("continuum-lease-collision", format!("{former}:{number}"), Some(former), None, false);
             }
         }
         let place = (number, write.record.sequence);
