@@ -284,7 +284,10 @@ impl Sequencer {
         let shown = Plan::new(&self.name, &spec, to, order.reason.as_deref(), None).map(|plan| plan.fingerprint()).ok();
         let fits = |c: &String| *c == fingerprint || Some(c) == shown.as_ref();
         if let Some(confirmed) = order.confirmed.as_ref().filter(|c| !fits(c)) {
-            let cause = format!("the plan has changed: {confirmed} was confirmed, it is {fingerprint} now");
+            let cause = format!(
+                "the plan has changed: {confirmed} was confirmed, it is {fingerprint} now (regions, records, timings, \
+                 reason and initiator all count)"
+            );
             self.tell_error(&plan, 1, &cause, order.request.as_deref()).await;
             return Ok(refused(1, &cause));
         }

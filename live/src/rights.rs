@@ -56,11 +56,10 @@ pub(crate) fn in_region(plan: &Plan, own: bool) -> Vec<Right> {
 /// Rights that a witness needs in its cluster. `create` cannot be given for one name, and is not needed where the
 /// Lease was made beforehand.
 pub(crate) fn on_lease(lease: &ObjectName, there: bool) -> Vec<Right> {
-    let mut rights = vec![Right::new("get", LEASES, "", lease), Right::new("patch", LEASES, "", lease)];
-    if !there {
-        rights.push(Right::new("create", LEASES, "", &ObjectName::new(&lease.namespace, "")));
-    }
-    rights
+    let create = Right::new("create", LEASES, "", &ObjectName::new(&lease.namespace, ""));
+    let create = (!there).then_some(create);
+    let rights = [Some(Right::new("get", LEASES, "", lease)), create, Some(Right::new("patch", LEASES, "", lease))];
+    rights.into_iter().flatten().collect()
 }
 
 /// Those of `rights` that this controller lacks.

@@ -70,7 +70,8 @@ impl ObserveWitness for LeaseWitness {
     }
 
     async fn missing_rights(&self) -> Seen<Vec<String>> {
-        let there = !self.api.get(&LEASES, &self.lease).await.is_err_and(|error| error.is_missing());
+        // What cannot be read may be missing.
+        let there = self.api.get(&LEASES, &self.lease).await.is_ok();
         rights::missing(&self.api, &rights::on_lease(&self.lease, there)).await
     }
 }

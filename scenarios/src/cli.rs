@@ -7,14 +7,18 @@ use crate::outcome;
 use crate::runner::Runner;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The command was used wrongly, or a file is wrong; nothing ran.
 pub const EXIT_USAGE: u8 = 64;
 
+/// What was found out could not be written.
+const EXIT_OUTPUT: u8 = 74;
+
 const EXIT_CODES: &str = "Exit codes: 0 passed, 1 a check or an expectation failed, 2 did not finish, \
-64 wrong arguments or a mistake in a file (nothing ran), 70 the simulator crashed.";
+64 wrong arguments or a mistake in a file (nothing ran), 70 the simulator crashed, 74 the output cannot be written.";
 
 /// Runs switchover scenarios in a simulated pair of regions, on the code that runs in production.
 #[derive(Debug, Parser)]
@@ -104,14 +108,23 @@ pub fn main(runner: &dyn Runner) -> ExitCode {
                 SchemaOf::Scenario => format::schema(),
                 SchemaOf::Report => outcome::schema(),
             };
-            anstream::println!("{schema:#}");
-            ExitCode::SUCCESS
+            show(&format!("{schema:#}\n")).unwrap_or(ExitCode::SUCCESS)
         }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "continuum", &mut std::io::stdout());
             ExitCode::SUCCESS
         }
     }
+}
+
+/// Writes to standard output. The exit code where that cannot be done; a reader that closed the pipe has seen
+/// what it wanted.
+fn show(text: &str) -> Option<ExitCode> {
+    let mut out = anstream::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let error = written.err().filter(|error| error.kind() != ErrorKind::BrokenPipe)?;
+    anstream::eprintln!("the output cannot be written: {error}");
+    Some(EXIT_OUTPUT.into())
 }
 
 fn lint(paths: &[PathBuf]) -> ExitCode {

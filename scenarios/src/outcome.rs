@@ -253,7 +253,7 @@ impl Outcome {
             unmet: Vec::new(),
             did_not_finish: None,
             crashed: None,
-            reproduce: format!("continuum run {} --seed {}", options.file, options.seed),
+            reproduce: format!("continuum run {} --seed {}", quoted(&options.file), options.seed),
             trace: None,
         }
     }
@@ -262,10 +262,11 @@ impl Outcome {
     pub fn verdict(&self) -> Verdict {
         if self.crashed.is_some() {
             Verdict::Crashed
+        } else if self.did_not_finish.is_some() {
+            // Whatever else is wrong with it, it was judged where it stood, half-way.
+            Verdict::DidNotFinish
         } else if self.checks.iter().any(|check| check.ok == check.expected_to_fail) || !self.unmet.is_empty() {
             Verdict::Failed
-        } else if self.did_not_finish.is_some() {
-            Verdict::DidNotFinish
         } else {
             Verdict::Passed
         }
@@ -384,4 +385,9 @@ pub fn schema() -> serde_json::Value {
         .into_generator()
         .into_root_schema_for::<RunReport>()
         .to_value()
+}
+/// A file's name as a shell takes it.
+fn quoted(file: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+=:@%,".contains(c);
+    if file.chars().all(plain) { file.to_owned() } else { format!("'{}'", file.replace('\'', "'\\''")) }
 }

@@ -151,6 +151,6 @@ async fn rights_that_are_lacking_are_named() {
     let missing = status(404, "NotFound", "leases \"shop.shop\" not found");
     let (witness, log) = witness(vec![missing, allowed(true), allowed(false), allowed(false)]);
     let missing = witness.missing_rights().await;
-    assert_eq!(missing, Seen::Is(vec!["patch leases".into(), "create leases".into()]));
+    assert_eq!(missing, Seen::Is(vec!["create leases".into(), "patch leases".into()]));
     assert!(log.lock().unwrap()[1].line.starts_with("POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews"));
 }

@@ -1,6 +1,6 @@
 //! `continuum run`: loads everything, runs it side by side, shows it.
 
-use super::{EXIT_USAGE, Output, RunArguments, complain, load_all};
+use super::{EXIT_USAGE, Output, RunArguments, complain, load_all, show};
 use crate::format::Scenario;
 use crate::outcome::{Outcome, RunReport};
 use crate::render;
@@ -31,13 +31,13 @@ pub(super) fn run(arguments: &RunArguments, runner: &dyn Runner) -> ExitCode {
         anstream::eprintln!("{}: the trace cannot be written: {error}", file.display());
         return EXIT_USAGE.into();
     }
-    match (arguments.output, &outcomes[..]) {
-        (Output::Json, all) => anstream::print!("{}", render::json(all)),
-        (Output::Yaml, all) => anstream::print!("{}", render::yaml(all)),
-        (Output::Table, [run]) => anstream::print!("{}", render::table(run)),
-        (Output::Table, all) => anstream::print!("{}", render::summary(all)),
-    }
-    RunReport::of(&outcomes).worst().exit_code().into()
+    let text = match (arguments.output, &outcomes[..]) {
+        (Output::Json, all) => render::json(all),
+        (Output::Yaml, all) => render::yaml(all),
+        (Output::Table, [run]) => render::table(run),
+        (Output::Table, all) => render::summary(all),
+    };
+    show(&text).unwrap_or_else(|| RunReport::of(&outcomes).worst().exit_code().into())
 }
 
 /// Outcomes in the order of the scenarios, whichever ended first.

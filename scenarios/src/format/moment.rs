@@ -6,6 +6,7 @@ use super::scalars::{Count, StepNumber, TimeSpan};
 use super::spot::Spot;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::fmt;
 use std::time::Duration;
 
 /// One of the seven steps, as `{step: 5}`.
@@ -53,6 +54,37 @@ pub enum Condition {
     LagAbove(TimeSpan),
     /// So much time has passed since this line of the scenario was reached.
     Elapsed(TimeSpan),
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Condition::Converged => f.write_str("converged"),
+            Condition::Idle => f.write_str("idle"),
+            Condition::SwitchoverUnderWay => f.write_str("switchoverUnderWay"),
+            Condition::FailbackPending => f.write_str("failbackPending"),
+            Condition::Primary(region) => write!(f, "primary: {}", region.as_str()),
+            Condition::Holder(region) => write!(f, "holder: {}", region.as_str()),
+            Condition::Generation(generation) => write!(f, "generation: {generation}"),
+            Condition::Event(event) => write!(f, "event: {}", event.as_str()),
+            Condition::LagBelow(limit) => write!(f, "lagBelow: {limit}"),
+            Condition::LagAbove(limit) => write!(f, "lagAbove: {limit}"),
+            Condition::Elapsed(time) => write!(f, "elapsed: {time}"),
+        }
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Moment::Now => f.write_str("its line"),
+            Moment::At(at) => write!(f, "at {:.1} s", at.as_secs_f64()),
+            Moment::Before(step) => write!(f, "before step {step}"),
+            Moment::After(step) => write!(f, "after step {step}"),
+            Moment::Write { object, nth } => write!(f, "write {nth} of {object}"),
+            Moment::When(condition) => write!(f, "when {condition}"),
+        }
+    }
 }
 
 /// When something happens.

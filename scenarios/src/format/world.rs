@@ -5,7 +5,10 @@ use super::names::RegionName;
 use super::scalars::{Seconds, TimeSpan};
 use super::spot::Spot;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 /// The world of a scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +27,7 @@ pub struct World {
     /// Fencing begins this long before the term ends.
     pub guard: Spot<Seconds>,
     /// How much two clocks may drift apart, percent.
+    #[serde(deserialize_with = "drift")]
     pub drift_percent: u32,
     /// How long step 3 waits with the weight at 0.
     pub drain: Seconds,
@@ -60,6 +64,7 @@ pub struct World {
     /// Clients.
     pub workload: WorkloadWorld,
     /// Resolution of simulated time.
+    #[serde(deserialize_with = "tick")]
     pub tick: TimeSpan,
 }
 
@@ -279,8 +284,10 @@ pub enum SelectorWord {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct WorkloadWorld {
     /// How many, in both regions together. 0: none.
+    #[serde(deserialize_with = "clients")]
     pub clients: u32,
     /// How many writes a second they try, all together.
+    #[serde(deserialize_with = "writes")]
     pub writes_per_second: u32,
     /// One client keeps its session to the standby open over its promotion (H30).
     pub held_session: bool,
@@ -290,4 +297,33 @@ impl Default for WorkloadWorld {
     fn default() -> Self {
         Self { clients: 4, writes_per_second: 20, held_session: false }
     }
+}
+
+/// A number in a range. A world outside of it is no world: it would never end, or would not fit into memory.
+fn number<'de, D: Deserializer<'de>>(deserializer: D, range: RangeInclusive<u32>) -> Result<u32, D::Error> {
+    let number = u32::deserialize(deserializer)?;
+    if range.contains(&number) {
+        return Ok(number);
+    }
+    Err(D::Error::custom(format!("{number} is out of range: expected {} to {}", range.start(), range.end())))
+}
+
+fn drift<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    number(deserializer, 0..=50)
+}
+
+fn clients<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    number(deserializer, 0..=200)
+}
+
+fn writes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    number(deserializer, 1..=1000)
+}
+
+fn tick<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeSpan, D::Error> {
+    let tick = TimeSpan::deserialize(deserializer)?;
+    if (Duration::from_millis(1)..=Duration::from_secs(1)).contains(&tick.0) {
+        return Ok(tick);
+    }
+    Err(D::Error::custom(format!("{tick} is out of range: expected 1ms to 1s")))
 }

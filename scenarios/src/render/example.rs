@@ -102,12 +102,12 @@ pub(crate) fn passed() -> Outcome {
     run.report(12_400, dry_run(&[], &["step-4: record TTL 60 s is longer than the RTO of 60 s allows"]));
     line(&mut run, 14_000, EntryKind::Execute, "execute", "requested by scenario");
     step(&mut run, 14_300, 1, "validate-lease", "fsn holds generation 1, 27.9 s of its term left", None);
-    step(&mut run, 14_400, 2, "cordon-old-primary", "demotion asked", None);
+    step(&mut run, 14_400, 2, "cordon-old-primary", "demotion begins", None);
     step(&mut run, 22_900, 2, "", "last write 0/3A2F1C8, token in hand", Some(8_500));
     step(&mut run, 33_000, 3, "drain-http", "shop-fsn 100 -> 0", Some(10_000));
     step(&mut run, 33_400, 4, "flip-dns", "shop.example.org -> 10.2.0.1, verified", Some(400));
     step(&mut run, 33_500, 5, "swap-lease", "hel holds generation 2; hel drives from here", Some(100));
-    step(&mut run, 33_600, 6, "uncordon-new-primary", "promotion asked", None);
+    step(&mut run, 33_600, 6, "uncordon-new-primary", "promotion begins", None);
     line(&mut run, 33_600, EntryKind::Fault, "lose reply", "api.hel -> controller.hel");
     step(&mut run, 38_600, 6, "", "no answer in 5 s: looking; it was applied", None);
     step(&mut run, 41_200, 6, "", "timeline 2, ready, takes writes", Some(7_600));

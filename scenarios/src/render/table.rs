@@ -41,7 +41,7 @@ pub fn summary(runs: &[Outcome]) -> String {
         let mut facts = vec![result(&run.result), format!("{held} of {checks} checks"), format!("seed {}", run.seed)];
         facts.retain(|fact| !fact.is_empty());
         let verdict = run.verdict();
-        let shown = paint(style(verdict), &pad(verdict_word(verdict), 14));
+        let shown = paint(style(verdict), &pad(verdict_word(verdict), 16));
         out.line(format!("{shown}{}  {}", pad(&run.scenario, width), facts.join(" · ")));
     }
     for run in runs.iter().filter(|run| run.verdict() != Verdict::Passed) {

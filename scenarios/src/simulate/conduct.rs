@@ -167,7 +167,7 @@ impl<'a> Conductor<'a> {
             }
             Step::Wait(what) => {
                 let since = self.world.now();
-                let what_for = format!("{:?}", what.until);
+                let what_for = format!("{} (line {})", what.until, step.place.line);
                 self.until(&what_for, what.at_most.0, |run| facts::holds(&run.world, &what.until, since))?;
             }
             Step::Assert(expected) => facts::expect_facts(self, Some(step.place), "assert", expected),
@@ -371,9 +371,9 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// Steps that never came to their moment.
-    pub fn never_came(&self) -> usize {
-        self.deferred.len()
+    /// Steps that never came to their moment: where they stand, and which moment.
+    pub fn never_came(&self) -> Vec<(Place, String)> {
+        self.deferred.iter().map(|(moment, _, step)| (step.place, moment.to_string())).collect()
     }
 
     /// Ticks until a condition holds.

@@ -29,13 +29,14 @@ const LANDED_LIMIT: Duration = Duration::from_secs(15);
 /// Heals, and waits for rest. A world that never comes to rest is told by the checkers.
 pub(super) fn settle(run: &mut Conductor<'_>) -> Result<(), GivenUp> {
     run.extend();
+    // What was armed at the last line begins now.
+    run.tick()?;
     let unfired = run.world.board.unfired();
     for (_, fault) in unfired {
         run.unmet(None, "fault never fired", fault.to_string(), "the run ended before".into());
     }
-    if run.never_came() > 0 {
-        let count = run.never_came();
-        run.unmet(None, "moment never came", format!("{count} more steps"), "the run ended before".into());
+    for (place, moment) in run.never_came() {
+        run.unmet(Some(place), "moment never came", moment, "the run ended before".into());
     }
     run.world.heal(&Scope::All);
     await_landings(run)?;
@@ -81,6 +82,9 @@ pub(super) fn judge(run: &mut Conductor<'_>) {
     let expected = run.scenario.spec.expect.checks.clone();
     for verdict in checkers::all(&ground) {
         let expected_to_fail = matches!(expected.get(&CheckName::of(verdict.name)), Some(Verdict::Failed));
+        if expected_to_fail && verdict.ok {
+            run.unmet(None, &format!("expect.checks.{}", verdict.name), "failed".into(), "it holds".into());
+        }
         run.outcome.checks.push(Check {
             name: verdict.name.into(),
             ok: verdict.ok,

@@ -141,7 +141,7 @@ impl Narrator {
             self.told[index][0] = true;
             self.started_ms[index] = ms(world.now());
             if TOLD_TWICE.contains(&number) {
-                let asked = if number == 2 { "demotion asked" } else { "promotion asked" };
+                let asked = if number == 2 { "demotion begins" } else { "promotion begins" };
                 outcome.timeline.push(step(steps::name(number), asked));
             }
         }
