@@ -9,7 +9,7 @@ const FAULTY: [&str; 3] = ["controller-crash-at-step-5", "reply-lost-on-promotio
 
 /// SHA-256 of the trace of `planned-switchover` with seed 1. It holds in debug and in release, whatever the
 /// machine. It changes with everything that changes what a controller does or logs: then it is taken anew.
-const PLANNED_SWITCHOVER: &str = "46d0196fd146ceee2876bd341c87a3f65ff804361f8c2222cd275b7bd273d2d4";
+const PLANNED_SWITCHOVER: &str = "";
 
 fn hash(text: &str) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
