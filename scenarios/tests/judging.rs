@@ -7,9 +7,14 @@ use continuum_scenarios::simulate::Simulation;
 
 /// A run of these steps, without clients.
 fn run(steps: &str) -> Outcome {
+    run_expecting(steps, "{}")
+}
+
+/// A run of these steps of which this is expected at the end, without clients.
+fn run_expecting(steps: &str, expect: &str) -> Outcome {
     let text = format!(
         "{{apiVersion: continuum.openova.io/v1alpha1, kind: Scenario, metadata: {{name: judged}}, \
-         spec: {{world: {{workload: {{clients: 0}}}}, steps: [{steps}]}}}}"
+         spec: {{world: {{workload: {{clients: 0}}}}, steps: [{steps}], expect: {expect}}}}}"
     );
     let scenario = format::parse("judged.yaml", &text).unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
     Simulation::default().run(&scenario, &RunOptions { file: "judged.yaml".into(), seed: 1, trace: false })
@@ -35,4 +40,27 @@ fn a_request_that_lands_past_the_end_of_the_run_is_told_of_and_the_run_is_judged
     let unmet: Vec<&str> = outcome.unmet.iter().map(|unmet| unmet.what.as_str()).collect();
     assert_eq!(unmet, ["delayed request never landed"]);
     assert!(outcome.checks.iter().all(|check| check.ok), "{:?}", outcome.checks);
+}
+
+#[test]
+fn a_check_that_was_to_fail_and_holds_is_told_of() {
+    let outcome = run_expecting("dryRun: {to: hel}", "{checks: {converged: failed}}");
+    assert_eq!(outcome.verdict(), Verdict::Failed);
+    let unmet: Vec<&str> = outcome.unmet.iter().map(|unmet| unmet.what.as_str()).collect();
+    assert_eq!(unmet, ["expect.checks.converged"]);
+}
+
+#[test]
+fn a_moment_that_never_came_is_told_of_with_its_line() {
+    let outcome = run("dryRun: {to: hel}, partition: {between: [api.fsn, api.hel], when: {generation: 9}}");
+    let unmet: Vec<_> = outcome.unmet.iter().map(|unmet| (unmet.line.is_some(), unmet.expected.as_str())).collect();
+    assert_eq!(unmet, [(true, "when generation: 9")]);
+}
+
+#[test]
+fn a_run_that_came_to_no_end_did_not_finish_whatever_else_was_not_met() {
+    let outcome = run_expecting("wait: {for: {generation: 9}, atMost: 5s}", "{primary: hel}");
+    assert!(!outcome.unmet.is_empty());
+    assert_eq!(outcome.verdict(), Verdict::DidNotFinish);
+    assert_eq!(outcome.did_not_finish.as_deref(), Some("waited 5 s for generation: 9 (line 1)"));
 }
