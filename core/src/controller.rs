@@ -87,6 +87,8 @@ struct Shared {
     owed_count: usize,
     /// Why the free lease is not taken.
     held_back: Option<String>,
+    /// The generation under which this process took a free record, until both halves carry its claim.
+    to_claim: Option<u64>,
     /// `status.seen.beat` when this process began.
     beat_before: Option<u64>,
 }
@@ -273,6 +275,7 @@ impl Controller {
         self.look_at_halves(spec).await;
         self.acquire_if_free(spec).await;
         if let Some(record) = self.record().filter(|r| r.held_by(&self.me)) {
+            self.claim_halves(&record, spec).await;
             self.hold(&record, spec).await;
         }
         self.tell_events(copy, spec).await;
@@ -336,7 +339,10 @@ impl Controller {
         let claimed = claims.map(|claim| claim.generation).max().unwrap_or_default();
         let (me, ttl) = (self.me.clone(), spec.lease.ttl_seconds);
         match keeper.update(move |record| transition::acquire_above(record, &me, ttl, timeline, claimed)).await {
-            Ok(record) => tracing::info!(generation = record.generation, "lease acquired"),
+            Ok(record) => {
+                tracing::info!(generation = record.generation, "lease acquired");
+                self.shared().to_claim = Some(record.generation);
+            }
             Err(cause) => tracing::warn!(%cause, "lease not acquired"),
         }
     }

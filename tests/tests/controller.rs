@@ -2,7 +2,7 @@
 
 use continuum_core::report::ExecuteResult;
 use continuum_sim::faults::WorldFault;
-use continuum_sim::servers::kube_api::CONTINUUMS;
+use continuum_sim::servers::kube_api::{CLUSTERS, CONTINUUMS};
 use continuum_sim::world::objects::{APPLICATION, NAMESPACE};
 use continuum_sim::world::options::Lease;
 use continuum_sim::world::{REGIONS, WorldOptions};
@@ -99,5 +99,34 @@ fn after_a_switchover_whose_standby_died_the_condition_is_false_with_a_summary()
         assert_eq!((&condition["status"], &condition["reason"]), (&json!("False"), &json!("PostSwitchoverHealth")));
         let message = condition["message"].as_str().unwrap();
         assert!(message.starts_with("UNHEALTHY: 2 passed, 1 failed, 1 deferred (new primary=hel)"), "{message}");
+    });
+}
+
+/// When each half was first claimed under this generation, and by whom.
+fn claimed(stage: &Stage, region: &str, generation: u64) -> Option<(Duration, String)> {
+    let history = stage.world.store(region).history();
+    let mut changes = history.iter().filter(|change| *change.resource == CLUSTERS);
+    changes.find(|change| change.claim == Some(generation)).map(|change| (change.at, change.by.clone()))
+}
+
+#[test]
+fn who_takes_a_free_record_claims_the_other_half_and_then_its_own() {
+    Stage::play(WorldOptions { lease: Lease::Absent, client_count: 0, ..WorldOptions::default() }, |stage| {
+        stage.begin();
+        stage.pass(Duration::from_secs(20));
+        let other = claimed(stage, "hel", 1).expect("the other half is claimed");
+        let own = claimed(stage, "fsn", 1).expect("its own half is claimed");
+        assert!(other.0 < own.0, "{other:?} {own:?}");
+        assert!(other.1.contains("@controller.fsn") && own.1.contains("@controller.fsn"), "{other:?} {own:?}");
+    });
+}
+
+#[test]
+fn while_the_other_half_cannot_be_seen_its_own_is_left_alone() {
+    Stage::play(WorldOptions { lease: Lease::Absent, client_count: 0, ..WorldOptions::default() }, |stage| {
+        stage.world.hurt(&WorldFault::Partition("controller.fsn".into(), "pg.hel".into()));
+        stage.pass(Duration::from_secs(40));
+        assert!(claimed(stage, "hel", 1).is_some(), "the other half is claimed");
+        assert_eq!(claimed(stage, "fsn", 1), None);
     });
 }

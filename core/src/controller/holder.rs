@@ -2,13 +2,17 @@
 
 use super::Controller;
 use crate::audit::{self, About};
+use crate::clock::within;
+use crate::look::half_of;
 use crate::name::Region;
-use crate::observe::{CopyView, Seen};
+use crate::observe::{Accepts, Claim, CopyView, Role, Seen};
+use crate::ports::{ClusterChange, ClusterWrite};
 use crate::record::Record;
 use crate::report::ExecuteResult;
 use crate::requests::{self, Answer, Asked};
 use crate::sequencer::{Begun, ExecuteOrder, OperationError, TIMED_OUT};
 use crate::spec::Spec;
+use crate::term::REQUEST_LIMIT;
 use crate::transition;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -67,6 +71,51 @@ impl Controller {
                 tracing::warn!(%cause, "the refusal was not written");
             }
         }
+    }
+
+    /// After a free record was taken: the other half is claimed, and once it is seen to refuse writes, its own.
+    /// What an earlier holder sent and is still under way finds another version then (PROTOCOL 2.6). Nothing
+    /// else of the halves is changed. Until the other can be seen, its own is left alone.
+    pub(super) async fn claim_halves(&self, record: &Record, spec: &Spec) {
+        let wanted = self.shared().to_claim;
+        let (Some(generation), Some(pair), Some(keeper)) = (wanted, &spec.pair, &self.keeper) else { return };
+        if record.generation != generation || record.intent.is_some() {
+            self.shared().to_claim = None;
+            return;
+        }
+        let claim = Claim { generation, intent: format!("acquired/{generation}") };
+        let other = std::iter::once(&spec.primary).chain(&spec.standbys).find(|region| **region != self.me);
+        for region in other.into_iter().chain([&self.me]) {
+            let half = half_of(&self.observers, &*self.clock, pair, region).await;
+            let Seen::Is(cluster) = half.cluster else { return };
+            if *region != self.me && cluster.role == Role::Primary {
+                return;
+            }
+            if cluster.claim.as_ref() != Some(&claim) {
+                let write = ClusterWrite {
+                    region: region.clone(),
+                    object: cluster.object,
+                    resource_version: cluster.resource_version,
+                    claim: claim.clone(),
+                    change: ClusterChange::Claim,
+                    server_limit: None,
+                };
+                if keeper.term().allows(REQUEST_LIMIT) {
+                    let outcome = within(&*self.clock, REQUEST_LIMIT, self.actors.pair.write(&write)).await;
+                    tracing::info!(%region, generation, ?outcome, "half claimed");
+                }
+                // The next look tells what came of it.
+                return;
+            }
+            let refuses = match &half.database {
+                Seen::Is(database) => database.accepts == Accepts::No,
+                other => *other == Seen::Unconfigured,
+            };
+            if *region != self.me && !refuses {
+                return;
+            }
+        }
+        self.shared().to_claim = None;
     }
 
     async fn attend_pending(&self, record: &Record, spec: &Spec, copies: &BTreeMap<Region, Seen<CopyView>>) {
