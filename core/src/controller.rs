@@ -238,9 +238,7 @@ impl Controller {
 
     fn regions(&self) -> Vec<Region> {
         match self.shared().copies.get(&self.me) {
-            Some(Seen::Is(CopyView { spec: Ok(spec), .. })) => {
-                std::iter::once(&spec.primary).chain(&spec.standbys).cloned().collect()
-            }
+            Some(Seen::Is(CopyView { spec: Ok(spec), .. })) => spec.regions().cloned().collect(),
             _ => Vec::new(),
         }
     }

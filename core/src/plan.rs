@@ -103,7 +103,7 @@ impl Plan {
             return Err(InvalidPlan::SameRegion(to.clone()));
         }
         if spec.primary != *to && !spec.standbys.contains(to) {
-            let known: Vec<&str> = std::iter::once(&spec.primary).chain(&spec.standbys).map(Region::as_str).collect();
+            let known: Vec<&str> = spec.regions().map(Region::as_str).collect();
             return Err(InvalidPlan::UnknownRegion { to: to.clone(), known: known.join(", ") });
         }
         let pair = spec.pair.clone().ok_or(InvalidPlan::NoPair)?;

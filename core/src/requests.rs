@@ -24,7 +24,7 @@ pub fn of_switchover(request: &SwitchoverRequest) -> String {
 /// Whether the failback that stands in this spec was served: to whichever region, since the regions' order
 /// turns with every switchover, and a request must not become another one by it (H12).
 pub fn failback_served(record: &Record, spec: &Spec) -> bool {
-    let mut regions = std::iter::once(&spec.primary).chain(&spec.standbys);
+    let mut regions = spec.regions();
     regions.any(|to| of_failback(&spec.failback, to).is_some_and(|id| record.served.contains(&id)))
 }
 

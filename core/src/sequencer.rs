@@ -7,7 +7,6 @@ mod failback;
 mod follow;
 mod health;
 
-use self::follow::Mark;
 use crate::audit::{About, Event, request_failed};
 use crate::clock::{Clock, within};
 use crate::keeper::{Keeper, NotWritten};
@@ -150,13 +149,6 @@ impl Following {
             What::Request(_) => "",
         }
     }
-
-    fn mark(&self) -> Mark<'_> {
-        match &self.what {
-            What::Id(id) => Mark::Id(id),
-            What::Request(request) => Mark::Request(request),
-        }
-    }
 }
 
 /// See the module.
@@ -185,8 +177,6 @@ enum Asked {
         confirmed: bool,
     },
     Failback,
-    /// A failback that was asked for is asked for no more.
-    Withdrawal,
 }
 
 /// What became of a change of one's own copy.
@@ -359,10 +349,9 @@ impl Sequencer {
                 "approvedAt": null,
                 "refused": false,
             } }),
-            Asked::Withdrawal => json!({ "failback": { "refused": true } }),
         };
         let unbegun = |cause: &str| Begun::Report(Box::new(self.unbegun(&plan, 1, cause, since)));
-        match self.put(operation, asked, &patch).await {
+        match self.put(operation, Some(asked), &patch).await {
             Put::Done => {
                 let request = identity(&plan.to, since, Some(&plan.initiated_by));
                 Begun::Following(Box::new(Following { what: What::Request(request), plan, since }))
@@ -375,16 +364,16 @@ impl Sequencer {
         }
     }
 
-    /// Patches the spec of one's own copy, over no request of somebody else. The status changes often, and with it
+    /// Patches the spec of one's own copy; where something is asked by it, over no request of somebody else. The status changes often, and with it
     /// the version, so it is tried again.
-    async fn put(&self, operation: &'static str, asked: Asked, patch: &Value) -> Put {
+    async fn put(&self, operation: &'static str, asked: Option<Asked>, patch: &Value) -> Put {
         let mut last = String::new();
         for _ in 0..PUT_TRIES {
             let (copy, spec) = match self.own_copy(&self.observers, operation).await {
                 Ok(own) => own,
                 Err(error) => return Put::Not(error.chain()),
             };
-            if self.stands(&spec, asked) {
+            if asked.is_some_and(|asked| self.stands(&spec, asked)) {
                 return Put::Not("another request, or an answer to one, stands there".into());
             }
             let write = self.actors.copy.patch_spec(&copy.resource_version, patch);
@@ -410,7 +399,6 @@ impl Sequencer {
                 let asked = spec.failback.requested_at.is_some();
                 asked && record.as_ref().is_none_or(|record| !failback_served(record, spec))
             }
-            Asked::Withdrawal => false,
         }
     }
 

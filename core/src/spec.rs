@@ -249,6 +249,11 @@ impl Spec {
         Ok(())
     }
 
+    /// All regions, the primary first.
+    pub fn regions(&self) -> impl Iterator<Item = &Region> {
+        std::iter::once(&self.primary).chain(&self.standbys)
+    }
+
     /// The same with `region` as its primary and the former one first among the standbys, as the spec will
     /// say once it is in line with the record. Unchanged where `region` is none of the standbys.
     pub fn led_by(&self, region: &Region) -> Self {

@@ -103,7 +103,7 @@ pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Val
 /// The region that is not the holder, where the copy's spec can be read.
 fn standby_of<'a>(record: Option<&Record>, copy: &'a CopyView) -> Option<&'a Region> {
     let (holder, spec) = (record?.holder.as_ref()?, copy.spec.as_ref().ok()?);
-    std::iter::once(&spec.primary).chain(&spec.standbys).find(|region| *region != holder)
+    spec.regions().find(|region| *region != holder)
 }
 
 /// The records that step 4 published, or its undo brought back, and when that was seen.

@@ -162,7 +162,7 @@ pub(super) fn lease_news(me: &Region, had: Option<u64>, left: Duration, record: 
 /// Fingerprint of what decides a plan to whichever region, and whether anything starts one by itself. The same
 /// wherever the role stands.
 pub(super) fn configuration(name: &ObjectName, spec: &Spec) -> Option<String> {
-    let mut regions: Vec<&Region> = std::iter::once(&spec.primary).chain(&spec.standbys).collect();
+    let mut regions: Vec<&Region> = spec.regions().collect();
     regions.sort();
     let mut neutral = spec.clone();
     neutral.primary = regions[0].clone();

@@ -84,7 +84,7 @@ impl Controller {
             return;
         }
         let claim = Claim { generation, intent: format!("acquired/{generation}") };
-        let other = std::iter::once(&spec.primary).chain(&spec.standbys).find(|region| **region != self.me);
+        let other = spec.regions().find(|region| **region != self.me);
         for region in other.into_iter().chain([&self.me]) {
             let half = half_of(&self.observers, &*self.clock, pair, region).await;
             let Seen::Is(cluster) = half.cluster else { return };

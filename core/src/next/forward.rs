@@ -1,6 +1,5 @@
 //! Forward: each step's action until its effect is seen.
 
-use super::memory::SETTLE_MAX;
 use super::{Action, Case, Change, Decision, address_sets, current_step, restart_is_through, runs_as_standby};
 use crate::observe::{Accepts, ClusterView, Role, Seen};
 use crate::ports::{ClusterChange, RouteWrite};
@@ -382,7 +381,7 @@ impl Case<'_> {
         match self.zone_holds(&wanted) {
             Ok(true) => None,
             // Whoever else writes them goes on writing: that is for people, and keeps no intent standing.
-            Ok(false) if self.memory.settled >= SETTLE_MAX => None,
+            Ok(false) if self.memory.left_to_others() => None,
             Ok(false) if self.memory.may_try(4, None, self.now.at) => Some(Decision::Act(4, self.publish(&wanted))),
             Ok(false) => Some(Decision::Wait(4, "records are being put right".into())),
             // The role has moved; a DNS server that is away now does not keep the intent standing.

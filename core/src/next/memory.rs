@@ -19,7 +19,7 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// Between two looks at servers whose undo is past its limit.
 const LATE_LOOK_PAUSE: Duration = Duration::from_secs(15);
 /// How often records are published anew after their step was through, before others are left to it.
-pub(super) const SETTLE_MAX: u32 = 3;
+const SETTLE_MAX: u32 = 3;
 
 /// What is remembered of one step.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -53,7 +53,7 @@ pub struct Memory {
     /// When records were last published or tried to be.
     pub(super) dns_tried: Option<Monotonic>,
     /// Of these, how many after their step was through: others write them too.
-    pub(super) settled: u32,
+    settled: u32,
     settling: bool,
     /// The region whose route was written last, or tried to be.
     pub(super) route_tried: Option<Region>,

@@ -2,7 +2,6 @@
 //! and this one is tried again with growing pauses until its effect is seen; only the lease's holds the
 //! others back.
 
-use super::memory::SETTLE_MAX;
 use super::{Action, Case, Change, Decision, restart_is_through, runs_as_standby};
 use crate::observe::{Accepts, ClusterView, DatabaseView, Role, Seen};
 use crate::ports::{ClusterChange, RouteWrite};
@@ -88,7 +87,7 @@ impl Case<'_> {
         match self.zone_holds(former) {
             Ok(true) => None,
             // Whoever else writes them goes on writing: that is for people, and keeps no intent standing.
-            Ok(false) if self.memory.settled >= SETTLE_MAX => None,
+            Ok(false) if self.memory.left_to_others() => None,
             Ok(false) => Some(self.try_undo(4, self.publish(former), "the former records were not taken")),
             Err(why) => Some(Decision::Stuck(4, why)),
         }

@@ -50,7 +50,7 @@ impl Sequencer {
         }
         // The holder has it: it is told in the resource.
         let patch = json!({ "failback": { "refused": true } });
-        if let Put::Not(why) | Put::Unknown(why) = self.put("failback", Asked::Withdrawal, &patch).await {
+        if let Put::Not(why) | Put::Unknown(why) = self.put("failback", None, &patch).await {
             tracing::error!(%why, "a failback that was given up may still run; refuse it in the resource");
         }
     }

@@ -2,7 +2,7 @@
 //! What a follower sees is a pure function of the record that was last read; it ends with every record, also
 //! where nobody drives any more or nothing can be read. Then the outcome is unknown, which is no failure.
 
-use super::{Following, Sequencer};
+use super::{Following, Sequencer, What};
 use crate::clock::Monotonic;
 use crate::keeper::View;
 use crate::plan::Plan;
@@ -17,15 +17,6 @@ const FOLLOW_PAUSE: Duration = Duration::from_millis(250);
 
 /// How long a request is waited for to be served, which takes a holder seconds.
 const UNSERVED_LIMIT: Duration = Duration::from_secs(60);
-
-/// What is followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mark<'a> {
-    /// A switchover, or the failback that will be one, by its id.
-    Id(&'a str),
-    /// A request that the holder is to serve, by its identity.
-    Request(&'a str),
-}
 
 /// What the record shows of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,11 +37,11 @@ enum Sight {
     Silent(Duration),
 }
 
-fn sight(view: &View, mark: Mark<'_>, now: Monotonic) -> Sight {
+fn sight(view: &View, what: &What, now: Monotonic) -> Sight {
     let Some(record) = &view.record else { return Sight::Unserved };
-    let is = |id: &str, request: Option<&String>| match mark {
-        Mark::Id(wanted) => id == wanted,
-        Mark::Request(wanted) => request.map(String::as_str) == Some(wanted),
+    let is = |id: &str, request: Option<&String>| match what {
+        What::Id(wanted) => id == wanted,
+        What::Request(wanted) => request == Some(wanted),
     };
     if let Some(last) = record.last.as_ref().filter(|last| is(&last.id, last.request.as_ref())) {
         return Sight::Ended(Box::new(last.clone()));
@@ -63,11 +54,11 @@ fn sight(view: &View, mark: Mark<'_>, now: Monotonic) -> Sight {
         return if intent.forward() { Sight::UnderWay } else { Sight::Undoing(Box::new(intent.clone())) };
     }
     let waits = record.pending.as_ref().is_some_and(|pending| is(&pending.id, pending.request.as_ref()));
-    match mark {
+    match what {
         _ if waits => Sight::UnderWay,
-        Mark::Id(_) => Sight::Replaced,
-        Mark::Request(request) if record.served.iter().any(|served| served == request) => Sight::Refused,
-        Mark::Request(_) => Sight::Unserved,
+        What::Id(_) => Sight::Replaced,
+        What::Request(request) if record.served.contains(request) => Sight::Refused,
+        What::Request(_) => Sight::Unserved,
     }
 }
 
@@ -84,7 +75,7 @@ impl Sequencer {
         let began = self.clock.now();
         loop {
             let now = self.clock.now();
-            let sight = self.keeper.as_ref().and_then(|k| k.view()).map(|view| sight(&view, what.mark(), now));
+            let sight = self.keeper.as_ref().and_then(|k| k.view()).map(|view| sight(&view, &what.what, now));
             match sight.unwrap_or(Sight::Unserved) {
                 Sight::Ended(last) => return ExecuteReport::from_ended(&last),
                 Sight::UnderWay => undoing = None,
@@ -129,9 +120,9 @@ impl Sequencer {
                 format!("{holder} holds the lease and does not renew it")
             }
         };
-        let then = match what.mark() {
-            Mark::Id(_) => "it goes on once that is mended, and the status tells",
-            Mark::Request(_) => {
+        let then = match &what.what {
+            What::Id(_) => "it goes on once that is mended, and the status tells",
+            What::Request(_) => {
                 "the request stands in the resource and is served once that is mended, unless withdrawn"
             }
         };

@@ -38,7 +38,7 @@ impl Sequencer {
 
     async fn health_facts(&self, spec: &Spec, ended: Option<&Ended>, primary: &Region) -> HealthFacts {
         let observers = &self.dry_observers;
-        let other = std::iter::once(&spec.primary).chain(&spec.standbys).find(|r| *r != primary);
+        let other = spec.regions().find(|r| *r != primary);
         let other = other.unwrap_or(primary).clone();
         let mut halves = BTreeMap::new();
         if let Some(pair) = &spec.pair {

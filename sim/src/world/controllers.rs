@@ -143,28 +143,18 @@ async fn carry_out(controller: &Controller, order: Order) {
     match order {
         Order::DryRun { to, reason, answer } => {
             let report = sequencer.dry_run(&to, reason.as_deref(), &never).await;
-            let _ = answer.send(report.map_err(told));
+            let _ = answer.send(report.map_err(|error| error.chain()));
         }
         Order::Execute { to, order, answer } => {
-            let _ = answer.send(sequencer.execute(&to, &order).await.map_err(told));
+            let _ = answer.send(sequencer.execute(&to, &order).await.map_err(|error| error.chain()));
         }
         Order::Failback { order, answer } => {
-            let _ = answer.send(sequencer.request_failback(&order, &never).await.map_err(told));
+            let _ = answer.send(sequencer.request_failback(&order, &never).await.map_err(|error| error.chain()));
         }
         Order::Health { answer } => {
-            let _ = answer.send(controller.health(&never).await.map_err(told));
+            let _ = answer.send(controller.health(&never).await.map_err(|error| error.chain()));
         }
     }
-}
-
-fn told(error: impl std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
 
 /// Changes the ports of a region's controller before it is assembled, given its host's network: how a mutant

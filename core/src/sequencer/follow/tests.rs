@@ -34,10 +34,10 @@ fn at(seconds: u64) -> Monotonic {
 fn a_switchover_is_followed_while_the_record_is_renewed() {
     let record = written(transition::begin(&fixture::record(), &fsn(), &order(Some("r1"))));
     let id = record.intent.as_ref().unwrap().id.clone();
-    for mark in [Mark::Id(&id), Mark::Request("r1")] {
-        assert_eq!(sight(&view(record.clone()), mark, at(59)), Sight::UnderWay);
+    for mark in [What::Id(id.clone()), What::Request("r1".into())] {
+        assert_eq!(sight(&view(record.clone()), &mark, at(59)), Sight::UnderWay);
         assert_eq!(
-            sight(&view(record.clone()), mark, at(60)),
+            sight(&view(record.clone()), &mark, at(60)),
             Sight::Silent(Duration::from_secs(60)),
             "twice the term"
         );
@@ -47,14 +47,14 @@ fn a_switchover_is_followed_while_the_record_is_renewed() {
 #[test]
 fn one_that_the_record_does_not_name_any_more_is_not_waited_for() {
     let record = fixture::record();
-    assert_eq!(sight(&view(record.clone()), Mark::Id("shop/shop/1.1"), at(0)), Sight::Replaced);
-    assert_eq!(sight(&view(record.clone()), Mark::Request("r1"), at(0)), Sight::Unserved);
+    assert_eq!(sight(&view(record.clone()), &What::Id("shop/shop/1.1".into()), at(0)), Sight::Replaced);
+    assert_eq!(sight(&view(record.clone()), &What::Request("r1".into()), at(0)), Sight::Unserved);
     assert_eq!(
-        sight(&View { record: None, ..view(record.clone()) }, Mark::Id("shop/shop/1.1"), at(0)),
+        sight(&View { record: None, ..view(record.clone()) }, &What::Id("shop/shop/1.1".into()), at(0)),
         Sight::Unserved
     );
     let refused = written(transition::refuse(&record, &fsn(), "r1"));
-    assert_eq!(sight(&view(refused), Mark::Request("r1"), at(0)), Sight::Refused);
+    assert_eq!(sight(&view(refused), &What::Request("r1".into()), at(0)), Sight::Refused);
 }
 
 #[test]
@@ -62,9 +62,9 @@ fn one_that_ended_is_told_also_where_nobody_renews() {
     let approval = transition::Approval { required: true, timeout_seconds: 60 };
     let record = written(transition::pend(&fixture::record(), &fsn(), &order(Some("r1")), approval));
     let id = record.pending.as_ref().unwrap().id.clone();
-    assert_eq!(sight(&view(record.clone()), Mark::Request("r1"), at(0)), Sight::UnderWay, "it waits");
+    assert_eq!(sight(&view(record.clone()), &What::Request("r1".into()), at(0)), Sight::UnderWay, "it waits");
     let ended = written(transition::decline(&record, &fsn(), &id, "refused", jiff::Timestamp::UNIX_EPOCH, Vec::new()));
-    for mark in [Mark::Id(&id), Mark::Request("r1")] {
-        assert!(matches!(sight(&view(ended.clone()), mark, at(1000)), Sight::Ended(_)));
+    for mark in [What::Id(id.clone()), What::Request("r1".into())] {
+        assert!(matches!(sight(&view(ended.clone()), &mark, at(1000)), Sight::Ended(_)));
     }
 }
