@@ -66,8 +66,7 @@ pub async fn look(observers: &Observers, clock: &dyn Clock, plan: &Plan, needs: 
     let dns = join(zone(observers, clock, plan, needs.zone), answers(observers, clock, plan, needs.answers));
     let (((from, to), routes), (copies, (zone, answers))) = join(join(halves, routes), join(copies, dns)).await;
     let mut seen = Observations {
-        from,
-        to,
+        halves: [(plan.from.clone(), from), (plan.to.clone(), to)].into(),
         routes: routes.into_iter().collect(),
         copies: copies.into_iter().collect(),
         zone,
@@ -131,7 +130,7 @@ async fn preflight_facts(observers: &Observers, clock: &dyn Clock, plan: &Plan, 
             Some(witness) => limited(clock, WITNESS_LIMIT, witness.missing_rights()).await,
         }
     };
-    let regions = join_all([(&plan.from, &seen.from.cluster), (&plan.to, &seen.to.cluster)].map(
+    let regions = join_all([&plan.from, &plan.to].map(|region| (region, &seen.half(region).cluster)).map(
         |(region, cluster)| async move {
             let rights = limited(clock, REQUEST_LIMIT, observers.pair.missing_rights(region, plan));
             let secrets = async {

@@ -179,19 +179,19 @@ impl Case<'_> {
     }
 
     fn cluster_from(&self) -> Checked<'_> {
-        self.cluster_of(self.intent.from(), &self.seen.from.cluster)
+        self.cluster_of(self.intent.from(), &self.seen.half(self.intent.from()).cluster)
     }
 
     fn cluster_to(&self) -> Checked<'_> {
-        self.cluster_of(self.intent.to(), &self.seen.to.cluster)
+        self.cluster_of(self.intent.to(), &self.seen.half(self.intent.to()).cluster)
     }
 
     fn database_from(&self) -> Option<&DatabaseView> {
-        self.seen.from.database.known()
+        self.seen.half(self.intent.from()).database.known()
     }
 
     fn database_to(&self) -> Option<&DatabaseView> {
-        self.seen.to.database.known()
+        self.seen.half(self.intent.to()).database.known()
     }
 
     fn write_cluster(&self, region: &Region, cluster: &ClusterView, change: ClusterChange) -> Action {

@@ -351,10 +351,8 @@ pub struct SeenRecord {
 /// Everything that a decision may look at. What a step does not need is `NotLooked`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observations {
-    /// The half in `plan.from`.
-    pub from: Half,
-    /// The half in `plan.to`.
-    pub to: Half,
+    /// The half in each region. Read with [`Observations::half`].
+    pub halves: BTreeMap<Region, Half>,
     /// The route in each region.
     pub routes: BTreeMap<Region, Seen<RouteView>>,
     /// The Continuum's copy in each region.
@@ -372,4 +370,19 @@ pub struct Observations {
     pub secrets: BTreeMap<Region, Seen<BTreeMap<String, String>>>,
     /// The witness stands in this region's cluster. Absent: in neither, as it should.
     pub witness_shares: Option<Region>,
+}
+
+/// A half that was not looked at.
+static UNSEEN: Half = Half { cluster: Seen::NotLooked, database: Seen::NotLooked };
+
+impl Observations {
+    /// The half in this region; `NotLooked` where it was not looked at.
+    pub fn half(&self, region: &Region) -> &Half {
+        self.halves.get(region).unwrap_or(&UNSEEN)
+    }
+
+    /// The half in this region, to change.
+    pub fn half_mut(&mut self, region: &Region) -> &mut Half {
+        self.halves.entry(region.clone()).or_default()
+    }
 }

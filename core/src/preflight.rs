@@ -176,17 +176,27 @@ impl<'a> Case<'a> {
         &self.facts.observations
     }
 
+    /// The half of the old region.
+    fn from(&self) -> &'a Half {
+        self.seen().half(&self.plan.from)
+    }
+
+    /// The half of the new region.
+    fn to(&self) -> &'a Half {
+        self.seen().half(&self.plan.to)
+    }
+
     /// Both halves with their regions, the old one first.
     fn halves(&self) -> [(&'a Region, &'a Half); 2] {
-        [(&self.plan.from, &self.seen().from), (&self.plan.to, &self.seen().to)]
+        [(&self.plan.from, self.from()), (&self.plan.to, self.to())]
     }
 
     fn source(&self) -> Option<&'a ClusterView> {
-        self.seen().from.cluster.known()
+        self.from().cluster.known()
     }
 
     fn target(&self) -> Option<&'a ClusterView> {
-        self.seen().to.cluster.known()
+        self.to().cluster.known()
     }
 
     /// The record, where it was read and there is one.
@@ -202,8 +212,7 @@ impl<'a> Case<'a> {
 
     /// Why the API server of this region is not reached: neither the copy nor the Cluster could be read.
     fn api_down(&self, region: &Region) -> Option<&'a str> {
-        let half = if *region == self.plan.from { &self.seen().from } else { &self.seen().to };
-        match (self.seen().copies.get(region), &half.cluster) {
+        match (self.seen().copies.get(region), &self.seen().half(region).cluster) {
             (Some(Seen::Unknown(cause)), Seen::Unknown(_) | Seen::NotLooked) => Some(cause),
             _ => None,
         }

@@ -305,7 +305,7 @@ impl Sequencer {
                 .await);
         }
         let order = Order { plan: plan.clone(), kind: Kind::Planned, request: order.request.clone(), now: started };
-        let timeline = facts.observations.from.database.known().and_then(|d| d.timeline);
+        let timeline = facts.observations.half(&order.plan.from).database.known().and_then(|d| d.timeline);
         match self.write_intent(keeper, &order, timeline).await {
             Ok(record) => {
                 let id = record.intent.map(|i| i.id).unwrap_or_default();
@@ -435,7 +435,7 @@ pub const TIMED_OUT: &str = "approval timeout";
 /// `to` holds the lease and its half is the acting primary.
 fn already_there(plan: &Plan, facts: &Facts<'_>) -> bool {
     let holds = matches!(&facts.witness, Seen::Is(Some(record)) if record.held_by(&plan.to) && record.intent.is_none());
-    let half = &facts.observations.to;
+    let half = facts.observations.half(&plan.to);
     holds
         && half.cluster.known().is_some_and(|c| c.role == Role::Primary)
         && match &half.database {

@@ -110,7 +110,9 @@ impl Case<'_> {
             Ok(cluster) => cluster,
             Err(why) => return self.wait(2, why),
         };
-        let Some(other) = self.seen.to.cluster.known().map(|c| c.self_name.clone()).or(cluster.source.clone()) else {
+        let Some(other) =
+            self.seen.half(self.intent.to()).cluster.known().map(|c| c.self_name.clone()).or(cluster.source.clone())
+        else {
             return self.wait(2, "the name of the other half is not known");
         };
         let asked = cluster.role == Role::Replica
@@ -315,7 +317,14 @@ impl Case<'_> {
         if !cluster.fenced {
             return self.act(6, self.write_cluster(to, cluster, ClusterChange::Fence), "the fence was not taken");
         }
-        match self.seen.from.cluster.known().map(|from| from.self_name.clone()).or(cluster.source.clone()) {
+        match self
+            .seen
+            .half(self.intent.from())
+            .cluster
+            .known()
+            .map(|from| from.self_name.clone())
+            .or(cluster.source.clone())
+        {
             Some(primary) => {
                 let demote = ClusterChange::Demote { primary };
                 self.act(6, self.write_cluster(to, cluster, demote), "the demotion behind the fence was not taken")

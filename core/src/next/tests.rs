@@ -154,11 +154,11 @@ impl World {
     }
 
     fn from(&mut self) -> (&mut ClusterView, &mut DatabaseView) {
-        parts(&mut self.seen.from)
+        parts(self.seen.half_mut(&fsn()))
     }
 
     fn to(&mut self) -> (&mut ClusterView, &mut DatabaseView) {
-        parts(&mut self.seen.to)
+        parts(self.seen.half_mut(&hel()))
     }
 
     fn zone(&mut self) -> &mut crate::observe::ZoneView {

@@ -31,16 +31,16 @@ pub(super) fn record<'a>(facts: &'a mut Facts<'_>) -> &'a mut Record {
     is(&mut facts.witness).as_mut().unwrap()
 }
 fn source<'a>(facts: &'a mut Facts<'_>) -> &'a mut ClusterView {
-    is(&mut facts.observations.from.cluster)
+    is(&mut facts.observations.half_mut(&fixture::fsn()).cluster)
 }
 pub(super) fn target<'a>(facts: &'a mut Facts<'_>) -> &'a mut ClusterView {
-    is(&mut facts.observations.to.cluster)
+    is(&mut facts.observations.half_mut(&fixture::hel()).cluster)
 }
 fn primary<'a>(facts: &'a mut Facts<'_>) -> &'a mut DatabaseView {
-    is(&mut facts.observations.from.database)
+    is(&mut facts.observations.half_mut(&fixture::fsn()).database)
 }
 fn standby<'a>(facts: &'a mut Facts<'_>) -> &'a mut DatabaseView {
-    is(&mut facts.observations.to.database)
+    is(&mut facts.observations.half_mut(&fixture::hel()).database)
 }
 fn copy<'a>(facts: &'a mut Facts<'_>, region: &Region) -> &'a mut CopyView {
     is(facts.observations.copies.get_mut(region).unwrap())
@@ -70,8 +70,8 @@ fn synchronous(facts: &mut Facts, halves: &[&str]) {
 /// hel's API server does not answer at all.
 pub(super) fn hel_down(facts: &mut Facts) {
     let seen = &mut facts.observations;
-    seen.to.cluster = unreadable();
-    seen.to.database = Seen::NotLooked;
+    seen.half_mut(&fixture::hel()).cluster = unreadable();
+    seen.half_mut(&fixture::hel()).database = Seen::NotLooked;
     seen.copies.insert(hel(), unreadable());
     seen.routes.insert(hel(), unreadable());
     seen.secrets.insert(hel(), Seen::NotLooked);
@@ -94,8 +94,8 @@ pub(super) fn moved(facts: &mut Facts) {
     cluster.promotion_token = Some("token".into());
     cluster.last_promotion_token = Some("token".into());
     let seen = &mut facts.observations;
-    seen.from.database = Seen::Is(fixture::standby_database());
-    seen.to.database = Seen::Is(fixture::primary_database("shop-fsn"));
+    seen.half_mut(&fixture::fsn()).database = Seen::Is(fixture::standby_database());
+    seen.half_mut(&fixture::hel()).database = Seen::Is(fixture::primary_database("shop-fsn"));
 }
 
 fn ended() -> Ended {
@@ -182,10 +182,10 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("witness in hel", |_, f| f.observations.witness_shares = Some(hel()), &[Id::WitnessApart]),
     ("automatic and asynchronous", |_, f| is_automatic(f), &[Id::AutoFailover]),
     ("automatic and synchronous", |_, f| { is_automatic(f); synchronous(f, &["shop-fsn", "shop-hel"]); record(f).in_sync = true }, &[]),
-    ("no pair", |_, f| { let seen = &mut f.observations; seen.from = Half { cluster: Seen::Missing, ..Half::default() }; seen.to = seen.from.clone() }, &[Id::Pair]),
-    ("no half in hel", |_, f| f.observations.to = Half { cluster: Seen::Missing, ..Half::default() }, &[Id::Pair]),
-    ("half not readable", |_, f| f.observations.from.cluster = unreadable(), &[Id::Pair]),
-    ("half not looked at", |_, f| f.observations.from = Half::default(), &[Id::Pair]),
+    ("no pair", |_, f| { let seen = &mut f.observations; *seen.half_mut(&fixture::fsn()) = Half { cluster: Seen::Missing, ..Half::default() }; *seen.half_mut(&fixture::hel()) = seen.half(&fixture::fsn()).clone() }, &[Id::Pair]),
+    ("no half in hel", |_, f| *f.observations.half_mut(&fixture::hel()) = Half { cluster: Seen::Missing, ..Half::default() }, &[Id::Pair]),
+    ("half not readable", |_, f| f.observations.half_mut(&fixture::fsn()).cluster = unreadable(), &[Id::Pair]),
+    ("half not looked at", |_, f| *f.observations.half_mut(&fixture::fsn()) = Half::default(), &[Id::Pair]),
     ("right missing", |_, f| { f.observations.rights.insert("hel".into(), Seen::Is(vec!["patch clusters".into()])); }, &[Id::Rights]),
     ("right missing at the witness", |_, f| { f.observations.rights.insert("witness".into(), Seen::Is(vec!["update leases".into()])); }, &[Id::Rights]),
     ("rights not looked at", |_, f| { f.observations.rights.remove("fsn"); }, &[Id::Rights]),
@@ -214,9 +214,9 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("switchoverDelay above the step", |p, f| { p.lease.guard_seconds = 20; source(f).switchover_delay_seconds = 11 }, &[Id::SwitchoverDelayLimit]),
     ("switchoverDelay just within the step", |p, f| { p.lease.guard_seconds = 20; source(f).switchover_delay_seconds = 10 }, &[]),
     ("default switchoverDelay", |_, f| source(f).switchover_delay_seconds = 3600, &[Id::SwitchoverDelayGuard, Id::SwitchoverDelayLimit]),
-    ("no probe", |_, f| { f.observations.from.database = Seen::Unconfigured; f.observations.to.database = Seen::Unconfigured }, &[Id::Database]),
-    ("old half not probed", |_, f| f.observations.from.database = unreadable(), &[Id::Database]),
-    ("new half not probed", |_, f| f.observations.to.database = unreadable(), &[Id::Database]),
+    ("no probe", |_, f| { f.observations.half_mut(&fixture::fsn()).database = Seen::Unconfigured; f.observations.half_mut(&fixture::hel()).database = Seen::Unconfigured }, &[Id::Database]),
+    ("old half not probed", |_, f| f.observations.half_mut(&fixture::fsn()).database = unreadable(), &[Id::Database]),
+    ("new half not probed", |_, f| f.observations.half_mut(&fixture::hel()).database = unreadable(), &[Id::Database]),
     ("new half refuses connections", |_, f| { let d = standby(f); d.in_recovery = None; d.timeline = None; d.system_id = None; d.detail = "connection refused".into() }, &[Id::Database]),
     ("new half's PostgreSQL is down", |_, f| { target_down(f) }, &[Id::Database]),
     ("old half's PostgreSQL is down", |_, f| { let d = primary(f); d.accepts = Accepts::No; d.in_recovery = None; d.replicas = None; source(f).ready = Some(false) }, &[Id::SourcePrimary]),

@@ -204,8 +204,12 @@ pub fn observations() -> Observations {
     };
     let answer = Answer { code: "NOERROR".into(), addresses: vec![address(&fsn())], ttl_seconds: Some(30) };
     Observations {
-        from: Half { cluster: Seen::Is(cluster(&fsn())), database: Seen::Is(primary_database("shop-hel")) },
-        to: Half { cluster: Seen::Is(cluster(&hel())), database: Seen::Is(standby_database()) },
+        halves: [(fsn(), primary_database("shop-hel")), (hel(), standby_database())]
+            .map(|(region, database)| {
+                let cluster = Seen::Is(cluster(&region));
+                (region, Half { cluster, database: Seen::Is(database) })
+            })
+            .into(),
         routes: both(|_| route()),
         copies: both(|_| copy()),
         zone: Seen::Is(ZoneView { records: vec![published] }),

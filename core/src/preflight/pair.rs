@@ -96,7 +96,7 @@ fn source(case: &Case, source: &ClusterView, limit: Option<Duration>, out: &mut 
             format!("{name} has a promotion token that is not its last one: a promotion is not through"),
         );
     }
-    ready(case, source, &case.seen().from, Id::SourceReady, out);
+    ready(case, source, case.from(), Id::SourceReady, out);
     match source.backup_running {
         Some(true) => out.add(Id::Backup, format!("a backup of {name} runs, which would hold its shutdown")),
         Some(false) => {}
@@ -127,7 +127,7 @@ fn source_primary(case: &Case, source: &ClusterView, out: &mut Findings) {
             format!("{name}'s spec says replica: there is no primary in {} to move", case.plan.from),
         );
     }
-    match case.seen().from.database.known().map(|database| (database.accepts, database.detail.as_str())) {
+    match case.from().database.known().map(|database| (database.accepts, database.detail.as_str())) {
         Some((Accepts::No, detail)) => {
             out.add(Id::SourcePrimary, format!("{name} is primary by its spec but refuses writes: {detail}"));
         }
@@ -165,9 +165,9 @@ fn either(case: &Case, cluster: &ClusterView, out: &mut Findings) {
 fn both(case: &Case, source: &ClusterView, target: &ClusterView, out: &mut Findings) {
     let writes = |half: &Half| half.database.known().is_some_and(|database| database.accepts == Accepts::Yes);
     let single = if case.redundant() {
-        writes(&case.seen().from).then_some(&source.object.name)
+        writes(case.from()).then_some(&source.object.name)
     } else {
-        writes(&case.seen().to).then_some(&target.object.name)
+        writes(case.to()).then_some(&target.object.name)
     };
     if let Some(name) = single {
         let held = if case.redundant() { &case.plan.to } else { &case.plan.from };
@@ -216,6 +216,6 @@ pub(super) fn ready(case: &Case, cluster: &ClusterView, half: &Half, id: Id, out
 
 /// The name of the half in this region, where it is known; else the region's.
 pub(super) fn name_of(case: &Case, region: &Region) -> String {
-    let half = if *region == case.plan.from { &case.seen().from } else { &case.seen().to };
+    let half = if *region == case.plan.from { case.from() } else { case.to() };
     half.cluster.known().map_or_else(|| region.to_string(), |cluster| cluster.object.name.clone())
 }

@@ -15,10 +15,10 @@ pub(super) fn look(case: &Case, out: &mut Findings) {
         return;
     }
     timeline(case, source, target, out);
-    if let Some(database) = case.seen().from.database.known() {
+    if let Some(database) = case.from().database.known() {
         lag(case, database, target, out);
     }
-    if case.seen().to.database.known().is_some_and(|database| database.replay_paused == Some(true)) {
+    if case.to().database.known().is_some_and(|database| database.replay_paused == Some(true)) {
         out.add(Id::ReplayPaused, format!("replay is paused on {}", target.object.name));
     }
 }
@@ -60,7 +60,7 @@ fn answers(half: &Half) -> bool {
 }
 
 fn system_id(case: &Case, source: &ClusterView, target: &ClusterView, out: &mut Findings) {
-    match (system_of(&case.seen().from), system_of(&case.seen().to)) {
+    match (system_of(case.from()), system_of(case.to())) {
         (Some(from), Some(to)) if from == to => {}
         (Some(from), Some(to)) => out.add(
             Id::SystemId,
@@ -70,21 +70,21 @@ fn system_id(case: &Case, source: &ClusterView, target: &ClusterView, out: &mut 
             ),
         ),
         (from, _) => {
-            let (cluster, half) = if from.is_none() { (source, &case.seen().from) } else { (target, &case.seen().to) };
+            let (cluster, half) = if from.is_none() { (source, case.from()) } else { (target, case.to()) };
             unknown(out, Id::SystemId, half, format!("the system identifier of {} is not known", cluster.object.name));
         }
     }
 }
 
 fn timeline(case: &Case, source: &ClusterView, target: &ClusterView, out: &mut Findings) {
-    match (timeline_of(&case.seen().from), timeline_of(&case.seen().to)) {
+    match (timeline_of(case.from()), timeline_of(case.to())) {
         (Some(from), Some(to)) if to >= from => {}
         (Some(from), Some(to)) => out.add(
             Id::Timeline,
             format!("{} is on timeline {to}, behind {}'s {from}", target.object.name, source.object.name),
         ),
         (from, _) => {
-            let (cluster, half) = if from.is_none() { (source, &case.seen().from) } else { (target, &case.seen().to) };
+            let (cluster, half) = if from.is_none() { (source, case.from()) } else { (target, case.to()) };
             unknown(out, Id::Timeline, half, format!("the timeline of {} is not known", cluster.object.name));
         }
     }
@@ -107,7 +107,7 @@ fn lag(case: &Case, database: &DatabaseView, target: &ClusterView, out: &mut Fin
     };
     if !rows.iter().any(|row| row.application_name == *target && row.streaming) {
         let text = format!("{target} does not stream from {source}");
-        return if case.silent(&case.seen().to) { out.unmet(2, text) } else { out.add(Id::Streaming, text) };
+        return if case.silent(case.to()) { out.unmet(2, text) } else { out.add(Id::Streaming, text) };
     }
     match database.lag_to(target) {
         None => out.add(Id::LagKnown, format!("the replication lag of {target} is not measured")),

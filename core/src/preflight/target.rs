@@ -31,13 +31,13 @@ pub(super) fn look(case: &Case, out: &mut Findings) {
 
 fn target(case: &Case, target: &ClusterView, out: &mut Findings) {
     let name = &target.object.name;
-    ready(case, target, &case.seen().to, Id::TargetReady, out);
+    ready(case, target, case.to(), Id::TargetReady, out);
     if target.fenced {
         out.add(Id::TargetFenced, format!("{name} is fenced (cnpg.io/fencedInstances)"));
     }
     if case.redundant() {
         // The promoted half keeps its token; and where it is not writable, its holder sees to that.
-        let writes = case.seen().to.database.known().is_some_and(|database| database.accepts == Accepts::Yes);
+        let writes = case.to().database.known().is_some_and(|database| database.accepts == Accepts::Yes);
         if !writes {
             out.note(6, format!("{} holds the lease, but {name} was not seen to accept writes", case.plan.to));
         }
@@ -86,7 +86,7 @@ fn alike(source: &ClusterView, target: &ClusterView, out: &mut Findings) {
 /// H33: at its first promotion a half without the secret gets a new one, and every client is locked out.
 fn secrets(case: &Case, out: &mut Findings) {
     let looked = [&case.plan.from, &case.plan.to].map(|region| {
-        let half = if *region == case.plan.from { &case.seen().from } else { &case.seen().to };
+        let half = if *region == case.plan.from { case.from() } else { case.to() };
         // Without its Cluster its secrets have no names.
         half.cluster.known()?;
         match case.read(out, region, case.seen().secrets.get(region), 6) {

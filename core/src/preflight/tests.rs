@@ -77,8 +77,8 @@ fn third_partys_lease_blocks_1_and_5_and_is_named() {
 #[test]
 fn no_pair_blocks_2_and_leaves_6_unmet_with_a_note() {
     let report = reported(|_, f| {
-        f.observations.from = Half { cluster: Seen::Missing, ..Half::default() };
-        f.observations.to = Half { cluster: Seen::Missing, ..Half::default() };
+        *f.observations.half_mut(&fixture::fsn()) = Half { cluster: Seen::Missing, ..Half::default() };
+        *f.observations.half_mut(&fixture::hel()) = Half { cluster: Seen::Missing, ..Half::default() };
     });
     assert_eq!(report.blockers, ["step-2: no Cluster of pair shop/shop in fsn and hel"]);
     let met: Vec<bool> = report.steps.iter().map(|step| step.preconditions_met).collect();

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 fn halves() -> BTreeMap<Region, Half> {
     let seen = fixture::observations();
-    [(fsn(), seen.from), (hel(), seen.to)].into()
+    seen.halves
 }
 
 fn cluster(half: &mut Half) -> &mut crate::observe::ClusterView {

@@ -82,7 +82,7 @@ fn step_2_is_not_done_by_anything_less() {
     let spoils: [(&str, Spoil); 7] = [
         ("writes are taken", |w| w.from().1.accepts = Accepts::Yes),
         ("nobody knows whether writes are taken", |w| w.from().1.accepts = Accepts::Unknown),
-        ("PostgreSQL is not seen", |w| w.seen.from.database = Seen::Unknown("time-out".into())),
+        ("PostgreSQL is not seen", |w| w.seen.half_mut(&fsn()).database = Seen::Unknown("time-out".into())),
         ("no token", |w| w.from().0.demotion_token = None),
         ("a token of an older timeline than the recorded one", |w| {
             w.from().0.demotion_token = Some(token(2, "0/7000028"));

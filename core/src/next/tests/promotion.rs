@@ -43,7 +43,7 @@ fn only_a_half_that_runs_as_a_standby_is_promoted() {
         ("behind a fence", |w| w.to().0.fenced = true),
         ("still a primary", |w| w.to().1.in_recovery = Some(false)),
         ("no connection", |w| w.to().1.in_recovery = None),
-        ("not seen", |w| w.seen.to.database = Seen::Unknown("time-out".into())),
+        ("not seen", |w| w.seen.half_mut(&hel()).database = Seen::Unknown("time-out".into())),
         ("a newer generation's", |w| w.to().0.claim = Some(Claim { generation: 6, intent: String::new() })),
     ];
     for (name, spoil) in spoils {
@@ -108,7 +108,7 @@ fn a_promotion_is_not_done_by_anything_less() {
         ("the timeline is not known", |w| w.to().0.timeline = None),
         ("not Ready", |w| w.to().0.ready = Some(false)),
         ("the restart is not through (H30)", |w| w.to().1.archive_mode = Some("always".into())),
-        ("the restart is going on (H30)", |w| w.seen.to.database = Seen::Unknown("refused".into())),
+        ("the restart is going on (H30)", |w| w.seen.half_mut(&hel()).database = Seen::Unknown("refused".into())),
     ];
     for (name, spoil) in spoils {
         let mut world = World::during(6);

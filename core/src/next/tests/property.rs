@@ -135,8 +135,8 @@ fn any_world(seed: u64, bases: &[World]) -> World {
     let mut world = one_of(random, bases);
     let World { record, seen, .. } = &mut world;
     disturb_record(random, record, rate * 3);
-    disturb_half(random, &mut seen.from, record.generation, rate);
-    disturb_half(random, &mut seen.to, record.generation, rate);
+    disturb_half(random, seen.half_mut(&fsn()), record.generation, rate);
+    disturb_half(random, seen.half_mut(&hel()), record.generation, rate);
     for region in [fsn(), hel()] {
         if random.below(rate) == 0 {
             let mut route = fixture::route();
@@ -170,8 +170,11 @@ fn known(half: &Half) -> (Option<&ClusterView>, Option<&DatabaseView>) {
 
 fn check_cluster_write(world: &World, write: &ClusterWrite, seed: u64) {
     let intent = world.record.intent.as_ref().unwrap();
-    let (own, other) =
-        if write.region == fsn() { (&world.seen.from, &world.seen.to) } else { (&world.seen.to, &world.seen.from) };
+    let (own, other) = if write.region == fsn() {
+        (world.seen.half(&fsn()), world.seen.half(&hel()))
+    } else {
+        (world.seen.half(&hel()), world.seen.half(&fsn()))
+    };
     let (cluster, database) = known(own);
     let cluster = cluster.expect("what was not seen is not written");
     assert_eq!(Some(write.claim.clone()), world.claim(), "seed {seed}");
@@ -242,7 +245,7 @@ fn check(world: &World, decision: &Decision, seed: u64) {
         Action::Record(Change::Turn { promotion_refused, .. }) => {
             assert!(!intent.past_return() || *promotion_refused, "seed {seed}: past the point of no return");
             if *promotion_refused {
-                let replica = world.seen.to.cluster.known().is_some_and(|c| c.role == Role::Replica);
+                let replica = world.seen.half(&hel()).cluster.known().is_some_and(|c| c.role == Role::Replica);
                 let tries = &world.memory.steps[6];
                 assert!(replica && tries.refused > 0 && tries.refused == tries.count, "seed {seed}");
             }

@@ -79,7 +79,7 @@ impl World {
 fn nothing_earlier_is_undone_before_the_lease_is_back() {
     let mut world = World::before(6).turn(0);
     assert_eq!(world.decide(), Decision::Undo(5, Action::Record(Change::SwapBack)));
-    world.seen.to.cluster = Seen::Unknown("time-out".into());
+    world.seen.half_mut(&hel()).cluster = Seen::Unknown("time-out".into());
     for _ in 0..10 {
         stuck(world.decide());
         world.pass(30);
@@ -164,16 +164,16 @@ fn after_the_swap_the_other_half_is_claimed_first_and_then_seen_to_refuse_writes
     }
     world.to().1.accepts = Accepts::No;
     assert!(matches!(cluster_write(world.decide()).change, ClusterChange::Promote { .. }));
-    world.seen.to.database = Seen::Unknown("time-out".into());
+    world.seen.half_mut(&hel()).database = Seen::Unknown("time-out".into());
     waits(world.decide());
-    world.seen.to.cluster = Seen::Unknown("time-out".into());
+    world.seen.half_mut(&hel()).cluster = Seen::Unknown("time-out".into());
     waits(world.decide());
 }
 
 #[test]
 fn before_the_swap_the_other_half_need_not_be_seen() {
     let mut world = World::before(3).turn(3);
-    world.seen.to = Half::default();
+    *world.seen.half_mut(&hel()) = Half::default();
     world.change(2, &Change::DoubtLineage);
     assert!(matches!(cluster_write(world.decide()).change, ClusterChange::Promote { .. }));
 }
@@ -205,7 +205,7 @@ fn the_undo_of_the_cordon_is_seen_when_the_half_takes_writes_and_its_restart_is_
     let spoils: [(&str, Spoil); 6] = [
         ("refuses writes", |w| w.from().1.accepts = Accepts::No),
         ("nobody knows", |w| w.from().1.accepts = Accepts::Unknown),
-        ("not seen", |w| w.seen.from.database = Seen::Unknown("time-out".into())),
+        ("not seen", |w| w.seen.half_mut(&fsn()).database = Seen::Unknown("time-out".into())),
         ("the restart is not through", |w| w.from().1.archive_mode = Some("always".into())),
         ("not Ready", |w| w.from().0.ready = None),
         ("the timeline has not grown", |w| w.from().1.timeline = Some(3)),
