@@ -6,6 +6,7 @@
 
 mod forward;
 mod memory;
+mod traffic;
 mod undo;
 
 #[cfg(test)]

@@ -1,16 +1,12 @@
 //! Forward: each step's action until its effect is seen.
 
-use super::{Action, Case, Change, Decision, address_sets, current_step, restart_is_through, runs_as_standby};
-use crate::observe::{Accepts, ClusterView, Role, Seen};
-use crate::ports::{ClusterChange, RouteWrite};
-use crate::record::{EndResult, Former, FormerWeights, Lineage};
-use crate::records::record_sets;
+use super::{Action, Case, Change, Decision, current_step, restart_is_through, runs_as_standby};
+use crate::observe::{Accepts, ClusterView, Role};
+use crate::ports::ClusterChange;
+use crate::record::{EndResult, Lineage};
 use crate::steps;
-use crate::term::REQUEST_LIMIT;
 use crate::token::decode_token;
 use crate::transition::{Beginning, Effect};
-use std::collections::BTreeMap;
-use std::time::Duration;
 
 impl Case<'_> {
     pub(super) fn forward(&self) -> Decision {
@@ -36,7 +32,7 @@ impl Case<'_> {
         }
     }
 
-    fn turn(&self, step: u8, reason: String) -> Decision {
+    pub(super) fn turn(&self, step: u8, reason: String) -> Decision {
         if self.intent.past_return() {
             // Earlier steps are done once more where the lease went back and forth (TurnForward).
             return Decision::Stuck(step, reason);
@@ -45,21 +41,21 @@ impl Case<'_> {
         Decision::Act(step.max(1), Action::Record(change))
     }
 
-    fn start(&self, step: u8, what: Beginning) -> Option<Decision> {
+    pub(super) fn start(&self, step: u8, what: Beginning) -> Option<Decision> {
         let begun = self.intent.step(step).started_at.is_some();
         (!begun).then_some(Decision::Act(step, Action::Record(Change::Start(what))))
     }
 
-    fn done(&self, step: u8, effect: Effect) -> Decision {
+    pub(super) fn done(&self, step: u8, effect: Effect) -> Decision {
         Decision::Act(step, Action::Record(Change::Finish(effect)))
     }
 
-    fn noted(&self, step: u8, note: impl Into<String>) -> Decision {
+    pub(super) fn noted(&self, step: u8, note: impl Into<String>) -> Decision {
         self.done(step, Effect { note: Some(note.into()), ..Effect::default() })
     }
 
     /// Waits for the step's effect, or, before the point of no return and past its limit, turns back.
-    fn wait(&self, step: u8, why: impl Into<String>) -> Decision {
+    pub(super) fn wait(&self, step: u8, why: impl Into<String>) -> Decision {
         let why = why.into();
         let limit = steps::step(step).limit(self.plan());
         let late = limit.is_none_or(|limit| self.memory.age(step, self.now.at) > limit);
@@ -74,7 +70,7 @@ impl Case<'_> {
     }
 
     /// The action, where its pause is over; else as `wait`.
-    fn act(&self, step: u8, action: Action, waiting: &str) -> Decision {
+    pub(super) fn act(&self, step: u8, action: Action, waiting: &str) -> Decision {
         let limit = steps::step(step).limit(self.plan());
         if step < 6 && self.memory.steps[usize::from(step)].refused > 0 {
             // A refusal is for good: trying again until the limit would only keep writes stopped.
@@ -158,100 +154,8 @@ impl Case<'_> {
         }
     }
 
-    fn drain(&self) -> Decision {
-        let Some(route) = &self.plan().route else { return self.noted(3, "no route to drain") };
-        let (from, to) = (self.plan().backend(self.intent.from()), self.plan().backend(self.intent.to()));
-        let mut views = Vec::new();
-        for region in [self.intent.from(), self.intent.to()] {
-            match self.seen.routes.get(region).and_then(|r| r.known()) {
-                Some(view) => views.push((region, view)),
-                None => return self.wait(3, format!("route {} in {region} cannot be read", route.object)),
-            }
-        }
-        let mut former = BTreeMap::new();
-        for (region, view) in &views {
-            match (view.weight(&from), view.weight(&to)) {
-                (Some(a), Some(b)) => former.insert((*region).clone(), FormerWeights { from: a, to: b }),
-                // H18: no match must never drain everything.
-                _ => return self.turn(3, format!("route {} in {region} lacks backend {from} or {to}", route.object)),
-            };
-        }
-        let former = Former { weights: former, ..Former::default() };
-        if let Some(start) = self.start(3, Beginning { former, beat: None }) {
-            return start;
-        }
-        for (region, view) in &views {
-            let Some(before) = self.intent.former.weights.get(*region) else { continue };
-            let wanted = [(from.clone(), 0), (to.clone(), before.from.max(before.to))];
-            let stands = wanted.iter().all(|(name, weight)| view.weight(name) == Some(*weight));
-            if stands && self.claimed(&view.claim) {
-                continue;
-            }
-            if view.claim.as_ref().is_some_and(|c| c.generation > self.record.generation) {
-                return self.wait(3, format!("route in {region} was written by a newer generation"));
-            }
-            let write = RouteWrite {
-                region: (*region).clone(),
-                object: view.object.clone(),
-                resource_version: view.resource_version.clone(),
-                claim: self.claim(),
-                weights: wanted.into_iter().collect(),
-            };
-            return self.act(3, Action::Route(write), "the weights were not taken");
-        }
-        let drain = Duration::from_secs(route.drain_seconds.into());
-        match self.memory.drained {
-            Some(since) if self.now.at.since(since) >= drain => {
-                let was = self.intent.former.weights.values().map(|w| w.from).max().unwrap_or_default();
-                self.noted(3, format!("{from} {was} -> 0"))
-            }
-            _ => self.wait(3, format!("draining for {} s", route.drain_seconds)),
-        }
-    }
-
-    fn flip_dns(&self) -> Decision {
-        if let Some(start) = self.start_flip() {
-            return start;
-        }
-        if self.plan().records.hostnames.is_empty() {
-            return self.noted(4, "no hostnames to flip");
-        }
-        let wanted = match record_sets(self.plan()) {
-            Ok(wanted) => wanted,
-            Err(why) => return self.turn(4, why),
-        };
-        match (self.zone_holds(&wanted), self.answers_only_to()) {
-            (Ok(true), Ok(())) => {
-                let addresses: Vec<String> = self.plan().addresses.iter().map(ToString::to_string).collect();
-                let names = self.plan().records.hostnames.join(", ");
-                self.noted(4, format!("{names} -> {}, verified", addresses.join(", ")))
-            }
-            (Ok(true), Err(why)) => self.wait(4, format!("published, but {why} (H19)")),
-            (Ok(false), _) => self.act(4, self.publish(&wanted), "the records were not taken"),
-            (Err(why), _) => self.wait(4, why),
-        }
-    }
-
-    /// Step 4 begins with the former records, and with the other controller's beat: step 5 wants it grown
-    /// since, so a beat that cannot be read is not taken for the first.
-    fn start_flip(&self) -> Option<Decision> {
-        if self.intent.step(4).started_at.is_some() {
-            return None;
-        }
-        let Some(beat) = self.beat() else {
-            return Some(self.wait(4, format!("the copy in {} cannot be read", self.intent.to())));
-        };
-        let records = match self.seen.zone.known() {
-            _ if self.plan().records.hostnames.is_empty() => None,
-            Some(zone) => Some(address_sets(&zone.records).into_iter().cloned().collect()),
-            None => return Some(self.wait(4, format!("zone: {}", self.seen.zone.why().unwrap_or_default()))),
-        };
-        let former = Former { records, ..Former::default() };
-        self.start(4, Beginning { former, beat: Some(beat) })
-    }
-
     /// `status.seen.beat` of `to`'s controller.
-    fn beat(&self) -> Option<u64> {
+    pub(super) fn beat(&self) -> Option<u64> {
         Some(self.seen.copies.get(self.intent.to())?.known()?.seen.as_ref()?.beat)
     }
 
@@ -370,31 +274,6 @@ impl Case<'_> {
         match &self.now.event {
             Some(event) => self.act(7, Action::Emit(Box::new(event.clone())), "the stream has not acknowledged"),
             None => self.wait(7, "the event is being made"),
-        }
-    }
-
-    /// DNS writes carry no claim, so a delayed one may have landed since: the records are looked at once
-    /// more, one request limit after the last attempt, before the end.
-    fn settle_dns(&self) -> Option<Decision> {
-        if self.plan().records.hostnames.is_empty() {
-            return None;
-        }
-        let last = self.memory.dns_tried.or(self.memory.driving)?;
-        if self.now.at.since(last) < REQUEST_LIMIT {
-            return Some(Decision::Wait(7, "records are looked at once more".into()));
-        }
-        if self.seen.zone == Seen::NotLooked {
-            return Some(Decision::Wait(7, "records are looked at once more".into()));
-        }
-        let wanted = record_sets(self.plan()).ok()?;
-        match self.zone_holds(&wanted) {
-            Ok(true) => None,
-            // Whoever else writes them goes on writing: that is for people, and keeps no intent standing.
-            Ok(false) if self.memory.left_to_others() => None,
-            Ok(false) if self.memory.may_try(4, None, self.now.at) => Some(Decision::Act(4, self.publish(&wanted))),
-            Ok(false) => Some(Decision::Wait(4, "records are being put right".into())),
-            // The role has moved; a DNS server that is away now does not keep the intent standing.
-            Err(_) => None,
         }
     }
 }

@@ -3,11 +3,10 @@
 //! others back.
 
 use super::{Action, Case, Change, Decision, restart_is_through, runs_as_standby};
-use crate::observe::{Accepts, ClusterView, DatabaseView, Role, Seen};
-use crate::ports::{ClusterChange, RouteWrite};
+use crate::observe::{Accepts, ClusterView, DatabaseView, Role};
+use crate::ports::ClusterChange;
 use crate::record::{EndResult, Intent, Lineage};
 use crate::steps;
-use crate::term::REQUEST_LIMIT;
 use crate::token::decode_token;
 
 /// Steps whose undo was not seen yet, in the order of undoing. Step 1 is undone by the end itself.
@@ -57,78 +56,15 @@ impl Case<'_> {
         }
     }
 
-    fn seen_undone(&self, step: u8) -> Decision {
+    pub(super) fn seen_undone(&self, step: u8) -> Decision {
         Decision::Undo(step, Action::Record(Change::Undone(None)))
     }
 
-    fn try_undo(&self, step: u8, action: Action, waiting: &str) -> Decision {
+    pub(super) fn try_undo(&self, step: u8, action: Action, waiting: &str) -> Decision {
         if self.memory.may_try(step, steps::step(step).undo_limit(), self.now.at) {
             return Decision::Undo(step, action);
         }
         Decision::Wait(step, self.memory.cause(step).unwrap_or(waiting).to_owned())
-    }
-
-    fn undo_dns(&self) -> Decision {
-        let Some(former) = &self.intent.former.records else { return self.seen_undone(4) };
-        match self.zone_holds(former) {
-            Ok(true) => self.seen_undone(4),
-            Ok(false) => self.try_undo(4, self.publish(former), "the former records were not taken"),
-            Err(_) => Decision::Wait(4, self.memory.unseen(4)),
-        }
-    }
-
-    /// A delayed publish may have landed after the former records were seen.
-    fn settle_former_dns(&self) -> Option<Decision> {
-        let former = self.intent.former.records.as_ref().filter(|_| self.intent.step(4).started_at.is_some())?;
-        let last = self.memory.dns_tried.or(self.memory.driving)?;
-        if self.now.at.since(last) < REQUEST_LIMIT {
-            return Some(Decision::Wait(4, "records are looked at once more".into()));
-        }
-        match self.zone_holds(former) {
-            Ok(true) => None,
-            // Whoever else writes them goes on writing: that is for people, and keeps no intent standing.
-            Ok(false) if self.memory.left_to_others() => None,
-            Ok(false) => Some(self.try_undo(4, self.publish(former), "the former records were not taken")),
-            Err(why) => Some(Decision::Stuck(4, why)),
-        }
-    }
-
-    fn undo_drain(&self) -> Decision {
-        let (from, to) = (self.plan().backend(self.intent.from()), self.plan().backend(self.intent.to()));
-        // One region that is away keeps no other from being put right: A's own comes first, and of two that do
-        // not take their weights each has its turn.
-        let mut writes = Vec::new();
-        let mut waiting = None;
-        for region in [self.intent.from(), self.intent.to()] {
-            let Some(former) = self.intent.former.weights.get(region) else { continue };
-            let Some(Seen::Is(view)) = self.seen.routes.get(region) else {
-                waiting = Some(self.memory.unseen(3));
-                continue;
-            };
-            let stands = view.weight(&from) == Some(former.from) && view.weight(&to) == Some(former.to);
-            // The claim is written also where the weights stand: it kills a patch still in flight.
-            if stands && self.claimed(&view.claim) {
-                continue;
-            }
-            if view.claim.as_ref().is_some_and(|c| c.generation > self.record.generation) {
-                waiting = Some(format!("route in {region} was written by a newer generation"));
-                continue;
-            }
-            writes.push(RouteWrite {
-                region: region.clone(),
-                object: view.object.clone(),
-                resource_version: view.resource_version.clone(),
-                claim: self.claim(),
-                weights: [(from.clone(), former.from), (to.clone(), former.to)].into_iter().collect(),
-            });
-        }
-        let last = self.memory.route_tried.as_ref();
-        let other = writes.iter().position(|write| Some(&write.region) != last).unwrap_or(0);
-        if !writes.is_empty() {
-            let write = writes.swap_remove(other);
-            return self.try_undo(3, Action::Route(write), "the former weights were not taken");
-        }
-        waiting.map_or_else(|| self.seen_undone(3), |why| Decision::Wait(3, why))
     }
 
     fn undo_cordon(&self) -> Decision {

@@ -1,0 +1,193 @@
+//! What clients are led by: steps 3 and 4, their undos, and the last look at the records.
+
+use super::{Action, Case, Decision, address_sets};
+use crate::observe::Seen;
+use crate::ports::RouteWrite;
+use crate::record::{Former, FormerWeights};
+use crate::records::record_sets;
+use crate::term::REQUEST_LIMIT;
+use crate::transition::Beginning;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+impl Case<'_> {
+    pub(super) fn drain(&self) -> Decision {
+        let Some(route) = &self.plan().route else { return self.noted(3, "no route to drain") };
+        let (from, to) = (self.plan().backend(self.intent.from()), self.plan().backend(self.intent.to()));
+        let mut views = Vec::new();
+        for region in [self.intent.from(), self.intent.to()] {
+            match self.seen.routes.get(region).and_then(|r| r.known()) {
+                Some(view) => views.push((region, view)),
+                None => return self.wait(3, format!("route {} in {region} cannot be read", route.object)),
+            }
+        }
+        let mut former = BTreeMap::new();
+        for (region, view) in &views {
+            match (view.weight(&from), view.weight(&to)) {
+                (Some(a), Some(b)) => former.insert((*region).clone(), FormerWeights { from: a, to: b }),
+                // H18: no match must never drain everything.
+                _ => return self.turn(3, format!("route {} in {region} lacks backend {from} or {to}", route.object)),
+            };
+        }
+        let former = Former { weights: former, ..Former::default() };
+        if let Some(start) = self.start(3, Beginning { former, beat: None }) {
+            return start;
+        }
+        for (region, view) in &views {
+            let Some(before) = self.intent.former.weights.get(*region) else { continue };
+            let wanted = [(from.clone(), 0), (to.clone(), before.from.max(before.to))];
+            let stands = wanted.iter().all(|(name, weight)| view.weight(name) == Some(*weight));
+            if stands && self.claimed(&view.claim) {
+                continue;
+            }
+            if view.claim.as_ref().is_some_and(|c| c.generation > self.record.generation) {
+                return self.wait(3, format!("route in {region} was written by a newer generation"));
+            }
+            let write = RouteWrite {
+                region: (*region).clone(),
+                object: view.object.clone(),
+                resource_version: view.resource_version.clone(),
+                claim: self.claim(),
+                weights: wanted.into_iter().collect(),
+            };
+            return self.act(3, Action::Route(write), "the weights were not taken");
+        }
+        let drain = Duration::from_secs(route.drain_seconds.into());
+        match self.memory.drained {
+            Some(since) if self.now.at.since(since) >= drain => {
+                let was = self.intent.former.weights.values().map(|w| w.from).max().unwrap_or_default();
+                self.noted(3, format!("{from} {was} -> 0"))
+            }
+            _ => self.wait(3, format!("draining for {} s", route.drain_seconds)),
+        }
+    }
+
+    pub(super) fn flip_dns(&self) -> Decision {
+        if let Some(start) = self.start_flip() {
+            return start;
+        }
+        if self.plan().records.hostnames.is_empty() {
+            return self.noted(4, "no hostnames to flip");
+        }
+        let wanted = match record_sets(self.plan()) {
+            Ok(wanted) => wanted,
+            Err(why) => return self.turn(4, why),
+        };
+        match (self.zone_holds(&wanted), self.answers_only_to()) {
+            (Ok(true), Ok(())) => {
+                let addresses: Vec<String> = self.plan().addresses.iter().map(ToString::to_string).collect();
+                let names = self.plan().records.hostnames.join(", ");
+                self.noted(4, format!("{names} -> {}, verified", addresses.join(", ")))
+            }
+            (Ok(true), Err(why)) => self.wait(4, format!("published, but {why} (H19)")),
+            (Ok(false), _) => self.act(4, self.publish(&wanted), "the records were not taken"),
+            (Err(why), _) => self.wait(4, why),
+        }
+    }
+
+    /// Step 4 begins with the former records, and with the other controller's beat: step 5 wants it grown
+    /// since, so a beat that cannot be read is not taken for the first.
+    fn start_flip(&self) -> Option<Decision> {
+        if self.intent.step(4).started_at.is_some() {
+            return None;
+        }
+        let Some(beat) = self.beat() else {
+            return Some(self.wait(4, format!("the copy in {} cannot be read", self.intent.to())));
+        };
+        let records = match self.seen.zone.known() {
+            _ if self.plan().records.hostnames.is_empty() => None,
+            Some(zone) => Some(address_sets(&zone.records).into_iter().cloned().collect()),
+            None => return Some(self.wait(4, format!("zone: {}", self.seen.zone.why().unwrap_or_default()))),
+        };
+        let former = Former { records, ..Former::default() };
+        self.start(4, Beginning { former, beat: Some(beat) })
+    }
+
+    /// DNS writes carry no claim, so a delayed one may have landed since: the records are looked at once
+    /// more, one request limit after the last attempt, before the end.
+    pub(super) fn settle_dns(&self) -> Option<Decision> {
+        if self.plan().records.hostnames.is_empty() {
+            return None;
+        }
+        let last = self.memory.dns_tried.or(self.memory.driving)?;
+        if self.now.at.since(last) < REQUEST_LIMIT {
+            return Some(Decision::Wait(7, "records are looked at once more".into()));
+        }
+        if self.seen.zone == Seen::NotLooked {
+            return Some(Decision::Wait(7, "records are looked at once more".into()));
+        }
+        let wanted = record_sets(self.plan()).ok()?;
+        match self.zone_holds(&wanted) {
+            Ok(true) => None,
+            // Whoever else writes them goes on writing: that is for people, and keeps no intent standing.
+            Ok(false) if self.memory.left_to_others() => None,
+            Ok(false) if self.memory.may_try(4, None, self.now.at) => Some(Decision::Act(4, self.publish(&wanted))),
+            Ok(false) => Some(Decision::Wait(4, "records are being put right".into())),
+            // The role has moved; a DNS server that is away now does not keep the intent standing.
+            Err(_) => None,
+        }
+    }
+
+    pub(super) fn undo_dns(&self) -> Decision {
+        let Some(former) = &self.intent.former.records else { return self.seen_undone(4) };
+        match self.zone_holds(former) {
+            Ok(true) => self.seen_undone(4),
+            Ok(false) => self.try_undo(4, self.publish(former), "the former records were not taken"),
+            Err(_) => Decision::Wait(4, self.memory.unseen(4)),
+        }
+    }
+
+    /// A delayed publish may have landed after the former records were seen.
+    pub(super) fn settle_former_dns(&self) -> Option<Decision> {
+        let former = self.intent.former.records.as_ref().filter(|_| self.intent.step(4).started_at.is_some())?;
+        let last = self.memory.dns_tried.or(self.memory.driving)?;
+        if self.now.at.since(last) < REQUEST_LIMIT {
+            return Some(Decision::Wait(4, "records are looked at once more".into()));
+        }
+        match self.zone_holds(former) {
+            Ok(true) => None,
+            // Whoever else writes them goes on writing: that is for people, and keeps no intent standing.
+            Ok(false) if self.memory.left_to_others() => None,
+            Ok(false) => Some(self.try_undo(4, self.publish(former), "the former records were not taken")),
+            Err(why) => Some(Decision::Stuck(4, why)),
+        }
+    }
+
+    pub(super) fn undo_drain(&self) -> Decision {
+        let (from, to) = (self.plan().backend(self.intent.from()), self.plan().backend(self.intent.to()));
+        // One region that is away keeps no other from being put right: A's own comes first, and of two that do
+        // not take their weights each has its turn.
+        let mut writes = Vec::new();
+        let mut waiting = None;
+        for region in [self.intent.from(), self.intent.to()] {
+            let Some(former) = self.intent.former.weights.get(region) else { continue };
+            let Some(Seen::Is(view)) = self.seen.routes.get(region) else {
+                waiting = Some(self.memory.unseen(3));
+                continue;
+            };
+            let stands = view.weight(&from) == Some(former.from) && view.weight(&to) == Some(former.to);
+            // The claim is written also where the weights stand: it kills a patch still in flight.
+            if stands && self.claimed(&view.claim) {
+                continue;
+            }
+            if view.claim.as_ref().is_some_and(|c| c.generation > self.record.generation) {
+                waiting = Some(format!("route in {region} was written by a newer generation"));
+                continue;
+            }
+            writes.push(RouteWrite {
+                region: region.clone(),
+                object: view.object.clone(),
+                resource_version: view.resource_version.clone(),
+                claim: self.claim(),
+                weights: [(from.clone(), former.from), (to.clone(), former.to)].into_iter().collect(),
+            });
+        }
+        let last = self.memory.route_tried.as_ref();
+        let other = writes.iter().position(|write| Some(&write.region) != last).unwrap_or(0);
+        if !writes.is_empty() {
+            let write = writes.swap_remove(other);
+            return self.try_undo(3, Action::Route(write), "the former weights were not taken");
+        }
+        waiting.map_or_else(|| self.seen_undone(3), |why| Decision::Wait(3, why))
+    }
+}
