@@ -78,10 +78,19 @@ pub struct Claim {
 /// What a half's spec asks it to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// `replica.primary` names itself, `replica.enabled` is false, or there is no `replica` stanza.
+    /// There is no `replica` stanza, `replica.enabled` is false, or, without `enabled`, `primary` names itself.
     Primary,
-    /// A replica of another cluster.
+    /// A replica of another cluster; also a stanza with neither `enabled` nor `primary`.
     Replica,
+}
+
+/// Who wrote a field, as the object's `metadata.managedFields` has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldWriter {
+    /// Field manager: `kubectl-edit`, `argocd-controller`, `continuum`.
+    pub manager: String,
+    /// Wall time of the API server, s; absent where the entry lacks it.
+    pub at: Option<Timestamp>,
 }
 
 /// One CloudNativePG Cluster, as its region's API server has it.
@@ -95,7 +104,9 @@ pub struct ClusterView {
     pub claim: Option<Claim>,
     /// What its spec asks for.
     pub role: Role,
-    /// `spec.replica.primary`, or what `enabled` says.
+    /// Who wrote `spec.replica` last. Absent: the server keeps no record of it, or nobody wrote it.
+    pub role_writer: Option<FieldWriter>,
+    /// `spec.replica.primary`, or the primary that follows from `enabled` and `source`.
     pub primary_name: Option<String>,
     /// `spec.replica.self`, or the Cluster's own name.
     pub self_name: String,
@@ -111,7 +122,7 @@ pub struct ClusterView {
     pub instances: u32,
     /// `status.readyInstances`; absent where the status lacks it.
     pub ready_instances: Option<u32>,
-    /// `cnpg.io/fencedInstances` is set to anything.
+    /// `cnpg.io/fencedInstances` lists an instance, or `*`.
     pub fenced: bool,
     /// `cnpg.io/cluster.primary` is set (left by an old tool; stops nothing: H01).
     pub legacy_primary_annotation: bool,
@@ -133,7 +144,7 @@ pub struct ClusterView {
     pub demotion_token: Option<String>,
     /// `status.lastPromotionToken`.
     pub last_promotion_token: Option<String>,
-    /// `spec.switchoverDelay`, s (default 3,600).
+    /// `spec.switchoverDelay`, s (3,600 where it is absent or 0).
     pub switchover_delay_seconds: u32,
     /// `spec.smartShutdownTimeout`, s (default 180).
     pub smart_shutdown_timeout_seconds: u32,

@@ -120,6 +120,10 @@ pub trait ObservePair: Send + Sync {
     async fn secrets(&self, region: &Region, cluster: &ObjectName) -> Seen<BTreeMap<String, String>>;
     /// Rights that the steps of this plan need and this controller lacks in `region`.
     async fn missing_rights(&self, region: &Region, plan: &Plan) -> Seen<Vec<String>>;
+    /// Whether this write would be admitted: the very patch, tried through the real admission chain and thrown
+    /// away (`?dryRun=All`), so it changes nothing. `Is(Err)`: refused, and why (an invalid change, a policy, a
+    /// missing right, a webhook that must answer and is dead). `Unknown`: nobody said so, a conflict included.
+    async fn admits(&self, write: &ClusterWrite) -> Seen<Result<(), String>>;
 }
 
 /// Both halves, written.

@@ -3,6 +3,10 @@
 //!
 //! Deliberately absent: limits on time (the caller's), retries, caches.
 
+mod fields;
+
+pub(crate) use fields::{BadField, Fields};
+
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::observe::{Claim, Seen};
 use continuum_core::ports::{Cas, Outcome};
@@ -82,6 +86,9 @@ enum Cause {
     /// A success that cannot be read.
     #[error("an answer that is no JSON")]
     Garbled(#[source] serde_json::Error),
+    /// A success that is no list: what is there was not said.
+    #[error("an answer without a list of items")]
+    NoItems,
 }
 
 impl KubeError {
@@ -121,10 +128,26 @@ impl KubeError {
         match &self.cause {
             Cause::Invalid(_) => Outcome::Refused(self.text()),
             Cause::NoConnection(_) => Outcome::NotApplied(self.text()),
-            Cause::NoAnswer(_) | Cause::Garbled(_) => Outcome::Unknown(self.text()),
+            Cause::NoAnswer(_) | Cause::Garbled(_) | Cause::NoItems => Outcome::Unknown(self.text()),
             Cause::Answer { code: 409 | 429, .. } => Outcome::NotApplied(self.text()),
             Cause::Answer { code: 400..=407 | 410..=499, .. } => Outcome::Refused(self.text()),
             Cause::Answer { .. } => Outcome::Unknown(self.text()),
+        }
+    }
+
+    /// For a write that was only tried (`dryRun=All`): why it would be refused. A 4xx says so, and so does the
+    /// server where a webhook that must be asked did not answer (`failurePolicy: Fail`). What may pass at the next
+    /// try (a conflict, too many requests) and every other 5xx is no refusal.
+    pub fn admission(&self) -> Seen<Result<(), String>> {
+        match &self.cause {
+            Cause::Answer { code: 500, message, .. } if message.contains("failed calling webhook") => {
+                Seen::Is(Err(self.text()))
+            }
+            _ => match self.outcome::<()>() {
+                Outcome::Refused(cause) => Seen::Is(Err(cause)),
+                Outcome::NotApplied(cause) | Outcome::Unknown(cause) => Seen::Unknown(cause),
+                Outcome::Done(()) => unreachable!("an error is never done"),
+            },
         }
     }
 
@@ -173,7 +196,7 @@ impl KubeApi {
         let mut list = self.send("GET", kind.plural, kind.requests(namespace).list(&params)).await?;
         match list.get_mut("items").map(Value::take) {
             Some(Value::Array(items)) => Ok(items),
-            _ => Ok(Vec::new()),
+            _ => Err(KubeError { verb: "GET", what: kind.plural, place: self.place.clone(), cause: Cause::NoItems }),
         }
     }
 
@@ -187,7 +210,24 @@ impl KubeApi {
         patch: &Value,
         server_limit: Option<Duration>,
     ) -> Result<Value, KubeError> {
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        self.send_patch(kind, object, subresource, patch, server_limit, false).await
+    }
+
+    /// The same patch, tried through the whole admission chain and thrown away (`dryRun=All`): nothing changes.
+    pub(crate) async fn try_patch(&self, kind: &Kind, object: &ObjectName, patch: &Value) -> Result<Value, KubeError> {
+        self.send_patch(kind, object, None, patch, None, true).await
+    }
+
+    async fn send_patch(
+        &self,
+        kind: &Kind,
+        object: &ObjectName,
+        subresource: Option<&str>,
+        patch: &Value,
+        server_limit: Option<Duration>,
+        dry_run: bool,
+    ) -> Result<Value, KubeError> {
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), dry_run, ..PatchParams::default() };
         let requests = kind.requests(&object.namespace);
         let patch = Patch::Merge(patch);
         let request = match subresource {
@@ -289,12 +329,13 @@ pub(crate) fn annotation<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
 ///
 /// The generation is no number: whose it is cannot be told.
 pub(crate) fn claim_of(object: &Value) -> Result<Option<Claim>, String> {
-    let Some(generation) = annotation(object, GENERATION_ANNOTATION) else { return Ok(None) };
-    let intent = annotation(object, INTENT_ANNOTATION).unwrap_or_default().to_owned();
+    let fields = Fields::of(object);
+    let Some(generation) = fields.annotation(GENERATION_ANNOTATION)? else { return Ok(None) };
+    let intent = fields.annotation(INTENT_ANNOTATION)?.unwrap_or_default().to_owned();
     match generation.parse() {
         Ok(generation) => Ok(Some(Claim { generation, intent })),
         Err(_) => {
-            Err(format!("annotation {GENERATION_ANNOTATION} of {} is `{generation}`, no number", name_of(object)))
+            Err(fields.bad(&format!("annotation {GENERATION_ANNOTATION}"), &json!(generation), "a number").into())
         }
     }
 }

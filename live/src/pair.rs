@@ -4,27 +4,25 @@
 //! Field names and what they mean are CloudNativePG's (`api/v1`, 1.30). Deliberately absent: every rule of
 //! when a half may be written.
 
-use crate::kube_api::{
-    BACKUPS, CLUSTERS, KubeApi, Regions, SECRETS, annotation, claim_of, claiming, name_of, no_server, text,
-};
+mod view;
+mod writer;
+
+use crate::kube_api::{BACKUPS, CLUSTERS, KubeApi, Regions, SECRETS, claiming, no_server, text};
 use crate::rights;
 use async_trait::async_trait;
 use continuum_core::name::{ObjectName, Region};
-use continuum_core::observe::{ClusterView, Role, Seen, SynchronousView};
+use continuum_core::observe::{ClusterView, Role, Seen};
 use continuum_core::plan::{Plan, short_hash};
 use continuum_core::ports::{ActOnPair, ClusterChange, ClusterWrite, ObservePair, Outcome};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use view::cluster_view;
 
 /// Label of both Clusters of a pair.
 pub const PAIR_LABEL: &str = "catalyst.openova.io/cnpg-pair";
 /// Annotation that fences instances.
 const FENCE_ANNOTATION: &str = "cnpg.io/fencedInstances";
-/// What the operator assumes where `switchoverDelay` is absent, s.
-const SWITCHOVER_DELAY_SECONDS: u32 = 3_600;
-/// What the operator assumes where `smartShutdownTimeout` is absent, s.
-const SMART_SHUTDOWN_TIMEOUT_SECONDS: u32 = 180;
 /// Role secrets that the operator keeps for a Cluster: `<cluster>-app` always, `<cluster>-superuser` where
 /// superuser access is on.
 const ROLE_SECRETS: [&str; 2] = ["app", "superuser"];
@@ -78,15 +76,14 @@ impl KubePair {
         Seen::Is(view)
     }
 
-    /// A claim of a higher generation that stood in the very version that is to be written. Callers never ask
-    /// for such a write; this holds them to it.
-    fn overruled(&self, write: &ClusterWrite) -> Option<u64> {
+    /// Says so where a claim of a higher generation stood in the very version that is to be written. Callers
+    /// never ask for such a write; this holds them to it.
+    fn overruled(&self, write: &ClusterWrite) -> Option<String> {
         let claims = self.claims.lock().expect("no holder of this lock can panic");
-        claims
-            .get(&write.region)
-            .filter(|seen| seen.resource_version == write.resource_version)
-            .map(|seen| seen.generation)
-            .filter(|generation| *generation > write.claim.generation)
+        let seen = claims.get(&write.region).filter(|seen| seen.resource_version == write.resource_version)?;
+        let (stands, ours) = (seen.generation, write.claim.generation);
+        let object = &write.object;
+        (stands > ours).then(|| format!("{object} carries a claim of generation {stands}, which is above {ours}"))
     }
 }
 
@@ -125,17 +122,25 @@ impl ObservePair for KubePair {
         let Some(api) = self.regions.get(region) else { return Seen::Unconfigured };
         rights::missing(api, &rights::in_region(plan, *region == self.own)).await
     }
+
+    async fn admits(&self, write: &ClusterWrite) -> Seen<Result<(), String>> {
+        let Some(api) = self.regions.get(&write.region) else { return Seen::Unconfigured };
+        if let Some(cause) = self.overruled(write) {
+            return Seen::Is(Err(cause));
+        }
+        match api.try_patch(&CLUSTERS, &write.object, &cluster_patch(write)).await {
+            Ok(_) => Seen::Is(Ok(())),
+            Err(error) => error.admission(),
+        }
+    }
 }
 
 #[async_trait]
 impl ActOnPair for KubePair {
     async fn write(&self, write: &ClusterWrite) -> Outcome {
         let Some(api) = self.regions.get(&write.region) else { return no_server(&write.region) };
-        if let Some(generation) = self.overruled(write) {
-            return Outcome::Refused(format!(
-                "{} carries a claim of generation {generation}, which is above {}",
-                write.object, write.claim.generation
-            ));
+        if let Some(cause) = self.overruled(write) {
+            return Outcome::Refused(cause);
         }
         match api.patch(&CLUSTERS, &write.object, None, &cluster_patch(write), write.server_limit).await {
             Ok(_) => Outcome::Done(()),
@@ -168,68 +173,6 @@ fn cluster_patch(write: &ClusterWrite) -> Value {
     }
 }
 
-/// A Cluster as its API server has it.
-fn cluster_view(cluster: &Value) -> Result<ClusterView, String> {
-    let object = name_of(cluster);
-    let spec = &cluster["spec"];
-    let status = &cluster["status"];
-    let replica = &spec["replica"];
-    let self_name = string(&replica["self"]).unwrap_or_else(|| object.name.clone());
-    let source = string(&replica["source"]);
-    // `primary` goes before `enabled`, as in the operator's `IsReplica`.
-    let (role, primary_name) = match (string(&replica["primary"]), replica["enabled"].as_bool()) {
-        (Some(primary), _) if primary == self_name => (Role::Primary, Some(primary)),
-        (Some(primary), _) => (Role::Replica, Some(primary)),
-        (None, Some(true)) => (Role::Replica, source.clone()),
-        (None, Some(false)) => (Role::Primary, Some(self_name.clone())),
-        (None, None) => (Role::Primary, None),
-    };
-    Ok(ClusterView {
-        resource_version: text(cluster, "/metadata/resourceVersion").to_owned(),
-        claim: claim_of(cluster)?,
-        role,
-        primary_name,
-        self_name,
-        source,
-        promotion_token: string(&replica["promotionToken"]),
-        min_apply_delay: string(&replica["minApplyDelay"]).is_some(),
-        external_clusters: strings(&spec["externalClusters"], "/name"),
-        instances: number(&spec["instances"]).unwrap_or(1),
-        ready_instances: number(&status["readyInstances"]),
-        fenced: annotation(cluster, FENCE_ANNOTATION).is_some_and(|fenced| !fenced.is_empty()),
-        legacy_primary_annotation: annotation(cluster, "cnpg.io/cluster.primary").is_some(),
-        ready: condition(status, "Ready"),
-        phase: string(&status["phase"]),
-        in_progress: status.pointer("/switchReplicaClusterStatus/inProgress").and_then(Value::as_bool).unwrap_or(false),
-        archiving: condition(status, "ContinuousArchiving"),
-        backup_running: None,
-        timeline: number(&status["timelineID"]).filter(|timeline| *timeline > 0),
-        system_id: string(&status["systemID"]),
-        demotion_token: string(&status["demotionToken"]),
-        last_promotion_token: string(&status["lastPromotionToken"]),
-        switchover_delay_seconds: number(&spec["switchoverDelay"]).unwrap_or(SWITCHOVER_DELAY_SECONDS),
-        smart_shutdown_timeout_seconds: number(&spec["smartShutdownTimeout"]).unwrap_or(SMART_SHUTDOWN_TIMEOUT_SECONDS),
-        synchronous: synchronous(&spec["postgresql"]["synchronous"]),
-        configuration_hash: configuration_hash(spec),
-        object,
-    })
-}
-
-fn synchronous(value: &Value) -> Option<SynchronousView> {
-    value.as_object()?;
-    Some(SynchronousView {
-        number: number(&value["number"]).unwrap_or(0),
-        required: value["dataDurability"].as_str().is_none_or(|durability| durability == "required"),
-        standby_names_pre: strings(&value["standbyNamesPre"], ""),
-    })
-}
-
-/// What should be alike on both halves: PostgreSQL's parameters and its image.
-fn configuration_hash(spec: &Value) -> String {
-    let settings = json!([&spec["postgresql"]["parameters"], &spec["imageName"], &spec["imageCatalogRef"]]);
-    short_hash(settings.to_string().as_bytes())
-}
-
 /// Hash of what makes a role secret: user and password. The rest of it (host, URIs) names the Cluster and so
 /// always differs between the halves.
 fn role_hash(secret: &Value) -> String {
@@ -250,33 +193,6 @@ async fn backup_running(api: &KubeApi, cluster: &ObjectName) -> Option<bool> {
             None
         }
     }
-}
-
-fn condition(status: &Value, kind: &str) -> Option<bool> {
-    let condition = status["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)?;
-    match condition["status"].as_str()? {
-        "True" => Some(true),
-        "False" => Some(false),
-        _ => None,
-    }
-}
-
-fn string(value: &Value) -> Option<String> {
-    value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
-}
-
-fn number(value: &Value) -> Option<u32> {
-    value.as_u64().and_then(|n| u32::try_from(n).ok())
-}
-
-/// The texts at `pointer` in each item.
-fn strings(list: &Value, pointer: &str) -> Vec<String> {
-    list.as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|item| item.pointer(pointer)?.as_str())
-        .map(str::to_owned)
-        .collect()
 }
 
 #[cfg(test)]

@@ -38,6 +38,9 @@ impl ObservePair for Silent {
     async fn missing_rights(&self, _: &Region, _: &Plan) -> Seen<Vec<String>> {
         pending().await
     }
+    async fn admits(&self, _: &ClusterWrite) -> Seen<Result<(), String>> {
+        pending().await
+    }
 }
 
 #[async_trait]

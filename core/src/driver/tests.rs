@@ -39,6 +39,10 @@ impl ObservePair for Outside {
     async fn missing_rights(&self, _: &Region, _: &Plan) -> Seen<Vec<String>> {
         Seen::NotLooked
     }
+
+    async fn admits(&self, _: &ClusterWrite) -> Seen<Result<(), String>> {
+        Seen::Is(Ok(()))
+    }
 }
 
 #[async_trait]

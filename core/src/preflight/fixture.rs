@@ -108,6 +108,7 @@ pub fn cluster(region: &Region) -> ClusterView {
         resource_version: "875".into(),
         claim: None,
         role: if *region == fsn() { Role::Primary } else { Role::Replica },
+        role_writer: None,
         primary_name: Some("shop-fsn".into()),
         self_name: name.clone(),
         source: Some(other.into()),

@@ -91,6 +91,61 @@ fn the_role_is_what_the_spec_asks_for() {
     assert_eq!(role(json!({ "primary": "shop-fsn", "self": "a" })), (Role::Replica, named("shop-fsn")));
     assert_eq!(role(json!({ "enabled": true, "source": "shop-hel" })), (Role::Replica, named("shop-hel")));
     assert_eq!(role(json!({ "enabled": false, "source": "shop-hel" })), (Role::Primary, named("shop-fsn")));
+    // Neither names a primary, which the Cluster then is not.
+    assert_eq!(role(json!({ "source": "shop-hel" })), (Role::Replica, named("shop-hel")));
+    assert_eq!(role(json!({})), (Role::Replica, None));
+    // `enabled` counts before `primary`.
+    assert_eq!(role(json!({ "enabled": true, "primary": "shop-fsn" })), (Role::Replica, named("shop-fsn")));
+    assert_eq!(role(json!({ "enabled": false, "primary": "shop-hel" })), (Role::Primary, named("shop-fsn")));
+}
+
+#[test]
+fn who_wrote_the_role_last_is_the_owner_of_the_most_of_it_and_then_the_newest() {
+    let entry = |manager: &str, time: &str, owned: Value| json!({ "manager": manager, "operation": "Update", "time": time, "fieldsV1": owned });
+    let replica = |of: Value| json!({ "f:spec": { "f:replica": of } });
+    let role = json!({ ".": {}, "f:primary": {} });
+    let view = cluster_view(&with(
+        "/metadata",
+        "managedFields",
+        json!([
+            entry("helm", "2026-11-24T16:51:46Z", replica(role.clone())),
+            entry("argocd-controller", "2026-11-24T16:53:00Z", replica(role)),
+            entry("continuum", "2026-11-24T16:54:00Z", replica(json!({ "f:promotionToken": {} }))),
+            entry("manager", "2026-11-24T16:55:00Z", json!({ "f:metadata": { "f:annotations": {} } })),
+        ]),
+    ));
+    let writer = view.unwrap().role_writer.unwrap();
+    assert_eq!((writer.manager.as_str(), writer.at), ("argocd-controller", "2026-11-24T16:53:00Z".parse().ok()));
+    assert_eq!(cluster_view(&primary()).unwrap().role_writer, None);
+}
+
+#[test]
+fn a_switchover_delay_of_0_is_the_operators_default() {
+    let delay = |value: Value| cluster_view(&with("/spec", "switchoverDelay", value)).unwrap().switchover_delay_seconds;
+    assert_eq!((delay(json!(0)), delay(Value::Null), delay(json!(8))), (3_600, 3_600, 8));
+    let timeout = cluster_view(&with("/spec", "smartShutdownTimeout", json!(0))).unwrap();
+    assert_eq!(timeout.smart_shutdown_timeout_seconds, 0);
+}
+
+#[test]
+fn a_field_of_another_type_is_named_and_nothing_is_concluded() {
+    let cases = [
+        ("/spec", "replica", json!("shop-hel"), "spec.replica of"),
+        ("/spec", "instances", json!("2"), "spec.instances of"),
+        ("/spec", "switchoverDelay", json!("8"), "spec.switchoverDelay of"),
+        ("/spec", "externalClusters", json!([7]), "spec.externalClusters[0] of"),
+        ("/spec/replica", "primary", json!(7), "spec.replica.primary of"),
+        ("/spec/replica", "enabled", json!("true"), "spec.replica.enabled of"),
+        ("/spec/postgresql/synchronous", "number", json!(-1), "spec.postgresql.synchronous.number of"),
+        ("/status", "timelineID", json!("3"), "status.timelineID of"),
+        ("/status", "conditions", json!([{ "type": "Ready", "status": true }]), "status of condition Ready of"),
+        ("/metadata/annotations", "dr.openova.io/generation", json!("four"), "annotation dr.openova.io/generation of"),
+        ("/metadata/annotations", FENCE_ANNOTATION, json!("*"), "annotation cnpg.io/fencedInstances of"),
+    ];
+    for (pointer, key, value, named) in cases {
+        let cause = cluster_view(&with(pointer, key, value)).unwrap_err();
+        assert!(cause.starts_with(named) && cause.contains("shop/shop-fsn"), "{cause}");
+    }
 }
 
 #[test]
@@ -107,6 +162,8 @@ fn what_a_cluster_does_not_say_is_absent() {
 fn a_fence_of_the_operator_and_progress_are_seen() {
     let fenced = with("/metadata/annotations", FENCE_ANNOTATION, json!("[\"*\"]"));
     assert!(cluster_view(&fenced).unwrap().fenced);
+    let nobody = with("/metadata/annotations", FENCE_ANNOTATION, json!("[]"));
+    assert!(!cluster_view(&nobody).unwrap().fenced);
     let moving = with("/status", "switchReplicaClusterStatus", json!({ "inProgress": true }));
     assert!(cluster_view(&moving).unwrap().in_progress);
 }
@@ -187,6 +244,8 @@ async fn no_half_is_missing_two_are_unknown_and_an_unreachable_one_is_unknown() 
     assert_eq!(look((200, json!({ "items": [] }))).await, Seen::Missing);
     let Seen::Unknown(cause) = look((200, json!({ "items": [primary(), primary()] }))).await else { panic!() };
     assert!(cause.starts_with("2 Clusters carry the label catalyst.openova.io/cnpg-pair=shop"), "{cause}");
+    let Seen::Unknown(cause) = look((200, json!({ "kind": "Status" }))).await else { panic!() };
+    assert_eq!(cause, "GET clusters in hel: an answer without a list of items");
     let Seen::Unknown(cause) = look(status(500, "InternalError", "etcd is away")).await else { panic!() };
     assert_eq!(cause, "GET clusters in hel: 500 etcd is away");
     let Seen::Unknown(cause) = look(status(404, "NotFound", "the kind is not installed")).await else { panic!() };
@@ -236,4 +295,40 @@ async fn a_secret_that_is_not_there_is_left_out_and_one_that_cannot_be_read_is_u
     let (regions, _) = region([app, status(403, "Forbidden", "secrets is forbidden")]);
     let seen = KubePair::new(regions, hel()).secrets(&hel(), &cluster).await;
     assert_eq!(seen, Seen::Unknown("GET secrets in hel: 403 secrets is forbidden".into()));
+}
+
+#[tokio::test]
+async fn a_write_is_tried_as_the_very_patch_that_is_thrown_away() {
+    let (regions, log) = region([(200, primary())]);
+    let write = write(ClusterChange::Promote { primary: "shop-fsn".into(), token: Some("tok".into()) });
+    assert_eq!(KubePair::new(regions, hel()).admits(&write).await, Seen::Is(Ok(())));
+    let log = log.lock().unwrap();
+    assert!(log[0].line.contains("dryRun=All"), "{}", log[0].line);
+    assert_eq!(log[0].body, cluster_patch(&write));
+}
+
+#[tokio::test]
+async fn what_is_not_admitted_is_told_and_what_nobody_said_is_unknown() {
+    let dead = "Internal error occurred: failed calling webhook \"mcluster.cnpg.io\": connection refused";
+    for answer in [
+        status(500, "InternalError", dead),
+        status(403, "Forbidden", "clusters \"shop-fsn\" is forbidden: ValidatingAdmissionPolicy denied request"),
+        status(422, "Invalid", "spec.replica.primary: Invalid value"),
+    ] {
+        let message = answer.1["message"].as_str().unwrap().to_owned();
+        let (regions, _) = region([answer]);
+        let seen = KubePair::new(regions, hel()).admits(&write(ClusterChange::Claim)).await;
+        let Seen::Is(Err(cause)) = seen else { panic!("{seen:?}") };
+        assert!(cause.ends_with(&message), "{cause}");
+    }
+    for answer in [
+        status(409, "Conflict", "the object has been modified"),
+        status(429, "TooManyRequests", "again"),
+        status(500, "InternalError", "etcd is away"),
+        status(504, "Timeout", "no answer in time"),
+    ] {
+        let (regions, _) = region([answer]);
+        let seen = KubePair::new(regions, hel()).admits(&write(ClusterChange::Claim)).await;
+        assert!(matches!(seen, Seen::Unknown(_)), "{seen:?}");
+    }
 }

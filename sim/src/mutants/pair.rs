@@ -132,4 +132,8 @@ impl ObservePair for DropsToken {
     async fn missing_rights(&self, region: &Region, plan: &Plan) -> Seen<Vec<String>> {
         self.pair.observe.missing_rights(region, plan).await
     }
+
+    async fn admits(&self, write: &ClusterWrite) -> Seen<Result<(), String>> {
+        self.pair.observe.admits(write).await
+    }
 }
