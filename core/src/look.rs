@@ -3,14 +3,17 @@
 
 use crate::clock::{Clock, within};
 use crate::name::{ObjectName, Region};
-use crate::observe::{Half, Observations, Seen};
+use crate::observe::{Claim, ClusterView, Half, Observations, Role, Seen};
 use crate::plan::Plan;
-use crate::ports::Observers;
+use crate::ports::{ClusterChange, ClusterWrite, Observers};
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
 use futures_util::future::{join, join_all};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
+
+/// The intent in the claim of a write that is only tried.
+const TRIED: &str = "dry-run";
 
 /// What to look at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -130,24 +133,74 @@ async fn preflight_facts(observers: &Observers, clock: &dyn Clock, plan: &Plan, 
             Some(witness) => limited(clock, WITNESS_LIMIT, witness.missing_rights()).await,
         }
     };
-    let regions = join_all([&plan.from, &plan.to].map(|region| (region, &seen.half(region).cluster)).map(
+    let halves: &Observations = seen;
+    let regions = join_all([&plan.from, &plan.to].map(|region| (region, &halves.half(region).cluster)).map(
         |(region, cluster)| async move {
             let rights = limited(clock, REQUEST_LIMIT, observers.pair.missing_rights(region, plan));
             let secrets = async {
                 let Some(cluster) = cluster.known() else { return Seen::NotLooked };
                 limited(clock, REQUEST_LIMIT, observers.pair.secrets(region, &cluster.object)).await
             };
-            (region.clone(), join(rights, secrets).await)
+            let admitted = admitted(observers, clock, plan, halves, region);
+            (region.clone(), join(rights, join(secrets, admitted)).await)
         },
     ));
     let ((stream, witness), regions) = join(join(stream, witness), regions).await;
     seen.stream = stream;
     seen.witness_shares = observers.witness.as_ref().and_then(|w| w.shares());
-    for (region, (rights, secrets)) in regions {
+    for (region, (rights, (secrets, admitted))) in regions {
         seen.rights.insert(region.to_string(), rights);
-        seen.secrets.insert(region, secrets);
+        seen.secrets.insert(region.clone(), secrets);
+        seen.admitted.insert(region, admitted);
     }
     if observers.witness.is_some() {
         seen.rights.insert("witness".into(), witness);
+    }
+}
+
+/// Whether the region's API server would take the change of role that the plan makes there. It is asked for under
+/// the claim that stands, in nobody's name: the claim is part of the change, and a policy may want to see it change.
+async fn admitted(
+    observers: &Observers,
+    clock: &dyn Clock,
+    plan: &Plan,
+    seen: &Observations,
+    region: &Region,
+) -> Seen<Result<(), String>> {
+    let (Some(from), Some(to)) = (seen.half(&plan.from).cluster.known(), seen.half(&plan.to).cluster.known()) else {
+        return Seen::NotLooked;
+    };
+    let (mut cluster, change) = match *region == plan.from {
+        true => (from.clone(), ClusterChange::Demote { primary: to.self_name.clone() }),
+        false => (to.clone(), ClusterChange::Promote { primary: to.self_name.clone(), token: None }),
+    };
+    let before = if *region == plan.from { Role::Primary } else { Role::Replica };
+    if cluster.role != before || cluster.in_progress {
+        return Seen::NotLooked;
+    }
+    let work = async {
+        let first = observers.pair.admits(&tried(region, &cluster, change.clone())).await;
+        let Seen::Unknown(_) = first else { return first };
+        // The operator writes the Cluster often, and a version that is no longer there is no answer.
+        match observers.pair.cluster(region, &plan.pair).await {
+            Seen::Is(now) if now.resource_version != cluster.resource_version => {
+                cluster = now;
+                observers.pair.admits(&tried(region, &cluster, change)).await
+            }
+            _ => first,
+        }
+    };
+    limited(clock, REQUEST_LIMIT, work).await
+}
+
+fn tried(region: &Region, cluster: &ClusterView, change: ClusterChange) -> ClusterWrite {
+    let generation = cluster.claim.as_ref().map_or(0, |claim| claim.generation);
+    ClusterWrite {
+        region: region.clone(),
+        object: cluster.object.clone(),
+        resource_version: cluster.resource_version.clone(),
+        claim: Claim { generation, intent: TRIED.into() },
+        change,
+        server_limit: None,
     }
 }

@@ -118,12 +118,24 @@ pub struct ClusterView {
     pub min_apply_delay: bool,
     /// Names in `spec.externalClusters`.
     pub external_clusters: Vec<String>,
+    /// The external cluster that `source` names has no `connectionParameters`: the half follows by the WAL that
+    /// is archived, and never streams.
+    pub ships_wal_only: bool,
     /// `spec.instances`.
     pub instances: u32,
     /// `status.readyInstances`; absent where the status lacks it.
     pub ready_instances: Option<u32>,
     /// `cnpg.io/fencedInstances` lists an instance, or `*`.
     pub fenced: bool,
+    /// `cnpg.io/reconciliationLoop: disabled`: the operator does nothing for it.
+    pub reconciliation_disabled: bool,
+    /// `cnpg.io/hibernation: on`: its pods are taken away.
+    pub hibernated: bool,
+    /// The commit that its operator was built from (`status.cloudNativePGCommitHash`), abbreviated.
+    pub operator_commit: Option<String>,
+    /// GitOps tools and the like that put the object as they have it, with the sign of it:
+    /// `Argo CD (annotation argocd.argoproj.io/tracking-id)`.
+    pub kept_by: Vec<String>,
     /// `cnpg.io/cluster.primary` is set (left by an old tool; stops nothing: H01).
     pub legacy_primary_annotation: bool,
     /// Condition Ready. Absent: no such condition.
@@ -376,6 +388,9 @@ pub struct Observations {
     pub stream: Seen<StreamView>,
     /// Rights that the steps need and this controller lacks, by region and `witness`: `patch clusters`.
     pub rights: BTreeMap<String, Seen<Vec<String>>>,
+    /// Whether each region's API server would take the change of role that the plan makes there. `NotLooked` where
+    /// there is no such change.
+    pub admitted: BTreeMap<Region, Seen<Result<(), String>>>,
     /// Hashes of the role secrets of each half, by region, then by the secret's name without the
     /// Cluster's: `app` for `shop-fsn-app`.
     pub secrets: BTreeMap<Region, Seen<BTreeMap<String, String>>>,

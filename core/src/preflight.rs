@@ -3,7 +3,9 @@
 //!
 //! ```text
 //!   CHECKS (table)     lease, copies      step 1, 5
-//!        ▲             pair, replication  step 2
+//!        ▲             pair, operator     step 2
+//!        │             replication        step 2
+//!        │             admission          step 2, 6
 //!        │ Id          traffic            step 3, 4, 7
 //!   Findings ◄──────── target             step 6
 //!        │
@@ -13,12 +15,14 @@
 //! A cause is a blocker once, at the first step that it concerns; other steps that need the same fact are
 //! unmet and note it. Facts that could not be read block. It never looks at the world itself.
 
+mod admission;
 #[cfg(test)]
 mod cases;
 mod copies;
 #[doc(hidden)]
 pub mod fixture;
 mod lease;
+mod operator;
 mod pair;
 mod replication;
 mod report;
@@ -157,6 +161,8 @@ pub fn preflight(plan: &Plan, facts: &Facts) -> Findings {
     lease::look(&case, &mut out);
     copies::look(&case, &mut out);
     pair::look(&case, &mut out);
+    operator::look(&case, &mut out);
+    admission::look(&case, &mut out);
     replication::look(&case, &mut out);
     traffic::look(&case, &mut out);
     target::look(&case, &mut out);

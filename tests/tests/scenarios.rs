@@ -25,6 +25,7 @@ scenarios! {
     blocked_by_an_unmatched_route
     blocked_by_cluster_settings
     blocked_by_lag
+    blocked_by_operators_that_do_nothing
     blocked_by_paused_replay
     blocked_by_role_secrets
     blocked_without_a_pair
@@ -45,12 +46,14 @@ scenarios! {
     failback_approved
     failback_refused
     failback_timed_out
+    fence_that_lists_nobody
     first_installation
     late_demotion
     late_weights
     lease_at_the_target
     lease_free
     lease_lapsed
+    names_of_the_topology
     no_route
     operator_stuck_at_demotion
     planned_switchover

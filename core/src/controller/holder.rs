@@ -131,7 +131,7 @@ impl Controller {
         // The event of its waiting comes before its end, also where no approval is required. A stream
         // that is away keeps it from beginning, and from nothing else.
         let about = About { continuum: &self.name, application: &spec.application };
-        let event = audit::failback_pending(about, pending, &spec.primary);
+        let event = audit::failback_pending(about, pending, &self.me);
         let told = self.publish_once(event).await;
         let approved_by = match requests::answer(copies, pending.since) {
             Some(Answer::Refused) => return self.sequencer.decline(pending, "refused by a person").await,

@@ -158,7 +158,9 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("no register yet", |_, f| f.witness = Seen::Missing, &[Id::LeaseFree]),
     ("role has moved", |_, f| moved(f), &[Id::LeaseRedundant]),
     ("role has moved, the new half is down", |_, f| { moved(f); standby(f).accepts = Accepts::No }, &[Id::LeaseRedundant]),
-    ("lease has moved, the old half writes", |_, f| record(f).holder = Some(hel()), &[Id::LeaseRedundant, Id::SinglePrimary]),
+    ("lease has moved, the old half writes", |_, f| record(f).holder = Some(hel()), &[Id::LeaseRedundant, Id::SinglePrimary, Id::TargetPrimary]),
+    ("lease has moved, both are replicas", |_, f| { moved(f); target(f).role = Role::Replica; *standby(f) = fixture::standby_database() }, &[Id::LeaseRedundant, Id::TargetPrimary]),
+    ("lease has moved, the old half's spec says primary", |_, f| { moved(f); source(f).role = Role::Primary }, &[Id::LeaseRedundant, Id::SinglePrimary]),
     ("newer claim on a half", |_, f| target(f).claim = Some(Claim { generation: 5, intent: String::new() }), &[Id::Generation]),
     ("newer claim on a route", |_, f| route(f, &fsn()).claim = Some(Claim { generation: 5, intent: String::new() }), &[Id::Generation]),
     ("claims of this generation", |_, f| source(f).claim = Some(Claim { generation: 4, intent: String::new() }), &[]),
@@ -199,6 +201,20 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("both say primary", |_, f| target(f).role = Role::Primary, &[Id::TargetReplica]),
     ("role change on the old half", |_, f| source(f).in_progress = true, &[Id::RoleChange]),
     ("role change on the new half", |_, f| target(f).in_progress = true, &[Id::RoleChange]),
+    ("names of the topology that are not the Clusters'", |_, f| topology(f), &[]),
+    ("a Cluster's name where the topology has another", |_, f| { topology(f); source(f).source = Some("shop-hel".into()) }, &[Id::ExternalClusters]),
+    ("old half left alone by its operator", |_, f| source(f).reconciliation_disabled = true, &[Id::OperatorActs]),
+    ("new half hibernated", |_, f| target(f).hibernated = true, &[Id::OperatorActs]),
+    ("operator that may wipe the token", |_, f| { source(f).operator_commit = Some("a4060c152".into()); target(f).operator_commit = Some("a4060c152".into()) }, &[Id::OperatorFault]),
+    ("operators of two releases", |_, f| target(f).operator_commit = Some("94ee311".into()), &[Id::OperatorsDiffer]),
+    ("operator of nobody's release", |_, f| { source(f).operator_commit = Some("a95a534".into()); target(f).operator_commit = Some("a95a534".into()) }, &[]),
+    ("operator that may mistake the designated primary", |_, f| target(f).instances = 3, &[Id::OperatorFlaw]),
+    ("kept by a GitOps tool", |_, f| source(f).kept_by = vec!["Argo CD (label argocd.argoproj.io/instance)".into()], &[Id::KeptElsewhere]),
+    ("demotion refused", |_, f| { f.observations.admitted.insert(fsn(), Seen::Is(Err("422".into()))); }, &[Id::DemotionAdmitted]),
+    ("promotion refused", |_, f| { f.observations.admitted.insert(hel(), Seen::Is(Err("500".into()))); }, &[Id::PromotionAdmitted]),
+    ("promotion not tried", |_, f| { f.observations.admitted.remove(&hel()); }, &[Id::PromotionAdmitted]),
+    ("promotion tried without an answer", |_, f| { f.observations.admitted.insert(hel(), unreadable()); }, &[Id::PromotionAdmitted]),
+    ("promotion refused for want of the right", |_, f| { f.observations.rights.insert("hel".into(), Seen::Is(vec!["patch clusters".into()])); f.observations.admitted.insert(hel(), Seen::Is(Err("403".into()))); }, &[Id::Rights]),
     ("old half knows no other", |_, f| source(f).external_clusters = vec!["shop-fsn".into()], &[Id::ExternalClusters]),
     ("new half does not know itself", |_, f| target(f).external_clusters = vec!["shop-fsn".into()], &[Id::ExternalClusters]),
     ("old half has no source", |_, f| source(f).source = None, &[Id::ExternalClusters]),
@@ -226,6 +242,8 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("timeline behind", |_, f| standby(f).timeline = Some(2), &[Id::Timeline]),
     ("timeline not known", |_, f| { standby(f).timeline = None; target(f).timeline = None }, &[Id::Timeline]),
     ("not streaming", |_, f| replica(f).streaming = false, &[Id::Streaming]),
+    ("archived WAL alone", |_, f| { target(f).ships_wal_only = true; primary(f).replicas = Some(Vec::new()) }, &[Id::WalOnly]),
+    ("no connection noted, but it streams", |_, f| target(f).ships_wal_only = true, &[]),
     ("no row", |_, f| primary(f).replicas = Some(Vec::new()), &[Id::Streaming]),
     ("another's row", |_, f| replica(f).application_name = "shop-fsn-2".into(), &[Id::Streaming]),
     ("replay paused", |_, f| standby(f).replay_paused = Some(true), &[Id::ReplayPaused]),
@@ -236,7 +254,7 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("lag below a second", |_, f| behind(f, 100), &[]),
     ("synchronous on the old half only", |_, f| synchronous(f, &["shop-fsn"]), &[Id::SynchronousBoth]),
     ("synchronous on the new half only", |_, f| synchronous(f, &["shop-hel"]), &[Id::SynchronousBoth]),
-    ("acknowledged by an own standby", |_, f| { synchronous(f, &["shop-fsn", "shop-hel"]); record(f).in_sync = true; source(f).instances = 2; target(f).instances = 2; target(f).synchronous.as_mut().unwrap().number = 2 }, &[Id::SynchronousBoth]),
+    ("acknowledged by an own standby", |_, f| { synchronous(f, &["shop-fsn", "shop-hel"]); record(f).in_sync = true; source(f).instances = 2; target(f).instances = 2; mended(f); target(f).synchronous.as_mut().unwrap().number = 2 }, &[Id::SynchronousBoth]),
     ("synchronous, in sync", |_, f| { synchronous(f, &["shop-fsn", "shop-hel"]); record(f).in_sync = true }, &[]),
     ("synchronous, not in sync", |_, f| synchronous(f, &["shop-fsn", "shop-hel"]), &[Id::InSync]),
     ("legacy annotation", |_, f| source(f).legacy_primary_annotation = true, &[Id::LegacyAnnotation]),
@@ -269,8 +287,8 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("smartShutdownTimeout of 6 s", |_, f| target(f).smart_shutdown_timeout_seconds = 6, &[Id::SmartShutdownLong]),
     ("smartShutdownTimeout of 5 s", |_, f| target(f).smart_shutdown_timeout_seconds = 5, &[]),
     ("smartShutdownTimeout of the old half", |_, f| source(f).smart_shutdown_timeout_seconds = 180, &[]),
-    ("fewer instances", |_, f| source(f).instances = 2, &[Id::Instances]),
-    ("more instances", |_, f| target(f).instances = 2, &[]),
+    ("fewer instances", |_, f| { source(f).instances = 2; mended(f) }, &[Id::Instances]),
+    ("more instances", |_, f| { target(f).instances = 2; mended(f) }, &[]),
     ("other parameters", |_, f| target(f).configuration_hash = "other".into(), &[Id::Configuration]),
     ("no stream", |_, f| f.observations.stream = Seen::Unconfigured, &[Id::AuditStream]),
     ("no stream takes the subject", |_, f| f.observations.stream = Seen::Missing, &[Id::AuditStream]),
@@ -280,6 +298,21 @@ const CASES: &[(&str, Change, &[Id])] = &[
 fn owed() -> audit::Event {
     let about = audit::About { continuum: &fixture::shop(), application: "shop" };
     audit::lease_acquired(about, &fsn(), 4, Timestamp::UNIX_EPOCH)
+}
+/// Operators of a build without faults that are known.
+fn mended(facts: &mut Facts) {
+    source(facts).operator_commit = None;
+    target(facts).operator_commit = None;
+}
+/// Two Clusters that go by other names in the topology.
+fn topology(facts: &mut Facts) {
+    for (own, other, is_source) in [("eu-central", "eu-north", true), ("eu-north", "eu-central", false)] {
+        let cluster = if is_source { source(facts) } else { target(facts) };
+        cluster.self_name = own.into();
+        cluster.source = Some(other.into());
+        cluster.primary_name = Some("eu-central".into());
+        cluster.external_clusters = vec![own.into(), other.into()];
+    }
 }
 fn is_automatic(facts: &mut Facts) {
     copy(facts, &fsn()).spec.as_mut().unwrap().auto_failover = true;
@@ -340,7 +373,7 @@ fn the_table_names_every_precondition_once_and_in_the_order_of_steps() {
 /// The list of what the best tools check before a switchover, with the checks that stand for each entry.
 #[rustfmt::skip]
 const LISTED: &[(&str, &[&str])] = &[
-    ("target is the live downstream and streaming", &["target-replica", "streaming"]),
+    ("target is the live downstream and streaming", &["target-replica", "streaming", "wal-only"]),
     ("replay not paused", &["replay-paused"]),
     ("lag known and within the RPO", &["lag-known", "lag-within-rpo"]),
     ("target timeline not behind", &["timeline"]),
@@ -349,6 +382,10 @@ const LISTED: &[(&str, &[&str])] = &[
     ("archiving healthy", &["archiving"]),
     ("reciprocal externalClusters", &["external-clusters"]),
     ("no role change in progress", &["role-change"]),
+    ("the role where the lease is", &["target-primary"]),
+    ("operators that act, of releases without known faults, and alike", &["operator-acts", "operator-fault", "operator-flaw", "operators-differ"]),
+    ("both changes of role admitted", &["demotion-admitted", "promotion-admitted"]),
+    ("no GitOps tool that keeps the halves", &["kept-elsewhere"]),
     ("no promotion token in the source's spec but its last, none in the target's", &["source-token", "target-token"]),
     ("no minApplyDelay", &["min-apply-delay"]),
     ("no backup running where it would hold the shutdown", &["backup"]),

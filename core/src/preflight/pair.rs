@@ -144,6 +144,13 @@ fn either(case: &Case, cluster: &ClusterView, out: &mut Findings) {
     if cluster.in_progress {
         out.add(Id::RoleChange, format!("a role change of {name} is in progress; wait for its end"));
     }
+    if !cluster.kept_by.is_empty() {
+        let tools = cluster.kept_by.join(", ");
+        out.add(
+            Id::KeptElsewhere,
+            format!("{name} is kept by {tools}: exclude spec.replica there, or the role is set back (docs/gitops.md)"),
+        );
+    }
     match cluster.archiving {
         Some(false) => out.add(Id::Archiving, format!("{name} fails to archive its write-ahead log")),
         Some(true) => {}
@@ -163,38 +170,70 @@ fn either(case: &Case, cluster: &ClusterView, out: &mut Findings) {
 }
 
 fn both(case: &Case, source: &ClusterView, target: &ClusterView, out: &mut Findings) {
-    let writes = |half: &Half| half.database.known().is_some_and(|database| database.accepts == Accepts::Yes);
-    let single = if case.redundant() {
-        writes(case.from()).then_some(&source.object.name)
+    if case.redundant() {
+        moved(case, source, target, out);
     } else {
-        writes(case.to()).then_some(&target.object.name)
-    };
-    if let Some(name) = single {
-        let held = if case.redundant() { &case.plan.to } else { &case.plan.from };
-        out.add(Id::SinglePrimary, format!("{name} accepts writes, although the primary role should be in {held}"));
+        to_move(case, source, target, out);
     }
-    // One that writes was named; that its spec says so too is the same cause.
-    if !case.redundant() && target.role == Role::Primary && single.is_none() {
+    known_to_each_other(source, target, out);
+    known_to_each_other(target, source, out);
+}
+
+fn writes(case: &Case, region: &Region) -> bool {
+    case.seen().half(region).database.known().is_some_and(|database| database.accepts == Accepts::Yes)
+}
+
+/// The lease is at the new region already: so must the role be, or there is nothing that this order mends.
+fn moved(case: &Case, source: &ClusterView, target: &ClusterView, out: &mut Findings) {
+    let (from, to) = (&case.plan.from, &case.plan.to);
+    if writes(case, from) {
+        out.add(Id::SinglePrimary, single_primary(&source.object.name, to));
+    } else if source.role == Role::Primary {
+        let name = &source.object.name;
+        out.add(Id::SinglePrimary, format!("{name}'s spec says primary, although {to} holds the lease"));
+    }
+    if target.role == Role::Replica {
+        let name = &target.object.name;
+        out.add(
+            Id::TargetPrimary,
+            format!(
+                "{to} holds the lease, but {name}'s spec says replica: there is no primary; its controller makes it one \
+                 once the other half is seen to be none"
+            ),
+        );
+    }
+}
+
+fn to_move(case: &Case, source: &ClusterView, target: &ClusterView, out: &mut Findings) {
+    let (from, to) = (&case.plan.from, &case.plan.to);
+    if writes(case, to) {
+        // One that writes is named; that its spec says so too is the same cause.
+        out.add(Id::SinglePrimary, single_primary(&target.object.name, from));
+    } else if target.role == Role::Primary {
         out.add(
             Id::TargetReplica,
             format!("{}'s spec says primary; it must be a replica of {}", target.object.name, source.object.name),
         );
     }
-    known_to_each_other(source, &target.object.name, out);
-    known_to_each_other(target, &source.object.name, out);
 }
 
-/// CloudNativePG wants `primary`, `self` and `source` of the replica stanza in `externalClusters`.
-fn known_to_each_other(cluster: &ClusterView, other: &str, out: &mut Findings) {
-    let name = &cluster.object.name;
+fn single_primary(name: &str, held: &Region) -> String {
+    format!("{name} accepts writes, although the primary role should be in {held}")
+}
+
+/// CloudNativePG wants `primary`, `self` and `source` of the replica stanza in `externalClusters`. They are names
+/// of the topology, which need not be the Clusters'.
+fn known_to_each_other(cluster: &ClusterView, other: &ClusterView, out: &mut Findings) {
+    let (name, other) = (&cluster.object.name, &other.self_name);
     let missing: Vec<&str> = [other, &cluster.self_name]
         .into_iter()
-        .filter(|wanted| !cluster.external_clusters.iter().any(|known| known == wanted))
+        .filter(|wanted| !cluster.external_clusters.contains(wanted))
+        .map(String::as_str)
         .collect();
     if !missing.is_empty() {
         out.add(Id::ExternalClusters, format!("{name} lacks {} in spec.externalClusters", missing.join(", ")));
     }
-    if cluster.source.as_deref() != Some(other) {
+    if cluster.source.as_ref() != Some(other) {
         let source = cluster.source.as_deref().unwrap_or("absent");
         out.add(Id::ExternalClusters, format!("{name}'s spec.replica.source is {source}, it must be {other}"));
     }

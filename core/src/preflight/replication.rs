@@ -106,6 +106,13 @@ fn lag(case: &Case, database: &DatabaseView, target: &ClusterView, out: &mut Fin
             .add(Id::LagKnown, format!("the probe's role may not see replication on {source}: grant it pg_monitor"));
     };
     if !rows.iter().any(|row| row.application_name == *target && row.streaming) {
+        if case.target().is_some_and(|target| target.ships_wal_only) {
+            let text = format!(
+                "{target} follows {source} by archived WAL alone (its external cluster has no connectionParameters): \
+                 how far behind it is cannot be measured; give it a connection"
+            );
+            return out.add(Id::WalOnly, text);
+        }
         let text = format!("{target} does not stream from {source}");
         return if case.silent(case.to()) { out.unmet(2, text) } else { out.add(Id::Streaming, text) };
     }

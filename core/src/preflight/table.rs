@@ -73,8 +73,12 @@ checks! {
     SourcePrimary, "source-primary", 2, Blocker, "the old half is primary and accepts writes";
     SinglePrimary, "single-primary", 2, Blocker, "there is no other writable primary";
     TargetReplica, "target-replica", 2, Blocker, "the new half is a replica of the old one";
+    TargetPrimary, "target-primary", 2, Blocker, "where the lease is at the new region already, its half is primary";
     RoleChange, "role-change", 2, Blocker, "no role change is in progress on either half";
     ExternalClusters, "external-clusters", 2, Blocker, "each half knows both as external clusters, and the other as its source";
+    OperatorActs, "operator-acts", 2, Blocker, "the operators of both halves act on them (not disabled, not hibernated)";
+    OperatorFault, "operator-fault", 2, Blocker, "no operator is a release that may lose the demotion token (H52)";
+    DemotionAdmitted, "demotion-admitted", 2, Blocker, "the old region's API server would take the demotion (tried with dryRun=All)";
     SourceToken, "source-token", 2, Blocker, "the old half's spec has no promotion token but its last one";
     SourceReady, "source-ready", 2, Blocker, "the old half is Ready";
     Archiving, "archiving", 2, Blocker, "archiving is healthy on both halves";
@@ -84,12 +88,16 @@ checks! {
     Database, "database", 2, Blocker, "PostgreSQL of both halves can be looked at";
     SystemId, "system-id", 2, Blocker, "both halves have the same system identifier";
     Timeline, "timeline", 2, Blocker, "the new half's timeline is not behind";
+    WalOnly, "wal-only", 2, Blocker, "the new half has a connection to the old one, and not its archive alone";
     Streaming, "streaming", 2, Blocker, "the new half streams from the old one";
     ReplayPaused, "replay-paused", 2, Blocker, "replay is not paused on the new half";
     LagKnown, "lag-known", 2, Blocker, "the replication lag is known (H02)";
     LagWithinRpo, "lag-within-rpo", 2, Blocker, "the replication lag is within the RPO (H11)";
     SynchronousBoth, "synchronous-both", 2, Blocker, "synchronous settings stand on both halves or on neither";
     InSync, "in-sync", 2, Warning, "a synchronous pair is in sync (H28)";
+    OperatorFlaw, "operator-flaw", 2, Warning, "no operator is a release with another known fault (H52)";
+    OperatorsDiffer, "operators-differ", 2, Warning, "both halves have operators of one release";
+    KeptElsewhere, "kept-elsewhere", 2, Warning, "no GitOps tool keeps the halves as it has them (H35)";
     LegacyAnnotation, "legacy-annotation", 2, Warning, "no old tool left cnpg.io/cluster.primary on the primary (H01)";
 
     Route, "route", 3, Blocker, "the route is found in both regions";
@@ -104,6 +112,7 @@ checks! {
     LeaseThirdPartySwap, "lease-third-party-swap", 5, Blocker, "no third party holds the lease that is to be swapped";
 
     TargetReady, "target-ready", 6, Blocker, "the new half is Ready";
+    PromotionAdmitted, "promotion-admitted", 6, Blocker, "the new region's API server would take the promotion (tried with dryRun=All)";
     TargetToken, "target-token", 6, Blocker, "the new half's spec has no promotion token";
     TargetFenced, "target-fenced", 6, Blocker, "nothing is fenced on the new half";
     MinApplyDelay, "min-apply-delay", 6, Blocker, "neither half has minApplyDelay";

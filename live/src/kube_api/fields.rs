@@ -82,15 +82,23 @@ impl<'a> Fields<'a> {
         Ok(self.read(path, "an object", Value::as_object)?.is_some())
     }
 
-    /// An annotation. Their names have dots, so they are no path.
+    /// An annotation.
     pub fn annotation(&self, name: &str) -> Result<Option<&'a str>, BadField> {
-        let Some(annotations) = self.read("metadata.annotations", "an object", Value::as_object)? else {
-            return Ok(None);
-        };
-        match annotations.get(name) {
+        self.entry("metadata.annotations", "annotation", name)
+    }
+
+    /// A label.
+    pub fn label(&self, name: &str) -> Result<Option<&'a str>, BadField> {
+        self.entry("metadata.labels", "label", name)
+    }
+
+    /// A text of a map whose keys have dots, so that they are no path.
+    fn entry(&self, map: &str, what: &str, name: &str) -> Result<Option<&'a str>, BadField> {
+        let entry = self.read(map, "an object", Value::as_object)?.and_then(|entries| entries.get(name));
+        match entry {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => Err(self.bad(&format!("annotation {name}"), other, "a text")),
+            Some(other) => Err(self.bad(&format!("{what} {name}"), other, "a text")),
         }
     }
 

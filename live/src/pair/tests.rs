@@ -120,6 +120,46 @@ fn who_wrote_the_role_last_is_the_owner_of_the_most_of_it_and_then_the_newest() 
 }
 
 #[test]
+fn what_the_operator_leaves_alone_and_which_one_it_is_are_seen() {
+    let annotated = |name: &str, value: &str| cluster_view(&with("/metadata/annotations", name, json!(value))).unwrap();
+    assert!(annotated("cnpg.io/reconciliationLoop", "disabled").reconciliation_disabled);
+    assert!(!annotated("cnpg.io/reconciliationLoop", "enabled").reconciliation_disabled);
+    assert!(annotated("cnpg.io/hibernation", "on").hibernated);
+    assert!(!annotated("cnpg.io/hibernation", "off").hibernated);
+    let built = cluster_view(&with("/status", "cloudNativePGCommitHash", json!("4b5e244a7"))).unwrap();
+    assert_eq!(built.operator_commit.as_deref(), Some("4b5e244a7"));
+}
+
+#[test]
+fn a_half_whose_source_has_no_connection_ships_wal_only() {
+    let ships = |entry: Value| {
+        let clusters = json!([{ "name": "shop-fsn", "connectionParameters": {} }, entry]);
+        cluster_view(&with("/spec", "externalClusters", clusters)).unwrap().ships_wal_only
+    };
+    assert!(ships(json!({ "name": "shop-hel", "barmanObjectStore": { "destinationPath": "s3://wal" } })));
+    assert!(!ships(json!({ "name": "shop-hel", "connectionParameters": { "host": "hel" }, "plugin": {} })));
+}
+
+#[test]
+fn tools_that_keep_the_object_are_known_by_their_marks() {
+    let kept = |pointer: &str, key: &str, value: Value| cluster_view(&with(pointer, key, value)).unwrap().kept_by;
+    let annotations = "/metadata/annotations";
+    assert_eq!(
+        kept(annotations, "argocd.argoproj.io/tracking-id", json!("shop:postgresql.cnpg.io/Cluster:shop/shop-fsn")),
+        ["Argo CD (annotation argocd.argoproj.io/tracking-id)"]
+    );
+    assert_eq!(
+        kept("/metadata/labels", "kustomize.toolkit.fluxcd.io/name", json!("shop")),
+        ["Flux (label kustomize.toolkit.fluxcd.io/name)"]
+    );
+    // A label that anybody may set says nothing.
+    assert_eq!(kept("/metadata/labels", "app.kubernetes.io/instance", json!("shop")), [""; 0]);
+    let fields =
+        json!([{ "manager": "helm-controller", "fieldsV1": { "f:spec": { "f:replica": { "f:primary": {} } } } }]);
+    assert_eq!(kept("/metadata", "managedFields", fields), ["Flux (owns spec.replica as helm-controller)"]);
+}
+
+#[test]
 fn a_switchover_delay_of_0_is_the_operators_default() {
     let delay = |value: Value| cluster_view(&with("/spec", "switchoverDelay", value)).unwrap().switchover_delay_seconds;
     assert_eq!((delay(json!(0)), delay(Value::Null), delay(json!(8))), (3_600, 3_600, 8));

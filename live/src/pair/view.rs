@@ -1,6 +1,7 @@
 //! A Cluster as CloudNativePG's operator reads it (`api/v1/cluster_funcs.go`, 1.30): its defaults, and the order
 //! in which its fields count.
 
+use super::tools::kept_by;
 use super::writer::role_writer;
 use super::{FENCE_ANNOTATION, short_hash};
 use crate::kube_api::{BadField, Fields, claim_of};
@@ -23,12 +24,14 @@ pub(super) fn cluster_view(cluster: &Value) -> Result<ClusterView, String> {
     let source = fields.string("spec.replica.source")?;
     let (role, primary_name) = role(&fields, &self_name, source.as_deref())?;
     let timeout = fields.count("spec.smartShutdownTimeout")?;
+    let is = |name: &str, value: &str| Ok::<_, BadField>(fields.annotation(name)? == Some(value));
     Ok(ClusterView {
         object: fields.object().clone(),
         resource_version: fields.string("metadata.resourceVersion")?.unwrap_or_default(),
         claim: claim_of(cluster)?,
         role,
         role_writer: role_writer(&fields)?,
+        ships_wal_only: ships_wal_only(&fields, source.as_deref())?,
         primary_name,
         self_name,
         source,
@@ -38,6 +41,10 @@ pub(super) fn cluster_view(cluster: &Value) -> Result<ClusterView, String> {
         instances: fields.count("spec.instances")?.unwrap_or(1),
         ready_instances: fields.count("status.readyInstances")?,
         fenced: fenced(&fields)?,
+        reconciliation_disabled: is("cnpg.io/reconciliationLoop", "disabled")?,
+        hibernated: is("cnpg.io/hibernation", "on")?,
+        operator_commit: fields.string("status.cloudNativePGCommitHash")?,
+        kept_by: kept_by(&fields)?,
         legacy_primary_annotation: fields.annotation("cnpg.io/cluster.primary")?.is_some(),
         ready: condition(&fields, "Ready")?,
         phase: fields.string("status.phase")?,
@@ -70,6 +77,12 @@ fn role(fields: &Fields, self_name: &str, source: Option<&str>) -> Result<(Role,
         None if primary.as_deref() == Some(self_name) => (Role::Primary, primary),
         Some(true) | None => (Role::Replica, primary.or_else(|| source.map(str::to_owned))),
     })
+}
+
+/// Whether the half could follow by archived WAL alone: its source is known, and gives no connection.
+fn ships_wal_only(fields: &Fields, source: Option<&str>) -> Result<bool, BadField> {
+    let entry = fields.list("spec.externalClusters")?.iter().find(|entry| entry["name"].as_str() == source);
+    Ok(source.is_some() && entry.is_some_and(|entry| !entry["connectionParameters"].is_object()))
 }
 
 /// `cnpg.io/fencedInstances` is a JSON list of names; an empty one fences nobody.

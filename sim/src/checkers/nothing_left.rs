@@ -44,7 +44,8 @@ fn of_cluster(ground: &Ground, region: &Region, truth: &RegionGround) -> Vec<Str
     let Some(cluster) = &truth.cluster else { return Vec::new() };
     let name = &truth.cluster_name.name;
     let mut evidence = Vec::new();
-    if cluster["metadata"]["annotations"][FENCE].as_str().is_some_and(|fenced| !fenced.is_empty()) {
+    // A list that is empty fences nobody.
+    if cluster["metadata"]["annotations"][FENCE].as_str().is_some_and(|fenced| fenced != "[]") {
         evidence.push(format!("{name} is fenced"));
     }
     let token = &cluster["spec"]["replica"]["promotionToken"];

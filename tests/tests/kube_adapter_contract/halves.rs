@@ -12,7 +12,7 @@ fn pair(bed: &Bed) -> KubePair {
 }
 
 /// A half as the operator of 1.30 keeps it, with a field that nobody here knows.
-fn cluster(name: &str, pair: &str) -> Value {
+pub fn cluster(name: &str, pair: &str) -> Value {
     json!({
         "apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster",
         "metadata": {"name": name, "labels": {PAIR_LABEL: pair, "openova.io/cnpg-role": "primary"},
@@ -203,4 +203,18 @@ pub async fn a_backup_of_the_primary_is_seen_while_it_runs(bed: Bed) {
     assert_eq!(look(&bed, &adapter).await.backup_running, Some(true));
     bed.patch("backups/shop-fsn/status", json!({"status": {"phase": "completed"}})).await;
     assert_eq!(look(&bed, &adapter).await.backup_running, Some(false));
+}
+
+pub async fn a_write_that_is_tried_changes_nothing_and_is_judged_as_one_that_is_made(bed: Bed) {
+    let before = bed.create("clusters", cluster("shop-fsn", "shop")).await;
+    let demote = || ClusterChange::Demote { primary: "shop-hel".into() };
+    let admitted = pair(&bed).admits(&write(&bed, version(&before), 3, demote())).await;
+    assert_eq!(admitted, Seen::Is(Ok(())));
+    assert_eq!(bed.read("clusters/shop-fsn").await, before);
+    // A version that no longer stands says nothing about the next one.
+    bed.patch("clusters/shop-fsn", json!({"spec": {"instances": 1}})).await;
+    assert!(matches!(pair(&bed).admits(&write(&bed, version(&before), 3, demote())).await, Seen::Unknown(_)));
+    let powerless = KubePair::new(bed.powerless_regions(), fsn());
+    let refused = powerless.admits(&write(&bed, version(&before), 3, demote())).await;
+    assert!(matches!(&refused, Seen::Is(Err(cause)) if cause.contains("403")), "{refused:?}");
 }

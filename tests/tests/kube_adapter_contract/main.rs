@@ -9,6 +9,7 @@ mod bed;
 mod copies;
 mod definition;
 mod halves;
+mod policy;
 mod rights;
 mod routes;
 mod secrets;
@@ -63,6 +64,7 @@ contract! {
     halves::a_fence_is_set_and_lifted_without_touching_the_rest,
     halves::a_write_with_a_server_side_limit_is_taken,
     halves::a_write_to_a_half_that_is_gone_is_refused,
+    halves::a_write_that_is_tried_changes_nothing_and_is_judged_as_one_that_is_made,
     halves::a_backup_of_the_primary_is_seen_while_it_runs,
     routes::weights_are_set_and_everything_else_is_kept,
     routes::a_route_that_changed_meanwhile_is_not_written,
