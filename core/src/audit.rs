@@ -228,12 +228,20 @@ pub fn switchover(intent: &Intent, at: Timestamp) -> Event {
 }
 
 /// What is owed to the stream when an intent ends, in order. `acknowledged`: step 7's event is there.
-pub fn owed_at_end(intent: &Intent, result: EndResult, acknowledged: bool, at: Timestamp) -> Vec<Event> {
+/// `missed_ms`: by how much the objective was missed.
+pub fn owed_at_end(
+    intent: &Intent,
+    result: EndResult,
+    acknowledged: bool,
+    missed_ms: Option<u64>,
+    at: Timestamp,
+) -> Vec<Event> {
     match (result, &intent.direction) {
         (EndResult::Succeeded, _) => {
             let moved = (!acknowledged).then(|| switchover(intent, at));
             let failback = (intent.kind == Kind::Failback).then(|| failback_completed(intent, at));
-            moved.into_iter().chain(failback).collect()
+            let missed = missed_ms.map(|missed_ms| rto_missed(intent, missed_ms, at));
+            moved.into_iter().chain(failback).chain(missed).collect()
         }
         (_, Direction::Undo { step, reason }) => vec![step_failed(intent, *step, reason, at)],
         (_, Direction::Forward) => Vec::new(),
@@ -302,6 +310,26 @@ pub fn step_failed(intent: &Intent, step: u8, cause: &str, at: Timestamp) -> Eve
     // An abort is no step's failure.
     event.body.step = if step > 0 { format!("{step}/{STEP_COUNT}") } else { String::new() };
     event.body.message = failure_text(step, cause);
+    event
+}
+
+/// A switchover succeeded, later than its objective allows.
+pub fn rto_missed(intent: &Intent, missed_ms: u64, at: Timestamp) -> Event {
+    let mut event = of_intent(EventType::Error, intent, "rto-missed", at);
+    event.message_id = format!("{}:rto", event.message_id);
+    event.body.message = rto_missed_text(intent.plan.rto_seconds, missed_ms);
+    event
+}
+
+/// `RTO of 60 s missed by 1.9 s`.
+pub fn rto_missed_text(rto_seconds: u32, missed_ms: u64) -> String {
+    format!("RTO of {rto_seconds} s missed by {:.1} s", missed_ms as f64 / 1000.0)
+}
+
+/// Somebody else wrote what this product keeps: once for each time.
+pub fn interference(about: About, fact: &str, message: &str, at: Timestamp) -> Event {
+    let mut event = about.event(EventType::Error, "interference", &format!("interference:{fact}"), at);
+    event.body.message = message.to_owned();
     event
 }
 

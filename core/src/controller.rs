@@ -1,9 +1,11 @@
 //! One Continuum's controller in one region: the tasks that run side by side, and what they share.
 //!
 //! ```text
-//!   keeper   owns the record: reads, renews, writes              driver   does the steps it holds
-//!   herald   says in `status.seen` what was read (PROTOCOL 2.8)  scout    reads the other copies
-//!   attend   own copy: acquisition, requests, approvals, owed events, spec and status
+//!   keeper   owns the record: reads, renews, writes      driver    does what follows from where it stands
+//!   attend   reads its own copy                          scout     reads the other copies
+//!   halves   looks at both halves                        herald    says in `status.seen` what was read (2.8)
+//!   serve    requests, approvals                         relay     hands an abort on in the record (2.12)
+//!   publish  events                                      status    what people read
 //!   checkup  health, `health_delay` after a switchover
 //! ```
 //!
@@ -40,6 +42,8 @@ use std::time::Duration;
 const ATTEND_PAUSE: Duration = Duration::from_secs(1);
 /// Between two looks at the other copies: an intent must be seen within step 1's 3 s.
 const SCOUT_PAUSE: Duration = Duration::from_millis(700);
+/// Between two looks whether an abort is to be handed on.
+const RELAY_PAUSE: Duration = Duration::from_millis(500);
 /// Between two looks whether the keeper read something new to say.
 const HERALD_PAUSE: Duration = Duration::from_millis(100);
 /// Between two looks at both halves while nothing is under way.
@@ -68,9 +72,12 @@ impl Default for Options {
 #[derive(Default)]
 struct Shared {
     copies: BTreeMap<Region, Seen<CopyView>>,
-    /// Both halves as last looked at, and when.
+    /// Both halves as last looked at.
     halves: BTreeMap<Region, Half>,
-    halves_at: Option<Monotonic>,
+    /// When each of them was.
+    halves_at: BTreeMap<Region, Monotonic>,
+    /// The holder of the record, and since when this process knows of it.
+    holder: Option<(Region, Monotonic)>,
     /// How often in a row the standby was not seen to stream.
     halves_unseen: u32,
     /// It was, in this process.
@@ -85,10 +92,6 @@ struct Shared {
     /// Message ids that this process saw acknowledged, so that it need not search for them again.
     published: Vec<String>,
     owed_count: usize,
-    /// Why the free lease is not taken.
-    held_back: Option<String>,
-    /// The generation under which this process took a free record, until both halves carry its claim.
-    to_claim: Option<u64>,
     /// `status.seen.beat` when this process began.
     beat_before: Option<u64>,
 }
@@ -123,9 +126,9 @@ impl Controller {
             .clone()
             .zip(actors.witness.clone())
             .map(|(observe, act)| Arc::new(Keeper::new(me.clone(), clock.clone(), observe, act)));
-        let driver = keeper
-            .clone()
-            .map(|keeper| Driver::new(me.clone(), clock.clone(), keeper, observers.clone(), actors.clone()));
+        let driver = keeper.clone().map(|keeper| {
+            Driver::new(me.clone(), name.clone(), clock.clone(), keeper, observers.clone(), actors.clone())
+        });
         let sequencer = Sequencer {
             me: me.clone(),
             name: name.clone(),
@@ -163,8 +166,9 @@ impl Controller {
                 driver.run().await;
             }
         };
-        let tell = join(self.herald(), join(self.scout(), self.checkup()));
-        join(join(keep, drive), join(tell, self.attend())).await;
+        let read = join(self.attend(), join(self.scout(), self.look_at_halves()));
+        let tell = join(join(self.herald(), self.relay_abort()), join(self.publish(), self.write_statuses()));
+        join(join(keep, drive), join(join(read, tell), join(self.serve(), self.checkup()))).await;
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -209,29 +213,39 @@ impl Controller {
         shared.beat_before
     }
 
-    /// Reads the copies of the other regions, and has the witness read at once where one of them names an
-    /// intent that is not known here.
+    /// Reads the copies of the other regions, each by itself: one that is silent is in the way of no other.
     async fn scout(&self) {
-        let mut asked: Option<String> = None;
         loop {
-            for region in self.regions().into_iter().filter(|r| *r != self.me) {
-                let seen = within(&*self.clock, REQUEST_LIMIT, self.observers.copies.copy(&region))
-                    .await
-                    .unwrap_or_else(|| Seen::Unknown("no answer in 5 s".into()));
-                let theirs = seen.known().and_then(|c| c.seen.as_ref()).and_then(|s| s.intent.clone());
-                let ours = self.record().and_then(|r| r.intent).map(|i| i.id);
-                if let Some(keeper) = &self.keeper
-                    && theirs.is_some()
-                    && theirs != ours
-                    && theirs != asked
-                {
-                    // Once: it may be the last word of a controller that is dead.
-                    asked = theirs;
-                    keeper.read_soon();
-                }
-                self.shared().copies.insert(region, seen);
-                self.tell_abort();
+            let others: Vec<Region> = self.regions().into_iter().filter(|r| *r != self.me).collect();
+            if others.is_empty() {
+                self.clock.sleep(SCOUT_PAUSE).await;
+                continue;
             }
+            // Until the regions are others, which is looked at as often as a copy is read.
+            join_all(others.iter().map(|region| self.scout_region(region, &others))).await;
+        }
+    }
+
+    /// Reads the copy of one region, and has the witness read at once where it names an intent that is not known here.
+    async fn scout_region(&self, region: &Region, others: &[Region]) {
+        let mut asked: Option<String> = None;
+        while self.regions().iter().filter(|r| **r != self.me).eq(others) {
+            let seen = within(&*self.clock, REQUEST_LIMIT, self.observers.copies.copy(region))
+                .await
+                .unwrap_or_else(|| Seen::Unknown("no answer in 5 s".into()));
+            let theirs = seen.known().and_then(|c| c.seen.as_ref()).and_then(|s| s.intent.clone());
+            let ours = self.record().and_then(|r| r.intent).map(|i| i.id);
+            if let Some(keeper) = &self.keeper
+                && theirs.is_some()
+                && theirs != ours
+                && theirs != asked
+            {
+                // Once: it may be the last word of a controller that is dead.
+                asked = theirs;
+                keeper.read_soon();
+            }
+            self.shared().copies.insert(region.clone(), seen);
+            self.tell_abort();
             self.clock.sleep(SCOUT_PAUSE).await;
         }
     }
@@ -243,114 +257,144 @@ impl Controller {
         }
     }
 
-    /// Its own copy, and everything that follows from it.
+    /// Reads its own copy, and hands on what others need of it.
     async fn attend(&self) {
         loop {
             let seen = within(&*self.clock, REQUEST_LIMIT, self.observers.copies.copy(&self.me))
                 .await
                 .unwrap_or_else(|| Seen::Unknown("no answer in 5 s".into()));
-            self.shared().copies.insert(self.me.clone(), seen.clone());
-            if let Seen::Is(copy) = seen {
-                match copy.spec.clone() {
-                    Ok(spec) => self.follow_spec(&copy, &spec).await,
-                    Err(invalid) => self.write_status(&copy, Some(invalid.to_string())).await,
+            let known = seen.known().and_then(|copy| Some((copy.clone(), copy.spec.clone().ok()?)));
+            self.shared().copies.insert(self.me.clone(), seen);
+            if let Some((copy, spec)) = known {
+                // Whatever witness this controller was given is not the one that the resource asks for.
+                if let Some(keeper) = self.keeper.as_ref().filter(|_| spec.lease.kind.unavailable().is_none()) {
+                    keeper.set_lease(spec.lease);
                 }
+                if let Some(driver) = &self.driver {
+                    driver.set_copy(copy);
+                }
+            }
+            self.tell_abort();
+            self.clock.sleep(ATTEND_PAUSE).await;
+        }
+    }
+
+    /// Its own copy with its spec, as read last, where they can be followed.
+    fn followed(&self) -> Option<(CopyView, Spec)> {
+        let shared = self.shared();
+        let copy = shared.copies.get(&self.me)?.known()?;
+        let spec = copy.spec.clone().ok().filter(|spec| spec.lease.kind.unavailable().is_none())?;
+        Some((copy.clone(), spec))
+    }
+
+    /// The intent that a copy says is to be aborted.
+    fn aborted(&self) -> Option<String> {
+        let intent = self.record().and_then(|r| r.intent).map(|i| i.id)?;
+        Some(intent).filter(|id| requests::aborted(&self.shared().copies, id))
+    }
+
+    /// Tells the driver what the copies say of its intent.
+    fn tell_abort(&self) {
+        if let Some(driver) = &self.driver {
+            driver.set_abort(self.aborted());
+        }
+    }
+
+    /// Writes an abort into the record, for a driver that cannot read the copy in which it stands (PROTOCOL 2.12).
+    async fn relay_abort(&self) {
+        let Some(keeper) = &self.keeper else { return };
+        loop {
+            self.clock.sleep(RELAY_PAUSE).await;
+            let Some(id) = self.aborted() else { continue };
+            let record = self.record();
+            let stands = record.as_ref().is_some_and(|record| record.abort.as_ref() == Some(&id));
+            let late = record.and_then(|record| record.intent).is_some_and(|intent| intent.past_return());
+            if stands || late {
+                continue;
+            }
+            if let Err(cause) = keeper.update(move |record| transition::ask_abort(record, &id)).await {
+                tracing::warn!(%cause, "an abort was not written into the record");
+            }
+        }
+    }
+
+    /// Serves requests and answers, wherever they stand.
+    async fn serve(&self) {
+        loop {
+            if let Some((_, spec)) = self.followed()
+                && let Some(record) = self.record().filter(|r| r.held_by(&self.me))
+            {
+                self.hold(&record, &spec).await;
             }
             self.clock.sleep(ATTEND_PAUSE).await;
         }
     }
 
-    async fn follow_spec(&self, copy: &CopyView, spec: &Spec) {
-        if spec.lease.kind.unavailable().is_some() {
-            // Whatever witness this controller was given is not the one that the resource asks for.
-            return self.write_status(copy, None).await;
-        }
-        if let Some(keeper) = &self.keeper {
-            keeper.set_lease(spec.lease);
-        }
-        // First: the looks below may take long, and a person waits.
-        self.tell_abort();
-        self.look_at_halves(spec).await;
-        self.acquire_if_free(spec).await;
-        if let Some(record) = self.record().filter(|r| r.held_by(&self.me)) {
-            self.claim_halves(&record, spec).await;
-            self.hold(&record, spec).await;
-        }
-        self.tell_events(copy, spec).await;
-        self.mend_spec(copy, spec).await;
-        self.write_status(copy, None).await;
-    }
-
-    /// Tells the driver what the copies say of its intent.
-    fn tell_abort(&self) {
-        let Some(driver) = &self.driver else { return };
-        let intent = self.record().and_then(|r| r.intent).map(|i| i.id);
-        let copies = &self.shared().copies;
-        driver.set_abort(intent.filter(|id| requests::aborted(copies, id)));
-    }
-
-    /// Looks at both halves now and then, for position, lag and the status.
-    async fn look_at_halves(&self, spec: &Spec) {
-        let now = self.clock.now();
-        let due = {
-            let shared = self.shared();
-            let soon = (1..=UNSEEN_SOON).contains(&shared.halves_unseen);
-            let pause = if soon { ATTEND_PAUSE } else { HALVES_PAUSE };
-            shared.halves_at.is_none_or(|at| now.since(at) >= pause)
-        };
-        let Some(pair) = spec.pair.as_ref().filter(|_| due) else { return };
-        let regions: Vec<Region> = std::iter::once(&spec.primary).chain(spec.standbys.first()).cloned().collect();
-        let looks = regions
-            .iter()
-            .map(|region| async move { (region.clone(), half_of(&self.observers, &*self.clock, pair, region).await) });
-        let halves: BTreeMap<Region, Half> = join_all(looks).await.into_iter().collect();
-        if let Some(keeper) = &self.keeper {
-            let own = halves.get(&self.me).and_then(|h| h.database.known());
-            keeper.set_position(own.filter(|d| d.in_recovery == Some(false)).and_then(|d| d.position()));
-        }
-        let seen = facts::replication(self.record().as_ref(), &halves).1 == Some(true);
-        let mut shared = self.shared();
-        shared.halves_unseen = if seen { 0 } else { shared.halves_unseen.saturating_add(1) };
-        shared.halves_ever_seen |= seen;
-        shared.halves = halves;
-        shared.halves_at = Some(now);
-    }
-
-    /// First acquisition of a free record: by the region whose half is observed as the acting primary;
-    /// by `spec.primaryRegion` where neither is yet.
-    async fn acquire_if_free(&self, spec: &Spec) {
-        let Some(keeper) = &self.keeper else { return };
-        let read = keeper.view();
-        if read.is_none_or(|view| view.record.is_some_and(|r| r.holder.is_some())) {
-            self.shared().held_back = None;
-            return;
-        }
-        let halves = self.shared().halves.clone();
-        let timeline = match facts::may_acquire(&self.me, spec, &halves) {
-            Ok(timeline) => timeline,
-            Err(why) => {
-                self.shared().held_back = Some(why.into());
-                return;
+    /// Publishes what is owed to the audit stream, in order.
+    async fn publish(&self) {
+        loop {
+            if let Some(record) = self.record().filter(|r| r.held_by(&self.me)) {
+                self.pay(&record).await;
             }
-        };
-        let claims = halves.values().filter_map(|half| half.cluster.known()?.claim.as_ref());
-        let claimed = claims.map(|claim| claim.generation).max().unwrap_or_default();
-        let (me, ttl) = (self.me.clone(), spec.lease.ttl_seconds);
-        match keeper.update(move |record| transition::acquire_above(record, &me, ttl, timeline, claimed)).await {
-            Ok(record) => {
-                tracing::info!(generation = record.generation, "lease acquired");
-                self.shared().to_claim = Some(record.generation);
+            if let Some((copy, spec)) = self.followed() {
+                self.tell_events(&copy, &spec).await;
             }
-            Err(cause) => tracing::warn!(%cause, "lease not acquired"),
+            self.clock.sleep(ATTEND_PAUSE).await;
         }
     }
 
-    /// Brings one's own spec in line with the record.
-    async fn mend_spec(&self, copy: &CopyView, spec: &Spec) {
-        let Some(patch) = self.record().and_then(|record| facts::mended(&record, spec)) else { return };
-        let outcome =
-            within(&*self.clock, REQUEST_LIMIT, self.actors.copy.patch_spec(&copy.resource_version, &patch)).await;
-        tracing::info!(?outcome, "spec brought in line with the record");
+    /// Writes the status, whenever it would say something else.
+    async fn write_statuses(&self) {
+        loop {
+            let copy = self.shared().copies.get(&self.me).and_then(|copy| copy.known().cloned());
+            if let Some(copy) = copy {
+                let invalid = copy.spec.as_ref().err().map(ToString::to_string);
+                self.write_status(&copy, invalid).await;
+            }
+            self.clock.sleep(ATTEND_PAUSE).await;
+        }
+    }
+
+    /// Looks at both halves now and then, for position, lag and the status, and for what a glance at a Cluster does
+    /// not show.
+    async fn look_at_halves(&self) {
+        loop {
+            let started = self.clock.now();
+            let pair = self.followed().and_then(|(_, spec)| Some((spec.pair.clone()?, spec)));
+            let Some((pair, spec)) = pair else {
+                self.clock.sleep(ATTEND_PAUSE).await;
+                continue;
+            };
+            let regions: Vec<&Region> = std::iter::once(&spec.primary).chain(spec.standbys.first()).collect();
+            // One that is away holds back nothing that is known of the other.
+            join_all(regions.into_iter().map(|region| self.look_at_half(&pair, region))).await;
+            let seen = facts::replication(self.record().as_ref(), &self.shared().halves).1 == Some(true);
+            let unseen = {
+                let mut shared = self.shared();
+                shared.halves_unseen = if seen { 0 } else { shared.halves_unseen.saturating_add(1) };
+                shared.halves_ever_seen |= seen;
+                shared.halves_unseen
+            };
+            let pause = if (1..=UNSEEN_SOON).contains(&unseen) { ATTEND_PAUSE } else { HALVES_PAUSE };
+            self.clock.sleep(pause.saturating_sub(self.clock.now().since(started))).await;
+        }
+    }
+
+    async fn look_at_half(&self, pair: &ObjectName, region: &Region) {
+        let half = half_of(&self.observers, &*self.clock, pair, region).await;
+        if let Some(keeper) = self.keeper.as_ref().filter(|_| *region == self.me) {
+            let own = half.database.known().filter(|d| d.in_recovery == Some(false));
+            keeper.set_position(own.and_then(|d| d.position()));
+        }
+        let halves = {
+            let mut shared = self.shared();
+            shared.halves.insert(region.clone(), half);
+            shared.halves_at.insert(region.clone(), self.clock.now());
+            shared.halves.clone()
+        };
+        if let Some(driver) = &self.driver {
+            driver.set_halves(halves);
+        }
     }
 
     async fn write_status(&self, copy: &CopyView, invalid: Option<String>) {
@@ -358,8 +402,19 @@ impl Controller {
         let record = self.record();
         let holds = record.as_ref().is_some_and(|r| r.held_by(&self.me));
         let known = {
-            let shared = self.shared();
-            let (lag_seconds, standby_streams) = facts::replication(record.as_ref(), &shared.halves);
+            let mut shared = self.shared();
+            let holder = record.as_ref().and_then(|r| r.holder.clone());
+            if shared.holder.as_ref().map(|(region, _)| region) != holder.as_ref() {
+                shared.holder = holder.map(|region| (region, self.clock.now()));
+            }
+            // What was looked at before the lease passed says nothing of who takes writes now.
+            let since = shared.holder.as_ref().map(|(_, since)| *since);
+            let fresh =
+                |region: &Region| shared.halves_at.get(region).zip(since).is_some_and(|(at, since)| *at >= since);
+            let halves = shared.halves.iter().filter(|(region, _)| fresh(region));
+            let halves = halves.map(|(region, half)| (region.clone(), half.clone())).collect();
+            let writers = facts::writers(record.as_ref(), &halves);
+            let (lag, standby_streams) = facts::replication(record.as_ref(), &shared.halves);
             Known {
                 witness_unreachable: match &self.keeper {
                     _ if unbuilt.is_some() => unbuilt,
@@ -370,13 +425,13 @@ impl Controller {
                     None => Some("no witness is configured".into()),
                 },
                 term_left: self.keeper.as_ref().filter(|_| holds).map(|k| k.term().left),
-                lag_seconds,
+                lag_seconds: lag.map(|lag| lag.as_secs()),
+                writers,
                 observed_primary: facts::observed_primary(&shared.halves),
                 standby_streams,
                 // One look that failed makes nothing unhealthy.
                 standby_unseen: facts::standby_unseen(record.as_ref(), &shared.halves)
                     .filter(|_| !shared.halves_ever_seen || shared.halves_unseen >= UNSEEN_TOLD),
-                held_back: shared.held_back.clone(),
                 progress: self.driver.as_ref().map(Driver::progress).unwrap_or_default(),
                 health: shared.health.clone(),
                 owed_count: shared.owed_count,

@@ -1,27 +1,41 @@
-//! The driver: the loop around [`next`]. It looks, asks what to do, and does that. It holds no logic of a
-//! switchover; what it adds is the discipline of acting: still the holder, still this generation, enough of
-//! the term left (PROTOCOL 2.7), and what is tried is written down before it is tried.
+//! The driver: the loop around the decisions of [`crate::next`]. It looks, asks what to do, and does that, wherever its
+//! region stands (PROTOCOL 7). It holds no logic of a switchover; what it adds is the discipline of acting: still the
+//! holder, still this generation, enough of the term left (PROTOCOL 2.7), and what is tried is written down before it
+//! is tried.
+
+mod needs;
+mod say;
 
 use crate::audit::Event;
 use crate::clock::{Clock, Monotonic, within};
 use crate::keeper::{Keeper, NotWritten, View};
 use crate::look::{Needs, look};
-use crate::name::Region;
-use crate::next::{Action, Change, Decision, Memory, Now, current_step, irreversible, makes_writable, next, undo_due};
-use crate::observe::{Observations, Seen};
+use crate::name::{ObjectName, Region};
+use crate::next::{
+    Action, Change, Decision, Interference, Memory, Now, Object, Place, Standing, Upkeep, acquire, current_step,
+    give_way, interference, irreversible, makes_writable, mend_copy, next, standing, tend,
+};
+use crate::observe::{CopyView, Half, Observations, Seen};
+use crate::plan::Plan;
 use crate::ports::{Actors, Observers, Outcome};
 use crate::preflight::{Facts, preflight};
 use crate::record::{EndResult, Intent, Record};
+use crate::spec::Spec;
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
 use crate::transition::{self, Edit, Ending};
 use crate::{audit, steps};
-use std::sync::{Arc, Mutex, PoisonError};
+use needs::Rounds;
+use say::{describe, log_change, say};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Between two looks while a step's effect is awaited.
 const LOOK_PAUSE: Duration = Duration::from_millis(300);
-/// Between two glances at the keeper's view while there is nothing to drive.
+/// Between two glances at the keeper's view while there is nothing to do.
 const IDLE_PAUSE: Duration = Duration::from_millis(250);
+/// For so long it is still said that somebody interfered after it was put right.
+const INTERFERENCE_TOLD_FOR: Duration = Duration::from_secs(600);
 
 /// What the driver last decided, for the status and the log.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,28 +48,74 @@ pub struct Progress {
     pub stuck: bool,
     /// The intent that a person asked to abort, which is refused because of this.
     pub abort_refused: Option<String>,
+    /// What somebody else made otherwise than the record says; told for ten minutes after it was put right.
+    pub interference: Vec<Interference>,
+    /// Whether any of it still stands.
+    pub interfered: bool,
+}
+
+/// What the driver is told by those who read the resource and the halves.
+#[derive(Default)]
+struct Told {
+    abort: Option<String>,
+    copy: Option<CopyView>,
+    halves: BTreeMap<Region, Half>,
 }
 
 /// See the module.
 pub struct Driver {
     me: Region,
+    name: ObjectName,
     clock: Arc<dyn Clock>,
     keeper: Arc<Keeper>,
     observers: Observers,
     actors: Actors,
-    abort: Mutex<Option<String>>,
+    told: Mutex<Told>,
     progress: Mutex<Progress>,
+}
+
+/// What one driver's loop remembers.
+#[derive(Default)]
+struct Mind {
+    memory: Memory,
+    upkeep: Upkeep,
+    rounds: Rounds,
+    /// Since when this process sees this region hold the record in this generation.
+    held: Option<(u64, jiff::Timestamp)>,
+    /// What was found interfered with, and when that was seen last.
+    interference: Vec<(Interference, Monotonic)>,
 }
 
 impl Driver {
     /// A driver of one Continuum in one region.
-    pub fn new(me: Region, clock: Arc<dyn Clock>, keeper: Arc<Keeper>, observers: Observers, actors: Actors) -> Self {
-        Self { me, clock, keeper, observers, actors, abort: Mutex::default(), progress: Mutex::default() }
+    pub fn new(
+        me: Region,
+        name: ObjectName,
+        clock: Arc<dyn Clock>,
+        keeper: Arc<Keeper>,
+        observers: Observers,
+        actors: Actors,
+    ) -> Self {
+        Self { me, name, clock, keeper, observers, actors, told: Mutex::default(), progress: Mutex::default() }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A person wants the intent of this id aborted; any other id is ignored.
     pub fn set_abort(&self, id: Option<String>) {
-        *self.abort.lock().unwrap_or_else(PoisonError::into_inner) = id;
+        self.told().abort = id;
+    }
+
+    /// One's own copy, as read last.
+    pub fn set_copy(&self, copy: CopyView) {
+        self.told().copy = Some(copy);
+    }
+
+    /// Both halves, as looked at last: what a glance at the Clusters alone does not show.
+    pub fn set_halves(&self, halves: BTreeMap<Region, Half>) {
+        self.told().halves = halves;
     }
 
     /// What is being done.
@@ -63,25 +123,25 @@ impl Driver {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn note(&self, progress: Progress) {
+    fn note(&self, mut progress: Progress) {
         let mut current = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        if *current != progress {
-            if let Some(waiting) = &progress.waiting {
-                if progress.stuck {
-                    tracing::warn!(step = progress.step, why = %waiting, "stuck");
-                } else {
-                    tracing::debug!(step = progress.step, why = %waiting, "waiting");
-                }
+        progress.interference = std::mem::take(&mut current.interference);
+        progress.interfered = current.interfered;
+        if let Some(waiting) = progress.waiting.as_ref().filter(|waiting| current.waiting.as_ref() != Some(waiting)) {
+            if progress.stuck {
+                tracing::warn!(step = progress.step, why = %waiting, "stuck");
+            } else {
+                tracing::debug!(step = progress.step, why = %waiting, "waiting");
             }
-            *current = progress;
         }
+        *current = progress;
     }
 
-    /// Drives whatever this region holds. Runs for ever.
+    /// Does whatever follows from where this region stands. Runs for ever.
     pub async fn run(&self) {
-        let mut memory = Memory::default();
+        let mut mind = Mind::default();
         loop {
-            let pause = self.turn(&mut memory).await;
+            let pause = self.turn(&mut mind).await;
             if !pause.is_zero() {
                 self.clock.sleep(pause).await;
             }
@@ -89,28 +149,197 @@ impl Driver {
     }
 
     /// One look, one decision, one deed. How long to pause after it.
-    async fn turn(&self, memory: &mut Memory) -> Duration {
-        let Some((view, record)) = self.mine() else {
-            self.note(Progress::default());
+    async fn turn(&self, mind: &mut Mind) -> Duration {
+        let Some(view) = self.keeper.view() else { return IDLE_PAUSE };
+        let record = view.record.clone();
+        if let Some(record) = &record {
+            mind.memory.know(record, self.clock.now());
+            self.note_holding(mind, record);
+        }
+        match (standing(record.as_ref(), &self.me), &record) {
+            (Standing::Drives(intent), Some(record)) => self.drive(mind, &view, record, intent).await,
+            (Standing::Free, _) => self.acquire(mind).await,
+            (standing, Some(record)) => self.keep(mind, &view, record, standing).await,
+            (_, None) => IDLE_PAUSE,
+        }
+    }
+
+    fn note_holding(&self, mind: &mut Mind, record: &Record) {
+        let held = record.held_by(&self.me).then_some(record.generation);
+        if mind.held.map(|(generation, _)| generation) != held {
+            mind.held = held.map(|generation| (generation, self.clock.wall()));
+        }
+    }
+
+    /// Holder, an intent stands.
+    async fn drive(&self, mind: &mut Mind, view: &View, record: &Record, intent: &Intent) -> Duration {
+        let needs = needs::of_intent(record, intent, &self.me, &mut mind.memory, self.clock.now());
+        let mut seen = look(&self.observers, &*self.clock, &intent.plan, needs).await;
+        let blocker = self.blocker(record, view, intent, &seen).await;
+        let at = self.clock.now();
+        let memory = &mut mind.memory;
+        memory.look(record, &seen, at);
+        memory.fill(&mut seen, at);
+        let place = Place { record, me: &self.me, plan: &intent.plan, seen: &seen, at };
+        note_interference(&mut mind.interference, interference(&place), at);
+        self.tell_interference(&mind.interference, at);
+        let abort = self.told().abort.clone();
+        let event = audit::switchover(intent, self.clock.wall());
+        let now = Now {
+            at,
+            me: &self.me,
+            abort: abort.as_deref(),
+            held_since: mind.held.map(|(_, since)| since),
+            witness_unread: self.keeper.unreachable(),
+            blocker,
+            event: Some(event),
+        };
+        let decision = next(record, &seen, memory, &now);
+        let refused = abort.or(record.abort.clone());
+        let refused = refused.filter(|id| *id == intent.id && intent.past_return() && intent.forward());
+        self.carry_out(record, intent, memory, decision, refused).await
+    }
+
+    /// Nobody holds the record: the region whose half is the acting primary takes it.
+    async fn acquire(&self, mind: &mut Mind) -> Duration {
+        let (spec, halves) = {
+            let told = self.told();
+            let spec = told.copy.as_ref().and_then(|copy| copy.spec.clone().ok());
+            (spec, told.halves.clone())
+        };
+        let Some(spec) = spec.filter(|spec| spec.lease.kind.unavailable().is_none()) else { return IDLE_PAUSE };
+        match acquire(&self.me, &spec, &halves) {
+            Ok(change) => {
+                if !mind.upkeep.may_try(&Object::Record, self.clock.now()) {
+                    return IDLE_PAUSE;
+                }
+                self.note(Progress::default());
+                self.keep_object(mind, None, None, &Object::Record, &Action::Record(change)).await
+            }
+            Err(why) => {
+                self.note(Progress { waiting: Some(why.into()), ..Progress::default() });
+                IDLE_PAUSE
+            }
+        }
+    }
+
+    /// No intent to drive: both halves, routes, records and one's own copy are as the record says.
+    async fn keep(&self, mind: &mut Mind, view: &View, record: &Record, standing: Standing<'_>) -> Duration {
+        let (copy, told) = {
+            let told = self.told();
+            (told.copy.clone(), told.halves.clone())
+        };
+        let Some(copy) = copy else { return IDLE_PAUSE };
+        let Some(plan) = copy.spec.as_ref().ok().and_then(|spec| self.plan_here(spec, record)) else {
             return IDLE_PAUSE;
         };
-        let Some(intent) = &record.intent else { return IDLE_PAUSE };
-        let seen = look(
-            &self.observers,
-            &*self.clock,
-            &intent.plan,
-            needs(&record, intent, &self.me, memory, self.clock.now()),
-        )
-        .await;
-        let blocker = self.blocker(&record, &view, intent, &seen).await;
+        mind.upkeep.stand(record, &standing);
+        let own_is_from = plan.from == self.me;
+        let now = self.clock.now();
+        let due = needs::of_standing(record, &standing, own_is_from, &mind.upkeep, &mut mind.rounds, now);
+        let Some(due) = due else {
+            // A deed of one's own copy waits for no look at the halves.
+            return self.keep_copy(mind, record, &copy, &plan).await.unwrap_or(IDLE_PAUSE);
+        };
+        let mut seen = look(&self.observers, &*self.clock, &plan, due).await;
         let at = self.clock.now();
-        memory.look(&record, &seen, at);
-        let abort = self.abort.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let event = audit::switchover(intent, self.clock.wall());
-        let now = Now { at, me: &self.me, abort: abort.as_deref(), blocker, event: Some(event) };
-        let decision = next(&record, &seen, memory, &now);
-        let refused = abort.filter(|id| *id == intent.id && intent.past_return() && intent.forward());
-        self.carry_out(&record, intent, memory, decision, refused).await
+        // What was seen before the record was read last proves nothing against anybody.
+        let found = interference(&Place { record, me: &self.me, plan: &plan, seen: &seen, at });
+        note_interference(&mut mind.interference, found, at);
+        self.tell_interference(&mind.interference, at);
+        complete(&mut seen, &told);
+        let place = Place { record, me: &self.me, plan: &plan, seen: &seen, at };
+        let decision = match standing {
+            Standing::Tends => tend(&place, &mind.upkeep),
+            _ => give_way(&place, &mind.upkeep, at.since(view.first_seen)),
+        };
+        let amiss = std::mem::replace(&mut mind.upkeep.amiss, !matches!(decision, Decision::Rest(None)));
+        match decision {
+            // A glance showed it; it is looked at whole before anything is done.
+            Decision::Keep(Object::Half(_), _) | Decision::Rest(Some(_)) if !amiss => {
+                mind.rounds.hurry();
+                Duration::ZERO
+            }
+            Decision::Keep(object, action) => {
+                self.note(Progress::default());
+                self.keep_object(mind, Some(record), Some(&plan), &object, &action).await
+            }
+            Decision::Rest(why) => {
+                if why.is_some() {
+                    mind.rounds.hurry();
+                }
+                let stuck = why.is_some();
+                self.note(Progress { waiting: why, stuck, ..Progress::default() });
+                self.keep_copy(mind, record, &copy, &plan).await.unwrap_or(IDLE_PAUSE)
+            }
+            _ => IDLE_PAUSE,
+        }
+    }
+
+    async fn keep_copy(&self, mind: &mut Mind, record: &Record, copy: &CopyView, plan: &Plan) -> Option<Duration> {
+        mend_copy(record, copy).filter(|_| mind.upkeep.may_try(&Object::Copy, self.clock.now()))?;
+        // The status is written often, and with each write the version changes.
+        let fresh = within(&*self.clock, REQUEST_LIMIT, self.observers.copies.copy(&self.me)).await?;
+        let Decision::Keep(object, action) = mend_copy(record, fresh.known()?)? else { return None };
+        Some(self.keep_object(mind, Some(record), Some(plan), &object, &action).await)
+    }
+
+    /// The plan that would have led to the region that holds the record, from the other one.
+    fn plan_here(&self, spec: &Spec, record: &Record) -> Option<Plan> {
+        let holder = record.holder.as_ref()?;
+        let from = if *holder == self.me { spec.regions().find(|region| **region != self.me)? } else { &self.me };
+        Plan::new(&self.name, &spec.led_by(from), holder, None, None).ok()
+    }
+
+    /// One deed of a decision without an intent.
+    async fn keep_object(
+        &self,
+        mind: &mut Mind,
+        record: Option<&Record>,
+        plan: Option<&Plan>,
+        object: &Object,
+        action: &Action,
+    ) -> Duration {
+        let outcome = match action {
+            Action::Record(change) => {
+                let (me, now, change) = (self.me.clone(), self.clock.wall(), change.clone());
+                match self.keeper.update(move |record| apply(record, &me, "", 0, now, &change)).await {
+                    Ok(_) => Outcome::Done(()),
+                    Err(cause) => Outcome::NotApplied(cause.to_string()),
+                }
+            }
+            action => {
+                let Some((record, plan)) = record.zip(plan) else { return IDLE_PAUSE };
+                let limit = limit_of(action);
+                // A half is made less writable whoever holds the record (2.2); everything else is the holder's.
+                let free = matches!(action, Action::Copy { .. }) || !record.held_by(&self.me);
+                if irreversible(action) && !self.still_stands(record).await || !free && !self.allows(action, limit) {
+                    return LOOK_PAUSE;
+                }
+                within(&*self.clock, limit, self.perform(action, plan, false)).await.unwrap_or_else(|| no_answer(limit))
+            }
+        };
+        tracing::info!(%object, action = describe(action), outcome = say(&outcome), "kept");
+        mind.upkeep.tried(object, &outcome, self.clock.now());
+        Duration::ZERO
+    }
+
+    /// Whether enough of the term is left for the action's limit.
+    fn allows(&self, action: &Action, limit: Duration) -> bool {
+        let term = self.keeper.term();
+        if makes_writable(action) { term.allows_writable(limit) } else { term.allows(limit) }
+    }
+
+    fn tell_interference(&self, found: &[(Interference, Monotonic)], now: Monotonic) {
+        let mut current = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        current.interfered = found.iter().any(|(_, seen)| *seen == now);
+        if current.interference.len() != found.len() || current.interference.iter().zip(found).any(|(a, (b, _))| a != b)
+        {
+            for (interference, _) in found.iter().filter(|(i, _)| !current.interference.contains(i)) {
+                tracing::warn!(%interference, "interference");
+            }
+            current.interference = found.iter().map(|(interference, _)| interference.clone()).collect();
+        }
     }
 
     /// The record, where this region holds it and an intent stands in it.
@@ -157,9 +386,10 @@ impl Driver {
             waiting: waiting.map(str::to_owned),
             stuck,
             abort_refused: abort_refused.clone(),
+            ..Progress::default()
         };
         match &decision {
-            Decision::NotMine(_) => IDLE_PAUSE,
+            Decision::NotMine(_) | Decision::Keep(..) | Decision::Rest(_) => IDLE_PAUSE,
             Decision::Wait(step, why) => {
                 self.note(progress(*step, Some(why), false));
                 LOOK_PAUSE
@@ -205,15 +435,14 @@ impl Driver {
             return LOOK_PAUSE;
         }
         let limit = limit_of(action);
-        let term = self.keeper.term();
-        let allowed = if makes_writable(action) { term.allows_writable(limit) } else { term.allows(limit) };
-        if !allowed || !self.same_holding(record, intent) {
+        if !self.allows(action, limit) || !self.same_holding(record, intent) {
             // The keeper renews meanwhile; nothing is sent that could outlive the term.
             return LOOK_PAUSE;
         }
-        let outcome = within(&*self.clock, limit, self.perform(action, memory.may_have_tried(step)))
+        let search = memory.may_have_tried(step);
+        let outcome = within(&*self.clock, limit, self.perform(action, &intent.plan, search))
             .await
-            .unwrap_or_else(|| Outcome::Unknown(format!("no answer in {} s: looking", limit.as_secs())));
+            .unwrap_or_else(|| no_answer(limit));
         tracing::info!(
             step,
             name = steps::name(step),
@@ -250,31 +479,31 @@ impl Driver {
     }
 
     /// `search`: what is published may be there already.
-    async fn perform(&self, action: &Action, search: bool) -> Outcome<()> {
+    async fn perform(&self, action: &Action, plan: &Plan, search: bool) -> Outcome<()> {
         match action {
             Action::Record(_) => Outcome::Done(()),
             Action::Cluster(write) => self.actors.pair.write(write).await,
             Action::Route(write) => self.actors.route.set_weights(write).await,
-            Action::Publish(sets) => match (&self.actors.records, self.zone()) {
-                (Some(records), Some(zone)) => records.publish(&zone, sets).await,
+            Action::Publish(sets) => match (&self.actors.records, &plan.zone) {
+                (Some(records), Some(zone)) => records.publish(zone, sets).await,
                 _ => Outcome::Refused("no DNS publisher is configured".into()),
             },
-            Action::TryWrite { region, commit } => self.try_write(region, *commit).await,
+            Action::TryWrite { region, commit } => self.try_write(region, plan, *commit).await,
             Action::Emit(event) => match &self.actors.audit {
                 Some(audit) => self.emit(&**audit, event, search).await,
                 None => Outcome::Refused("no audit stream is configured".into()),
             },
+            Action::Admit(write) => match self.observers.pair.admits(write).await {
+                Seen::Is(Ok(())) => Outcome::Done(()),
+                Seen::Is(Err(why)) => Outcome::NotApplied(format!("the promotion would be refused: {why}")),
+                other => Outcome::Unknown(other.why().unwrap_or_default()),
+            },
+            Action::Copy { resource_version, patch } => self.actors.copy.patch_spec(resource_version, patch).await,
         }
     }
 
-    fn zone(&self) -> Option<String> {
-        self.mine()?.1.intent?.plan.zone
-    }
-
-    async fn try_write(&self, region: &Region, commit: bool) -> Outcome<()> {
-        let Some((_, record)) = self.mine() else { return Outcome::NotApplied("not the holder any more".into()) };
-        let Some(intent) = &record.intent else { return Outcome::NotApplied("no intent stands".into()) };
-        match (self.observers.pair.cluster(region, &intent.plan.pair).await, &self.actors.database) {
+    async fn try_write(&self, region: &Region, plan: &Plan, commit: bool) -> Outcome<()> {
+        match (self.observers.pair.cluster(region, &plan.pair).await, &self.actors.database) {
             (Seen::Is(cluster), Some(database)) => database.try_write(region, &cluster.object, commit).await,
             (Seen::Is(_), None) => Outcome::Refused("no database probe is configured".into()),
             (other, _) => Outcome::NotApplied(other.why().unwrap_or_default()),
@@ -310,14 +539,14 @@ impl Driver {
         let (me, id, now) = (self.me.clone(), intent.id.clone(), self.clock.wall());
         log_change(intent, step, change);
         let begins = matches!(change, Change::Start(_));
-        let change = change.clone();
+        let (change, tried) = (change.clone(), change.clone());
         let written = self.keeper.update(move |record| apply(record, &me, &id, step, now, &change)).await;
         let ours = |r: &Record| r.intent.as_ref().is_some_and(|i| i.step(step).started_at == Some(now));
         if begins && written.as_ref().is_ok_and(ours) {
             memory.begun(step);
         }
         if let Err(NotWritten::Refused(cause)) = &written {
-            memory.refused(step, cause, self.clock.now());
+            memory.refused(step, &tried, cause, self.clock.now());
         }
         self.after_write(written)
     }
@@ -338,8 +567,10 @@ impl Driver {
         }
         let now = self.clock.wall();
         let acknowledged = memory.event_passed() || intent.step(7).finished_at.is_some();
-        let owed = audit::owed_at_end(intent, result, acknowledged, now);
-        let ending = Ending { result, now, owed, write_gap_ms: write_gap_ms(intent, result) };
+        let took_ms = intent.lasted_ms(intent.started_at, now).filter(|_| result == EndResult::Succeeded);
+        let missed_ms = transition::rto_missed_by_ms(intent, took_ms);
+        let owed = audit::owed_at_end(intent, result, acknowledged, missed_ms, now);
+        let ending = Ending { result, now, owed, write_gap_ms: write_gap_ms(intent, result), took_ms };
         let (me, id) = (self.me.clone(), intent.id.clone());
         let written = self.keeper.update(move |record| transition::end(record, &me, &id, &ending)).await;
         if written.is_ok() {
@@ -349,43 +580,6 @@ impl Driver {
             }
         }
         self.after_write(written)
-    }
-}
-
-/// What the step under way looks at, and nothing else: each server that is away costs a look its whole limit.
-fn needs(record: &Record, intent: &Intent, me: &Region, memory: &mut Memory, now: Monotonic) -> Needs {
-    if !intent.forward() {
-        return undo_needs(record, intent, me, memory, now);
-    }
-    match current_step(intent) {
-        2 => Needs { from: true, ..Needs::default() },
-        3 => Needs { routes: true, ..Needs::default() },
-        4 => Needs { zone: true, answers: true, copies: true, ..Needs::default() },
-        // The other region may be away: a promotion waits for no look at it.
-        6 => Needs { to: true, ..Needs::default() },
-        // The records are looked at once more, but the event waits for no DNS server.
-        7 => {
-            let late = steps::step(7).limit(&intent.plan).is_none_or(|limit| memory.age(7, now) > limit);
-            Needs { zone: intent.step(7).finished_at.is_some() || late, ..Needs::default() }
-        }
-        _ => Needs { copies: true, ..Needs::default() },
-    }
-}
-
-/// The other half is looked at by whoever gives the lease back, and by A where the lease was away (2.4a). Before
-/// the swap nobody was ever allowed to promote it (2.4d).
-fn undo_needs(record: &Record, intent: &Intent, me: &Region, memory: &mut Memory, now: Monotonic) -> Needs {
-    if me == intent.to() {
-        return Needs { to: true, ..Needs::default() };
-    }
-    let due = undo_due(intent);
-    let mut looks_at = |step: u8| due.contains(&step) && memory.undo_looks_at(step, now);
-    Needs {
-        from: true,
-        to: record.generation != intent.began_generation,
-        routes: looks_at(3),
-        zone: due.is_empty() || looks_at(4),
-        ..Needs::default()
     }
 }
 
@@ -401,6 +595,18 @@ pub(crate) fn apply(record: &Record, me: &Region, id: &str, step: u8, now: jiff:
         Change::TurnForward => transition::turn_forward(record, me, id),
         Change::DoubtLineage => transition::doubt_lineage(record, me, id),
         Change::Undone(lineage) => transition::undone(record, me, id, step, now, lineage.as_ref()),
+        Change::Redo(_) => transition::redo(record, me, id, step),
+        Change::Token(token) => transition::renew_token(record, me, id, token),
+        Change::PromoteWith(token) => transition::promote_with(record, me, id, token.as_deref()),
+        Change::TakeBack { seen, reason } => {
+            let id = seen.intent.as_ref().map_or("", |intent| &intent.id);
+            transition::take_back(record, me, id, seen, now, reason)
+        }
+        Change::Acquire { timeline, claimed, ttl_seconds } => {
+            transition::acquire_above(record, me, *ttl_seconds, *timeline, *claimed)
+        }
+        Change::Lineage(lineage) => transition::keep_lineage(record, me, lineage),
+        Change::InSync(in_sync) => transition::keep_in_sync(record, me, *in_sync),
     }
 }
 
@@ -411,56 +617,39 @@ fn limit_of(action: &Action) -> Duration {
     }
 }
 
-/// From the cordon's request to the new primary's first confirmed write, by the journal; a planned move
-/// only. An upper bound of what clients saw.
+fn no_answer(limit: Duration) -> Outcome<()> {
+    Outcome::Unknown(format!("no answer in {} s: looking", limit.as_secs()))
+}
+
+/// What a glance did not look at is as it was seen last.
+fn complete(seen: &mut Observations, told: &BTreeMap<Region, Half>) {
+    for (region, known) in told {
+        let half = seen.half_mut(region);
+        if half.cluster == Seen::NotLooked {
+            half.cluster = known.cluster.clone();
+        }
+        if half.database == Seen::NotLooked {
+            half.database = known.database.clone();
+        }
+    }
+}
+
+/// Takes note of what is found now, and forgets what was put right long ago.
+fn note_interference(known: &mut Vec<(Interference, Monotonic)>, found: Vec<Interference>, now: Monotonic) {
+    for interference in found {
+        match known.iter_mut().find(|(known, _)| *known == interference) {
+            Some((_, seen)) => *seen = now,
+            None => known.push((interference, now)),
+        }
+    }
+    known.retain(|(_, seen)| now.since(*seen) < INTERFERENCE_TOLD_FOR);
+}
+
+/// How long writes stopped, from the cordon's request to the new primary's first confirmed write; a planned move only.
+/// An upper bound of what clients saw, but for the moment in which the lease passed.
 fn write_gap_ms(intent: &Intent, result: EndResult) -> Option<u64> {
-    let (began, ended) = (intent.step(2).started_at?, intent.step(6).finished_at?);
-    let gap = ended.as_millisecond().checked_sub(began.as_millisecond())?;
-    (result == EndResult::Succeeded).then(|| u64::try_from(gap).ok()).flatten()
-}
-
-fn log_change(intent: &Intent, step: u8, change: &Change) {
-    let name = steps::name(step);
-    match change {
-        Change::Start(_) => tracing::info!(id = %intent.id, step, name, "step started"),
-        Change::Finish(effect) => {
-            tracing::info!(id = %intent.id, step, name, note = effect.note.as_deref().unwrap_or(""), "step done");
-        }
-        Change::Turn { step, reason, .. } => tracing::warn!(id = %intent.id, step, %reason, "undoing"),
-        Change::Undone(_) => tracing::info!(id = %intent.id, step, name, "step undone"),
-        Change::Swap | Change::SwapBack => tracing::info!(id = %intent.id, step, "swapping the lease"),
-        Change::TurnForward => tracing::warn!(id = %intent.id, "the promotion was issued after all: forward"),
-        Change::DoubtLineage => {}
-    }
-}
-
-fn describe(action: &Action) -> String {
-    match action {
-        Action::Record(_) => "record".into(),
-        Action::Cluster(write) => {
-            let what = match &write.change {
-                crate::ports::ClusterChange::Claim => "claim",
-                crate::ports::ClusterChange::Demote { .. } => "demote",
-                crate::ports::ClusterChange::Promote { .. } => "promote",
-                crate::ports::ClusterChange::Fence => "fence",
-                crate::ports::ClusterChange::Unfence => "unfence",
-            };
-            format!("{what} {} in {}", write.object, write.region)
-        }
-        Action::Route(write) => format!("weights of {} in {}", write.object, write.region),
-        Action::Publish(_) => "publish records".into(),
-        Action::TryWrite { region, .. } => format!("write over a new connection in {region}"),
-        Action::Emit(event) => format!("publish {}", event.body.kind.as_str()),
-    }
-}
-
-fn say(outcome: &Outcome<()>) -> String {
-    match outcome {
-        Outcome::Done(()) => "done".into(),
-        Outcome::NotApplied(cause) => format!("not applied: {cause}"),
-        Outcome::Refused(cause) => format!("refused: {cause}"),
-        Outcome::Unknown(cause) => format!("unknown: {cause}"),
-    }
+    let ended = intent.step(6).finished_at.filter(|_| result == EndResult::Succeeded)?;
+    intent.lasted_ms(intent.step(2).started_at?, ended)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use crate::clock::{Clock, within};
 use crate::name::{ObjectName, Region};
+use crate::next::Permit;
 use crate::observe::{Claim, ClusterView, Half, Observations, Role, Seen};
 use crate::plan::Plan;
 use crate::ports::{ClusterChange, ClusterWrite, Observers};
@@ -19,9 +20,9 @@ const TRIED: &str = "dry-run";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// The half in `from`.
-    pub from: bool,
+    pub from: Depth,
     /// The half in `to`.
-    pub to: bool,
+    pub to: Depth,
     /// Both routes.
     pub routes: bool,
     /// The zone, through its API.
@@ -32,12 +33,48 @@ pub struct Needs {
     pub copies: bool,
     /// What only a preflight asks: rights, secrets, the stream.
     pub preflight: bool,
+    /// What no answer is waited for longer than [`BRIEF_LIMIT`].
+    pub brief: Brief,
 }
+
+/// How much of a half is looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// Nothing.
+    #[default]
+    Not,
+    /// Its Cluster.
+    Cluster,
+    /// Its Cluster, and its PostgreSQL.
+    Whole,
+}
+
+/// Looks that nothing depends on: one region's silence is not in the way of another's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Brief {
+    /// The half in `from`.
+    pub from: bool,
+    /// The half in `to`.
+    pub to: bool,
+    /// Both routes.
+    pub routes: bool,
+}
+
+/// How long a look that nothing depends on may take.
+pub const BRIEF_LIMIT: Duration = Duration::from_secs(1);
 
 impl Needs {
     /// Everything: what a dry run looks at.
-    pub const ALL: Needs =
-        Needs { from: true, to: true, routes: true, zone: true, answers: true, copies: true, preflight: true };
+    pub const ALL: Needs = Needs {
+        from: Depth::Whole,
+        to: Depth::Whole,
+        routes: true,
+        zone: true,
+        answers: true,
+        copies: true,
+        preflight: true,
+        brief: Brief { from: false, to: false, routes: false },
+    };
 }
 
 async fn limited<T>(clock: &dyn Clock, limit: Duration, look: impl Future<Output = Seen<T>>) -> Seen<T> {
@@ -51,13 +88,16 @@ async fn when<T>(wanted: bool, look: impl Future<Output = Seen<T>>) -> Seen<T> {
 /// Looks at what is needed, all at once.
 pub async fn look(observers: &Observers, clock: &dyn Clock, plan: &Plan, needs: Needs) -> Observations {
     let regions = [&plan.from, &plan.to];
-    let halves =
-        join(half(observers, clock, plan, &plan.from, needs.from), half(observers, clock, plan, &plan.to, needs.to));
+    let halves = join(
+        half(observers, clock, plan, &plan.from, (needs.from, needs.brief.from)),
+        half(observers, clock, plan, &plan.to, (needs.to, needs.brief.to)),
+    );
     let routes = join_all(regions.map(|region| async move {
         let seen = match &plan.route {
             None => Seen::Unconfigured,
             Some(route) => {
-                when(needs.routes, limited(clock, REQUEST_LIMIT, observers.route.route(region, &route.object))).await
+                let limit = if needs.brief.routes { BRIEF_LIMIT } else { REQUEST_LIMIT };
+                when(needs.routes, limited(clock, limit, observers.route.route(region, &route.object))).await
             }
         };
         (region.clone(), seen)
@@ -82,17 +122,42 @@ pub async fn look(observers: &Observers, clock: &dyn Clock, plan: &Plan, needs: 
     seen
 }
 
-async fn half(observers: &Observers, clock: &dyn Clock, plan: &Plan, region: &Region, wanted: bool) -> Half {
-    if wanted { half_of(observers, clock, &plan.pair, region).await } else { Half::default() }
+async fn half(
+    observers: &Observers,
+    clock: &dyn Clock,
+    plan: &Plan,
+    region: &Region,
+    (depth, brief): (Depth, bool),
+) -> Half {
+    let limit = if brief { BRIEF_LIMIT } else { REQUEST_LIMIT };
+    match depth {
+        Depth::Not => Half::default(),
+        Depth::Cluster => {
+            let cluster = limited(clock, limit, observers.pair.cluster(region, &plan.pair)).await;
+            Half { cluster, ..Half::default() }
+        }
+        Depth::Whole => half_within(observers, clock, &plan.pair, region, limit).await,
+    }
 }
 
 /// One half of `pair`.
 pub async fn half_of(observers: &Observers, clock: &dyn Clock, pair: &ObjectName, region: &Region) -> Half {
-    let cluster = limited(clock, REQUEST_LIMIT, observers.pair.cluster(region, pair)).await;
+    half_within(observers, clock, pair, region, REQUEST_LIMIT).await
+}
+
+/// As [`half_of`], each of the two looks within `limit`.
+async fn half_within(
+    observers: &Observers,
+    clock: &dyn Clock,
+    pair: &ObjectName,
+    region: &Region,
+    limit: Duration,
+) -> Half {
+    let cluster = limited(clock, limit, observers.pair.cluster(region, pair)).await;
     let database = match (&observers.database, cluster.known()) {
         (None, _) => Seen::Unconfigured,
         (Some(_), None) => Seen::NotLooked,
-        (Some(probe), Some(cluster)) => limited(clock, REQUEST_LIMIT, probe.look(region, &cluster.object)).await,
+        (Some(probe), Some(cluster)) => limited(clock, limit, probe.look(region, &cluster.object)).await,
     };
     Half { cluster, database }
 }
@@ -172,7 +237,10 @@ async fn admitted(
     };
     let (mut cluster, change) = match *region == plan.from {
         true => (from.clone(), ClusterChange::Demote { primary: to.self_name.clone() }),
-        false => (to.clone(), ClusterChange::Promote { primary: to.self_name.clone(), token: None }),
+        false => (
+            to.clone(),
+            ClusterChange::Promote { primary: to.self_name.clone(), token: None, permit: Permit::to_try() },
+        ),
     };
     let before = if *region == plan.from { Role::Primary } else { Role::Replica };
     if cluster.role != before || cluster.in_progress {

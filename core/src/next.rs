@@ -1,24 +1,47 @@
-//! What to do next: a pure and total function of the record, what was seen, and what this process
-//! remembers. Execute, resume, undo and failback are this function in a loop; there is no other path.
+//! What to do next: pure and total functions of the record, what was seen, and what this process remembers.
+//! Which of them speaks follows from where this region stands (PROTOCOL 7), at every look:
+//!
+//! ```text
+//!   holder, an intent stands   next       execute, resume, undo and failback are this function in a loop
+//!   holder, no intent          tend       both halves, routes and records are as the record says
+//!   not the holder             give_way   one's own half does not write
+//! ```
 //!
 //! A step is done when its *effect* is observed, so a crash, a lost answer and a repeated action are one
-//! case (H01, H25).
+//! case (H01, H25). Whatever makes a half writable needs leave (`permit`) and asks whose history is the newest
+//! (`source`).
 
+mod copy;
 mod forward;
+mod give_way;
+mod left;
 mod memory;
+mod permit;
+mod promote;
+mod source;
+mod standing;
+mod tend;
 mod traffic;
 mod undo;
+mod upkeep;
 
 #[cfg(test)]
 mod tests;
 
+pub use copy::mend_copy;
+pub use give_way::give_way;
 pub use memory::Memory;
+pub use permit::{Missing, Permit, permit};
+pub use source::{Source, Token, data_source};
+pub use standing::{Interference, Object, Place, Standing, interference, standing};
+pub use tend::{acquire, tend};
 pub(crate) use undo::due as undo_due;
+pub use upkeep::Upkeep;
 
 use crate::audit::Event;
 use crate::clock::Monotonic;
 use crate::name::Region;
-use crate::observe::{Answer, Claim, ClusterView, DatabaseView, Observations, Role, Seen};
+use crate::observe::{Accepts, Answer, Claim, ClusterView, DatabaseView, Half, Observations, Seen};
 use crate::plan::Plan;
 use crate::ports::{ClusterChange, ClusterWrite, RouteWrite};
 use crate::record::{Direction, EndResult, Intent, Lineage, Record, RecordSet};
@@ -41,6 +64,10 @@ pub enum Decision {
     Stuck(u8, String),
     /// Another region holds the record: it drives.
     NotMine(Option<Region>),
+    /// Toward what the record says of an object, without an intent.
+    Keep(Object, Action),
+    /// Everything is as the record says, or what is not cannot be changed now, and why.
+    Rest(Option<String>),
 }
 
 /// Something to do.
@@ -63,6 +90,15 @@ pub enum Action {
     },
     /// Publish the event of the switchover.
     Emit(Box<Event>),
+    /// Ask whether this write would be admitted, and change nothing.
+    Admit(ClusterWrite),
+    /// Bring one's own copy of the resource in line with the record: a merge patch of its spec.
+    Copy {
+        /// As just read.
+        resource_version: String,
+        /// The patch.
+        patch: serde_json::Value,
+    },
 }
 
 /// A change of the record that the driver has the keeper write.
@@ -91,19 +127,46 @@ pub enum Change {
     DoubtLineage,
     /// The undo of the step was seen.
     Undone(Option<Lineage>),
+    /// Its effect is gone, and why: it is done anew.
+    Redo(String),
+    /// `from` left a newer token.
+    Token(String),
+    /// The target is promoted with another token than step 6 started with.
+    PromoteWith(Option<String>),
+    /// `from` takes the record back from a holder that fell silent, and why.
+    TakeBack {
+        /// The record that stood still.
+        seen: Box<Record>,
+        /// Why.
+        reason: String,
+    },
+    /// A free record is taken, above every claim that was seen.
+    Acquire {
+        /// The half's timeline, where it is primary already.
+        timeline: Option<u32>,
+        /// The greatest generation of any claim.
+        claimed: u64,
+        /// The term, s.
+        ttl_seconds: u32,
+    },
+    /// The lineage is confirmed, or in doubt.
+    Lineage(Lineage),
+    /// Whether the other half has every acknowledged write.
+    InSync(bool),
 }
 
 /// Whether an action makes a half writable: it needs more of the term.
 pub fn makes_writable(action: &Action) -> bool {
-    matches!(
-        action,
-        Action::Cluster(ClusterWrite { change: ClusterChange::Promote { .. } | ClusterChange::Unfence, .. })
-    )
+    matches!(action, Action::Cluster(write) if write.change.makes_writable())
 }
 
 /// Whether the record must be read once more before the action (PROTOCOL 2.7).
 pub fn irreversible(action: &Action) -> bool {
-    makes_writable(action) || matches!(action, Action::Record(Change::Swap | Change::SwapBack))
+    let change = match action {
+        Action::Record(change) => change,
+        _ => return makes_writable(action),
+    };
+    matches!(change, Change::Swap | Change::SwapBack)
 }
 
 /// Everything `next` looks at beside the record and the observations.
@@ -114,6 +177,10 @@ pub struct Now<'a> {
     pub me: &'a Region,
     /// The intent that a person wants aborted.
     pub abort: Option<&'a str>,
+    /// When this controller first saw itself the holder in this generation, wall time.
+    pub held_since: Option<jiff::Timestamp>,
+    /// Why the witness could not be read last; absent: it could.
+    pub witness_unread: Option<String>,
     /// The first blocker of the preflight run for step 1; `None`: not run yet; `Some(None)`: none.
     pub blocker: Option<Option<String>>,
     /// The event that step 7 publishes.
@@ -196,15 +263,7 @@ impl Case<'_> {
     }
 
     fn write_cluster(&self, region: &Region, cluster: &ClusterView, change: ClusterChange) -> Action {
-        let makes_writable = matches!(change, ClusterChange::Promote { .. } | ClusterChange::Unfence);
-        Action::Cluster(ClusterWrite {
-            region: region.clone(),
-            object: cluster.object.clone(),
-            resource_version: cluster.resource_version.clone(),
-            claim: self.claim(),
-            change,
-            server_limit: makes_writable.then_some(REQUEST_LIMIT),
-        })
+        Action::Cluster(cluster_write(region, cluster, self.claim(), change))
     }
 
     /// Whether every name is answered, and only with addresses of `to`.
@@ -231,10 +290,7 @@ impl Case<'_> {
             Seen::Is(zone) => zone,
             other => return Err(format!("zone: {}", other.why().unwrap_or_default())),
         };
-        // Another set of addresses beside these would be answered too.
-        let standing = address_sets(&zone.records);
-        let wanted: Vec<&RecordSet> = wanted.iter().filter(|set| !set.contents.is_empty()).collect();
-        Ok(standing.len() == wanted.len() && wanted.iter().all(|want| standing.contains(want)))
+        Ok(left::holds(&zone.records, wanted))
     }
 
     /// What to publish so that the zone holds these sets and no others that decide addresses.
@@ -254,7 +310,30 @@ fn restart_is_through(database: Option<&DatabaseView>) -> bool {
     database.and_then(|d| d.archive_mode.as_deref()).is_some_and(|mode| mode != "always")
 }
 
-/// Whether a half runs as a standby: its spec says replica and PostgreSQL is in recovery.
-fn runs_as_standby(cluster: &ClusterView, database: Option<&DatabaseView>) -> bool {
-    cluster.role == Role::Replica && database.is_some_and(|d| d.in_recovery == Some(true))
+/// A write to the half as it was just read. One that makes it writable dies young (PROTOCOL 3).
+fn cluster_write(region: &Region, cluster: &ClusterView, claim: Claim, change: ClusterChange) -> ClusterWrite {
+    ClusterWrite {
+        region: region.clone(),
+        object: cluster.object.clone(),
+        resource_version: cluster.resource_version.clone(),
+        claim,
+        server_limit: change.makes_writable().then_some(REQUEST_LIMIT),
+        change,
+    }
+}
+
+/// How a half that must not write is told so: fenced and demoted in one patch. One that is still seen as a standby is
+/// told back alone, which its operator carries out by doing nothing; fenced, nobody would lift it again.
+fn demotion(half: &Half, primary: String) -> ClusterChange {
+    let standby = |database: &DatabaseView| database.in_recovery == Some(true) && database.accepts == Accepts::No;
+    if half.database.known().is_some_and(standby) {
+        ClusterChange::Demote { primary }
+    } else {
+        ClusterChange::FenceAndDemote { primary }
+    }
+}
+
+/// The name by which this half knows the other: the other's own word, else what it follows.
+fn name_of_other(other: &Half, own: &ClusterView) -> Option<String> {
+    other.cluster.known().map(|other| other.self_name.clone()).or(own.source.clone())
 }

@@ -8,6 +8,7 @@
 
 use crate::audit::{Event, EventQuery};
 use crate::name::{ObjectName, Region};
+use crate::next::Permit;
 use crate::observe::{
     Answer, Claim, ClusterView, CopyView, DatabaseView, FoundEvent, RouteView, Seen, StreamView, ZoneView,
 };
@@ -98,17 +99,43 @@ pub enum ClusterChange {
         /// Name of the other half.
         primary: String,
     },
+    /// The fence and the demotion in ONE patch: a half that is fenced first and told to be a replica later never
+    /// gets through (H44). The operator takes the fence off once the token is there.
+    FenceAndDemote {
+        /// Name of the other half.
+        primary: String,
+    },
     /// `spec.replica.primary` names itself, with a token or without.
     Promote {
         /// Its own name.
         primary: String,
         /// The token.
         token: Option<String>,
+        /// Leave to do so.
+        permit: Permit,
     },
     /// `cnpg.io/fencedInstances: ["*"]`.
     Fence,
     /// Removes it.
-    Unfence,
+    Unfence {
+        /// Leave to do so.
+        permit: Permit,
+    },
+}
+
+impl ClusterChange {
+    /// Whether it may only be asked about ([`ObservePair::admits`]), and never written.
+    pub fn is_to_try(&self) -> bool {
+        match self {
+            ClusterChange::Promote { permit, .. } | ClusterChange::Unfence { permit } => permit.is_to_try(),
+            _ => false,
+        }
+    }
+
+    /// Whether it makes a half writable: it needs more of the term, and a server-side limit (PROTOCOL 3).
+    pub fn makes_writable(&self) -> bool {
+        matches!(self, ClusterChange::Promote { .. } | ClusterChange::Unfence { .. })
+    }
 }
 
 /// Both halves, each looked at through its own region's API server.

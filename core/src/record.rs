@@ -57,6 +57,10 @@ pub struct Record {
     /// Grows by one with every intent or pending failback.
     #[serde(default)]
     pub sequence: u64,
+    /// The intent of this id is to be aborted: written by whichever controller read it in its copy of the resource,
+    /// holder or not. It makes nothing writable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort: Option<String>,
     /// A failback that waits for approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
@@ -66,6 +70,9 @@ pub struct Record {
     /// The switchover that ended last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Ended>,
+    /// What the last move left, whether it succeeded or was undone. Absent: nothing was moved yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Left>,
     /// What a newer version wrote.
     #[serde(flatten)]
     pub extra: Extra,
@@ -169,8 +176,38 @@ pub struct Intent {
     /// `status.seen.beat` of `to`'s controller when step 4 began: step 5 wants it grown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beat_before: Option<u64>,
+    /// How often a step that was done had to be done anew, since its effect was gone.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub redone: u32,
+    /// The token that the target was promoted with: its own where its history is the newest. Absent: step 6 did
+    /// not start, or it was promoted without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promoted_with: Option<String>,
+    /// When `to`'s controller first saw itself the holder, on its own wall clock. With the end of step 5, which is on
+    /// `from`'s, it joins durations on the two machines without comparing their clocks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_over_at: Option<Timestamp>,
     /// The seven steps.
     pub steps: [StepState; 7],
+    /// What a newer version wrote.
+    #[serde(flatten)]
+    pub extra: Extra,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+/// What the last move left: where routes and records lead. A declined failback moved nothing and leaves this be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Left {
+    /// Its plan.
+    pub plan: Plan,
+    /// What stood before it: what its undo left.
+    pub former: Former,
+    /// [`EndResult::Succeeded`] or [`EndResult::Undone`].
+    pub result: EndResult,
     /// What a newer version wrote.
     #[serde(flatten)]
     pub extra: Extra,
@@ -329,6 +366,12 @@ pub struct Ended {
     /// measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write_gap_ms: Option<u64>,
+    /// From its beginning to its end, ms, each region's part by its own clock. Absent: not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_ms: Option<u64>,
+    /// By how much that was more than the objective, ms. Absent: it was not, or was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rto_missed_by_ms: Option<u64>,
     /// Writes lost as replication lag at the takeover, s. Planned moves: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_seconds: Option<u64>,
@@ -354,9 +397,11 @@ impl Record {
             in_sync: false,
             intent: None,
             sequence: 0,
+            abort: None,
             pending: None,
             served: Vec::new(),
             last: None,
+            left: None,
             extra: Extra::new(),
         }
     }
@@ -391,6 +436,15 @@ impl Intent {
     /// Whether it goes forward.
     pub fn forward(&self) -> bool {
         self.direction == Direction::Forward
+    }
+
+    /// From a moment in the old region to one in the new, ms: what each region measured with its own clock, added up.
+    /// Absent where the new region did not write down when it took over.
+    pub fn lasted_ms(&self, since: Timestamp, until: Timestamp) -> Option<u64> {
+        let between = |since: Timestamp, until: Timestamp| {
+            u64::try_from(until.as_millisecond().checked_sub(since.as_millisecond())?).ok()
+        };
+        Some(between(since, self.step(5).finished_at?)? + between(self.handed_over_at?, until)?)
     }
 
     /// Whether the point of no return is passed: the record says that step 6 started.

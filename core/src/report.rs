@@ -76,6 +76,9 @@ pub struct ExecuteReport {
     /// Between the last write seen accepted and the first again, s. Absent: not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write_gap_seconds: Option<f64>,
+    /// By how much it missed its recovery-time objective, s. Absent: it met it, or that was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rto_missed_by_seconds: Option<f64>,
     /// Events still owed to the audit stream.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub events_owed: usize,
@@ -91,8 +94,10 @@ fn is_zero(n: &usize) -> bool {
 pub enum ExecuteResult {
     /// The role moved.
     Succeeded,
-    /// It failed, and what was done was undone.
+    /// It failed, and everything that was done was seen undone.
     Undone,
+    /// It failed, and not every undo was seen in its time: they go on. The error says which.
+    Undoing,
     /// A failback that was refused, cancelled or not approved in time.
     Declined,
     /// It did not begin: the error says why.

@@ -281,6 +281,10 @@ impl Sequencer {
             self.tell_error(&plan, 1, &cause, order.request.as_deref()).await;
             return Ok(refused(1, &cause));
         }
+        let standing = self.keeper.as_ref().and_then(|k| k.view()?.record?.intent);
+        if let Some(intent) = standing.filter(|intent| intent.to() == &plan.to && intent.forward()) {
+            return Ok(refused(1, &transition::already_under_way(&intent)));
+        }
         let (findings, facts) = self.findings(&plan, &self.observers).await;
         if already_there(&plan, &facts) {
             let mut report = self.unbegun(&plan, 0, "", started);

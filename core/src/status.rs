@@ -27,14 +27,14 @@ pub struct Known {
     pub term_left: Option<Duration>,
     /// Lag from the holder's half, s; absent: unmeasured.
     pub lag_seconds: Option<u64>,
+    /// Who takes writes.
+    pub writers: Writers,
     /// The region whose half was seen to take writes, and no other; told where the record cannot tell.
     pub observed_primary: Option<Region>,
     /// The other half streams from the holder's; absent: not observed.
     pub standby_streams: Option<bool>,
     /// Why that could not be observed, where it was tried.
     pub standby_unseen: Option<String>,
-    /// Why this region does not take the free lease; absent: it does, or it is not free.
-    pub held_back: Option<String>,
     /// What the driver does.
     pub progress: Progress,
     /// The health check after the last switchover, and the id of that.
@@ -43,6 +43,17 @@ pub struct Known {
     pub invalid: Option<String>,
     /// Events owed to the stream by this controller beside those in the record.
     pub owed_count: usize,
+}
+
+/// Who takes writes, as far as it was observed since the holder is the holder.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Writers {
+    /// Whether the holder's half does; absent: not observed.
+    pub holder: Option<bool>,
+    /// Why it does not.
+    pub why_not: String,
+    /// The other region, where its half does.
+    pub other: Option<Region>,
 }
 
 /// The patch of the status, for the copy as it stands.
@@ -157,7 +168,7 @@ fn phase(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> (&'stat
         return match &known.witness_unreachable {
             Some(cause) => ("Pending", ready("Unknown", "WitnessUnavailable", cause.clone())),
             None => {
-                let why = known.held_back.clone().unwrap_or_else(|| "the record was not read yet".into());
+                let why = known.progress.waiting.clone().unwrap_or_else(|| "the record was not read yet".into());
                 ("Pending", ready("Unknown", "InProgress", why))
             }
         };
@@ -182,9 +193,15 @@ fn phase(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> (&'stat
         return ("SwitchingOver", ready("Unknown", "InProgress", message));
     }
     if record.holder.is_none() {
-        let why =
-            known.held_back.as_ref().map_or("the lease is free".to_owned(), |why| format!("the lease is free: {why}"));
+        let why = known
+            .progress
+            .waiting
+            .as_ref()
+            .map_or("the lease is free".to_owned(), |why| format!("the lease is free: {why}"));
         return ("Pending", ready("Unknown", "InProgress", why));
+    }
+    if let Some(why) = not_as_recorded(known) {
+        return ("Degraded", ready("False", "NotHolder", why));
     }
     if known.standby_streams == Some(false) {
         return ("Degraded", ready("False", "NotHolder", "the standby does not stream".into()));
@@ -192,7 +209,11 @@ fn phase(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> (&'stat
     let moved = record.last.as_ref().filter(|l| l.result == EndResult::Succeeded && !health_is_stale(l, now));
     let checked = known.health.as_ref().map(|(id, _)| id.as_str()).or(checked(&copy.status));
     if let Some(last) = moved.filter(|last| record.held_by(me) && checked != Some(last.id.as_str())) {
-        return ("FailedOver", ready("True", "Succeeded", format!("{} is primary; health is checked soon", last.to)));
+        let missed =
+            last.rto_missed_by_ms.map(|missed| format!("; the RTO was missed by {:.1} s", missed as f64 / 1000.0));
+        let missed = missed.unwrap_or_default();
+        let message = format!("{} is primary{missed}; health is checked soon", last.to);
+        return ("FailedOver", ready("True", "Succeeded", message));
     }
     if let Some(why) = &known.standby_unseen {
         return ("Degraded", ready("False", "NotHolder", format!("whether the standby streams is not known: {why}")));
@@ -203,6 +224,31 @@ fn phase(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> (&'stat
         return ("Healthy", ready("True", "SwitchoverFailed", format!("the last switchover was undone: {cause}")));
     }
     ("Healthy", ready("True", "Reconciled", "nothing to do".into()))
+}
+
+/// Why it is not so that one half takes writes and it is the holder's, as far as that was observed.
+fn not_as_recorded(known: &Known) -> Option<String> {
+    if let Some(interference) = known.progress.interference.last().filter(|_| known.progress.interfered) {
+        return Some(format!("somebody else wrote what this product keeps: {interference}"));
+    }
+    if let Some(other) = &known.writers.other {
+        return Some(format!("the half in {other} takes writes, and another region holds the lease"));
+    }
+    if let Some(waiting) = &known.progress.waiting {
+        return Some(waiting.clone());
+    }
+    (known.writers.holder == Some(false)).then(|| format!("nobody takes writes: {}", known.writers.why_not))
+}
+
+/// `Interference`: there from the first time on.
+fn interference(known: &Known) -> Option<(&'static str, &'static str, String)> {
+    let list: Vec<String> = known.progress.interference.iter().map(ToString::to_string).collect();
+    let text = list.join("; ");
+    match (list.is_empty(), known.progress.interfered) {
+        (true, _) => None,
+        (false, true) => Some(("True", "OtherWriter", text)),
+        (false, false) => Some(("False", "PutRight", format!("put right: {text}"))),
+    }
 }
 
 fn conditions(known: &Known, ready: &Ready, copy: &CopyView, now: Timestamp) -> Value {
@@ -228,6 +274,20 @@ fn conditions(known: &Known, ready: &Ready, copy: &CopyView, now: Timestamp) -> 
         condition(copy, "Ready", ready.status, ready.reason, &ready.message, now),
         condition(copy, "StandbyAvailable", standby.0, standby.1, &standby.2, now),
     ];
+    match interference(known) {
+        Some((status, reason, message)) => list.push(condition(copy, "Interference", status, reason, &message, now)),
+        None if existing(copy, "Interference").is_some() => {
+            list.push(condition(
+                copy,
+                "Interference",
+                "False",
+                "None",
+                "nobody else writes what this product keeps",
+                now,
+            ));
+        }
+        None => {}
+    }
     match &known.health {
         Some((_, Ok(report))) => {
             let status = if report.overall_healthy { "True" } else { "False" };

@@ -24,11 +24,10 @@ fn rolled_back(steps: &[StepState; 7]) -> Vec<u8> {
 }
 
 impl Ended {
-    /// How long it took, s, rounded up; absent where it did not succeed. The two times may come from the clocks
-    /// of two machines.
-    pub fn took_seconds(&self) -> Option<i64> {
-        let took_ms = self.finished_at.as_millisecond().saturating_sub(self.started_at.as_millisecond()).max(0);
-        (self.result == EndResult::Succeeded).then_some((took_ms + 999) / 1000)
+    /// How long it took, s, rounded up; absent where it did not succeed.
+    pub fn took_seconds(&self) -> Option<u64> {
+        let took_ms = self.took_ms.filter(|_| self.result == EndResult::Succeeded)?;
+        Some(took_ms.div_ceil(1000))
     }
 
     /// `step-4 (flip-dns): <cause>`; absent where nothing failed.
@@ -73,6 +72,7 @@ impl ExecuteReport {
             started_at: since,
             finished_at: now,
             write_gap_seconds: None,
+            rto_missed_by_seconds: None,
             events_owed: 0,
         }
     }
@@ -96,6 +96,7 @@ impl ExecuteReport {
             started_at: ended.started_at,
             finished_at: ended.finished_at,
             write_gap_seconds: ended.write_gap_ms.map(|ms| ms as f64 / 1000.0),
+            rto_missed_by_seconds: ended.rto_missed_by_ms.map(|ms| ms as f64 / 1000.0),
             events_owed: ended.owed.len(),
         }
     }
@@ -113,7 +114,7 @@ impl ExecuteReport {
         };
         Self {
             id: intent.id.clone(),
-            result: ExecuteResult::Undone,
+            result: ExecuteResult::Undoing,
             plan_fingerprint: intent.fingerprint.clone(),
             from: intent.from().clone(),
             to: intent.to().clone(),
@@ -124,6 +125,7 @@ impl ExecuteReport {
             started_at: intent.started_at,
             finished_at: now,
             write_gap_seconds: None,
+            rto_missed_by_seconds: None,
             events_owed: 0,
         }
     }
@@ -160,6 +162,8 @@ mod tests {
             failure: None,
             steps,
             write_gap_ms: Some(14_200),
+            took_ms: Some(21_300),
+            rto_missed_by_ms: None,
             loss_seconds: Some(0),
             owed: Vec::new(),
             extra: Default::default(),
@@ -255,7 +259,7 @@ mod tests {
         record = written(transition::turn(&record, &me, id, 4, "SERVFAIL", false));
         record = written(transition::undone(&record, &me, id, 3, now, None));
         let report = ExecuteReport::from_undoing(record.intent.as_ref().unwrap(), now);
-        assert_eq!((report.result, report.failed_at_step), (ExecuteResult::Undone, 4));
+        assert_eq!((report.result, report.failed_at_step), (ExecuteResult::Undoing, 4));
         assert_eq!(report.rolled_back, [3]);
         let error = "step-4 (flip-dns): SERVFAIL; still being undone: step 4, step 2";
         assert_eq!(report.error.as_deref(), Some(error));

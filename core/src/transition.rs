@@ -11,7 +11,8 @@ use crate::audit::Event;
 use crate::name::Region;
 use crate::plan::Plan;
 use crate::record::{
-    Direction, EndResult, Ended, Extra, Former, Intent, Kind, Lineage, Position, Record, SERVED_COUNT_MAX, StepState,
+    Direction, EndResult, Ended, Extra, Former, Intent, Kind, Left, Lineage, Position, Record, SERVED_COUNT_MAX,
+    StepState,
 };
 use jiff::Timestamp;
 
@@ -124,6 +125,11 @@ fn serve(record: &mut Record, request: Option<&String>) {
     }
 }
 
+/// What is answered to the order of a move that goes where one under way goes.
+pub fn already_under_way(intent: &Intent) -> String {
+    format!("already under way: {}", intent.id)
+}
+
 fn under_way(record: &Record) -> Option<String> {
     if let Some(intent) = &record.intent {
         return Some(format!("switchover {} is under way", intent.id));
@@ -192,6 +198,9 @@ fn intent(record: &Record, order: &Order, id: String, approved_by: Option<String
         eligible: None,
         former: Former::default(),
         beat_before: None,
+        redone: 0,
+        promoted_with: None,
+        handed_over_at: None,
         steps,
         extra: Extra::new(),
     }
@@ -244,6 +253,10 @@ pub struct Beginning {
     pub former: Former,
     /// `status.seen.beat` of the other controller (step 4).
     pub beat: Option<u64>,
+    /// What the target is about to be promoted with (step 6).
+    pub promoted_with: Option<String>,
+    /// When this controller first saw itself the holder (step 6), wall time.
+    pub handed_over_at: Option<Timestamp>,
 }
 
 /// Step `number` is about to be tried.
@@ -266,6 +279,10 @@ pub fn start(record: &Record, me: &Region, id: &str, number: u8, now: Timestamp,
         }
         if number == 4 {
             intent.beat_before = what.beat;
+        }
+        if number == 6 {
+            intent.promoted_with = what.promoted_with.clone();
+            intent.handed_over_at = intent.handed_over_at.or(what.handed_over_at);
         }
         write(next.clone())
     })
@@ -308,6 +325,110 @@ pub fn finish(record: &Record, me: &Region, id: &str, number: u8, now: Timestamp
         }
         write(next.clone())
     })
+}
+
+/// The effect of a step that was done is gone: it is done anew (PROTOCOL 2.9). The token of a demotion goes with it.
+pub fn redo(record: &Record, me: &Region, id: &str, number: u8) -> Edit {
+    on_intent(record, me, id, |next, intent| {
+        if intent.step(number).finished_at.is_none() {
+            return Edit::Already;
+        }
+        intent.step_mut(number).finished_at = None;
+        intent.redone += 1;
+        if number == 2 {
+            intent.token = None;
+        }
+        write(next.clone())
+    })
+}
+
+/// `from` left a newer token than the one that stands in the intent (PROTOCOL 2.10).
+pub fn renew_token(record: &Record, me: &Region, id: &str, token: &str) -> Edit {
+    on_intent(record, me, id, |next, intent| {
+        if intent.token.as_deref() == Some(token) {
+            return Edit::Already;
+        }
+        intent.token = Some(token.to_owned());
+        write(next.clone())
+    })
+}
+
+/// What the target is about to be promoted with, where that is not what step 6 started with.
+pub fn promote_with(record: &Record, me: &Region, id: &str, token: Option<&str>) -> Edit {
+    on_intent(record, me, id, |next, intent| {
+        if intent.promoted_with.as_deref() == token {
+            return Edit::Already;
+        }
+        intent.promoted_with = token.map(str::to_owned);
+        next.lineage = Lineage::Unknown;
+        write(next.clone())
+    })
+}
+
+/// A person wants the intent of this id aborted. Written by whichever controller heard it, holder or not.
+pub fn ask_abort(record: &Record, id: &str) -> Edit {
+    match &record.intent {
+        Some(intent) if intent.id == id => {}
+        _ => return stale(format!("intent {id} stands no more")),
+    }
+    if record.abort.as_deref() == Some(id) {
+        return Edit::Already;
+    }
+    let mut next = record.clone();
+    next.abort = Some(id.to_owned());
+    write(next)
+}
+
+/// `from` takes the record back from a holder whose term is over, to undo a move that has not come to its promotion
+/// (PROTOCOL 2.11). `seen` is the record that stood still for so long: any other is left alone.
+pub fn take_back(record: &Record, me: &Region, id: &str, seen: &Record, now: Timestamp, reason: &str) -> Edit {
+    let Some(intent) = record.intent.as_ref().filter(|i| i.id == id) else {
+        return stale(format!("intent {id} stands no more"));
+    };
+    if record.held_by(me) && record.generation > seen.generation {
+        return Edit::Already;
+    }
+    if (&record.holder, record.generation, record.renewal) != (&seen.holder, seen.generation, seen.renewal) {
+        return stale("its holder lives: the record has changed");
+    }
+    if intent.from() != me || intent.past_return() {
+        return stale("only the old region takes it back, and only before step 6 was started");
+    }
+    let mut next = record.clone();
+    let mut intent = intent.clone();
+    next.holder = Some(me.clone());
+    next.generation += 1;
+    next.position = None;
+    if intent.forward() {
+        intent.direction = Direction::Undo { step: 6, reason: reason.to_owned() };
+        intent.step_mut(6).failure = Some(reason.to_owned());
+    }
+    intent.step_mut(5).undone_at = Some(now);
+    next.intent = Some(intent);
+    write(next)
+}
+
+/// Changes what the holder keeps while no intent stands.
+fn kept(record: &Record, me: &Region, change: impl FnOnce(&mut Record)) -> Edit {
+    if !record.held_by(me) {
+        return stale("not the holder any more");
+    }
+    if let Some(intent) = &record.intent {
+        return stale(format!("switchover {} is under way", intent.id));
+    }
+    let mut next = record.clone();
+    change(&mut next);
+    if next == *record { Edit::Already } else { write(next) }
+}
+
+/// The half that is primary, and its timeline; unknown from before a promotion until it takes writes.
+pub fn keep_lineage(record: &Record, me: &Region, lineage: &Lineage) -> Edit {
+    kept(record, me, |next| next.lineage = lineage.clone())
+}
+
+/// Whether the other half has every acknowledged write.
+pub fn keep_in_sync(record: &Record, me: &Region, in_sync: bool) -> Edit {
+    kept(record, me, |next| next.in_sync = in_sync)
 }
 
 /// Back, because step `number` failed (0: a person's abort). Refused past the point of no return, but for
@@ -426,6 +547,13 @@ pub struct Ending {
     pub owed: Vec<Event>,
     /// How long writes were not accepted, ms.
     pub write_gap_ms: Option<u64>,
+    /// How long it took, ms.
+    pub took_ms: Option<u64>,
+}
+
+/// By how much a move of this length missed the objective of its plan, ms; absent where it did not.
+pub fn rto_missed_by_ms(intent: &Intent, took_ms: Option<u64>) -> Option<u64> {
+    took_ms?.checked_sub(u64::from(intent.plan.rto_seconds) * 1000).filter(|missed| *missed > 0)
 }
 
 /// One write moves the intent to `last`.
@@ -438,6 +566,15 @@ pub fn end(record: &Record, me: &Region, id: &str, ending: &Ending) -> Edit {
         if ending.result == EndResult::Undone {
             // The intent is what step 1 put there; it goes with this write.
             intent.step_mut(1).undone_at = Some(ending.now);
+        }
+        next.abort = None;
+        if ending.result != EndResult::Declined {
+            next.left = Some(Left {
+                plan: intent.plan.clone(),
+                former: intent.former.clone(),
+                result: ending.result,
+                extra: Extra::new(),
+            });
         }
         next.last = Some(Ended {
             id: intent.id.clone(),
@@ -456,6 +593,8 @@ pub fn end(record: &Record, me: &Region, id: &str, ending: &Ending) -> Edit {
             failure,
             steps: intent.steps.clone(),
             write_gap_ms: ending.write_gap_ms,
+            took_ms: ending.took_ms,
+            rto_missed_by_ms: rto_missed_by_ms(intent, ending.took_ms),
             loss_seconds: (ending.result == EndResult::Succeeded && intent.kind != Kind::Failover).then_some(0),
             owed: ending.owed.clone(),
             extra: Extra::new(),

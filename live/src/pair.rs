@@ -139,6 +139,9 @@ impl ObservePair for KubePair {
 #[async_trait]
 impl ActOnPair for KubePair {
     async fn write(&self, write: &ClusterWrite) -> Outcome {
+        if write.change.is_to_try() {
+            return Outcome::Refused("this write was to be asked about, and not to be made".into());
+        }
         let Some(api) = self.regions.get(&write.region) else { return no_server(&write.region) };
         if let Some(cause) = self.overruled(write) {
             return Outcome::Refused(cause);
@@ -155,18 +158,17 @@ impl ActOnPair for KubePair {
 fn cluster_patch(write: &ClusterWrite) -> Value {
     let mut metadata = claiming(&write.resource_version, &write.claim);
     let role = |primary: &str, token: Option<&str>| json!({ "replica": { "enabled": null, "primary": primary, "promotionToken": token } });
-    let spec = match &write.change {
-        ClusterChange::Claim => None,
-        ClusterChange::Demote { primary } => Some(role(primary, None)),
-        ClusterChange::Promote { primary, token } => Some(role(primary, token.as_deref())),
-        ClusterChange::Fence => {
+    match &write.change {
+        ClusterChange::Fence | ClusterChange::FenceAndDemote { .. } => {
             metadata["annotations"][FENCE_ANNOTATION] = json!("[\"*\"]");
-            None
         }
-        ClusterChange::Unfence => {
-            metadata["annotations"][FENCE_ANNOTATION] = Value::Null;
-            None
-        }
+        ClusterChange::Unfence { .. } => metadata["annotations"][FENCE_ANNOTATION] = Value::Null,
+        ClusterChange::Claim | ClusterChange::Demote { .. } | ClusterChange::Promote { .. } => {}
+    }
+    let spec = match &write.change {
+        ClusterChange::Demote { primary } | ClusterChange::FenceAndDemote { primary } => Some(role(primary, None)),
+        ClusterChange::Promote { primary, token, .. } => Some(role(primary, token.as_deref())),
+        ClusterChange::Claim | ClusterChange::Fence | ClusterChange::Unfence { .. } => None,
     };
     match spec {
         Some(spec) => json!({ "metadata": metadata, "spec": spec }),

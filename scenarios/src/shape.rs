@@ -108,6 +108,7 @@ pub(crate) fn word(result: report::ExecuteResult) -> &'static str {
     match result {
         report::ExecuteResult::Succeeded => "succeeded",
         report::ExecuteResult::Undone => "undone",
+        report::ExecuteResult::Undoing => "undoing",
         report::ExecuteResult::Declined => "declined",
         report::ExecuteResult::Refused => "refused",
         report::ExecuteResult::AlreadyThere => "already there",

@@ -108,6 +108,9 @@ impl Mutant {
                 let mutant = Arc::new(pair::DropsToken::new(actors.pair.clone(), observers.pair.clone()));
                 actors.pair = mutant.clone();
                 observers.pair = mutant;
+                // Nor does it wait for the WAL, which is what the token would be for.
+                let database = observers.database.take();
+                observers.database = database.map(|database| Arc::new(pair::SeesAllReplayed::new(database)) as _);
             }
             Mutant::LeavesFence => {
                 actors.pair = Arc::new(pair::LeavesFence::new(actors.pair.clone(), observers.pair.clone()));

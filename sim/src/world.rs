@@ -281,7 +281,8 @@ fn databases(
         let (run, net) = (instance.clone(), net.clone());
         fabric.host(&format!("pg.{region}"), Box::new(move || Box::pin(run.clone().run(net.clone()))));
         let store = store_of(stores, region).clone();
-        let object = cluster_object(&cluster(region), &cluster(other(region)), &cluster(primary), 1, &shape);
+        let mut object = cluster_object(&cluster(region), &cluster(other(region)), &cluster(primary), 1, &shape);
+        objects::claim(options, &mut object);
         if options.pair {
             Operator::install(&store, &object).expect("the world's Clusters are valid and new");
         }

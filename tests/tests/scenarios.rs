@@ -48,6 +48,10 @@ scenarios! {
     failback_timed_out
     fence_that_lists_nobody
     first_installation
+    gitops_reverts_the_old_half_after_the_move
+    gitops_reverts_the_old_half_before_the_promotion
+    gitops_reverts_the_promotion_under_way
+    gitops_reverts_the_weights
     late_demotion
     late_weights
     lease_at_the_target
@@ -66,12 +70,17 @@ scenarios! {
     session_held_with_the_default_timeout
     session_held_without_a_timeout
     standby_behind_at_the_promotion
+    standby_without_the_last_wal
     step_2_fails
     step_3_fails
     step_4_fails
     step_5_fails
     synchronous_pair
     target_controller_dead
+    target_controller_silent_after_the_swap
+    target_silent_after_the_swap
+    the_primary_is_told_to_be_a_replica
+    the_same_order_in_both_regions
     there_and_back_again
     too_many_requests
     witness_in_a_region

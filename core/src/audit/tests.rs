@@ -27,6 +27,9 @@ fn intent() -> Intent {
         eligible: None,
         former: Former::default(),
         beat_before: None,
+        redone: 0,
+        promoted_with: None,
+        handed_over_at: None,
         steps: Default::default(),
         extra: Default::default(),
     }

@@ -12,6 +12,7 @@ use crate::status;
 use crate::term::WITNESS_LIMIT;
 use crate::transition;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 impl Controller {
     /// Publishes the events that the record owes, in order.
@@ -76,7 +77,7 @@ impl Controller {
             events.extend(self.lag_event(about, record, spec));
             if let Some(intent) = record.intent.as_ref().filter(|i| i.step(1).finished_at.is_some()) {
                 let (lag, _) = replication(Some(record), &self.shared().halves);
-                events.push(audit::promotable(intent, lag, intent.started_at));
+                events.push(audit::promotable(intent, lag.map(whole_seconds), intent.started_at));
             } else if record.intent.is_none()
                 && let (_, Some(true)) = replication(Some(record), &self.shared().halves)
                 && let Some(primary) = status::acting_primary(record)
@@ -84,6 +85,9 @@ impl Controller {
                 let fact = format!("{}.{}", record.generation, record.sequence);
                 events.push(audit::reconcile_success(about, &primary, &fact, now));
             }
+        }
+        for interference in self.driver.iter().flat_map(|driver| driver.progress().interference) {
+            events.push(audit::interference(about, &interference.fact(), &interference.to_string(), now));
         }
         let mut owed = 0;
         for event in events {
@@ -121,12 +125,12 @@ impl Controller {
         let mut shared = self.shared();
         // A lag that cannot be measured ends no breach, and begins none.
         let lag = replication(Some(record), &shared.halves).0?;
-        if lag <= u64::from(spec.rto_seconds) {
+        if lag <= Duration::from_secs(spec.rto_seconds.into()) {
             shared.lag_breach = None;
             return None;
         }
         let since = *shared.lag_breach.get_or_insert_with(|| self.clock.wall());
-        Some(audit::lag_breach(about, &self.me, lag, spec.rto_seconds, since))
+        Some(audit::lag_breach(about, &self.me, whole_seconds(lag), spec.rto_seconds, since))
     }
 
     /// `continuum-config-changed`, where what a plan is made of is not what the status remembers.
@@ -148,4 +152,9 @@ impl Controller {
         }
         self.patch_status(&json!({ "configurationFingerprint": fingerprint })).await;
     }
+}
+
+/// A lag as events tell it, s: rounded up, so that one above its objective is told as such.
+fn whole_seconds(lag: Duration) -> u64 {
+    u64::try_from(lag.as_millis().div_ceil(1000)).unwrap_or(u64::MAX)
 }

@@ -1,88 +1,13 @@
 //! What a controller concludes from what it knows of its Continuum: pure functions.
 
 use crate::name::{ObjectName, Region};
-use crate::observe::{Accepts, Half, Role, Seen};
+use crate::observe::{Accepts, Half, Seen};
 use crate::plan::{Plan, short_hash};
-use crate::record::{Lineage, Record};
-use crate::requests;
+use crate::record::Record;
 use crate::spec::Spec;
-use serde_json::{Value, json};
+use crate::status::Writers;
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// The patch that brings a copy's spec in line with the record, where it is not: after a switchover the
-/// acting primary, with the former one first among the standbys; what was served or answered, reset. A
-/// person who changes `primaryRegion` by hand starts nothing.
-pub(super) fn mended(record: &Record, spec: &Spec) -> Option<Value> {
-    if record.intent.is_some() {
-        return None;
-    }
-    let mut patch = serde_json::Map::new();
-    if let Lineage::Of { region, .. } = &record.lineage
-        && spec.standbys.contains(region)
-    {
-        let led = spec.led_by(region);
-        patch.insert("primaryRegion".into(), json!(led.primary));
-        patch.insert("hotStandbyRegions".into(), json!(led.standbys));
-    }
-    if spec.switchover.as_ref().is_some_and(|s| record.served.contains(&requests::of_switchover(s))) {
-        patch.insert("switchover".into(), json!({ "requested": false, "confirmedFingerprint": null }));
-    }
-    // An answer that is left standing would be the answer to the next failback too, in whichever copy.
-    let failback = &spec.failback;
-    let served = failback.requested_at.is_some() && requests::failback_served(record, spec);
-    let answered = failback.requested_at.is_none() && (failback.approved || failback.refused);
-    if record.pending.is_none() && (served || answered) {
-        patch.insert(
-            "failback".into(),
-            json!({
-                "requested": false, "approved": false, "approvedAt": null, "approvedBy": null, "refused": false,
-            }),
-        );
-    }
-    (!patch.is_empty()).then_some(Value::Object(patch))
-}
-
-/// Whether this region may take a free record, and the timeline its half stands on (absent: neither half is
-/// primary yet, and the spec names this region); else why not.
-pub(super) fn may_acquire(
-    me: &Region,
-    spec: &Spec,
-    halves: &BTreeMap<Region, Half>,
-) -> Result<Option<u32>, &'static str> {
-    let says_primary = |half: &Half| half.cluster.known().is_some_and(|c| c.role == Role::Primary);
-    let own = halves.get(me).ok_or("the halves were not looked at yet")?;
-    if says_primary(own) {
-        // Where both say primary, a person has to decide which one is.
-        let both = halves.iter().any(|(region, half)| region != me && says_primary(half));
-        let takes_writes = match &own.database {
-            Seen::Is(database) => database.accepts == Accepts::Yes,
-            Seen::Unconfigured => true,
-            _ => false,
-        };
-        let timeline = own.database.known().and_then(|d| d.timeline);
-        let timeline = timeline.or(own.cluster.known().and_then(|c| c.timeline));
-        if both {
-            return Err(
-                "both halves say that they are primary: a person has to decide which one is, and demote the other",
-            );
-        }
-        return if takes_writes {
-            Ok(timeline)
-        } else {
-            Err("its own half is primary, and is not seen to take writes")
-        };
-    }
-    let known_replica = |half: &Half| half.cluster.known().is_some_and(|c| c.role == Role::Replica);
-    if !halves.values().all(known_replica) || halves.len() < 2 {
-        return Err("its own half is not primary, and the other region takes the lease where its half is");
-    }
-    if spec.primary == *me {
-        Ok(None)
-    } else {
-        Err("neither half is primary, and spec.primaryRegion is another region")
-    }
-}
 
 /// The region whose half takes writes, where it is one alone.
 pub(super) fn observed_primary(halves: &BTreeMap<Region, Half>) -> Option<Region> {
@@ -93,17 +18,41 @@ pub(super) fn observed_primary(halves: &BTreeMap<Region, Half>) -> Option<Region
 }
 
 /// Lag and streaming from the holder's half to the other.
-pub(super) fn replication(record: Option<&Record>, halves: &BTreeMap<Region, Half>) -> (Option<u64>, Option<bool>) {
+pub(super) fn replication(
+    record: Option<&Record>,
+    halves: &BTreeMap<Region, Half>,
+) -> (Option<Duration>, Option<bool>) {
     let Some(holder) = record.and_then(|r| r.holder.as_ref()) else { return (None, None) };
     let Some(database) = halves.get(holder).and_then(|h| h.database.known()) else { return (None, None) };
     let other = halves.iter().find(|(region, _)| *region != holder).and_then(|(_, h)| h.cluster.known());
     let Some(other) = other else { return (None, None) };
-    let lag = database.lag_to(&other.object.name).map(|lag| lag.as_secs());
+    let lag = database.lag_to(&other.object.name);
     let streams = database
         .replicas
         .as_ref()
         .map(|rows| rows.iter().any(|row| row.application_name == other.object.name && row.streaming));
     (lag, streams)
+}
+
+/// Who takes writes, as far as it was observed.
+pub(super) fn writers(record: Option<&Record>, halves: &BTreeMap<Region, Half>) -> Writers {
+    let Some(holder) = record.and_then(|r| r.holder.as_ref()) else { return Writers::default() };
+    let mut writers = Writers::default();
+    for (region, half) in halves {
+        let Some(database) = half.database.known() else { continue };
+        let writes = match database.accepts {
+            Accepts::Yes => Some(true),
+            Accepts::No => Some(false),
+            Accepts::Unknown => None,
+        };
+        if region == holder {
+            writers.holder = writes;
+            writers.why_not = database.detail.clone();
+        } else if writes == Some(true) {
+            writers.other = Some(region.clone());
+        }
+    }
+    writers
 }
 
 /// Why it is not known whether the standby streams, where both halves were looked at.

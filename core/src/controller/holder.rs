@@ -1,30 +1,31 @@
-//! What the holder does beside driving: it serves requests, and has a waiting failback answered.
+//! What the holder is asked: requests, and the answer to a waiting failback.
 
 use super::Controller;
 use crate::audit::{self, About};
-use crate::clock::within;
-use crate::look::half_of;
 use crate::name::Region;
-use crate::observe::{Accepts, Claim, CopyView, Role, Seen};
-use crate::ports::{ClusterChange, ClusterWrite};
+use crate::observe::{CopyView, Seen};
 use crate::record::Record;
 use crate::report::ExecuteResult;
 use crate::requests::{self, Answer, Asked};
 use crate::sequencer::{Begun, ExecuteOrder, OperationError, TIMED_OUT};
 use crate::spec::Spec;
-use crate::term::REQUEST_LIMIT;
 use crate::transition;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl Controller {
-    /// What the holder does beside driving: requests, approvals, events owed.
+    /// Serves what is asked, where nothing else is under way.
     pub(super) async fn hold(&self, record: &Record, spec: &Spec) {
-        self.pay(record).await;
-        if record.intent.is_some() {
+        let copies = self.shared().copies.clone();
+        if let Some(intent) = &record.intent {
+            // The same order once more: who asked hears at once that it is under way.
+            if let Some(Asked::Switchover { id, request }) = requests::unserved(record, &copies)
+                && request.target == *intent.to()
+            {
+                self.refuse(&id, &transition::already_under_way(intent)).await;
+            }
             return;
         }
-        let copies = self.shared().copies.clone();
         if record.pending.is_some() {
             self.attend_pending(record, spec, &copies).await;
             return;
@@ -64,58 +65,17 @@ impl Controller {
             }
             Err(error) => error.chain(),
         };
-        tracing::warn!(request = %id, %why, "request refused");
-        if let Some(keeper) = &self.keeper {
-            let me = self.me.clone();
-            if let Err(cause) = keeper.update(move |record| transition::refuse(record, &me, &id)).await {
-                tracing::warn!(%cause, "the refusal was not written");
-            }
-        }
+        self.refuse(&id, &why).await;
     }
 
-    /// After a free record was taken: the other half is claimed, and once it is seen to refuse writes, its own.
-    /// What an earlier holder sent and is still under way finds another version then (PROTOCOL 2.6). Nothing
-    /// else of the halves is changed. Until the other can be seen, its own is left alone.
-    pub(super) async fn claim_halves(&self, record: &Record, spec: &Spec) {
-        let wanted = self.shared().to_claim;
-        let (Some(generation), Some(pair), Some(keeper)) = (wanted, &spec.pair, &self.keeper) else { return };
-        if record.generation != generation || record.intent.is_some() {
-            self.shared().to_claim = None;
-            return;
+    /// Writes down that a request was answered, and begins nothing for it.
+    async fn refuse(&self, id: &str, why: &str) {
+        tracing::warn!(request = %id, %why, "request refused");
+        let Some(keeper) = &self.keeper else { return };
+        let (me, id) = (self.me.clone(), id.to_owned());
+        if let Err(cause) = keeper.update(move |record| transition::refuse(record, &me, &id)).await {
+            tracing::warn!(%cause, "the refusal was not written");
         }
-        let claim = Claim { generation, intent: format!("acquired/{generation}") };
-        let other = spec.regions().find(|region| **region != self.me);
-        for region in other.into_iter().chain([&self.me]) {
-            let half = half_of(&self.observers, &*self.clock, pair, region).await;
-            let Seen::Is(cluster) = half.cluster else { return };
-            if *region != self.me && cluster.role == Role::Primary {
-                return;
-            }
-            if cluster.claim.as_ref() != Some(&claim) {
-                let write = ClusterWrite {
-                    region: region.clone(),
-                    object: cluster.object,
-                    resource_version: cluster.resource_version,
-                    claim: claim.clone(),
-                    change: ClusterChange::Claim,
-                    server_limit: None,
-                };
-                if keeper.term().allows(REQUEST_LIMIT) {
-                    let outcome = within(&*self.clock, REQUEST_LIMIT, self.actors.pair.write(&write)).await;
-                    tracing::info!(%region, generation, ?outcome, "half claimed");
-                }
-                // The next look tells what came of it.
-                return;
-            }
-            let refuses = match &half.database {
-                Seen::Is(database) => database.accepts == Accepts::No,
-                other => *other == Seen::Unconfigured,
-            };
-            if *region != self.me && !refuses {
-                return;
-            }
-        }
-        self.shared().to_claim = None;
     }
 
     async fn attend_pending(&self, record: &Record, spec: &Spec, copies: &BTreeMap<Region, Seen<CopyView>>) {

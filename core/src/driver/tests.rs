@@ -132,7 +132,7 @@ impl Rig {
             audit: None,
             copy: outside.clone(),
         };
-        let driver = Arc::new(Driver::new(fsn(), clock.clone(), keeper.clone(), observers, actors));
+        let driver = Arc::new(Driver::new(fsn(), fixture::shop(), clock.clone(), keeper.clone(), observers, actors));
         let mut bench = Bench::new(&clock);
         let running = keeper.clone();
         bench.spawn(async move { running.run().await });
@@ -181,7 +181,11 @@ fn demote() -> ClusterChange {
 }
 
 fn promote() -> ClusterChange {
-    ClusterChange::Promote { primary: "shop-fsn".into(), token: Some(token(3, "0/7000028")) }
+    ClusterChange::Promote {
+        primary: "shop-fsn".into(),
+        token: Some(token(3, "0/7000028")),
+        permit: crate::next::Permit::forged(),
+    }
 }
 
 #[test]
@@ -195,7 +199,7 @@ fn an_action_is_sent_only_where_its_limit_fits_into_the_term() {
 
 #[test]
 fn a_write_that_makes_writable_is_sent_only_where_its_limit_ends_before_the_guard() {
-    for change in [promote(), ClusterChange::Unfence] {
+    for change in [promote(), ClusterChange::Unfence { permit: crate::next::Permit::forged() }] {
         for (left, sent) in [(15_300, 1), (14_900, 0)] {
             let mut rig = Rig::new();
             rig.run_down_to(Duration::from_millis(left));

@@ -1,17 +1,25 @@
 //! Forward: each step's action until its effect is seen.
 
-use super::{Action, Case, Change, Decision, current_step, restart_is_through, runs_as_standby};
+use super::permit::runs_as_standby;
+use super::{Action, Case, Change, Decision, current_step, name_of_other};
 use crate::observe::{Accepts, ClusterView, Role};
 use crate::ports::ClusterChange;
 use crate::record::{EndResult, Lineage};
-use crate::steps;
+use crate::steps::{self, POINT_OF_NO_RETURN};
 use crate::token::decode_token;
 use crate::transition::{Beginning, Effect};
+use std::time::Duration;
+
+/// What is kept of the objective for what follows a cordon that is done anew: steps 5 and 6.
+const AFTER_CORDON: Duration = Duration::from_secs(13);
+/// Step 6 has this long before its request, however little is left of the objective (2.11).
+const PROMOTION_PHASE_MIN: Duration = Duration::from_secs(10);
 
 impl Case<'_> {
     pub(super) fn forward(&self) -> Decision {
         let step = current_step(self.intent);
-        if self.now.abort == Some(self.intent.id.as_str()) && !self.intent.past_return() {
+        let aborted = [self.now.abort, self.record.abort.as_deref()].contains(&Some(self.intent.id.as_str()));
+        if aborted && !self.intent.past_return() {
             return self.turn(0, "aborted by a person".into());
         }
         if step >= 6 && self.now.me != self.intent.to() {
@@ -57,15 +65,31 @@ impl Case<'_> {
     /// Waits for the step's effect, or, before the point of no return and past its limit, turns back.
     pub(super) fn wait(&self, step: u8, why: impl Into<String>) -> Decision {
         let why = why.into();
-        let limit = steps::step(step).limit(self.plan());
-        let late = limit.is_none_or(|limit| self.memory.age(step, self.now.at) > limit);
-        if !late {
+        if !self.late(step) {
             Decision::Wait(step, why)
-        } else if step >= 6 {
+        } else if step > POINT_OF_NO_RETURN {
             Decision::Stuck(step, why)
         } else {
-            let limit = limit.unwrap_or_default();
-            self.turn(step, format!("{why} (limit {} s)", limit.as_secs()))
+            let limit = match step {
+                POINT_OF_NO_RETURN => "the objective is over".to_owned(),
+                2 if self.intent.redone > 0 => "nothing is left of the objective".to_owned(),
+                _ => format!("limit {} s", steps::step(step).limit(self.plan()).unwrap_or_default().as_secs()),
+            };
+            self.turn(step, format!("{why} ({limit})"))
+        }
+    }
+
+    /// Whether the step's time is over. Step 2, where it is done anew, and step 6, before its request, have what is
+    /// left of the objective.
+    pub(super) fn late(&self, step: u8) -> bool {
+        let (now, objective) = (self.now.at, Duration::from_secs(self.plan().rto_seconds.into()));
+        let known_for = self.memory.known_for(now);
+        match step {
+            2 if self.intent.redone > 0 => known_for + AFTER_CORDON > objective,
+            POINT_OF_NO_RETURN if !self.intent.past_return() => {
+                known_for > objective && self.memory.age(step, now) > PROMOTION_PHASE_MIN
+            }
+            _ => steps::step(step).limit(self.plan()).is_none_or(|limit| self.memory.age(step, now) > limit),
         }
     }
 
@@ -77,8 +101,7 @@ impl Case<'_> {
             return self.turn(step, self.memory.cause(step).unwrap_or("refused").to_owned());
         }
         // Past its limit a step before the point of no return is not tried again.
-        let may_turn = step < 6 && !self.intent.past_return();
-        let late = may_turn && limit.is_none_or(|limit| self.memory.age(step, self.now.at) > limit);
+        let late = !self.intent.past_return() && self.late(step);
         if !late && self.memory.may_try(step, limit, self.now.at) {
             return Decision::Act(step, action);
         }
@@ -89,6 +112,9 @@ impl Case<'_> {
         let to = self.intent.to();
         let seen = self.seen.copies.get(to).and_then(|c| c.known()).and_then(|c| c.seen.as_ref());
         if seen.and_then(|s| s.intent.as_deref()) != Some(self.intent.id.as_str()) {
+            if let Some(cause) = &self.now.witness_unread {
+                return self.wait(1, format!("the witness cannot be read: {cause}"));
+            }
             return self.wait(1, format!("the controller of {to} has not confirmed that it sees this switchover"));
         }
         match &self.now.blocker {
@@ -106,9 +132,7 @@ impl Case<'_> {
             Ok(cluster) => cluster,
             Err(why) => return self.wait(2, why),
         };
-        let Some(other) =
-            self.seen.half(self.intent.to()).cluster.known().map(|c| c.self_name.clone()).or(cluster.source.clone())
-        else {
+        let Some(other) = name_of_other(self.seen.half(self.intent.to()), cluster) else {
             return self.wait(2, "the name of the other half is not known");
         };
         let asked = cluster.role == Role::Replica
@@ -163,117 +187,90 @@ impl Case<'_> {
         if let Some(start) = self.start(5, Beginning::default()) {
             return start;
         }
+        // This look began after step 4's effect was seen: others write the half and the routes too (2.9).
+        match self.cordon_stands() {
+            Ok(()) => {}
+            Err(Gone::Unseen(why)) => return self.wait(5, why),
+            Err(Gone::Taken(why)) if self.late(2) => return self.turn(2, format!("the cordon was undone: {why}")),
+            Err(Gone::Taken(why)) => return Decision::Act(2, Action::Record(Change::Redo(why))),
+        }
+        if let Some(again) = self.weights_again(5) {
+            return again;
+        }
         let to = self.intent.to();
         let grown = self.beat().zip(self.intent.beat_before).is_some_and(|(beat, before)| beat > before);
         if !grown {
-            return self
-                .wait(5, format!("the controller of {to} gives no sign of life, so it is not handed the lease"));
+            // H10: a witness that cannot be reached is no silence of the other controller.
+            return match &self.now.witness_unread {
+                Some(cause) => self.wait(5, format!("the witness cannot be read: {cause}")),
+                None => self.wait(
+                    5,
+                    format!(
+                        "the controller of {to} was not seen to read the witness since step 4 began, so it is not handed \
+                         the lease"
+                    ),
+                ),
+            };
         }
         self.act(5, Action::Record(Change::Swap), "the lease was not swapped")
     }
 
-    fn uncordon(&self) -> Decision {
-        let cluster = match self.cluster_to() {
-            Ok(cluster) => cluster,
-            Err(why) => return self.wait(6, why),
-        };
-        let token = self.intent.token.as_deref().and_then(|t| Some((t, decode_token(t).ok()?)));
-        let Some((text, token)) = token else {
-            return Decision::Stuck(6, "the intent holds no token that can be read".into());
-        };
-        let issued = cluster.role == Role::Primary
-            && self.claimed(&cluster.claim)
-            && cluster.promotion_token.as_deref() == Some(text);
-        if issued && self.intent.past_return() {
-            return self.confirm_promotion(cluster, text, token.timeline);
-        }
+    /// Whether step 2's effect is still there.
+    fn cordon_stands(&self) -> Result<(), Gone> {
+        let cluster = self.cluster_from().map_err(Gone::Unseen)?;
         if cluster.role == Role::Primary {
-            return self.take_from_older_generation(cluster);
+            return Err(Gone::Taken(format!("{} says that it is primary again", cluster.object)));
         }
-        if cluster.fenced {
-            // H26: the operator lifts it at the end of the demotion behind it; nobody else may.
-            return self.wait(6, "its demotion behind the fence is not through");
+        if cluster.in_progress || cluster.demotion_token != self.intent.token {
+            return Err(Gone::Taken(format!("{} was primary since its token was taken", cluster.object)));
         }
-        if !runs_as_standby(cluster, self.database_to()) {
-            return self.wait(6, "its PostgreSQL is not seen as a standby");
-        }
-        let replayed = self.database_to().and_then(|d| d.lsn).is_some_and(|lsn| lsn >= token.redo);
-        let late = steps::step(6).limit(self.plan()).is_none_or(|limit| self.memory.age(6, self.now.at) > limit);
-        // H34: asked for before the replay got there, the operator looks again only after 10 s.
-        if !replayed && !late && !self.intent.past_return() {
-            return self.wait(6, format!("replaying to the token at {}", token.redo));
-        }
-        if let Some(start) = self.start(6, Beginning::default()) {
-            return start;
-        }
-        let tries = &self.memory.steps[6];
-        if tries.count > 0 && tries.refused == tries.count && tries.count == self.intent.step(6).attempts {
-            let reason = tries.cause.clone().unwrap_or_default();
-            return Decision::Act(6, Action::Record(Change::Turn { step: 6, reason, promotion_refused: true }));
-        }
-        let promote = ClusterChange::Promote { primary: cluster.self_name.clone(), token: Some(text.to_owned()) };
-        self.act(6, self.write_cluster(self.intent.to(), cluster, promote), "the promotion was not taken")
-    }
-
-    /// H29: a half asked to be primary under an older generation is fenced first, then decided upon anew.
-    fn take_from_older_generation(&self, cluster: &ClusterView) -> Decision {
-        let to = self.intent.to();
-        if !cluster.fenced {
-            return self.act(6, self.write_cluster(to, cluster, ClusterChange::Fence), "the fence was not taken");
-        }
-        match self
-            .seen
-            .half(self.intent.from())
-            .cluster
-            .known()
-            .map(|from| from.self_name.clone())
-            .or(cluster.source.clone())
-        {
-            Some(primary) => {
-                let demote = ClusterChange::Demote { primary };
-                self.act(6, self.write_cluster(to, cluster, demote), "the demotion behind the fence was not taken")
-            }
-            None => self.wait(6, "the name of the other half is not known"),
+        match self.database_from().map(|database| database.accepts) {
+            Some(Accepts::Yes) => Err(Gone::Taken(format!("{} takes writes again", cluster.object))),
+            Some(Accepts::No) => Ok(()),
+            _ => Err(Gone::Unseen(format!("{} is not seen to refuse writes", cluster.object))),
         }
     }
 
-    fn confirm_promotion(&self, cluster: &ClusterView, token: &str, token_timeline: u32) -> Decision {
-        if cluster.last_promotion_token.as_deref() != Some(token) {
-            let phase = cluster.phase.as_deref().unwrap_or("no phase");
-            return self.wait(6, format!("the promotion is not through: {phase}"));
+    /// Weights that somebody set back since step 3 are put right, a few times; then they are left, and it is said.
+    pub(super) fn weights_again(&self, step: u8) -> Option<Decision> {
+        if self.memory.weights_left_to_others() {
+            return None;
         }
-        let Some(timeline) = cluster.timeline.filter(|t| *t > token_timeline) else {
-            return self.wait(6, "its timeline has not grown yet");
-        };
-        let restarted = restart_is_through(self.database_to());
-        if cluster.ready != Some(true) || !restarted {
-            let phase = cluster.phase.as_deref().unwrap_or("no phase");
-            return self.wait(6, format!("promoted; the restart after it is not through: {phase}"));
-        }
-        if !self.memory.write_passed {
-            let action = Action::TryWrite { region: self.intent.to().clone(), commit: cluster.synchronous.is_some() };
-            return self.act(6, action, "a new connection cannot write");
-        }
-        let lineage = Lineage::Of { region: self.intent.to().clone(), timeline };
-        let note = Some(format!("timeline {timeline}, ready, takes writes"));
-        self.done(6, Effect { token: None, lineage: Some(lineage), note })
+        let may = self.memory.may_try(3, None, self.now.at);
+        self.weights_set_back().filter(|_| may).map(|write| Decision::Act(step, Action::Route(write)))
     }
 
     fn audit_emit(&self) -> Decision {
         if let Some(start) = self.start(7, Beginning::default()) {
             return start;
         }
+        if let Some(decision) = self.old_half_again(7) {
+            return decision;
+        }
         let finished = self.intent.step(7).finished_at.is_some();
         if self.memory.event_passed && !finished {
             return self.noted(7, "acknowledged");
         }
-        let late = steps::step(7).limit(self.plan()).is_none_or(|limit| self.memory.age(7, self.now.at) > limit);
-        if finished || late {
-            return self.settle_dns().unwrap_or(Decision::Finish(EndResult::Succeeded));
+        if finished || self.late(7) {
+            return self.settle().unwrap_or(Decision::Finish(EndResult::Succeeded));
         }
         match &self.now.event {
             Some(event) => self.act(7, Action::Emit(Box::new(event.clone())), "the stream has not acknowledged"),
             None => self.wait(7, "the event is being made"),
         }
     }
+
+    /// At the end halves, routes and records are seen once more as the steps left them, or put right. What cannot be
+    /// now is for the holder to tend.
+    fn settle(&self) -> Option<Decision> {
+        self.weights_again(7).or_else(|| self.settle_dns())
+    }
+}
+
+/// Why step 2's effect is not seen.
+enum Gone {
+    /// It may be there.
+    Unseen(String),
+    /// It is not.
+    Taken(String),
 }

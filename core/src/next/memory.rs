@@ -2,13 +2,13 @@
 //! this process's clock since it first saw the condition; a restart counts anew, and loses nothing that
 //! matters: the journal is in the record.
 
-use super::{Action, Decision, current_step};
+use super::{Action, Change, Decision, current_step};
 use crate::clock::Monotonic;
 use crate::name::Region;
-use crate::observe::Observations;
-use crate::ports::Outcome;
+use crate::observe::{Observations, Seen};
+use crate::ports::{ClusterChange, Outcome};
 use crate::record::{Direction, Intent, Record};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Pause before a step's action is tried again.
@@ -20,6 +20,11 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
 const LATE_LOOK_PAUSE: Duration = Duration::from_secs(15);
 /// How often records are published anew after their step was through, before others are left to it.
 const SETTLE_MAX: u32 = 3;
+
+/// For so long a half that did not answer is not asked again.
+const SILENT_FOR: Duration = Duration::from_secs(5);
+/// For so long an answer that the promotion would be admitted counts.
+const ADMITTED_FOR: Duration = Duration::from_secs(5);
 
 /// What is remembered of one step.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,7 +50,17 @@ pub(super) struct Tries {
 pub struct Memory {
     /// Intent, generation and direction that this is about; another one starts afresh.
     about: Option<(String, u64, bool)>,
+    /// The intent, and since when this process knows of it, whoever drives it.
+    known: Option<(String, Monotonic)>,
     pub(super) steps: [Tries; 8],
+    /// Halves of which the last look got no answer, when, and why.
+    silent: BTreeMap<Region, (Monotonic, String)>,
+    /// How often a step was done anew, as the record had it last.
+    redone: u32,
+    /// When the promotion was last seen to be admitted.
+    admitted: Option<Monotonic>,
+    /// How often weights were put right after step 3 was through.
+    weights_mended: u32,
     /// Since when both routes have weight 0 toward `from`.
     pub(super) drained: Option<Monotonic>,
     /// Since when this process drives the intent.
@@ -70,6 +85,41 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// Takes note of the record, wherever this region stands.
+    pub fn know(&mut self, record: &Record, now: Monotonic) {
+        let id = record.intent.as_ref().map(|intent| &intent.id);
+        if id != self.known.as_ref().map(|(id, _)| id) {
+            self.known = id.map(|id| (id.clone(), now));
+        }
+    }
+
+    /// Why the half of this region did not answer the last look, where that was a moment ago.
+    pub fn silent(&self, region: &Region, now: Monotonic) -> Option<&str> {
+        let (at, why) = self.silent.get(region)?;
+        (now.since(*at) < SILENT_FOR).then_some(why)
+    }
+
+    /// Whether an earlier look at this region's half got no answer: the next one waits no longer for it than others.
+    pub fn was_silent(&self, region: &Region) -> bool {
+        self.silent.contains_key(region)
+    }
+
+    /// Puts what is known of halves that were not looked at this time into `seen`.
+    pub fn fill(&self, seen: &mut Observations, now: Monotonic) {
+        for region in self.silent.keys() {
+            if let Some(why) = self.silent(region, now)
+                && seen.half(region).cluster == Seen::NotLooked
+            {
+                seen.half_mut(region).cluster = Seen::Unknown(why.to_owned());
+            }
+        }
+    }
+
+    /// How long this process knows of the intent.
+    pub(super) fn known_for(&self, now: Monotonic) -> Duration {
+        self.known.as_ref().map_or(Duration::ZERO, |(_, since)| now.since(*since))
+    }
+
     /// Takes note of a look at record and world. Pure but for `self`.
     pub fn look(&mut self, record: &Record, seen: &Observations, now: Monotonic) {
         let Some(intent) = &record.intent else { return };
@@ -77,7 +127,21 @@ impl Memory {
         if self.about.as_ref() != Some(&about) {
             // What was published last outlives the turn: a delayed write may still land.
             let dns_tried = self.dns_tried.filter(|_| self.about.as_ref().is_some_and(|a| a.0 == about.0));
-            *self = Memory { about: Some(about), driving: Some(now), dns_tried, ..Memory::default() };
+            let known = self.known.take();
+            *self = Memory { about: Some(about), driving: Some(now), dns_tried, known, ..Memory::default() };
+        }
+        self.know(record, now);
+        if self.redone != intent.redone {
+            self.redone = intent.redone;
+            let begun = self.steps.each_ref().map(|tries| tries.begun);
+            self.steps = begun.map(|begun| Tries { begun, ..Tries::default() });
+        }
+        for (region, half) in &seen.halves {
+            match &half.cluster {
+                Seen::Unknown(why) => drop(self.silent.insert(region.clone(), (now, why.clone()))),
+                Seen::NotLooked => {}
+                _ => drop(self.silent.remove(region)),
+            }
         }
         match intent.direction {
             Direction::Forward => {
@@ -121,14 +185,19 @@ impl Memory {
                 self.dns_tried = Some(now);
                 self.settled += u32::from(self.settling && matches!(outcome, Outcome::Done(())));
             }
-            Action::Route(write) => self.route_tried = Some(write.region.clone()),
+            Action::Route(write) => {
+                self.route_tried = Some(write.region.clone());
+                self.weights_mended += u32::from(*step > 3 && matches!(outcome, Outcome::Done(())));
+            }
+            Action::Admit(_) => self.admitted = matches!(outcome, Outcome::Done(())).then_some(now),
             _ => {}
         }
         // What came of it is looked at at once.
         self.late_look[usize::from(*step)] = None;
-        let tries = &mut self.steps[usize::from(*step)];
+        let (slot, is_attempt) = slot(*step, action);
+        let tries = &mut self.steps[usize::from(slot)];
         tries.last = Some(now);
-        tries.count += 1;
+        tries.count += u32::from(is_attempt);
         tries.failed += 1;
         match outcome {
             Outcome::Done(()) => {
@@ -137,6 +206,8 @@ impl Memory {
                 match action {
                     Action::TryWrite { .. } => self.write_passed = true,
                     Action::Emit(_) => self.event_passed = true,
+                    // What would be admitted is asked for at once.
+                    Action::Admit(_) => tries.last = None,
                     // The other region's route needs no pause; this one again does, or whoever else writes it
                     // keeps us from everything else.
                     Action::Route(write) if self.routes.insert(write.region.clone()) => tries.last = None,
@@ -145,7 +216,7 @@ impl Memory {
             }
             Outcome::NotApplied(cause) | Outcome::Unknown(cause) => tries.cause = Some(cause.clone()),
             Outcome::Refused(cause) => {
-                tries.refused += 1;
+                tries.refused += u32::from(is_attempt);
                 tries.cause = Some(cause.clone());
             }
         }
@@ -159,6 +230,9 @@ impl Memory {
     /// Whether the record must say that the step is tried again before it is: also where another process
     /// started it, which may have tried it. Only so does "every attempt was refused" mean every one.
     pub fn is_retry(&self, action: &Action, step: u8) -> bool {
+        if !slot(step, action).1 {
+            return false;
+        }
         let tries = &self.steps[usize::from(step)];
         let forward = self.about.as_ref().is_some_and(|about| about.2);
         matches!(action, Action::Cluster(_) | Action::Route(_) | Action::Publish(_) | Action::Emit(_))
@@ -171,14 +245,26 @@ impl Memory {
         tries.count > 0 || !tries.begun
     }
 
-    /// The witness refused a change of the record that this step needs.
-    pub fn refused(&mut self, step: u8, cause: &str, now: Monotonic) {
+    /// The witness refused a change of the record. Only the swap is itself what its step does; a journal that could
+    /// not be written is no attempt at anything (F10).
+    pub fn refused(&mut self, step: u8, change: &Change, cause: &str, now: Monotonic) {
+        let is_attempt = matches!(change, Change::Swap | Change::SwapBack);
         let tries = &mut self.steps[usize::from(step)];
         tries.last = Some(now);
-        tries.count += 1;
-        tries.refused += 1;
+        tries.count += u32::from(is_attempt);
+        tries.refused += u32::from(is_attempt);
         tries.failed += 1;
         tries.cause = Some(cause.to_owned());
+    }
+
+    /// Whether the promotion was seen to be admitted a moment ago.
+    pub(super) fn admitted(&self, now: Monotonic) -> bool {
+        self.admitted.is_some_and(|at| now.since(at) < ADMITTED_FOR)
+    }
+
+    /// Whether somebody else goes on writing the weights, so that they were left to them.
+    pub(super) fn weights_left_to_others(&self) -> bool {
+        self.weights_mended >= SETTLE_MAX
     }
 
     /// Whether somebody else goes on writing the records, so that they were left to them.
@@ -231,6 +317,22 @@ impl Memory {
 
     pub(super) fn cause(&self, step: u8) -> Option<&str> {
         self.steps[usize::from(step)].cause.as_deref()
+    }
+}
+
+/// Under which step an action is remembered, and whether it counts as an attempt at that step. What others undid is
+/// put right under the step that did it, and is no attempt at the one that is under way.
+fn slot(step: u8, action: &Action) -> (u8, bool) {
+    match action {
+        Action::Cluster(write)
+            if step > 2
+                && matches!(write.change, ClusterChange::Demote { .. } | ClusterChange::FenceAndDemote { .. }) =>
+        {
+            (2, false)
+        }
+        Action::Route(_) if step > 3 => (3, false),
+        Action::Admit(_) => (step, false),
+        _ => (step, true),
     }
 }
 

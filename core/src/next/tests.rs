@@ -1,15 +1,18 @@
 //! What is decided, by step. A decision is a pure function, so a world is plain data and time is a number.
 
 mod forward;
+mod give_way;
 mod promotion;
 mod property;
+mod source;
+mod tend;
 mod undo;
 mod walk;
 
 use super::*;
 use crate::clock::Monotonic;
 use crate::driver::apply;
-use crate::observe::{Accepts, Half, SeenRecord};
+use crate::observe::{Accepts, Half, Role, SeenRecord};
 use crate::ports::Outcome;
 use crate::preflight::fixture::{self, fsn, hel};
 use crate::record::Kind;
@@ -34,6 +37,7 @@ struct World {
     me: Region,
     abort: Option<String>,
     blocker: Option<Option<String>>,
+    witness_unread: Option<String>,
 }
 
 impl World {
@@ -49,6 +53,7 @@ impl World {
             me: fsn(),
             abort: None,
             blocker: Some(None),
+            witness_unread: None,
         };
         world.set_beat(Some(1));
         world
@@ -100,12 +105,17 @@ impl World {
             3 => {
                 let former = crate::record::FormerWeights { from: 100, to: 0 };
                 let weights = [(fsn(), former), (hel(), former)].into();
-                Beginning { former: crate::record::Former { weights, ..Default::default() }, beat: None }
+                Beginning { former: crate::record::Former { weights, ..Default::default() }, ..Beginning::default() }
             }
             4 => {
                 let records = Some(self.zone().records.clone());
-                Beginning { former: crate::record::Former { records, ..Default::default() }, beat: Some(1) }
+                Beginning {
+                    former: crate::record::Former { records, ..Default::default() },
+                    beat: Some(1),
+                    ..Beginning::default()
+                }
             }
+            6 => Beginning { promoted_with: Some(token(3, "0/7000028")), ..Beginning::default() },
             _ => Beginning::default(),
         };
         self.change(step, &Change::Start(what));
@@ -132,8 +142,23 @@ impl World {
         self.look();
         let intent = self.record.intent.as_ref().expect("an intent stands");
         let event = Some(crate::audit::switchover(intent, wall(60)));
-        let now = Now { at: self.at, me: &self.me, abort: self.abort.as_deref(), blocker: self.blocker.clone(), event };
+        let now = Now {
+            at: self.at,
+            me: &self.me,
+            abort: self.abort.as_deref(),
+            held_since: None,
+            witness_unread: self.witness_unread.clone(),
+            blocker: self.blocker.clone(),
+            event,
+        };
         next(&self.record, &self.seen, &self.memory, &now)
+    }
+
+    /// The promotion would be admitted, as was asked a moment ago.
+    fn admitted(mut self) -> Self {
+        let decision = self.try_with(done());
+        assert!(matches!(decision, Decision::Act(6, Action::Admit(_))), "{decision:?}");
+        self
     }
 
     fn pass(&mut self, seconds: u64) {

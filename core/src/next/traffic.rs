@@ -30,7 +30,7 @@ impl Case<'_> {
             };
         }
         let former = Former { weights: former, ..Former::default() };
-        if let Some(start) = self.start(3, Beginning { former, beat: None }) {
+        if let Some(start) = self.start(3, Beginning { former, ..Beginning::default() }) {
             return start;
         }
         for (region, view) in &views {
@@ -100,7 +100,7 @@ impl Case<'_> {
             None => return Some(self.wait(4, format!("zone: {}", self.seen.zone.why().unwrap_or_default()))),
         };
         let former = Former { records, ..Former::default() };
-        self.start(4, Beginning { former, beat: Some(beat) })
+        self.start(4, Beginning { former, beat: Some(beat), ..Beginning::default() })
     }
 
     /// DNS writes carry no claim, so a delayed one may have landed since: the records are looked at once

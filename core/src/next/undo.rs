@@ -2,12 +2,13 @@
 //! and this one is tried again with growing pauses until its effect is seen; only the lease's holds the
 //! others back.
 
-use super::{Action, Case, Change, Decision, restart_is_through, runs_as_standby};
-use crate::observe::{Accepts, ClusterView, DatabaseView, Role};
+use super::permit::{Missing, Permit, permit};
+use super::source::{Source, data_source};
+use super::{Action, Case, Change, Decision, demotion, name_of_other, restart_is_through};
+use crate::observe::{Accepts, ClusterView, Role};
 use crate::ports::ClusterChange;
 use crate::record::{EndResult, Intent, Lineage};
 use crate::steps;
-use crate::token::decode_token;
 
 /// Steps whose undo was not seen yet, in the order of undoing. Step 1 is undone by the end itself.
 pub(crate) fn due(intent: &Intent) -> Vec<u8> {
@@ -44,15 +45,33 @@ impl Case<'_> {
         waiting.or_else(|| self.settle_former_dns()).unwrap_or(Decision::Finish(EndResult::Undone))
     }
 
-    /// The holder is `to`: it gives the lease back, and nothing else, unless its promotion is out.
+    /// The holder is `to`: it gives the lease back, and nothing else, unless its promotion is out. A half that somebody
+    /// else made primary is demoted first.
     fn undo_swap(&self) -> Decision {
-        match self.cluster_to() {
-            Ok(cluster) if cluster.role == Role::Primary => Decision::Undo(5, Action::Record(Change::TurnForward)),
-            Ok(_) if self.memory.may_try(5, steps::step(5).undo_limit(), self.now.at) => {
+        let cluster = self.cluster_to();
+        if let Ok(cluster) = &cluster
+            && cluster.role == Role::Primary
+        {
+            let ours = cluster.claim.as_ref().is_some_and(|claim| claim.intent == self.intent.id);
+            if ours && self.intent.past_return() {
+                return Decision::Undo(5, Action::Record(Change::TurnForward));
+            }
+            let Some(primary) = name_of_other(self.seen.half(self.intent.from()), cluster) else {
+                return Decision::Wait(5, "the name of the other half is not known".into());
+            };
+            if self.memory.may_try(2, None, self.now.at) {
+                let demote = demotion(self.seen.half(self.intent.to()), primary);
+                return Decision::Undo(5, self.write_cluster(self.intent.to(), cluster, demote));
+            }
+            return Decision::Wait(5, format!("{} is being demoted", cluster.object));
+        }
+        // Where step 6 never started nobody was allowed to promote this half, so it need not be seen (2.11).
+        match cluster {
+            Err(why) if self.intent.past_return() => Decision::Stuck(5, why),
+            _ if self.memory.may_try(5, steps::step(5).undo_limit(), self.now.at) => {
                 Decision::Undo(5, Action::Record(Change::SwapBack))
             }
-            Ok(_) => Decision::Wait(5, "the lease is being given back".into()),
-            Err(why) => Decision::Stuck(5, why),
+            _ => Decision::Wait(5, "the lease is being given back".into()),
         }
     }
 
@@ -89,11 +108,13 @@ impl Case<'_> {
             return Decision::Wait(2, "the operator changes its role".into());
         }
         if cluster.fenced {
-            if let Err(waiting) = self.other_is_safe() {
-                return *waiting;
-            }
-            let unfence = self.write_cluster(self.intent.from(), cluster, ClusterChange::Unfence);
-            return self.try_undo(2, unfence, "the fence was not lifted");
+            return match self.leave() {
+                Ok(permit) => {
+                    let unfence = self.write_cluster(self.intent.from(), cluster, ClusterChange::Unfence { permit });
+                    self.try_undo(2, unfence, "the fence was not lifted")
+                }
+                Err(instead) => *instead,
+            };
         }
         let Some(database) = self.database_from() else {
             return Decision::Wait(2, "its PostgreSQL is not seen".into());
@@ -122,60 +143,62 @@ impl Case<'_> {
 
     /// The spec says replica: promote it back once its demotion has ended.
     fn take_back(&self, cluster: &ClusterView) -> Decision {
-        if cluster.in_progress {
-            // The operator's webhook refuses the role until then.
-            return Decision::Wait(2, "the demotion has to end first".into());
-        }
-        if let Err(waiting) = self.other_is_safe() {
-            return *waiting;
-        }
-        let database = self.database_from();
-        let token = match &cluster.demotion_token {
-            Some(token) if decode_token(token).is_ok() => Some(token.clone()),
-            // H31: killed before the demotion, so there is no token and never will be.
-            None if runs_as_standby(cluster, database) => None,
-            // The operator has not begun: it may be told otherwise at once.
-            None if !self.swapped() && !cluster.fenced && database.is_some_and(still_primary) => None,
-            _ => return Decision::Wait(2, "the demotion has neither ended nor left a token".into()),
+        let permit = match self.leave() {
+            Ok(permit) => permit,
+            Err(instead) => return *instead,
+        };
+        let (from, to) = (self.intent.from(), self.intent.to());
+        let halves = (self.seen.half(from), self.seen.half(to));
+        let token = match data_source(self.lineage(), (from, halves.0), (to, halves.1), Some(self.intent)) {
+            Ok(Source::Own(token)) => token,
+            Ok(Source::Other(token)) => {
+                let replayed = self.database_from().and_then(|database| database.lsn);
+                if replayed.is_none_or(|lsn| lsn < token.says.redo) {
+                    return Decision::Wait(2, format!("replaying to the token at {}", token.says.redo));
+                }
+                Some(token.text)
+            }
+            Err(why) => return Decision::Wait(2, why),
         };
         if self.record.lineage != Lineage::Unknown {
             return Decision::Undo(2, Action::Record(Change::DoubtLineage));
         }
-        let promote = ClusterChange::Promote { primary: cluster.self_name.clone(), token };
-        self.try_undo(2, self.write_cluster(self.intent.from(), cluster, promote), "the promotion back was not taken")
+        let promote = ClusterChange::Promote { primary: cluster.self_name.clone(), token, permit };
+        self.try_undo(2, self.write_cluster(from, cluster, promote), "the promotion back was not taken")
     }
 
-    /// Whether the lease was away since the intent began.
-    fn swapped(&self) -> bool {
-        self.record.generation != self.intent.began_generation
-    }
-
-    /// Before a half is made writable the other is known not to be: before the swap nobody was ever
-    /// allowed to promote it (2.4d); after it, it is claimed first and then seen as a replica that refuses
-    /// writes (2.4a).
-    fn other_is_safe(&self) -> Result<(), Box<Decision>> {
-        if !self.swapped() {
-            return Ok(());
-        }
-        let other = match self.cluster_to() {
-            Ok(other) => other,
-            Err(why) => return Err(Box::new(Decision::Wait(2, why))),
+    /// Leave to make the old half writable again, or what is to be done first.
+    fn leave(&self) -> Result<Permit, Box<Decision>> {
+        let (from, to) = (self.seen.half(self.intent.from()), self.seen.half(self.intent.to()));
+        let instead = match permit(from, to, self.record) {
+            Ok(permit) => return Ok(permit),
+            Err(Missing::Awaited(why)) => Decision::Wait(2, why),
+            Err(Missing::OtherUnclaimed) => match self.cluster_to() {
+                Ok(other) => {
+                    let claim = self.write_cluster(self.intent.to(), other, ClusterChange::Claim);
+                    self.try_undo(2, claim, "the claim on the other half was not taken")
+                }
+                Err(why) => Decision::Wait(2, why),
+            },
+            Err(Missing::OtherMayWrite(why)) => self.other_may_write(&why),
         };
-        if other.role == Role::Primary {
-            return Err(Box::new(Decision::Undo(2, Action::Record(Change::TurnForward))));
-        }
-        if !self.claimed(&other.claim) {
-            let claim = self.write_cluster(self.intent.to(), other, ClusterChange::Claim);
-            return Err(Box::new(self.try_undo(2, claim, "the claim on the other half was not taken")));
-        }
-        match self.database_to() {
-            Some(database) if database.accepts == Accepts::No => Ok(()),
-            _ => Err(Box::new(Decision::Wait(2, format!("{} is not seen to refuse writes", self.intent.to())))),
-        }
+        Err(Box::new(instead))
     }
-}
 
-/// Whether PostgreSQL runs as a primary, whatever the spec asks.
-fn still_primary(database: &DatabaseView) -> bool {
-    database.in_recovery == Some(false)
+    /// The new half says primary, or takes writes: its promotion was issued, and the only way is forward again; or
+    /// somebody else made it so, and it is demoted.
+    fn other_may_write(&self, why: &str) -> Decision {
+        let cluster = match self.cluster_to() {
+            Ok(cluster) => cluster,
+            Err(why) => return Decision::Wait(2, why),
+        };
+        if self.intent.past_return() && cluster.role == Role::Primary {
+            return Decision::Undo(2, Action::Record(Change::TurnForward));
+        }
+        let Some(primary) = name_of_other(self.seen.half(self.intent.from()), cluster) else {
+            return Decision::Wait(2, "the name of the other half is not known".into());
+        };
+        let demote = demotion(self.seen.half(self.intent.to()), primary);
+        self.try_undo(2, self.write_cluster(self.intent.to(), cluster, demote), why)
+    }
 }

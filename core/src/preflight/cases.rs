@@ -116,6 +116,8 @@ fn ended() -> Ended {
         failure: None,
         steps: Default::default(),
         write_gap_ms: None,
+        took_ms: None,
+        rto_missed_by_ms: None,
         loss_seconds: None,
         owed: Vec::new(),
         extra: Default::default(),

@@ -137,6 +137,9 @@ fn intent_length(case: &Case) -> usize {
         eligible: None,
         former,
         beat_before: None,
+        redone: 0,
+        promoted_with: None,
+        handed_over_at: None,
         steps: Default::default(),
         extra: Default::default(),
     };

@@ -10,6 +10,7 @@ use crate::record::{Ended, Intent, Record};
 use crate::report::ExecuteReport;
 use crate::steps;
 use crate::term::REQUEST_LIMIT;
+use crate::transition::already_under_way;
 use std::time::Duration;
 
 /// How often a follower looks at the record.
@@ -31,8 +32,8 @@ enum Sight {
     Undoing(Box<Intent>),
     /// It ended, and another one did since.
     Replaced,
-    /// It was refused.
-    Refused,
+    /// It was refused, and why, where that is known.
+    Refused(Option<String>),
     /// The record stands unrenewed for so long that whoever drives it is not there, or nothing can be read.
     Silent(Duration),
 }
@@ -57,7 +58,9 @@ fn sight(view: &View, what: &What, now: Monotonic) -> Sight {
     match what {
         _ if waits => Sight::UnderWay,
         What::Id(_) => Sight::Replaced,
-        What::Request(request) if record.served.contains(request) => Sight::Refused,
+        What::Request(request) if record.served.contains(request) => {
+            Sight::Refused(record.intent.as_ref().map(already_under_way))
+        }
         What::Request(_) => Sight::Unserved,
     }
 }
@@ -98,9 +101,10 @@ impl Sequencer {
                     let why = "it ended, and another one ended since; the audit stream tells how";
                     return self.unknown(&what.plan, what.id(), why, what.since);
                 }
-                Sight::Refused => {
-                    let why = "the holder's region refused the request: its dry run says why";
-                    return self.unbegun(&what.plan, 1, why, what.since);
+                Sight::Refused(why) => {
+                    let why =
+                        why.unwrap_or_else(|| "the holder's region refused the request: its dry run says why".into());
+                    return self.unbegun(&what.plan, 1, &why, what.since);
                 }
                 Sight::Silent(silence) => {
                     return self.unknown(&what.plan, what.id(), &self.why(what, silence), what.since);

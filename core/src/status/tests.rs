@@ -53,7 +53,7 @@ fn ended(result: EndResult) -> Record {
         _ => Edit::Write(Box::new(record)),
     };
     let Edit::Write(record) = turned else { panic!() };
-    let ending = Ending { result, now: at(0), owed: Vec::new(), write_gap_ms: None };
+    let ending = Ending { result, now: at(0), owed: Vec::new(), write_gap_ms: None, took_ms: None };
     let Edit::Write(record) = transition::end(&record, &fsn(), &id, &ending) else { panic!() };
     *record
 }

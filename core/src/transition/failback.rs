@@ -101,6 +101,8 @@ pub fn decline(record: &Record, me: &Region, id: &str, why: &str, now: Timestamp
         failure: Some(why.to_owned()),
         steps: Default::default(),
         write_gap_ms: None,
+        took_ms: None,
+        rto_missed_by_ms: None,
         loss_seconds: None,
         owed,
         extra: Extra::new(),

@@ -206,10 +206,14 @@ fn a_step_starts_once_and_keeps_what_undoing_needs() {
     let record = written(start(&record, &fsn(), &id, 2, at(1), &Beginning::default()));
     assert_eq!(record.intent.as_ref().unwrap().former.lineage, Lineage::Of { region: fsn(), timeline: 3 });
     let weights = [(fsn(), FormerWeights { from: 100, to: 0 })].into();
-    let what = Beginning { former: Former { weights, ..Former::default() }, beat: None };
+    let what = Beginning { former: Former { weights, ..Former::default() }, ..Beginning::default() };
     let record = written(start(&record, &fsn(), &id, 3, at(2), &what));
     assert_eq!(start(&record, &fsn(), &id, 3, at(3), &Beginning::default()), Edit::Already);
-    let what = Beginning { former: Former { records: Some(vec![]), ..Former::default() }, beat: Some(7) };
+    let what = Beginning {
+        former: Former { records: Some(vec![]), ..Former::default() },
+        beat: Some(7),
+        ..Beginning::default()
+    };
     let intent = written(start(&record, &fsn(), &id, 4, at(4), &what)).intent.unwrap();
     assert_eq!(intent.former.weights[&fsn()], FormerWeights { from: 100, to: 0 });
     assert_eq!((intent.former.records, intent.beat_before), (Some(vec![]), Some(7)));
@@ -316,7 +320,7 @@ fn the_lineage_is_in_doubt_until_the_undo_was_seen() {
 }
 
 fn ending(result: EndResult) -> Ending {
-    Ending { result, now: at(30), owed: Vec::new(), write_gap_ms: Some(1_500) }
+    Ending { result, now: at(30), owed: Vec::new(), write_gap_ms: Some(1_500), took_ms: Some(2_500) }
 }
 
 fn turned(record: &Record, id: &str) -> Record {

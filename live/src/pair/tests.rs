@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::test_server::{region, status};
+use continuum_core::next::Permit;
 use continuum_core::observe::Claim;
 use std::time::Duration;
 
@@ -224,7 +225,11 @@ fn a_demotion_names_the_other_half_and_removes_the_token_in_one_patch() {
 #[test]
 fn a_promotion_carries_its_token_and_one_without_removes_an_older() {
     let promote = |token: Option<&str>| {
-        let change = ClusterChange::Promote { primary: "shop-fsn".into(), token: token.map(str::to_owned) };
+        let change = ClusterChange::Promote {
+            primary: "shop-fsn".into(),
+            token: token.map(str::to_owned),
+            permit: Permit::forged(),
+        };
         cluster_patch(&write(change))["spec"]["replica"]["promotionToken"].clone()
     };
     assert_eq!((promote(Some("tok")), promote(None)), (json!("tok"), Value::Null));
@@ -234,7 +239,7 @@ fn a_promotion_carries_its_token_and_one_without_removes_an_older() {
 fn fencing_and_claiming_touch_annotations_alone() {
     let fence = cluster_patch(&write(ClusterChange::Fence));
     assert_eq!(fence["metadata"]["annotations"][FENCE_ANNOTATION], json!("[\"*\"]"));
-    let unfence = cluster_patch(&write(ClusterChange::Unfence));
+    let unfence = cluster_patch(&write(ClusterChange::Unfence { permit: Permit::forged() }));
     assert_eq!(unfence["metadata"]["annotations"].get(FENCE_ANNOTATION), Some(&Value::Null));
     let claim = cluster_patch(&write(ClusterChange::Claim));
     assert_eq!(claim["metadata"]["annotations"].get(FENCE_ANNOTATION), None);
@@ -315,7 +320,11 @@ async fn a_write_is_one_conditional_patch_with_the_servers_limit() {
     let (regions, log) = region([(200, primary())]);
     let write = ClusterWrite {
         server_limit: Some(Duration::from_secs(5)),
-        ..write(ClusterChange::Promote { primary: "shop-fsn".into(), token: Some("tok".into()) })
+        ..write(ClusterChange::Promote {
+            primary: "shop-fsn".into(),
+            token: Some("tok".into()),
+            permit: Permit::forged(),
+        })
     };
     assert_eq!(KubePair::new(regions, hel()).write(&write).await, Outcome::Done(()));
     let log = log.lock().unwrap();
@@ -340,7 +349,11 @@ async fn a_secret_that_is_not_there_is_left_out_and_one_that_cannot_be_read_is_u
 #[tokio::test]
 async fn a_write_is_tried_as_the_very_patch_that_is_thrown_away() {
     let (regions, log) = region([(200, primary())]);
-    let write = write(ClusterChange::Promote { primary: "shop-fsn".into(), token: Some("tok".into()) });
+    let write = write(ClusterChange::Promote {
+        primary: "shop-fsn".into(),
+        token: Some("tok".into()),
+        permit: Permit::forged(),
+    });
     assert_eq!(KubePair::new(regions, hel()).admits(&write).await, Seen::Is(Ok(())));
     let log = log.lock().unwrap();
     assert!(log[0].line.contains("dryRun=All"), "{}", log[0].line);
@@ -371,4 +384,13 @@ async fn what_is_not_admitted_is_told_and_what_nobody_said_is_unknown() {
         let seen = KubePair::new(regions, hel()).admits(&write(ClusterChange::Claim)).await;
         assert!(matches!(seen, Seen::Unknown(_)), "{seen:?}");
     }
+}
+
+#[tokio::test]
+async fn a_promotion_that_may_only_be_asked_about_is_never_sent() {
+    let change = ClusterChange::Promote { primary: "shop-fsn".into(), token: None, permit: Permit::to_try() };
+    let (regions, log) = region([]);
+    let outcome = KubePair::new(regions, hel()).write(&write(change)).await;
+    assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+    assert!(log.lock().unwrap().is_empty());
 }

@@ -49,8 +49,10 @@ pub struct ExecuteExpect {
 pub enum ResultWord {
     /// The role moved.
     Succeeded,
-    /// It failed, and what was done was undone.
+    /// It failed, and everything that was done was seen undone.
     Undone,
+    /// It failed, and not every undo was seen in its time.
+    Undoing,
     /// A failback that was refused, cancelled or not approved in time.
     Declined,
     /// It did not begin.
@@ -66,6 +68,7 @@ impl From<ResultWord> for ExecuteResult {
         match word {
             ResultWord::Succeeded => ExecuteResult::Succeeded,
             ResultWord::Undone => ExecuteResult::Undone,
+            ResultWord::Undoing => ExecuteResult::Undoing,
             ResultWord::Declined => ExecuteResult::Declined,
             ResultWord::Refused => ExecuteResult::Refused,
             ResultWord::AlreadyThere => ExecuteResult::AlreadyThere,

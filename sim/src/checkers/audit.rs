@@ -8,7 +8,7 @@ use self::body::Body;
 use self::happened::Happened;
 use super::{Verdict, count};
 use crate::ground::{Ground, Message};
-use crate::servers::kube_api::{CONTINUUMS, Change};
+use crate::servers::kube_api::{CLUSTERS, CONTINUUMS, Change, HTTP_ROUTES};
 use std::collections::BTreeMap;
 
 /// Checks.
@@ -36,7 +36,7 @@ pub fn check(ground: &Ground) -> Verdict {
         }
     }
     for (message, body) in &told {
-        if !may_be_told(ground, body) && !happened.iter().any(|one| tells_of(message, body, one)) {
+        if !may_be_told(ground, message, body) && !happened.iter().any(|one| tells_of(message, body, one)) {
             let place = |region: &Option<String>| region.clone().unwrap_or_else(|| "?".to_owned());
             let (sequence, kind, from, to) = (message.sequence, &body.kind, place(&body.from), place(&body.to));
             evidence.push(format!("message {sequence} tells of a {kind} {from} -> {to} that did not happen"));
@@ -53,8 +53,15 @@ fn tells_of(message: &Message, body: &Body, happened: &Happened) -> bool {
         && body.to == happened.to
 }
 
+/// A change of what the product keeps, by neither a controller nor an operator.
+fn by_somebody_else(change: &Change) -> bool {
+    let kept = *change.resource == CLUSTERS || *change.resource == HTTP_ROUTES;
+    let known = ["@controller.", "operator", "instance", "setup", "world"];
+    kept && known.iter().all(|name| !change.by.contains(name))
+}
+
 /// What the list of what happened does not decide.
-fn may_be_told(ground: &Ground, body: &Body) -> bool {
+fn may_be_told(ground: &Ground, message: &Message, body: &Body) -> bool {
     let spec_changed = |change: &Change| {
         let before = change.before.as_ref().map(|before| &before["spec"]);
         let by_a_person = !change.by.contains("@controller.");
@@ -62,6 +69,10 @@ fn may_be_told(ground: &Ground, body: &Body) -> bool {
     };
     match body.kind.as_str() {
         "continuum-config-changed" => ground.regions.values().any(|region| region.history.iter().any(spec_changed)),
+        // Whose writes count as interference is for the product to say; that somebody else wrote must be so.
+        "continuum-error" if message.id.contains(":interference:") => {
+            ground.regions.values().any(|region| region.history.iter().any(by_somebody_else))
+        }
         // A request that was refused for a step's precondition: it never came to an intent.
         "continuum-error" => {
             let step = body.step.as_deref().and_then(|step| step.strip_suffix("/7")?.parse::<u8>().ok());

@@ -116,6 +116,9 @@ fn moving(started_count: usize) -> Record {
         eligible: None,
         former: Former::default(),
         beat_before: None,
+        redone: 0,
+        promoted_with: None,
+        handed_over_at: None,
         steps,
         extra: Extra::new(),
     };

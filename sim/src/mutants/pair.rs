@@ -3,9 +3,11 @@
 use super::{REGIONS, pair_name};
 use async_trait::async_trait;
 use continuum_core::name::{ObjectName, Region};
-use continuum_core::observe::{ClusterView, Role, Seen};
+use continuum_core::next::Permit;
+use continuum_core::observe::{ClusterView, DatabaseView, Role, Seen};
 use continuum_core::plan::Plan;
-use continuum_core::ports::{ActOnPair, ClusterChange, ClusterWrite, ObservePair, Outcome};
+use continuum_core::ports::{ActOnPair, ClusterChange, ClusterWrite, ObserveDatabase, ObservePair, Outcome};
+use continuum_core::record::Lsn;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -52,8 +54,11 @@ impl PromotesFirst {
 impl ActOnPair for PromotesFirst {
     async fn write(&self, write: &ClusterWrite) -> Outcome {
         if matches!(write.change, ClusterChange::Demote { .. }) && !self.done.swap(true, Ordering::Relaxed) {
-            let promote =
-                |cluster: &ClusterView| ClusterChange::Promote { primary: cluster.self_name.clone(), token: None };
+            let promote = |cluster: &ClusterView| ClusterChange::Promote {
+                primary: cluster.self_name.clone(),
+                token: None,
+                permit: Permit::forged(),
+            };
             self.pair.write_other(write, promote).await;
             return Outcome::NotApplied("the other half comes first".into());
         }
@@ -103,11 +108,11 @@ impl DropsToken {
 #[async_trait]
 impl ActOnPair for DropsToken {
     async fn write(&self, write: &ClusterWrite) -> Outcome {
-        let ClusterChange::Promote { primary, token: Some(token) } = &write.change else {
+        let ClusterChange::Promote { primary, token: Some(token), permit } = &write.change else {
             return self.pair.act.write(write).await;
         };
         self.lock().insert(write.region.clone(), token.clone());
-        let change = ClusterChange::Promote { primary: primary.clone(), token: None };
+        let change = ClusterChange::Promote { primary: primary.clone(), token: None, permit: *permit };
         self.pair.act.write(&ClusterWrite { change, ..write.clone() }).await
     }
 }
@@ -135,5 +140,26 @@ impl ObservePair for DropsToken {
 
     async fn admits(&self, write: &ClusterWrite) -> Seen<Result<(), String>> {
         self.pair.observe.admits(write).await
+    }
+}
+
+/// Every standby seems to have replayed everything.
+pub(super) struct SeesAllReplayed {
+    observe: Arc<dyn ObserveDatabase>,
+}
+
+impl SeesAllReplayed {
+    pub(super) fn new(observe: Arc<dyn ObserveDatabase>) -> Self {
+        Self { observe }
+    }
+}
+
+#[async_trait]
+impl ObserveDatabase for SeesAllReplayed {
+    async fn look(&self, region: &Region, cluster: &ObjectName) -> Seen<DatabaseView> {
+        self.observe.look(region, cluster).await.map(|mut view| {
+            view.lsn = view.lsn.map(|_| Lsn(u64::MAX));
+            view
+        })
     }
 }

@@ -132,3 +132,12 @@ pub fn record_set(options: &WorldOptions) -> RecordSet {
         contents: vec![content],
     }
 }
+
+/// The claim on a half that the lease's holder put there, where one of the two regions has held it for a while.
+pub fn claim(options: &WorldOptions, cluster: &mut Value) {
+    let held = matches!(&options.lease, Lease::HeldBy(holder) if REGIONS.contains(&holder.as_str()));
+    if let Some(record) = record(options).filter(|_| held) {
+        cluster["metadata"]["annotations"]["dr.openova.io/generation"] = record.generation.to_string().into();
+        cluster["metadata"]["annotations"]["dr.openova.io/intent"] = format!("held/{}", record.generation).into();
+    }
+}

@@ -11,7 +11,7 @@ use cases::{Case, Fault, Side};
 use continuum_scenarios::simulate::Simulation;
 use continuum_sim::mutants::{Mutant, Naive};
 use continuum_sim::world::Alter;
-use run::{Told, run_all, run_text};
+use run::{Told, UNFINISHED, run_all, run_text};
 use std::sync::Arc;
 
 /// Each case is run with these.
@@ -58,7 +58,7 @@ struct Hurt {
 }
 
 const HURT: [Hurt; 5] = [
-    Hurt { naive: || naive(Naive::ForgetsAtRestart), fault: Fault::Crash, step: 3, seen_by: "converged" },
+    Hurt { naive: || naive(Naive::ForgetsAtRestart), fault: Fault::Crash, step: 3, seen_by: UNFINISHED },
     Hurt { naive: || naive(Naive::DoesItAnew), fault: Fault::LoseReply, step: 7, seen_by: "audit" },
     Hurt { naive: || naive(Naive::BelievesItself), fault: Fault::Delay, step: 4, seen_by: "nothing-left" },
     Hurt { naive: forgets_weights, fault: Fault::ErrorForGood, step: 4, seen_by: "nothing-left" },

@@ -3,7 +3,7 @@
 use super::cases::Case;
 use continuum_core::report::ExecuteResult;
 use continuum_scenarios::format;
-use continuum_scenarios::outcome::{EntryKind, Outcome};
+use continuum_scenarios::outcome::{EntryKind, Outcome, Verdict};
 use continuum_scenarios::render;
 use continuum_scenarios::runner::{RunOptions, Runner};
 use continuum_scenarios::simulate::Simulation;
@@ -12,6 +12,9 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{fs, thread};
+
+/// In the place of a checker: the run never came to its end.
+pub const UNFINISHED: &str = "unfinished";
 
 /// What came of one run.
 pub struct Told {
@@ -26,8 +29,11 @@ pub struct Told {
 }
 
 impl Told {
-    /// Whether this checker found something.
+    /// Whether this checker found something; [`UNFINISHED`]: whether the run never came to its end.
     pub fn is_caught_by(&self, checker: &str) -> bool {
+        if checker == UNFINISHED {
+            return self.outcome.verdict() == Verdict::DidNotFinish;
+        }
         self.outcome.checks.iter().any(|check| check.name == checker && !check.ok)
     }
 }

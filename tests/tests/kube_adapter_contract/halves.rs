@@ -1,6 +1,7 @@
 //! The halves of a pair, looked at and written.
 
 use crate::bed::{Bed, claimed, fsn, settled, version, with};
+use continuum_core::next::Permit;
 use continuum_core::observe::{Claim, ClusterView, Role, Seen};
 use continuum_core::ports::{ActOnPair, ClusterChange, ClusterWrite, ObservePair, Outcome};
 use continuum_live::pair::{KubePair, PAIR_LABEL};
@@ -110,7 +111,9 @@ pub async fn a_claim_of_a_higher_generation_is_seen_and_not_overruled(bed: Bed) 
     assert_eq!(outcome, Outcome::Done(()));
     let seen = look(&bed, &adapter).await;
     assert_eq!(seen.claim, Some(Claim { generation: 5, intent: "shop/shop/5.1".into() }));
-    let older = adapter.write(&write(&bed, &seen.resource_version, 4, ClusterChange::Unfence)).await;
+    let older = adapter
+        .write(&write(&bed, &seen.resource_version, 4, ClusterChange::Unfence { permit: Permit::forged() }))
+        .await;
     assert!(matches!(older, Outcome::Refused(_)), "{older:?}");
     assert_eq!(look(&bed, &adapter).await, seen);
 }
@@ -122,7 +125,7 @@ pub async fn a_claim_kills_an_older_write_that_is_still_under_way(bed: Bed) {
         &bed,
         &look(&bed, &former).await.resource_version,
         3,
-        ClusterChange::Promote { primary: "shop-fsn".into(), token: None },
+        ClusterChange::Promote { primary: "shop-fsn".into(), token: None, permit: Permit::forged() },
     );
     let seen = look(&bed, &new).await;
     assert_eq!(new.write(&write(&bed, &seen.resource_version, 4, ClusterChange::Claim)).await, Outcome::Done(()));
@@ -141,8 +144,11 @@ pub async fn a_demotion_names_the_other_half_and_takes_the_token_away_in_one_wri
 
 pub async fn a_promotion_names_itself_with_the_token_or_without(bed: Bed) {
     let (before, demoted) = changed(&bed, ClusterChange::Demote { primary: "shop-hel".into() }).await;
-    let promote =
-        |token: Option<&str>| ClusterChange::Promote { primary: "shop-fsn".into(), token: token.map(str::to_owned) };
+    let promote = |token: Option<&str>| ClusterChange::Promote {
+        primary: "shop-fsn".into(),
+        token: token.map(str::to_owned),
+        permit: Permit::forged(),
+    };
     let adapter = pair(&bed);
     let outcome = adapter.write(&write(&bed, version(&demoted), 4, promote(Some("token")))).await;
     assert_eq!(outcome, Outcome::Done(()));
@@ -163,7 +169,8 @@ pub async fn a_fence_is_set_and_lifted_without_touching_the_rest(bed: Bed) {
     assert_eq!(fenced["metadata"]["generation"], 1, "a fence changes no spec");
     let adapter = pair(&bed);
     assert!(look(&bed, &adapter).await.fenced);
-    let outcome = adapter.write(&write(&bed, version(&fenced), 3, ClusterChange::Unfence)).await;
+    let outcome =
+        adapter.write(&write(&bed, version(&fenced), 3, ClusterChange::Unfence { permit: Permit::forged() })).await;
     assert_eq!(outcome, Outcome::Done(()));
     assert_eq!(settled(&bed.read("clusters/shop-fsn").await), settled(&claim));
     assert!(!look(&bed, &adapter).await.fenced);
@@ -173,7 +180,11 @@ pub async fn a_write_with_a_server_side_limit_is_taken(bed: Bed) {
     let mut version = version(&bed.create("clusters", cluster("shop-fsn", "shop")).await).to_owned();
     let adapter = pair(&bed);
     for limit in [Duration::from_secs(5), Duration::from_millis(4_500)] {
-        let promote = ClusterChange::Promote { primary: "shop-fsn".into(), token: Some(format!("{limit:?}")) };
+        let promote = ClusterChange::Promote {
+            primary: "shop-fsn".into(),
+            token: Some(format!("{limit:?}")),
+            permit: Permit::forged(),
+        };
         let write = ClusterWrite { server_limit: Some(limit), ..write(&bed, &version, 3, promote) };
         assert_eq!(adapter.write(&write).await, Outcome::Done(()));
         version = look(&bed, &adapter).await.resource_version;

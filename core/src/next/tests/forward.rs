@@ -308,7 +308,7 @@ fn the_lease_is_not_handed_to_a_controller_whose_beat_did_not_grow() {
     for beat in [None, Some(0), Some(1)] {
         let mut world = World::during(5);
         world.set_beat(beat);
-        assert!(waits(world.decide()).contains("sign of life"), "{beat:?}");
+        assert!(waits(world.decide()).contains("was not seen to read the witness"), "{beat:?}");
         world.pass(4);
         assert_eq!(turns(world.decide()).0, 5);
     }
@@ -418,4 +418,83 @@ fn a_step_past_its_limit_waits_long_after_failures_and_not_after_a_success() {
     world.promoted();
     world.pass(1);
     assert!(matches!(world.decide(), Decision::Act(6, Action::TryWrite { .. })), "writes are confirmed at once");
+}
+
+#[test]
+fn a_witness_that_cannot_be_read_is_no_silence_of_the_other_controller() {
+    for mut world in [World::during(5), World::during(1)] {
+        world.seen.copies.insert(hel(), Seen::Unknown("time-out".into()));
+        world.witness_unread = Some("connection refused".into());
+        assert_eq!(waits(world.decide()), "the witness cannot be read: connection refused", "H10");
+    }
+}
+
+#[test]
+fn a_cordon_that_somebody_undid_is_done_anew_before_the_lease_is_handed_on() {
+    type Spoil = fn(&mut World);
+    let spoils: [(&str, Spoil); 4] = [
+        ("told to be primary", |w| w.from().0.role = Role::Primary),
+        ("takes writes", |w| w.from().1.accepts = Accepts::Yes),
+        ("its token was taken away", |w| w.from().0.demotion_token = None),
+        ("another token", |w| w.from().0.demotion_token = Some(token(4, "0/8000028"))),
+    ];
+    for (name, spoil) in spoils {
+        let mut world = World::during(5);
+        world.set_beat(Some(2));
+        spoil(&mut world);
+        let change = changes(world.decide());
+        assert!(matches!(change, Change::Redo(_)), "{name}: H35");
+        world.change(2, &change);
+        let intent = world.record.intent.clone().unwrap();
+        assert_eq!((&intent.token, intent.step(2).finished_at, intent.redone), (&None, None, 1), "{name}");
+        assert_eq!(current_step(world.record.intent.as_ref().unwrap()), 2);
+    }
+    let mut world = World::during(5);
+    world.set_beat(Some(2));
+    world.from().1.accepts = Accepts::Unknown;
+    waits(world.decide());
+}
+
+#[test]
+fn a_cordon_is_done_anew_within_what_is_left_of_the_objective() {
+    let mut world = World::during(5);
+    world.from().0.role = Role::Primary;
+    world.change(2, &Change::Redo("again".into()));
+    let demote = cluster_write(world.try_with(done()));
+    assert_eq!(demote.change, ClusterChange::Demote { primary: "shop-hel".into() });
+    world.pass(46);
+    cluster_write(world.decide());
+    world.pass(2);
+    let (step, reason) = turns(world.decide());
+    assert!(step == 2 && reason.contains("nothing is left of the objective"), "{reason}");
+}
+
+#[test]
+fn weights_that_somebody_set_back_are_put_right_before_the_swap_and_at_the_end_three_times_at_most() {
+    for (step, mut world) in [(5, World::during(5)), (7, World::during(7))] {
+        world.set_beat(Some(2));
+        if step == 7 {
+            world.memory.event_passed = true;
+            world.change(7, &Change::Finish(Effect::default()));
+        }
+        world.route(&fsn()).backends = vec![("shop-fsn".into(), 100), ("shop-hel".into(), 0)];
+        for _ in 0..3 {
+            let Decision::Act(_, Action::Route(write)) = world.try_with(done()) else { panic!("step {step}: H38") };
+            assert_eq!(write.weights.values().copied().collect::<Vec<_>>(), [0, 100]);
+            world.pass(2);
+        }
+        assert!(!matches!(world.decide(), Decision::Act(_, Action::Route(_))), "then it is left, and said");
+    }
+}
+
+#[test]
+fn a_journal_that_the_witness_refused_is_no_refused_action() {
+    let mut world = World::during(2);
+    world.memory.refused(2, &Change::Start(Beginning::default()), "403", world.at);
+    world.pass(2);
+    assert!(matches!(cluster_write(world.decide()).change, ClusterChange::Demote { .. }), "F10");
+    let mut world = World::during(5);
+    world.set_beat(Some(2));
+    world.memory.refused(5, &Change::Swap, "403", world.at);
+    assert_eq!(turns(world.decide()).1, "403");
 }

@@ -10,17 +10,105 @@ fn a_record_that_hands_step_6_to_the_old_region_is_not_acted_on() {
 }
 
 #[test]
-fn a_promotion_waits_for_the_replay_and_past_the_limit_for_nothing() {
+fn a_promotion_waits_for_the_replay_and_without_the_wal_it_turns_back() {
     let mut world = World::before(6);
     world.to().1.lsn = Some(crate::record::Lsn(0x700_0027));
-    assert_eq!(waits(world.decide()), "replaying to the token at 0/7000028", "H34");
+    assert_eq!(waits(world.decide()), "replaying to the token at 0/7000028; at 0/7000027", "H34");
     world.to().1.lsn = None;
     waits(world.decide());
     let mut there = world.clone();
     there.to().1.lsn = Some(crate::record::Lsn(0x700_0028));
-    assert_eq!(changes(there.decide()), Change::Start(Beginning::default()));
-    world.pass(11);
-    assert_eq!(changes(world.decide()), Change::Start(Beginning::default()));
+    let mut there = there.admitted();
+    let Change::Start(what) = changes(there.decide()) else { panic!("it starts") };
+    assert_eq!(what.promoted_with, Some(token(3, "0/7000028")));
+    world.pass(59);
+    waits(world.decide());
+    world.pass(2);
+    assert_eq!(turns(world.decide()), (6, "replaying to the token at 0/7000028 (the objective is over)".into()));
+}
+
+#[test]
+fn before_its_request_the_promotion_has_what_is_left_of_the_objective_and_ten_seconds_at_least() {
+    let mut world = World::begun();
+    world.look();
+    world.pass(58);
+    let mut late = World { memory: world.memory, at: world.at, ..World::before(6) };
+    late.to().1.lsn = None;
+    waits(late.decide());
+    late.pass(9);
+    waits(late.decide());
+    late.pass(2);
+    assert_eq!(turns(late.decide()).0, 6);
+}
+
+#[test]
+fn an_abort_is_heard_after_the_swap_too_and_through_the_record() {
+    let mut world = World::before(6);
+    world.record.abort = Some(ID.into());
+    assert_eq!(turns(world.decide()).1, "aborted by a person");
+    world.record.abort = Some("shop/shop/3.1".into());
+    assert!(matches!(world.decide(), Decision::Act(6, Action::Admit(_))));
+}
+
+#[test]
+fn a_promotion_that_would_be_refused_is_not_asked_for() {
+    let mut world = World::before(6);
+    let decision = world.try_with(Outcome::NotApplied("the promotion would be refused: failed calling webhook".into()));
+    assert!(matches!(decision, Decision::Act(6, Action::Admit(_))));
+    assert!(waits(world.decide()).contains("failed calling webhook"), "H39");
+    world.pass(61);
+    assert_eq!(turns(world.decide()).0, 6);
+}
+
+#[test]
+fn a_half_whose_replay_is_paused_is_not_promoted() {
+    for paused in [Some(true), None] {
+        let mut world = World::before(6);
+        world.to().1.replay_paused = paused;
+        assert!(waits(world.decide()).contains("paused"), "H49");
+    }
+}
+
+#[test]
+fn an_old_half_that_is_primary_again_is_fenced_and_demoted_and_nothing_is_promoted() {
+    for mut world in [World::before(6), World::during(6)] {
+        world.from().0.role = Role::Primary;
+        *world.from().1 = fixture::primary_database("shop-hel");
+        let write = cluster_write(world.try_with(done()));
+        assert_eq!((write.region, write.claim.generation), (fsn(), 5));
+        assert_eq!(write.change, ClusterChange::FenceAndDemote { primary: "shop-hel".into() }, "H35");
+        waits(world.decide());
+        world.from().0.role = Role::Replica;
+        world.from().0.claim = world.claim();
+        world.from().1.accepts = Accepts::Yes;
+        assert!(waits(world.decide()).contains("it is being demoted"));
+    }
+}
+
+#[test]
+fn what_the_old_half_wrote_meanwhile_comes_with_its_new_token() {
+    let mut world = World::before(6);
+    world.from().0.demotion_token = Some(token(4, "0/9000028"));
+    assert_eq!(changes(world.decide()), Change::Token(token(4, "0/9000028")), "2.10");
+    world.change(6, &Change::Token(token(4, "0/9000028")));
+    assert!(waits(world.decide()).contains("replaying to the token at 0/9000028"));
+    world.from().0.demotion_token = None;
+    assert!(waits(world.decide()).contains("left no newer one"));
+}
+
+#[test]
+fn a_promotion_that_was_taken_back_is_done_anew_with_the_halfs_own_newer_token() {
+    let mut world = World::during(6);
+    world.promoted();
+    let own = token(4, "0/8000028");
+    let (cluster, database) = world.to();
+    cluster.role = Role::Replica;
+    cluster.demotion_token = Some(own.clone());
+    *database = fixture::standby_database();
+    assert_eq!(changes(world.decide()), Change::PromoteWith(Some(own.clone())), "H37");
+    world.change(6, &Change::PromoteWith(Some(own.clone())));
+    let write = cluster_write(world.decide());
+    assert!(matches!(write.change, ClusterChange::Promote { token, .. } if token == Some(own)));
 }
 
 #[test]
@@ -31,7 +119,7 @@ fn a_promotion_carries_the_token_the_claim_and_a_limit_of_the_servers() {
     assert!(makes_writable(action) && irreversible(action));
     let write = cluster_write(decision);
     let token = Some(token(3, "0/7000028"));
-    assert_eq!(write.change, ClusterChange::Promote { primary: "shop-hel".into(), token });
+    assert_eq!(write.change, ClusterChange::Promote { primary: "shop-hel".into(), token, permit: Permit::forged() });
     assert_eq!(write.claim, Claim { generation: 5, intent: ID.into() });
     assert_eq!((write.region, write.server_limit), (hel(), Some(REQUEST_LIMIT)));
 }
@@ -47,6 +135,11 @@ fn only_a_half_that_runs_as_a_standby_is_promoted() {
         ("a newer generation's", |w| w.to().0.claim = Some(Claim { generation: 6, intent: String::new() })),
     ];
     for (name, spoil) in spoils {
+        let mut world = World::before(6);
+        spoil(&mut world);
+        waits(world.decide());
+        world.pass(61);
+        assert_eq!(turns(world.decide()).0, 6, "{name}");
         let mut world = World::during(6);
         spoil(&mut world);
         waits(world.decide());
@@ -60,15 +153,13 @@ fn only_a_half_that_runs_as_a_standby_is_promoted() {
 }
 
 #[test]
-fn a_half_that_is_primary_under_an_older_generation_is_fenced_first_and_demoted_behind_the_fence() {
+fn a_half_that_is_primary_under_an_older_generation_is_fenced_and_demoted_first() {
     let claims = [None, Some(Claim { generation: 4, intent: ID.into() })];
     for (claim, mut world) in claims.into_iter().flat_map(|c| [(c.clone(), World::before(6)), (c, World::during(6))]) {
         world.promoted();
         world.to().0.claim = claim;
-        assert_eq!(cluster_write(world.decide()).change, ClusterChange::Fence, "H29");
-        world.to().0.fenced = true;
         let write = cluster_write(world.decide());
-        assert_eq!(write.change, ClusterChange::Demote { primary: "shop-fsn".into() });
+        assert_eq!(write.change, ClusterChange::FenceAndDemote { primary: "shop-fsn".into() }, "H29");
         assert_eq!((write.region, write.claim.generation), (hel(), 5));
     }
 }
@@ -77,7 +168,7 @@ fn a_half_that_is_primary_under_an_older_generation_is_fenced_first_and_demoted_
 fn a_half_that_this_record_did_not_say_it_would_promote_does_not_count() {
     let mut world = World::before(6);
     world.promoted();
-    assert_eq!(cluster_write(world.decide()).change, ClusterChange::Fence);
+    assert!(matches!(cluster_write(world.decide()).change, ClusterChange::FenceAndDemote { .. }));
 }
 
 #[test]

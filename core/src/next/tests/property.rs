@@ -195,19 +195,24 @@ fn check_cluster_write(world: &World, write: &ClusterWrite, seed: u64) {
     let token_in_intent = intent.forward()
         && write.region == hel()
         && intent.token.as_deref().is_some_and(|token| decode_token(token).is_ok());
-    let never_swapped =
-        !intent.forward() && write.region == fsn() && world.record.generation == intent.began_generation;
+    let never_allowed = !intent.forward() && write.region == fsn() && intent.step(6).started_at.is_none();
+    let never_swapped = never_allowed && world.record.generation == intent.began_generation;
     assert!(
-        claimed_replica_that_refuses || token_in_intent || never_swapped,
+        claimed_replica_that_refuses || token_in_intent || never_allowed,
         "seed {seed}: made writable while the other half may be (2.4)"
     );
+    let other_may_write = {
+        let (cluster, database) = known(other);
+        cluster.is_some_and(|c| c.role == Role::Primary) || database.is_some_and(|d| d.accepts == Accepts::Yes)
+    };
+    assert!(!other_may_write, "seed {seed}: made writable while the other half is seen to be (2.9)");
     match &write.change {
-        ClusterChange::Unfence => assert_eq!(cluster.role, Role::Primary, "seed {seed}: H26"),
+        ClusterChange::Unfence { .. } => assert_eq!(cluster.role, Role::Primary, "seed {seed}: H26"),
         _ => {
             let demoted = database.is_some_and(|d| d.in_recovery == Some(true)) && cluster.role == Role::Replica;
             let not_begun = never_swapped && database.is_some_and(|d| d.in_recovery == Some(false)) && !cluster.fenced;
-            let own_token = never_swapped || claimed_replica_that_refuses;
-            let ended = own_token && cluster.demotion_token.is_some() && !cluster.in_progress;
+            let own_token = never_allowed || claimed_replica_that_refuses;
+            let ended = own_token && demoted && cluster.demotion_token.is_some() && !cluster.in_progress;
             assert!(demoted || not_begun || ended, "seed {seed}: promoted without being seen demoted (2.5)");
             assert!(!intent.forward() || intent.past_return(), "seed {seed}: promoted before it was written down");
             assert!(intent.forward() || world.record.lineage == Lineage::Unknown, "seed {seed}");
@@ -233,6 +238,7 @@ fn check(world: &World, decision: &Decision, seed: u64) {
             assert!(!intent.forward() && (2..=6).all(seen), "seed {seed}: it ends before every undo was seen");
         }
         Decision::Wait(..) | Decision::Stuck(..) => {}
+        Decision::Keep(..) | Decision::Rest(_) => panic!("seed {seed}: an intent stands"),
     }
     let (Decision::Act(_, action) | Decision::Undo(_, action)) = decision else { return };
     match action {

@@ -5,15 +5,22 @@ use super::*;
 impl World {
     /// B's controller gave the lease back: A holds generation 6 and goes on undoing.
     fn given_back(self) -> Self {
-        let mut world = self.turn(0);
+        let mut world = if self.record.intent.as_ref().unwrap().past_return() { self.refused() } else { self.turn(0) };
         world.change(5, &Change::SwapBack);
         world.me = fsn();
         world
     }
 
+    /// Every attempt at the promotion was refused.
+    fn refused(mut self) -> Self {
+        let change = Change::Turn { step: 6, reason: "403".into(), promotion_refused: true };
+        self.change(6, &change);
+        self
+    }
+
     /// The undos of all steps above `step` were seen.
     fn undone_down_to(mut self, step: u8) -> Self {
-        for number in (step + 1..=5).rev() {
+        for number in (step + 1..=6).rev() {
             let state = self.record.intent.as_ref().unwrap().step(number);
             if state.started_at.is_some() && state.undone_at.is_none() {
                 self.change(number, &Change::Undone(None));
@@ -77,8 +84,11 @@ impl World {
 
 #[test]
 fn nothing_earlier_is_undone_before_the_lease_is_back() {
-    let mut world = World::before(6).turn(0);
+    let mut world = World::during(6).refused();
     assert_eq!(world.decide(), Decision::Undo(5, Action::Record(Change::SwapBack)));
+    let mut never_asked = World::before(6).turn(0);
+    never_asked.seen.half_mut(&hel()).cluster = Seen::Unknown("time-out".into());
+    assert_eq!(never_asked.decide(), Decision::Undo(5, Action::Record(Change::SwapBack)), "2.11");
     world.seen.half_mut(&hel()).cluster = Seen::Unknown("time-out".into());
     for _ in 0..10 {
         stuck(world.decide());
@@ -88,12 +98,27 @@ fn nothing_earlier_is_undone_before_the_lease_is_back() {
 
 #[test]
 fn where_the_promotion_is_out_the_only_way_is_forward_again() {
-    let mut world = World::before(6).turn(0);
+    let mut world = World::during(6);
     world.promoted();
+    let mut world = world.refused();
     assert_eq!(world.decide(), Decision::Undo(5, Action::Record(Change::TurnForward)));
-    let mut world = World::before(6).given_back().undone_down_to(2);
+    let mut world = World::during(6).given_back().undone_down_to(2);
     world.to().0.role = Role::Primary;
     assert_eq!(world.decide(), Decision::Undo(2, Action::Record(Change::TurnForward)));
+}
+
+#[test]
+fn a_half_that_somebody_else_made_primary_is_fenced_and_demoted_before_the_old_one_is_taken_back() {
+    let mut world = World::before(6).turn(0);
+    world.to().0.role = Role::Primary;
+    *world.to().1 = fixture::primary_database("shop-fsn");
+    let demote = ClusterChange::FenceAndDemote { primary: "shop-fsn".into() };
+    assert_eq!(cluster_write(world.decide()).change, demote);
+    let mut world = World::before(3).turn(3);
+    world.to().0.role = Role::Primary;
+    *world.to().1 = fixture::primary_database("shop-fsn");
+    let write = cluster_write(world.decide());
+    assert_eq!((write.change, write.region), (demote, hel()));
 }
 
 #[test]
@@ -111,7 +136,10 @@ fn the_lineage_is_in_doubt_before_the_old_half_is_promoted_back_with_its_own_tok
     world.change(2, &Change::DoubtLineage);
     let write = cluster_write(world.decide());
     let own = Some(token(3, "0/7000028"));
-    assert_eq!(write.change, ClusterChange::Promote { primary: "shop-fsn".into(), token: own });
+    assert_eq!(
+        write.change,
+        ClusterChange::Promote { primary: "shop-fsn".into(), token: own, permit: Permit::forged() }
+    );
     assert_eq!(write.claim, Claim { generation: 4, intent: format!("{ID}/undo") });
     assert_eq!((write.region, write.server_limit), (fsn(), Some(REQUEST_LIMIT)));
 }
@@ -123,7 +151,11 @@ fn a_killed_primary_is_promoted_back_without_a_token() {
     world.from().0.demotion_token = None;
     world.change(2, &Change::DoubtLineage);
     let write = cluster_write(world.decide());
-    assert_eq!(write.change, ClusterChange::Promote { primary: "shop-fsn".into(), token: None }, "H31");
+    assert_eq!(
+        write.change,
+        ClusterChange::Promote { primary: "shop-fsn".into(), token: None, permit: Permit::forged() },
+        "H31"
+    );
 }
 
 #[test]
@@ -152,16 +184,16 @@ fn a_fence_on_a_half_that_its_spec_calls_replica_is_never_lifted() {
 }
 
 #[test]
-fn after_the_swap_the_other_half_is_claimed_first_and_then_seen_to_refuse_writes() {
-    let mut world = World::before(6).given_back().undone_down_to(2);
+fn once_its_promotion_was_tried_the_other_half_is_claimed_first_and_then_seen_to_refuse_writes() {
+    let mut world = World::during(6).given_back().undone_down_to(2);
     assert_eq!(world.record.generation, 6);
     let write = cluster_write(world.decide());
     assert_eq!((write.change, write.region, write.claim.generation), (ClusterChange::Claim, hel(), 6));
     world.to().0.claim = world.claim();
-    for accepts in [Accepts::Yes, Accepts::Unknown] {
-        world.to().1.accepts = accepts;
-        assert!(waits(world.decide()).contains("hel is not seen to refuse writes"));
-    }
+    world.to().1.accepts = Accepts::Unknown;
+    assert!(waits(world.decide()).contains("hel is not seen to refuse writes"));
+    world.to().1.accepts = Accepts::Yes;
+    assert!(waits(world.decide()).contains("still takes writes"));
     world.to().1.accepts = Accepts::No;
     assert!(matches!(cluster_write(world.decide()).change, ClusterChange::Promote { .. }));
     world.seen.half_mut(&hel()).database = Seen::Unknown("time-out".into());
@@ -232,10 +264,10 @@ fn a_fence_that_is_left_on_the_old_primary_is_lifted_once_the_other_half_is_know
     let decision = world.decide();
     let Decision::Undo(2, action) = &decision else { panic!("{decision:?}") };
     assert!(makes_writable(action) && irreversible(action));
-    assert_eq!(cluster_write(decision).change, ClusterChange::Unfence);
+    assert_eq!(cluster_write(decision).change, ClusterChange::Unfence { permit: Permit::forged() });
     world.from().0.in_progress = true;
     waits(world.decide());
-    let mut swapped = World::before(6).given_back().undone_down_to(2);
+    let mut swapped = World::during(6).given_back().undone_down_to(2);
     swapped.primary_again();
     swapped.from().0.fenced = true;
     let write = cluster_write(swapped.decide());

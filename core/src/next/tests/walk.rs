@@ -17,6 +17,7 @@ impl World {
                 return false;
             }
             Decision::Stuck(step, why) => panic!("step {step} is stuck: {why}"),
+            Decision::Keep(..) | Decision::Rest(_) => panic!("an intent stands: {decision:?}"),
             Decision::Act(step, Action::Record(change)) | Decision::Undo(step, Action::Record(change)) => {
                 self.change(*step, change);
                 if let Change::Start(_) = change {
@@ -52,7 +53,8 @@ impl World {
             }
             Action::TryWrite { .. } => "write".into(),
             Action::Emit(_) => "emit".into(),
-            Action::Record(_) => unreachable!("not an effect on the world"),
+            Action::Admit(_) => "admit".into(),
+            Action::Copy { .. } | Action::Record(_) => unreachable!("not an effect on the world"),
         }
     }
 
@@ -70,7 +72,7 @@ impl World {
                 *database = fixture::standby_database();
                 format!("demote {}", write.region)
             }
-            ClusterChange::Promote { primary, token } => {
+            ClusterChange::Promote { primary, token, .. } => {
                 cluster.role = Role::Primary;
                 cluster.primary_name = Some(primary.clone());
                 cluster.promotion_token = token.clone();
@@ -81,7 +83,9 @@ impl World {
                 database.timeline = cluster.timeline;
                 format!("promote {}", write.region)
             }
-            ClusterChange::Fence | ClusterChange::Unfence => panic!("nothing is fenced here"),
+            ClusterChange::Fence | ClusterChange::FenceAndDemote { .. } | ClusterChange::Unfence { .. } => {
+                panic!("nothing is fenced here")
+            }
         }
     }
 
@@ -106,7 +110,8 @@ impl World {
 fn a_switchover_does_its_seven_steps_in_order() {
     let mut world = World::begun();
     let (story, _) = world.walk(None);
-    let expected = "2 demote fsn, 3 weights fsn, 3 weights hel, 4 publish, 6 promote hel, 6 write, 7 emit, Succeeded";
+    let expected =
+        "2 demote fsn, 3 weights fsn, 3 weights hel, 4 publish, 6 admit, 6 promote hel, 6 write, 7 emit, Succeeded";
     assert_eq!(story.join(", "), expected);
     assert_eq!((world.record.generation, world.me.clone()), (5, hel()));
     assert!(world.record.intent.unwrap().steps.iter().all(|step| step.finished_at.is_some()));
@@ -149,10 +154,14 @@ fn a_process_that_starts_anew_after_every_decision_gets_there_too() {
             break;
         }
         // Ages count anew, so it forgets only where it does not wait.
-        if !matches!(decision, Decision::Wait(..) | Decision::Act(6 | 7, Action::TryWrite { .. } | Action::Emit(_))) {
+        if !matches!(
+            decision,
+            Decision::Wait(..) | Decision::Act(6 | 7, Action::Admit(_) | Action::TryWrite { .. } | Action::Emit(_))
+        ) {
             world.memory = Memory::default();
         }
     }
-    let expected = "2 demote fsn, 3 weights fsn, 3 weights hel, 4 publish, 6 promote hel, 6 write, 7 emit, Succeeded";
+    let expected =
+        "2 demote fsn, 3 weights fsn, 3 weights hel, 4 publish, 6 admit, 6 promote hel, 6 write, 7 emit, Succeeded";
     assert_eq!(story.join(", "), expected);
 }

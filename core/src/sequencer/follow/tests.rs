@@ -54,7 +54,7 @@ fn one_that_the_record_does_not_name_any_more_is_not_waited_for() {
         Sight::Unserved
     );
     let refused = written(transition::refuse(&record, &fsn(), "r1"));
-    assert_eq!(sight(&view(refused), &What::Request("r1".into()), at(0)), Sight::Refused);
+    assert_eq!(sight(&view(refused), &What::Request("r1".into()), at(0)), Sight::Refused(None));
 }
 
 #[test]

@@ -9,6 +9,9 @@ use continuum_core::record::{Direction, Intent, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+/// A move that took so much less than its objective may still have been told as too long.
+const LATE_SLACK: Duration = Duration::from_secs(2);
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Happened {
@@ -56,6 +59,12 @@ fn of_moves(ground: &Ground, happened: &mut Vec<Happened>) {
         happened.push(Happened { to: None, ..one("continuum-cnpg-promotable", false) });
         if move_.effect(6).is_some() {
             happened.push(one("continuum-switchover", !may_come));
+            // How long it took is measured by the controllers, each part by its own clock.
+            let lasted = move_.started(1).map(|began| move_.ended.unwrap_or(ground.end).saturating_sub(began));
+            let objective = intent.map(|intent| Duration::from_secs(intent.plan.rto_seconds.into()));
+            if lasted.zip(objective).is_some_and(|(lasted, objective)| lasted + LATE_SLACK > objective) {
+                happened.push(Happened { fact: format!("{}:rto", move_.intent), ..one("continuum-error", false) });
+            }
             if intent.is_some_and(|intent| intent.kind == Kind::Failback) {
                 happened.push(one("continuum-failback-completed", !may_come));
             }

@@ -1,0 +1,87 @@
+//! Routes and records as a move left them, and what somebody else made of them since. They are levels too: looked at
+//! before the swap, at the end, and as long as no other move begins.
+
+use super::standing::Object;
+use super::{Action, Case, address_sets};
+use crate::name::Region;
+use crate::observe::{Claim, Observations};
+use crate::plan::Plan;
+use crate::ports::RouteWrite;
+use crate::record::{EndResult, FormerWeights, Left, RecordSet};
+use crate::records::{record_sets, replacing};
+use std::collections::BTreeMap;
+
+/// The weights that step 3 leaves, by backend.
+pub(super) fn drained(plan: &Plan, former: &FormerWeights) -> BTreeMap<String, u32> {
+    [(plan.backend(&plan.from), 0), (plan.backend(&plan.to), former.from.max(former.to))].into()
+}
+
+/// The weights that its undo leaves, by backend.
+fn restored(plan: &Plan, former: &FormerWeights) -> BTreeMap<String, u32> {
+    [(plan.backend(&plan.from), former.from), (plan.backend(&plan.to), former.to)].into()
+}
+
+/// The write that puts the route of this region right; absent: it is, it cannot be seen, or a newer generation wrote it.
+fn put_right(seen: &Observations, region: &Region, wanted: BTreeMap<String, u32>, claim: &Claim) -> Option<RouteWrite> {
+    let view = seen.routes.get(region)?.known()?;
+    let stands = wanted.iter().all(|(backend, weight)| view.weight(backend) == Some(*weight));
+    let newer = view.claim.as_ref().is_some_and(|stands| stands.generation > claim.generation);
+    (!stands && !newer).then(|| RouteWrite {
+        region: region.clone(),
+        object: view.object.clone(),
+        resource_version: view.resource_version.clone(),
+        claim: claim.clone(),
+        weights: wanted,
+    })
+}
+
+impl Case<'_> {
+    /// A route whose weights are not as step 3 left them any more.
+    pub(super) fn weights_set_back(&self) -> Option<RouteWrite> {
+        let claim = self.claim();
+        let mut regions = self.intent.former.weights.iter();
+        regions.find_map(|(region, former)| put_right(self.seen, region, drained(self.plan(), former), &claim))
+    }
+}
+
+/// What is otherwise than the last move left it, and the write that puts it right. `here`: the plan that leads to this
+/// region as the resource has it now; where that says something else of routes or records than the move's own plan,
+/// a person changed what is wanted, and they are left alone.
+pub(super) fn left_otherwise(left: &Left, here: &Plan, seen: &Observations, claim: &Claim) -> Vec<(Object, Action)> {
+    let plan = &left.plan;
+    let mut found = Vec::new();
+    let succeeded = left.result == EndResult::Succeeded;
+    let leads = if succeeded { &plan.to } else { &plan.from };
+    if *leads != here.to {
+        return found;
+    }
+    if plan.route.as_ref().map(|route| &route.object) == here.route.as_ref().map(|route| &route.object) {
+        for (region, former) in &left.former.weights {
+            if let Some(write) =
+                put_right(seen, region, if succeeded { drained(plan, former) } else { restored(plan, former) }, claim)
+            {
+                found.push((Object::Route(region.clone()), Action::Route(write)));
+            }
+        }
+    }
+    let same_records = (&plan.zone, &plan.records) == (&here.zone, &here.records);
+    let wanted = match left.result {
+        EndResult::Succeeded if plan.addresses == here.addresses => record_sets(plan).ok(),
+        EndResult::Succeeded => None,
+        _ => left.former.records.clone(),
+    };
+    if let Some(wanted) = wanted.filter(|wanted| same_records && !wanted.is_empty())
+        && let Some(zone) = seen.zone.known()
+        && !holds(&zone.records, &wanted)
+    {
+        found.push((Object::Records, Action::Publish(replacing(&wanted, &zone.records))));
+    }
+    found
+}
+
+/// Whether these are the sets that decide addresses. Another beside them would be answered too.
+pub(super) fn holds(standing: &[RecordSet], wanted: &[RecordSet]) -> bool {
+    let standing = address_sets(standing);
+    let wanted: Vec<&RecordSet> = wanted.iter().filter(|set| !set.contents.is_empty()).collect();
+    standing.len() == wanted.len() && wanted.iter().all(|want| standing.contains(want))
+}

@@ -1,0 +1,95 @@
+//! What a driver remembers between two looks while no intent stands, in this process alone: what it tried, when, and
+//! how often it put the same thing right.
+
+use super::standing::{Object, Standing};
+use crate::clock::Monotonic;
+use crate::ports::Outcome;
+use crate::record::Record;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// Pause before the same object is written again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// The longest such pause.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How often a route or the records are put right within [`MENDS_WITHIN`], before they are left and it is said.
+const MENDS_MAX: usize = 3;
+/// See [`MENDS_MAX`].
+const MENDS_WITHIN: Duration = Duration::from_secs(600);
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Tries {
+    last: Option<Monotonic>,
+    failed: u32,
+    cause: Option<String>,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Upkeep {
+    /// Generation, and whether it was held: another one starts afresh.
+    about: Option<(u64, bool)>,
+    tries: BTreeMap<Object, Tries>,
+    mends: BTreeMap<Object, VecDeque<Monotonic>>,
+    /// The last look showed something that is not as it should be.
+    pub amiss: bool,
+}
+
+impl Upkeep {
+    /// Takes note of where this region stands.
+    pub fn stand(&mut self, record: &Record, standing: &Standing<'_>) {
+        let about = (record.generation, matches!(standing, Standing::Tends));
+        if self.about != Some(about) {
+            // What others did to routes and records outlives a change of the holder.
+            *self = Upkeep { about: Some(about), mends: std::mem::take(&mut self.mends), ..Upkeep::default() };
+        }
+    }
+
+    /// Whether the pause after the last try at this object is over.
+    pub fn may_try(&self, object: &Object, now: Monotonic) -> bool {
+        let Some(tries) = self.tries.get(object) else { return true };
+        let pause = (RETRY_PAUSE * 2u32.saturating_pow(tries.failed.saturating_sub(1).min(5))).min(RETRY_PAUSE_MAX);
+        tries.last.is_none_or(|last| now.since(last) >= pause)
+    }
+
+    /// As `may_try`, for what is not put right for ever: whoever else writes it goes on writing.
+    pub fn may_mend(&self, object: &Object, now: Monotonic) -> bool {
+        self.may_try(object, now) && !self.left_to_others(object, now)
+    }
+
+    /// Whether this object was put right so often that it is left as others write it.
+    pub fn left_to_others(&self, object: &Object, now: Monotonic) -> bool {
+        self.mends.get(object).is_some_and(|mends| {
+            let recent = mends.iter().filter(|at| now.since(**at) < MENDS_WITHIN);
+            recent.count() >= MENDS_MAX
+        })
+    }
+
+    /// Takes note of what became of a write.
+    pub fn tried(&mut self, object: &Object, outcome: &Outcome<()>, now: Monotonic) {
+        let tries = self.tries.entry(object.clone()).or_default();
+        tries.last = Some(now);
+        match outcome {
+            Outcome::Done(()) => {
+                tries.failed = 0;
+                tries.cause = None;
+                if matches!(object, Object::Route(_) | Object::Records) {
+                    let mends = self.mends.entry(object.clone()).or_default();
+                    mends.push_back(now);
+                    if mends.len() > MENDS_MAX {
+                        mends.pop_front();
+                    }
+                }
+            }
+            Outcome::NotApplied(cause) | Outcome::Refused(cause) | Outcome::Unknown(cause) => {
+                tries.failed += 1;
+                tries.cause = Some(cause.clone());
+            }
+        }
+    }
+
+    /// Why the last write of this object did not succeed.
+    pub fn cause(&self, object: &Object) -> Option<&str> {
+        self.tries.get(object)?.cause.as_deref()
+    }
+}
