@@ -65,6 +65,35 @@ fn a_folder_without_scenarios_is_told() {
     assert_usage(&continuum(&["run", folder.to_str().unwrap()]), "empty folder");
 }
 
+/// A pipe that nobody writes into: to open it would wait for ever. Removed at the end.
+struct Pipe(PathBuf);
+
+impl Pipe {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("continuum-{name}-{}.yaml", std::process::id()));
+        assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo starts").success());
+        Self(path)
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        // Nothing depends on it.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn what_is_neither_a_file_nor_a_folder_is_refused_at_once() {
+    let pipe = Pipe::new("pipe");
+    for path in [pipe.0.as_path(), Path::new("/dev/null")] {
+        for mistakes in [format::find(&[path.to_owned()]).unwrap_err(), format::load(path).unwrap_err()] {
+            assert_eq!(mistakes[0].message, "neither a file nor a folder");
+        }
+        assert_usage(&continuum(&["lint", path.to_str().unwrap()]), "a pipe or a device");
+    }
+}
+
 #[test]
 fn a_file_too_large_is_not_parsed() {
     let path = std::env::temp_dir().join(format!("continuum-too-large-{}.yaml", std::process::id()));

@@ -5,7 +5,7 @@ use super::spot::Place;
 use super::yaml::{self, FILE_LENGTH_MAX};
 use super::{Scenario, check};
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// The files that the arguments name: a file is itself, a folder the `.yaml` and `.yml` files in it, sorted.
@@ -14,7 +14,10 @@ pub fn find(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Vec<Mistake>> {
     let mut mistakes = Vec::new();
     for argument in arguments {
         if !argument.is_dir() {
-            files.push(argument.clone());
+            match irregular(argument) {
+                None => files.push(argument.clone()),
+                Some(mistake) => mistakes.push(mistake),
+            }
             continue;
         }
         match scenario_files(argument) {
@@ -45,10 +48,32 @@ fn scenario_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// A device or a pipe may have no end, and may never give its first byte.
+fn irregular(path: &Path) -> Option<Mistake> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => None,
+        Ok(_) => {
+            let hint = "expected a file on disk, or a folder of them";
+            Some(Mistake::of_file(&path.display().to_string(), "neither a file nor a folder", hint))
+        }
+        Err(error) => Some(unreadable(path, &error)),
+    }
+}
+
+/// At most one byte more than a scenario may have.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(FILE_LENGTH_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Reads and checks one file.
 pub fn load(path: &Path) -> Result<Scenario, Vec<Mistake>> {
     let file = path.display().to_string();
-    let bytes = fs::read(path).map_err(|error| vec![unreadable(path, &error)])?;
+    if let Some(mistake) = irregular(path) {
+        return Err(vec![mistake]);
+    }
+    let bytes = read(path).map_err(|error| vec![unreadable(path, &error)])?;
     if bytes.len() > FILE_LENGTH_MAX {
         return Err(vec![Mistake::of_file(&file, "too large for a scenario", "at most 1 MiB")]);
     }
@@ -71,11 +96,12 @@ pub fn parse(file: &str, text: &str) -> Result<Scenario, Vec<Mistake>> {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Mistake {
-    let message = match error.kind() {
-        io::ErrorKind::NotFound => "no such file or folder".to_owned(),
-        _ => format!("cannot be read: {error}"),
+    let (message, hint) = match error.kind() {
+        io::ErrorKind::NotFound => ("no such file or folder".to_owned(), "look at the name, and where you are"),
+        io::ErrorKind::PermissionDenied => ("you may not read it".to_owned(), "change its mode, or run as its owner"),
+        _ => (format!("cannot be read: {error}"), ""),
     };
-    Mistake::of_file(&path.display().to_string(), message, "")
+    Mistake::of_file(&path.display().to_string(), message, hint)
 }
 
 fn not_utf8(file: &str, bytes: &[u8], good: usize) -> Mistake {
