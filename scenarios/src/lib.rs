@@ -15,3 +15,4 @@ pub mod render;
 pub mod runner;
 mod shape;
 pub mod simulate;
+mod wrap;
