@@ -4,10 +4,10 @@
 use super::moment::Condition;
 use super::names::{HostName, servers_of};
 use super::spot::{Place, Spot};
-use super::steps::Step;
+use super::steps::{Slow, Step};
 use super::world::{WitnessPlace, World};
 use super::yaml::Wrong;
-use super::{Scenario, TimeSpan};
+use super::{Facts, Scenario};
 use continuum_core::spec::REQUEST_LIMIT_SECONDS;
 
 /// All that is wrong, in the order of the file.
@@ -20,6 +20,7 @@ pub(super) fn check(scenario: &Scenario) -> Vec<Wrong> {
     for (index, step) in scenario.spec.steps.iter().enumerate() {
         check_step(scenario, index, step, &mut wrong);
     }
+    check_expectations(scenario, &mut wrong);
     wrong.sort_by_key(|wrong| wrong.place);
     wrong
 }
@@ -75,9 +76,17 @@ fn check_step(scenario: &Scenario, index: usize, step: &Spot<Step>, wrong: &mut 
             "can never happen: nothing asks for a failback".into(),
             "add a step `failback`",
         ),
+        Step::Assert(facts) => needs(
+            *facts != Facts::default(),
+            "an assertion of nothing".into(),
+            "name a fact: `assert: { primary: hel }`",
+        ),
         Step::Operator(o) => needs(
-            o.stuck.is_some() || o.slow.demotion > TimeSpan::default() || o.slow.promotion > TimeSpan::default(),
-            "an operator that is neither stuck nor slow".into(),
+            o.stuck.is_some() != (o.slow != Slow::default()),
+            match o.stuck {
+                Some(_) => "an operator that is stuck and slow".into(),
+                None => "an operator that is neither stuck nor slow".into(),
+            },
             "expected `stuck: demotion`, or `slow: { promotion: 30s }`",
         ),
         Step::Execute(e) => e.fingerprint.as_deref().and_then(|fingerprint| {
@@ -123,6 +132,19 @@ fn check_timing(scenario: &Scenario, index: usize, step: &Spot<Step>, wrong: &mu
         && !scenario.spec.steps.iter().any(|step| matches!(step.value, Step::Failback(_)))
     {
         wrong.push(at(when.place, "can never happen: nothing asks for a failback", "add a step `failback`"));
+    }
+}
+
+/// Expectations that no run can meet, or that every run does.
+fn check_expectations(scenario: &Scenario, wrong: &mut Vec<Wrong>) {
+    let expect = &scenario.spec.expect;
+    if expect.write_gap.is_some() && scenario.spec.world.workload.clients == 0 {
+        let hint = "this world has no clients (spec.world.workload.clients)";
+        wrong.push(at(expect.place, "a gap in writes that nobody makes", hint));
+    }
+    let moves = |step: &Spot<Step>| matches!(step.value, Step::Execute(_) | Step::Failback(_));
+    if expect.result.is_some() && !scenario.spec.steps.iter().any(moves) {
+        wrong.push(at(expect.place, "a result of a switchover that nobody asks for", "add a step `execute`"));
     }
 }
 

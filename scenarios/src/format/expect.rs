@@ -1,10 +1,10 @@
 //! What a scenario expects: of a report, at a point of the run (`assert`), and at its end (`expect`).
 
 use super::names::{CheckName, EventName, HealthCheckName, RegionName};
-use super::scalars::{StepNumber, TimeSpan};
+use super::scalars::{Number, StepNumber, TimeSpan, maybe_flag, maybe_number, mistake};
 use continuum_core::report::ExecuteResult;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
 /// What a dry run is expected to say.
@@ -20,6 +20,7 @@ pub struct DryRunExpect {
     /// The steps whose preconditions are not met, and no others.
     pub unmet: Option<Vec<StepNumber>>,
     /// The fingerprint is that of the dry run before (true), or another (false).
+    #[serde(deserialize_with = "maybe_flag")]
     pub same_fingerprint: Option<bool>,
     /// It is an error, whose text contains this.
     pub error: Option<String>,
@@ -40,6 +41,7 @@ pub struct ExecuteExpect {
     /// The steps undone, in the order of undoing.
     pub rolled_back: Option<Vec<StepNumber>>,
     /// How many events are still owed to the audit stream when it ends.
+    #[serde(deserialize_with = "maybe_number")]
     pub events_owed: Option<usize>,
 }
 
@@ -82,6 +84,7 @@ impl From<ResultWord> for ExecuteResult {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct HealthExpect {
     /// Every check that is not deferred passed.
+    #[serde(deserialize_with = "maybe_flag")]
     pub overall_healthy: Option<bool>,
     /// The checks that fail, and no others.
     pub failed: Option<Vec<HealthCheckName>>,
@@ -135,6 +138,7 @@ pub enum Verdict {
 /// The gap in which nobody could write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(extend("minProperties" = 1))]
 pub struct GapExpect {
     /// At most so long.
     pub at_most: Option<TimeSpan>,
@@ -153,18 +157,22 @@ pub struct Facts {
     /// Who holds the lease.
     pub holder: Option<HolderWord>,
     /// The lease's generation.
+    #[serde(deserialize_with = "maybe_number")]
     pub generation: Option<u64>,
     /// The region, and no other, whose addresses the authoritative server answers.
     pub dns: Option<RegionName>,
     /// The region, and no other, to which the route sends.
     pub route: Option<RegionName>,
     /// Whether a switchover is under way.
+    #[serde(deserialize_with = "maybe_flag")]
     pub switchover_under_way: Option<bool>,
     /// `status.phase` in the copy of the region that holds the lease.
     pub phase: Option<PhaseWord>,
     /// How many events of each type the audit stream holds.
+    #[serde(deserialize_with = "events")]
     pub events: BTreeMap<EventName, u64>,
     /// How many events are owed to the audit stream.
+    #[serde(deserialize_with = "maybe_number")]
     pub events_owed: Option<usize>,
 }
 
@@ -175,8 +183,10 @@ pub struct Expect {
     /// How the last execution or failback ended.
     pub result: Option<ResultWord>,
     /// Writes that were acknowledged and are not there at the end.
+    #[serde(deserialize_with = "maybe_number")]
     pub acknowledged_writes_lost: Option<u64>,
     /// The gap in which nobody could write, over the whole run.
+    #[serde(deserialize_with = "gap")]
     pub write_gap: Option<GapExpect>,
     /// Verdicts that differ from `ok`.
     pub checks: BTreeMap<CheckName, Verdict>,
@@ -185,6 +195,7 @@ pub struct Expect {
     /// Who holds the lease.
     pub holder: Option<HolderWord>,
     /// The lease's generation.
+    #[serde(deserialize_with = "maybe_number")]
     pub generation: Option<u64>,
     /// The region, and no other, whose addresses the authoritative server answers.
     pub dns: Option<RegionName>,
@@ -193,6 +204,7 @@ pub struct Expect {
     /// `status.phase` in the copy of the region that holds the lease.
     pub phase: Option<PhaseWord>,
     /// How many events of each type the audit stream holds.
+    #[serde(deserialize_with = "events")]
     pub events: BTreeMap<EventName, u64>,
 }
 
@@ -211,5 +223,23 @@ impl Expect {
             events: self.events.clone(),
             events_owed: None,
         }
+    }
+}
+
+fn events<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<EventName, u64>, D::Error> {
+    let events = BTreeMap::<EventName, Number>::deserialize(deserializer)?;
+    Ok(events.into_iter().map(|(name, Number(count))| (name, count)).collect())
+}
+
+fn gap<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<GapExpect>, D::Error> {
+    let gap = Option::<GapExpect>::deserialize(deserializer)?;
+    match gap {
+        Some(GapExpect { at_most: None, at_least: None }) => {
+            Err(mistake("a gap of which nothing is expected".into(), "expected `atMost`, `atLeast`, or both".into()))
+        }
+        Some(GapExpect { at_most: Some(most), at_least: Some(least) }) if least > most => {
+            Err(mistake(format!("no gap is at least {least} and at most {most}"), "exchange them, or keep one".into()))
+        }
+        gap => Ok(gap),
     }
 }

@@ -9,6 +9,8 @@ mod load;
 mod mistake;
 mod moment;
 mod names;
+mod one_key;
+mod pattern;
 mod scalars;
 mod spot;
 mod steps;
@@ -58,19 +60,22 @@ pub struct Metadata {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ScenarioSpec {
     /// Every random choice of the run follows from it.
-    #[serde(default = "first")]
+    #[serde(default = "first", deserialize_with = "scalars::number")]
     pub seed: u64,
     /// Simulated time after which the run is given up.
-    #[serde(default = "limit")]
+    #[serde(default = "limit", deserialize_with = "scalars::some_time_at")]
+    #[schemars(extend("pattern" = scalars::some_time_pattern()))]
     pub limit: Spot<TimeSpan>,
     /// How the world is at the start.
     #[serde(default)]
     pub world: World,
     /// What is done, in order.
+    #[serde(deserialize_with = "one_key::list_at")]
+    #[schemars(length(min = 1))]
     pub steps: Spot<Vec<Spot<Step>>>,
     /// How it ends.
     #[serde(default)]
-    pub expect: Expect,
+    pub expect: Spot<Expect>,
 }
 
 fn first() -> u64 {
@@ -81,7 +86,28 @@ fn limit() -> Spot<TimeSpan> {
     TimeSpan::seconds(600).into()
 }
 
-/// The JSON schema of a scenario file, for editors.
+/// The JSON schema of a scenario file, for editors. It refuses what [`parse`] refuses, wherever one value or one map
+/// shows what is wrong; a test holds the two together.
 pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(Scenario).to_value()
+    let mut schema = schemars::schema_for!(Scenario).to_value();
+    bound_numbers(&mut schema);
+    schema
+}
+
+/// Says how large a whole number may be, which its format alone does not.
+fn bound_numbers(schema: &mut serde_json::Value) {
+    let max = match schema["format"].as_str() {
+        Some("uint64" | "uint") => Some(u64::MAX),
+        Some("uint32") => Some(u64::from(u32::MAX)),
+        _ => None,
+    };
+    if let (Some(max), None) = (max, schema.get("maximum")) {
+        schema["maximum"] = max.into();
+    }
+    let parts: Box<dyn Iterator<Item = &mut serde_json::Value>> = match schema {
+        serde_json::Value::Array(items) => Box::new(items.iter_mut()),
+        serde_json::Value::Object(fields) => Box::new(fields.values_mut()),
+        _ => return,
+    };
+    parts.for_each(bound_numbers);
 }

@@ -2,7 +2,7 @@
 //! judged by the world's ground truth, never by a controller's opinion.
 
 use super::names::{EventName, ObjectRef, RegionName};
-use super::scalars::{Count, StepNumber, TimeSpan};
+use super::scalars::{Count, StepNumber, TimeSpan, number, some_time, some_time_pattern};
 use super::spot::Spot;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -45,11 +45,15 @@ pub enum Condition {
     /// This region holds the lease.
     Holder(RegionName),
     /// The lease's generation is this or more.
-    Generation(u64),
+    Generation(#[serde(deserialize_with = "number")] u64),
     /// The audit stream holds an event of this type.
     Event(EventName),
     /// The standby is behind by less than this.
-    LagBelow(TimeSpan),
+    LagBelow(
+        #[serde(deserialize_with = "some_time")]
+        #[schemars(extend("pattern" = some_time_pattern()))]
+        TimeSpan,
+    ),
     /// The standby is behind by more than this.
     LagAbove(TimeSpan),
     /// So much time has passed since this line of the scenario was reached.
@@ -150,12 +154,20 @@ impl Timing<'_> {
     }
 }
 
+/// What a schema says of moments: no two of them.
+pub(crate) fn one_moment() -> Vec<serde_json::Value> {
+    let keys = ["at", "before", "after", "on", "when"];
+    let pairs = keys.iter().enumerate().flat_map(|(index, a)| keys[index + 1..].iter().map(move |b| [a, b]));
+    pairs.map(|pair| serde_json::json!({ "not": { "required": pair } })).collect()
+}
+
 /// Defines a step that can be given a moment; with `lasting`, also how long it lasts (`for`).
 macro_rules! timed {
     (@fields [$($lasts:tt)*] $(#[$doc:meta])* $name:ident { $($body:tt)* }) => {
-        $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, ::serde::Deserialize, ::schemars::JsonSchema)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]
+        #[schemars(extend("allOf" = $crate::format::moment::one_moment()))]
+        $(#[$doc])*
         pub struct $name {
             $($body)*
             /// At this time since the start of the run.
@@ -171,7 +183,7 @@ macro_rules! timed {
             #[serde(default)]
             pub on: Option<$crate::format::spot::Spot<$crate::format::moment::WriteRef>>,
             /// When this is first true.
-            #[serde(default)]
+            #[serde(default, deserialize_with = "crate::format::one_key::maybe_at")]
             pub when: Option<$crate::format::spot::Spot<$crate::format::moment::Condition>>,
             $($lasts)*
         }
@@ -195,7 +207,8 @@ macro_rules! timed {
     (lasting $(#[$doc:meta])* $name:ident { $($body:tt)* }) => {
         $crate::format::moment::timed!(@fields [
             /// It ends after this long. Left out: when it is healed, or the run ends.
-            #[serde(default, rename = "for")]
+            #[serde(default, rename = "for", deserialize_with = "crate::format::scalars::maybe_some_time_at")]
+            #[schemars(extend("pattern" = crate::format::scalars::some_time_pattern()))]
             pub lasts: Option<$crate::format::spot::Spot<$crate::format::scalars::TimeSpan>>,
         ] $(#[$doc])* $name { $($body)* });
         impl $name {

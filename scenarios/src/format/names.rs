@@ -2,7 +2,7 @@
 //! those it has.
 
 use super::mistake::did_you_mean;
-use super::scalars::mistake;
+use super::scalars::{mistake, word};
 use continuum_core::name::Region;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -52,10 +52,10 @@ macro_rules! known_name {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let name = String::deserialize(deserializer)?;
-                if Self::KNOWN.contains(&name.as_str()) {
-                    return Ok(Self(name));
-                }
+                let name = match word(deserializer)? {
+                    Ok(name) if Self::KNOWN.contains(&name.as_str()) => return Ok(Self(name)),
+                    Ok(name) | Err(name) => name,
+                };
                 Err(mistake(format!("unknown {} `{name}`", $what), known_hint(&name, $hint, Self::KNOWN)))
             }
         }
@@ -180,7 +180,8 @@ impl fmt::Display for ScenarioName {
 
 impl<'de> Deserialize<'de> for ScenarioName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
+        let name = word(deserializer)?
+            .map_err(|number| mistake(format!("`{number}` is no text"), format!("put it in quotes: \"{number}\"")))?;
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if name.is_empty() || name.len() > 63 || !name.chars().all(fits) || name.starts_with('-') || name.ends_with('-')
         {

@@ -1,20 +1,171 @@
 //! Durations and numbers as a scenario writes them. What is wrong with one is said where it stands.
 
+use super::pattern;
+use super::spot::Spot;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Stands between a mistake and how to mend it, in the one string that serde carries.
 pub(super) const HINT_MARK: char = '\u{1f}';
+
+/// Stands for the value as the file has it.
+pub(super) const HERE_MARK: char = '\u{1e}';
 
 /// A mistake in a value, and what was expected.
 pub(super) fn mistake<E: serde::de::Error>(message: String, hint: String) -> E {
     E::custom(format!("{message}{HINT_MARK}{hint}"))
 }
 
+/// A single value as YAML means it: a number in quotes is a text, and `yes` is no `true`. So the schema has it, and
+/// so every other reader of YAML.
+pub(super) enum Scalar {
+    /// A text.
+    Text(String),
+    /// A whole number, not negative.
+    Whole(u64),
+    /// True or false.
+    Flag(bool),
+    /// A number of another kind.
+    Other,
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scalar::Text(text) => f.write_str(text),
+            Scalar::Whole(_) | Scalar::Flag(_) | Scalar::Other => write!(f, "{HERE_MARK}"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ScalarVisitor)
+    }
+}
+
+struct ScalarVisitor;
+
+impl Visitor<'_> for ScalarVisitor {
+    type Value = Scalar;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a single value")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Scalar, E> {
+        Ok(Scalar::Text(text.to_owned()))
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, flag: bool) -> Result<Scalar, E> {
+        Ok(Scalar::Flag(flag))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Scalar, E> {
+        Ok(Scalar::Whole(number))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Scalar, E> {
+        Ok(u64::try_from(number).map_or(Scalar::Other, Scalar::Whole))
+    }
+
+    fn visit_u128<E: serde::de::Error>(self, _: u128) -> Result<Scalar, E> {
+        Ok(Scalar::Other)
+    }
+
+    fn visit_i128<E: serde::de::Error>(self, _: i128) -> Result<Scalar, E> {
+        Ok(Scalar::Other)
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Scalar, E> {
+        Ok(Scalar::Other)
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Scalar, E> {
+        Err(mistake("a value is missing".into(), "expected a value after the colon".into()))
+    }
+}
+
+/// A text out of a list or of a form. What is no text is said as it reads: quotes would not mend it.
+pub(super) fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Result<String, String>, D::Error> {
+    Ok(match Scalar::deserialize(deserializer)? {
+        Scalar::Text(text) => Ok(text),
+        other => Err(other.to_string()),
+    })
+}
+
+/// A whole number within these bounds.
+pub(super) fn whole<'de, D: Deserializer<'de>>(deserializer: D, within: RangeInclusive<u64>) -> Result<u64, D::Error> {
+    let bounds = || match within.end() {
+        &u64::MAX => "expected a whole number, 0 to 2^64 - 1".to_owned(),
+        end => format!("expected a whole number, {} to {end}", within.start()),
+    };
+    match Scalar::deserialize(deserializer)? {
+        Scalar::Whole(number) if within.contains(&number) => Ok(number),
+        Scalar::Whole(number) => Err(mistake(format!("{number} is out of range"), bounds())),
+        Scalar::Text(text) if text.parse::<u64>().is_ok() => {
+            Err(mistake(format!("`{text}` in quotes is a text"), format!("{}, without quotes", bounds())))
+        }
+        other => Err(mistake(format!("`{other}` is no whole number"), bounds())),
+    }
+}
+
+/// A whole number.
+pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    whole(deserializer, 0..=u64::MAX)
+}
+
+/// A whole number, or nothing.
+pub(super) fn maybe_number<'de, D, N>(deserializer: D) -> Result<Option<N>, D::Error>
+where
+    D: Deserializer<'de>,
+    N: TryFrom<u64>,
+{
+    match Option::<Number>::deserialize(deserializer)? {
+        Some(Number(number)) => N::try_from(number).map(Some).map_err(|_| D::Error::custom("a number too large")),
+        None => Ok(None),
+    }
+}
+
+/// A whole number, for what is read through another type.
+#[derive(Deserialize)]
+pub(super) struct Number(#[serde(deserialize_with = "number")] pub u64);
+
+/// True or false.
+pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    match Scalar::deserialize(deserializer)? {
+        Scalar::Flag(flag) => Ok(flag),
+        Scalar::Text(text) if text == "true" || text == "false" => {
+            Err(mistake(format!("`{text}` in quotes is a text"), "expected true or false, without quotes".into()))
+        }
+        other => Err(mistake(format!("`{other}` is neither true nor false"), "expected true or false".into())),
+    }
+}
+
+/// True or false, or nothing.
+pub(super) fn maybe_flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    #[derive(Deserialize)]
+    struct Flag(#[serde(deserialize_with = "flag")] bool);
+    Ok(Option::<Flag>::deserialize(deserializer)?.map(|Flag(flag)| flag))
+}
+
 const DURATION_HINT: &str = "expected a number and a unit: 500ms, 30s, 5m, 1h";
+
+/// The longest duration, ms: 1000 hours.
+const DURATION_MAX_MS: u64 = 1_000 * 3_600_000;
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(Duration, String), D::Error> {
+    match Scalar::deserialize(deserializer)? {
+        Scalar::Text(text) => Ok((parse_duration(&text)?, text)),
+        Scalar::Whole(number) => Err(mistake(format!("duration `{number}` has no unit"), DURATION_HINT.into())),
+        other => Err(mistake(format!("`{other}` is no duration"), DURATION_HINT.into())),
+    }
+}
 
 fn parse_duration<E: serde::de::Error>(text: &str) -> Result<Duration, E> {
     let digits = text.chars().take_while(char::is_ascii_digit).count();
@@ -33,7 +184,7 @@ fn parse_duration<E: serde::de::Error>(text: &str) -> Result<Duration, E> {
         _ => return Err(wrong(format!("unknown unit `{unit}` in `{text}`"))),
     };
     match number.checked_mul(milliseconds_per_unit) {
-        Some(milliseconds) if milliseconds <= 1_000 * 3_600_000 => Ok(Duration::from_millis(milliseconds)),
+        Some(milliseconds) if milliseconds <= DURATION_MAX_MS => Ok(Duration::from_millis(milliseconds)),
         _ => Err(wrong(format!("`{text}` is too long: at most 1000h"))),
     }
 }
@@ -64,7 +215,7 @@ impl fmt::Display for TimeSpan {
 
 impl<'de> Deserialize<'de> for TimeSpan {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parse_duration(&String::deserialize(deserializer)?).map(Self)
+        duration(deserializer).map(|(duration, _)| Self(duration))
     }
 }
 
@@ -80,8 +231,50 @@ impl JsonSchema for TimeSpan {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h)$", "examples": ["500ms", "30s", "5m"] })
+        json_schema!({
+            "type": "string",
+            "pattern": pattern::duration(0, DURATION_MAX_MS),
+            "patternErrorMessage": DURATION_HINT,
+            "examples": ["500ms", "30s", "5m"],
+        })
     }
+}
+
+/// A duration that is not nothing: a fault of 0 s would hurt nobody, and the run would look as if it survived it.
+#[derive(Clone, Copy)]
+struct SomeTime(TimeSpan);
+
+impl<'de> Deserialize<'de> for SomeTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match duration(deserializer)? {
+            (Duration::ZERO, text) => Err(mistake(format!("`{text}` is no time"), "expected more than 0s".into())),
+            (duration, _) => Ok(Self(TimeSpan(duration))),
+        }
+    }
+}
+
+/// A duration above 0.
+pub(super) fn some_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeSpan, D::Error> {
+    Ok(SomeTime::deserialize(deserializer)?.0)
+}
+
+/// A duration above 0, with its place.
+pub(super) fn some_time_at<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Spot<TimeSpan>, D::Error> {
+    let Spot { value: SomeTime(value), place } = Spot::deserialize(deserializer)?;
+    Ok(Spot { value, place })
+}
+
+/// A duration above 0, with its place, or nothing.
+pub(super) fn maybe_some_time_at<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Spot<TimeSpan>>, D::Error> {
+    let read = Option::<Spot<SomeTime>>::deserialize(deserializer)?;
+    Ok(read.map(|Spot { value: SomeTime(value), place }| Spot { value, place }))
+}
+
+/// The pattern of a duration above 0, for the schema.
+pub(super) fn some_time_pattern() -> String {
+    pattern::duration(1, DURATION_MAX_MS)
 }
 
 /// A duration in whole seconds, as the resource's fields have it: `30s`, `5m`, `1h`.
@@ -96,8 +289,7 @@ impl fmt::Display for Seconds {
 
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let duration = parse_duration::<D::Error>(&text)?;
+        let (duration, text) = duration(deserializer)?;
         match u32::try_from(duration.as_secs()) {
             Ok(seconds) if duration.subsec_millis() == 0 => Ok(Self(seconds)),
             _ => Err(mistake(format!("`{text}` is not in whole seconds"), "expected 30s, 5m or 1h".into())),
@@ -117,7 +309,12 @@ impl JsonSchema for Seconds {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[0-9]+(s|m|h)$|^[0-9]+000ms$", "examples": ["30s", "5m"] })
+        json_schema!({
+            "type": "string",
+            "pattern": pattern::whole_seconds(0, DURATION_MAX_MS / 1_000),
+            "patternErrorMessage": "expected whole seconds: 30s, 5m or 1h",
+            "examples": ["30s", "5m"],
+        })
     }
 }
 
@@ -137,12 +334,16 @@ macro_rules! bounded {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                match text.parse::<$of>() {
-                    Ok(number) if ($min..=$max).contains(&number) => Ok(Self(number)),
-                    _ => Err(mistake(
-                        format!("there is no {} `{text}`", $what),
-                        format!("expected {} to {}", $min, $max),
+                let scalar = Scalar::deserialize(deserializer)?;
+                let number = match &scalar {
+                    Scalar::Whole(number) => <$of>::try_from(*number).ok(),
+                    _ => None,
+                };
+                match number.filter(|number| ($min..=$max).contains(number)) {
+                    Some(number) => Ok(Self(number)),
+                    None => Err(mistake(
+                        format!("there is no {} `{scalar}`", $what),
+                        format!("expected a whole number, {} to {}", $min, $max),
                     )),
                 }
             }

@@ -4,7 +4,8 @@
 use super::expect::{DryRunExpect, ExecuteExpect, Facts, HealthExpect};
 use super::moment::{Condition, Timing, timed};
 use super::names::{HostName, ObjectRef, RegionName, Resource, ServerName, SiteName};
-use super::scalars::{Count, FailureCode, TimeSpan};
+use super::one_key;
+use super::scalars::{Count, FailureCode, TimeSpan, flag, some_time, some_time_pattern};
 use super::world::OperatorTask;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -30,7 +31,7 @@ pub enum Step {
     /// Waits for a condition.
     Wait(Wait),
     /// Looks at the world, and fails the run where it is otherwise.
-    Assert(Facts),
+    Assert(#[schemars(extend("minProperties" = 1))] Facts),
     /// Writes from a client.
     Write(Write),
     /// Patches a resource as a person or a tool would.
@@ -137,9 +138,10 @@ pub struct Execute {
     pub by: Option<String>,
     /// The fingerprint that was confirmed: 16 hex digits, or `dryRun` for that of the last dry run.
     #[serde(default)]
+    #[schemars(regex(pattern = "^([0-9a-fA-F]{16}|dryRun)$"))]
     pub fingerprint: Option<String>,
     /// False: goes on at once, while it runs.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "flag")]
     pub wait: bool,
     /// How it should end.
     #[serde(default)]
@@ -157,7 +159,7 @@ pub struct Failback {
     #[serde(default)]
     pub by: Option<String>,
     /// False: goes on at once, while it waits or runs.
-    #[serde(default = "yes")]
+    #[serde(default = "yes", deserialize_with = "flag")]
     pub wait: bool,
     /// How it should end.
     #[serde(default)]
@@ -184,7 +186,7 @@ pub struct Health {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Wait {
     /// What for.
-    #[serde(rename = "for")]
+    #[serde(rename = "for", deserialize_with = "one_key::one")]
     pub until: Condition,
     /// The run fails where it takes longer.
     pub at_most: TimeSpan,
@@ -229,7 +231,7 @@ timed! {
         /// The resource.
         pub resource: Resource,
         /// True: patches the status subresource.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "flag")]
         pub status: bool,
         /// The patch (RFC 7386).
         pub patch: serde_json::Map<String, serde_json::Value>,
@@ -241,9 +243,10 @@ timed! {
     /// `partition`.
     Partition {
         /// The two hosts.
+        #[schemars(extend("uniqueItems" = true))]
         pub between: (HostName, HostName),
         /// Only what the first sends the second is dropped.
-        #[serde(default)]
+        #[serde(default, deserialize_with = "flag")]
         pub one_way: bool,
     }
 }
@@ -253,8 +256,11 @@ timed! {
     /// `delay`.
     Delay {
         /// The two hosts.
+        #[schemars(extend("uniqueItems" = true))]
         pub between: (HostName, HostName),
         /// The latency of each message.
+        #[serde(deserialize_with = "some_time")]
+        #[schemars(extend("pattern" = some_time_pattern()))]
         pub by: TimeSpan,
     }
 }
@@ -262,9 +268,11 @@ timed! {
 timed! {
     /// `heal`: ends all faults, or those between two hosts, or those of one host. A crashed host is restarted and a
     /// paused one resumed.
+    #[schemars(extend("not" = serde_json::json!({ "required": ["between", "host"] })))]
     Heal {
         /// Only those between these two.
         #[serde(default)]
+        #[schemars(extend("uniqueItems" = true))]
         pub between: Option<(HostName, HostName)>,
         /// Only those of this host.
         #[serde(default)]
@@ -328,6 +336,8 @@ timed! {
         /// Requests to whom.
         pub to: ServerName,
         /// How much later they are applied.
+        #[serde(deserialize_with = "some_time")]
+        #[schemars(extend("pattern" = some_time_pattern()))]
         pub by: TimeSpan,
         /// Only writes of this object.
         #[serde(default)]
@@ -373,6 +383,7 @@ timed! {
 timed! {
     lasting
     /// `operator`.
+    #[schemars(extend("oneOf" = serde_json::json!([{ "required": ["stuck"] }, { "required": ["slow"] }])))]
     Operator {
         /// Whose operator.
         pub region: RegionName,
@@ -388,10 +399,15 @@ timed! {
 /// How much longer an operator takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(extend("minProperties" = 1))]
 pub struct Slow {
     /// For a demotion.
+    #[serde(deserialize_with = "some_time")]
+    #[schemars(extend("pattern" = some_time_pattern()))]
     pub demotion: TimeSpan,
     /// For a promotion.
+    #[serde(deserialize_with = "some_time")]
+    #[schemars(extend("pattern" = some_time_pattern()))]
     pub promotion: TimeSpan,
 }
 
@@ -400,6 +416,8 @@ timed! {
     /// `lag`.
     Lag {
         /// How far behind.
+        #[serde(deserialize_with = "some_time")]
+        #[schemars(extend("pattern" = some_time_pattern()))]
         pub by: TimeSpan,
     }
 }

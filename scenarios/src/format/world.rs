@@ -2,10 +2,11 @@
 //! primary in `fsn` and its standby in `hel`.
 
 use super::names::RegionName;
-use super::scalars::{Seconds, TimeSpan};
+use super::one_key;
+use super::pattern;
+use super::scalars::{Seconds, TimeSpan, flag, mistake, whole};
 use super::spot::Spot;
 use schemars::JsonSchema;
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -21,13 +22,16 @@ pub struct World {
     /// What is wrong with the standby from the start.
     pub standby: StandbyWorld,
     /// The term of the lease, 5s to 10m.
+    #[schemars(extend("pattern" = pattern::whole_seconds(5, 600)))]
     pub ttl: Spot<Seconds>,
     /// Between renewals, 1s to 1m.
+    #[schemars(extend("pattern" = pattern::whole_seconds(1, 60)))]
     pub renew: Spot<Seconds>,
     /// Fencing begins this long before the term ends.
     pub guard: Spot<Seconds>,
     /// How much two clocks may drift apart, percent.
     #[serde(deserialize_with = "drift")]
+    #[schemars(range(max = 50))]
     pub drift_percent: u32,
     /// How long step 3 waits with the weight at 0.
     pub drain: Seconds,
@@ -38,8 +42,10 @@ pub struct World {
     /// The HTTPRoute.
     pub route: RouteWorld,
     /// Whether the Clusters of the pair exist.
+    #[serde(deserialize_with = "flag")]
     pub pair: bool,
     /// Whether the Continuum knows addresses of the standby.
+    #[serde(deserialize_with = "flag")]
     pub addresses: bool,
     /// The witness and what it holds.
     pub lease: LeaseWorld,
@@ -50,21 +56,28 @@ pub struct World {
     /// Records, their publisher and the resolvers elsewhere.
     pub dns: DnsWorld,
     /// Whether there is an audit stream.
+    #[serde(deserialize_with = "flag")]
     pub audit: bool,
     /// Whether the controllers have a database probe.
+    #[serde(deserialize_with = "flag")]
     pub probe: bool,
     /// Whether a failover may start by itself.
+    #[serde(deserialize_with = "flag")]
     pub auto_failover: bool,
     /// Whether a failback waits for a person.
+    #[serde(deserialize_with = "flag")]
     pub approval_required: bool,
     /// How long a failback waits.
     pub failback_timeout: Seconds,
     /// How long after a switchover the controller checks health. 0s: at once.
     pub health_delay: Seconds,
     /// Clients.
+    #[serde(deserialize_with = "workload")]
+    #[schemars(extend("not" = held_session_without_clients()))]
     pub workload: WorkloadWorld,
     /// Resolution of simulated time.
     #[serde(deserialize_with = "tick")]
+    #[schemars(extend("pattern" = pattern::duration(1, 1_000)))]
     pub tick: TimeSpan,
 }
 
@@ -139,8 +152,10 @@ pub enum RouteWorld {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LeaseWorld {
     /// Who holds the lease at the start. Left out: the primary region.
+    #[serde(deserialize_with = "one_key::maybe")]
     pub initial: Option<InitialLease>,
     /// Whether nobody has renewed it for longer than its term.
+    #[serde(deserialize_with = "flag")]
     pub expired: bool,
     /// Where the witness stands.
     pub witness: WitnessPlace,
@@ -224,6 +239,7 @@ pub enum OperatorTask {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct SecretsWorld {
     /// Whether they are alike (H33).
+    #[serde(deserialize_with = "flag")]
     pub agree: bool,
 }
 
@@ -238,6 +254,7 @@ impl Default for SecretsWorld {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct DnsWorld {
     /// Whether a publisher is configured.
+    #[serde(deserialize_with = "flag")]
     pub publisher: bool,
     /// Whether the server can run the LUA records it accepts (H19).
     pub lua: LuaWorld,
@@ -246,6 +263,7 @@ pub struct DnsWorld {
     /// Selector of the LUA records.
     pub selector: SelectorWord,
     /// Whether vantage resolvers are configured.
+    #[serde(deserialize_with = "flag")]
     pub vantages: bool,
 }
 
@@ -285,11 +303,14 @@ pub enum SelectorWord {
 pub struct WorkloadWorld {
     /// How many, in both regions together. 0: none.
     #[serde(deserialize_with = "clients")]
+    #[schemars(range(max = 200))]
     pub clients: u32,
     /// How many writes a second they try, all together.
     #[serde(deserialize_with = "writes")]
+    #[schemars(range(min = 1, max = 1000))]
     pub writes_per_second: u32,
     /// One client keeps its session to the standby open over its promotion (H30).
+    #[serde(deserialize_with = "flag")]
     pub held_session: bool,
 }
 
@@ -301,11 +322,8 @@ impl Default for WorkloadWorld {
 
 /// A number in a range. A world outside of it is no world: it would never end, or would not fit into memory.
 fn number<'de, D: Deserializer<'de>>(deserializer: D, range: RangeInclusive<u32>) -> Result<u32, D::Error> {
-    let number = u32::deserialize(deserializer)?;
-    if range.contains(&number) {
-        return Ok(number);
-    }
-    Err(D::Error::custom(format!("{number} is out of range: expected {} to {}", range.start(), range.end())))
+    let number = whole(deserializer, u64::from(*range.start())..=u64::from(*range.end()))?;
+    Ok(u32::try_from(number).expect("it is within bounds of 32 bits"))
 }
 
 fn drift<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
@@ -325,5 +343,21 @@ fn tick<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TimeSpan, D::Error
     if (Duration::from_millis(1)..=Duration::from_secs(1)).contains(&tick.0) {
         return Ok(tick);
     }
-    Err(D::Error::custom(format!("{tick} is out of range: expected 1ms to 1s")))
+    Err(mistake(format!("{tick} is out of range"), "expected 1ms to 1s".into()))
+}
+
+fn workload<'de, D: Deserializer<'de>>(deserializer: D) -> Result<WorkloadWorld, D::Error> {
+    let workload = WorkloadWorld::deserialize(deserializer)?;
+    if workload.held_session && workload.clients == 0 {
+        let hint = "give it a client, or leave `heldSession` out";
+        return Err(mistake("a held session without clients".into(), hint.into()));
+    }
+    Ok(workload)
+}
+
+fn held_session_without_clients() -> serde_json::Value {
+    serde_json::json!({
+        "required": ["clients", "heldSession"],
+        "properties": { "clients": { "const": 0 }, "heldSession": { "const": true } },
+    })
 }

@@ -2,7 +2,7 @@
 //! words with their places.
 
 use super::mistake::expected_one_of;
-use super::scalars::HINT_MARK;
+use super::scalars::{HERE_MARK, HINT_MARK};
 use super::spot::Place;
 use serde::de::DeserializeOwned;
 use serde_saphyr::{Error, Options, budget, options};
@@ -21,6 +21,9 @@ pub(super) const FILE_LENGTH_MAX: usize = 1024 * 1024;
 fn limits() -> Options {
     options! {
         with_snippet: false,
+        // What a schema and every other reader of YAML says: `yes` is a text, and a bare number is none.
+        strict_booleans: true,
+        no_schema: true,
         budget: budget! {
             max_depth: 32,
             flow_nesting_limit: 32,
@@ -61,10 +64,11 @@ fn explain(error: &Error, text: &str) -> Wrong {
 fn words(error: &Error, text: &str, place: Place) -> (String, String) {
     let say = |message: &str, hint: &str| (message.to_owned(), hint.to_owned());
     match error {
-        Error::Message { msg, .. } => match msg.split_once(HINT_MARK) {
-            Some((message, hint)) => say(message, hint),
-            None => say(msg, ""),
-        },
+        Error::Message { msg, .. } => {
+            let msg = msg.replace(HERE_MARK, &unquoted(text, place));
+            let (message, hint) = msg.split_once(HINT_MARK).unwrap_or((&msg, ""));
+            say(message, hint)
+        }
         Error::SerdeUnknownField { field, expected, .. } => {
             (format!("unknown key `{field}`"), expected_one_of(field, expected))
         }
@@ -77,8 +81,19 @@ fn words(error: &Error, text: &str, place: Place) -> (String, String) {
             let key = key.as_deref().unwrap_or("?");
             (format!("duplicate key `{key}`"), "it was given before; keep one".into())
         }
-        Error::ExpectedMappingEndAfterEnumVariantValue { .. } => {
-            say("a second key in a map of one key", "begin each step with `- `")
+        // A word alone where its kind wants more: `- heal`.
+        Error::SerdeInvalidType { expected, .. } if expected == "newtype variant" => {
+            let word = unquoted(text, place);
+            (format!("`{word}` stands alone"), format!("expected `{word}: ...`; a step without keys is `{word}: {{}}`"))
+        }
+        Error::SerdeInvalidType { expected, .. } => {
+            (format!("{} does not fit", quoted(text, place)), format!("expected {expected}"))
+        }
+        Error::QuotingRequired { value, .. } => {
+            (format!("`{value}` is no text"), format!("put it in quotes: \"{value}\""))
+        }
+        Error::UnknownAnchor { .. } => {
+            say("an alias without its anchor", "put the anchor before it, or write what it stands for")
         }
         Error::MultipleDocuments { .. } => say("a second document", "one scenario in a file"),
         Error::SerdeInvalidLength { len, expected, .. } => {
@@ -95,7 +110,6 @@ fn words(error: &Error, text: &str, place: Place) -> (String, String) {
         Error::InvalidScalar { ty, .. } => {
             let value = quoted(text, place);
             match *ty {
-                "bool" | "boolean" => (format!("{value} is no yes or no"), "expected true or false".into()),
                 "f32" | "f64" => (format!("{value} is no number"), "expected a number".into()),
                 _ => (format!("{value} is no whole number"), "expected a whole number, not negative".into()),
             }
@@ -114,14 +128,34 @@ fn words(error: &Error, text: &str, place: Place) -> (String, String) {
         other => {
             let message = other.to_string();
             let end = message.find(" at line ").unwrap_or(message.len());
-            let message = &message[..end];
-            if message.contains("recursion limit") || message.contains("nesting") {
-                say("nested too deeply", "at most 32 levels")
-            } else {
-                say(message, "")
-            }
+            not_yaml(&message[..end])
         }
     }
+}
+
+/// What the parser says of a text that is no YAML, and how to mend it.
+fn not_yaml(message: &str) -> (String, String) {
+    const CURES: [(&str, &str); 12] = [
+        ("recursion limit", "at most 32 levels"),
+        ("nesting", "at most 32 levels"),
+        ("tab", "indent with spaces"),
+        ("unclosed bracket", "close it with the bracket that fits"),
+        ("misplaced bracket", "nothing is open that it closes; take it out"),
+        ("mismatched bracket", "close first what was opened last"),
+        ("quote", "end the text with the sign that it began with"),
+        ("unexpected character", "put a text that begins with this sign in quotes"),
+        ("block collection", "a list goes on with `- `, indented as its first line"),
+        ("block mapping", "keys of one map begin in one column; put a text with `: ` in it in quotes"),
+        ("mapping values", "one key and value on a line; put a text with `: ` in it in quotes"),
+        ("merge", "expected a map, or a list of maps, after `<<:`"),
+    ];
+    let cure = CURES.iter().find(|(part, _)| message.contains(part)).map(|(_, cure)| *cure);
+    if cure == Some(CURES[0].1) {
+        return ("nested too deeply".into(), CURES[0].1.into());
+    }
+    // A text that the list does not know: what such texts have in common is their shape.
+    let cure = cure.unwrap_or("see that indentation, brackets, quotes and colons fit; put a text with signs in quotes");
+    (message.to_owned(), cure.to_owned())
 }
 
 fn is_blank(text: &str) -> bool {
@@ -130,7 +164,10 @@ fn is_blank(text: &str) -> bool {
 
 /// The text at a place, in quotes.
 fn quoted(text: &str, place: Place) -> String {
+    format!("`{}`", unquoted(text, place))
+}
+
+fn unquoted(text: &str, place: Place) -> String {
     let line = text.lines().nth(place.line.saturating_sub(1)).unwrap_or_default();
-    let value: String = line.chars().skip(place.column.saturating_sub(1)).take(place.length).collect();
-    format!("`{value}`")
+    line.chars().skip(place.column.saturating_sub(1)).take(place.length).collect()
 }

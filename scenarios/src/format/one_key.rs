@@ -1,0 +1,82 @@
+//! A map of one key, or a word alone: a step, a condition. Read as such, before its kind is asked for: a word that
+//! stands alone where it wants keys would otherwise take the next thing in the file for them.
+
+use super::scalars::mistake;
+use super::spot::Spot;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{IntoDeserializer, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::fmt;
+use std::marker::PhantomData;
+
+/// One of the kinds of `T`.
+struct OneKey<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneKey<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneKeyVisitor(PhantomData))
+    }
+}
+
+struct OneKeyVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for OneKeyVisitor<T> {
+    type Value = OneKey<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map of one key")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<OneKey<T>, E> {
+        T::deserialize(word.into_deserializer()).map(OneKey)
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<OneKey<T>, E> {
+        Err(mistake("a value is missing".into(), "expected a value here".into()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<OneKey<T>, A::Error> {
+        let value = T::deserialize(MapAccessDeserializer::new(&mut map))?;
+        match map.next_key::<SecondKey>()? {
+            None => Ok(OneKey(value)),
+            Some(never) => match never {},
+        }
+    }
+}
+
+/// A key that must not be there: refused while it is read, so that the mistake has its place.
+enum SecondKey {}
+
+impl<'de> Deserialize<'de> for SecondKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?;
+        Err(mistake("a second key in a map of one key".into(), "begin each step with `- `".into()))
+    }
+}
+
+/// One. Read with its place, so that a mistake has it.
+pub(super) fn one<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Spot::<OneKey<T>>::deserialize(deserializer)?.value.0)
+}
+
+/// One, or nothing.
+pub(super) fn maybe<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Ok(maybe_at(deserializer)?.map(|spot| spot.value))
+}
+
+/// One with its place, or nothing.
+pub(super) fn maybe_at<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Spot<T>>, D::Error> {
+    let read = Option::<Spot<OneKey<T>>>::deserialize(deserializer)?;
+    Ok(read.map(|Spot { value: OneKey(value), place }| Spot { value, place }))
+}
+
+/// A list, with the place of each.
+pub(super) fn list_at<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Spot<Vec<Spot<T>>>, D::Error> {
+    let Spot { value, place } = Spot::<Vec<Spot<OneKey<T>>>>::deserialize(deserializer)?;
+    let value = value.into_iter().map(|Spot { value: OneKey(value), place }| Spot { value, place }).collect();
+    Ok(Spot { value, place })
+}
