@@ -9,6 +9,7 @@
 //! world does `sim`'s.
 
 pub mod cli;
+pub mod explain;
 pub mod format;
 pub mod outcome;
 pub mod render;

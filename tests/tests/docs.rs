@@ -2,13 +2,14 @@
 //! named exists.
 
 use continuum_live::resource;
+use continuum_scenarios::explain::Kind;
 use continuum_scenarios::format::{self, World};
 use continuum_scenarios::outcome::Verdict;
 use continuum_scenarios::render;
 use continuum_scenarios::runner::{RunOptions, Runner};
 use continuum_scenarios::simulate::Simulation;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -265,6 +266,40 @@ fn every_step_and_every_key_of_one_is_documented() {
     }
 }
 
+/// What stands from this heading to the next of its level or above.
+fn section<'a>(text: &'a str, heading: &str) -> &'a str {
+    let start = text.find(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no `{heading}`")) + 1;
+    let rest = &text[start + heading.len()..];
+    &rest[..rest.find("\n##").unwrap_or(rest.len())]
+}
+
+#[test]
+fn faults_and_operations_are_documented_where_explain_counts_them() {
+    let text = read("docs/scenarios.md");
+    for (kind, heading) in [(Kind::Fault, "### Faults"), (Kind::Operation, "### Operations")] {
+        let told: BTreeSet<String> = rows(section(&text, heading)).into_iter().flat_map(|(names, _)| names).collect();
+        let known: BTreeSet<String> = kind.topics().into_iter().map(|topic| topic.name).collect();
+        assert_eq!(told, known, "{heading}");
+    }
+}
+
+#[test]
+fn incidents_name_the_scenarios_that_stage_them() {
+    let mut staged: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for path in format::find(&[root().join("scenarios")]).expect("the folder of scenarios") {
+        let mut named = BTreeSet::new();
+        incidents_in(&fs::read_to_string(&path).expect("a scenario"), &mut named);
+        for incident in named {
+            let name = path.file_stem().expect("a file has a name").display();
+            staged.entry(incident).or_default().push(format!("`{name}`"));
+        }
+    }
+    assert!(staged.len() > 15, "the scenarios were read");
+    let table: String =
+        staged.iter().map(|(incident, names)| format!("| `{incident}` | {} |\n", names.join(", "))).collect();
+    assert!(read("docs/incidents.md").ends_with(&table), "docs/incidents.md should end with\n{table}");
+}
+
 #[test]
 fn every_name_that_a_scenario_may_use_is_documented() {
     let text = read("docs/scenarios.md");
@@ -305,12 +340,15 @@ fn incidents(folder: &Path, named: &mut BTreeSet<String>) {
             .extension()
             .is_some_and(|extension| ["rs", "yaml", "md"].iter().any(|known| extension == *known))
         {
-            let text = fs::read_to_string(&entry).unwrap_or_default();
-            let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-            let is_incident = |word: &&str| {
-                word.len() == 3 && word.starts_with('H') && word[1..].chars().all(|digit| digit.is_ascii_digit())
-            };
-            named.extend(words.filter(is_incident).map(str::to_owned));
+            incidents_in(&fs::read_to_string(&entry).unwrap_or_default(), named);
         }
     }
+}
+
+/// Every H and two digits in a text.
+fn incidents_in(text: &str, named: &mut BTreeSet<String>) {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let is_incident =
+        |word: &&str| word.len() == 3 && word.starts_with('H') && word[1..].chars().all(|digit| digit.is_ascii_digit());
+    named.extend(words.filter(is_incident).map(str::to_owned));
 }

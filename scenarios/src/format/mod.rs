@@ -20,6 +20,7 @@ mod yaml;
 pub use self::expect::*;
 pub use self::load::{find, load, parse};
 pub use self::mistake::Mistake;
+pub(crate) use self::mistake::did_you_mean;
 pub use self::moment::{Condition, Moment, StepRef, Timing, WriteRef};
 pub use self::names::*;
 pub use self::scalars::{Count, FailureCode, Seconds, StepNumber, TimeSpan};

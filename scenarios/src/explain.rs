@@ -1,0 +1,330 @@
+//! What there is to ask about: faults, operations, checks, steps and incidents, each told by the one place that defines
+//! it. Faults and operations are the schema's, steps are core's, checks and incidents are tables of the documentation,
+//! which is part of this program.
+
+use crate::format;
+use continuum_core::steps::{POINT_OF_NO_RETURN, STEPS};
+use serde_json::Value;
+use std::fmt;
+
+const INCIDENTS: &str = include_str!("../../docs/incidents.md");
+const SCENARIOS: &str = include_str!("../../docs/scenarios.md");
+
+/// Where a kind is told in full.
+const DOCUMENT: &str = "docs/scenarios.md";
+
+/// Steps of a scenario with which a person or a tool acts, and which no fault ends.
+const ACTS: [&str; 4] = ["approve", "refuse", "abort", "edit"];
+
+/// Keys that say when, the same for all that has them.
+const MOMENTS: [&str; 5] = ["at", "before", "after", "on", "when"];
+
+/// A kind of thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// What can be done to the world.
+    Fault,
+    /// What a scenario asks for or looks at.
+    Operation,
+    /// What must hold of every run.
+    Check,
+    /// One of the seven steps of a switchover.
+    Step,
+    /// What went wrong elsewhere, and must not here.
+    Hazard,
+}
+
+/// Something that can be asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// Its name.
+    pub name: String,
+    /// Further words for it.
+    pub aliases: Vec<String>,
+    /// In one line.
+    pub title: String,
+    /// The rest, with a word for each.
+    pub facts: Vec<(String, String)>,
+}
+
+impl Kind {
+    /// All.
+    pub const ALL: [Self; 5] = [Self::Fault, Self::Operation, Self::Check, Self::Step, Self::Hazard];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Fault => "fault",
+            Kind::Operation => "operation",
+            Kind::Check => "check",
+            Kind::Step => "step",
+            Kind::Hazard => "hazard",
+        }
+    }
+
+    /// The kind of this word, also in the plural.
+    pub fn of(word: &str) -> Option<Self> {
+        let word = word.strip_suffix('s').unwrap_or(word);
+        let word = if word == "incident" { "hazard" } else { word };
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
+    /// What it is.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Kind::Fault => "what is done to the world, at a line or at a moment",
+            Kind::Operation => "what a scenario asks for, waits for or looks at",
+            Kind::Check => "what must hold of every run, judged without asking a controller",
+            Kind::Step => "a step of a switchover",
+            Kind::Hazard => "what went wrong elsewhere, and must not here",
+        }
+    }
+
+    /// All of its topics, in their order.
+    pub fn topics(self) -> Vec<Topic> {
+        match self {
+            Kind::Fault => scenario_steps(true),
+            Kind::Operation => scenario_steps(false),
+            Kind::Check => rows(SCENARIOS, "check", 2).map(check).collect(),
+            Kind::Step => STEPS.iter().map(step).collect(),
+            Kind::Hazard => rows(INCIDENTS, "id", 3).map(hazard).collect(),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// Everything of this name, of whatever kind.
+pub fn find(name: &str) -> Vec<(Kind, Topic)> {
+    let lower = name.to_lowercase();
+    let is_it = |topic: &Topic| {
+        topic.name.to_lowercase() == lower || topic.aliases.iter().any(|alias| alias.to_lowercase() == lower)
+    };
+    let of_kind = |kind: Kind| kind.topics().into_iter().map(move |topic| (kind, topic));
+    Kind::ALL.into_iter().flat_map(of_kind).filter(|(_, topic)| is_it(topic)).collect()
+}
+
+/// The kind or topic that a word may have been meant for.
+pub fn meant(word: &str) -> Option<String> {
+    let kinds = Kind::ALL.iter().map(|kind| kind.word().to_owned());
+    let topics = Kind::ALL.into_iter().flat_map(Kind::topics).map(|topic| topic.name);
+    let known: Vec<String> = kinds.chain(topics).collect();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    format::did_you_mean(word, &known).map(str::to_owned)
+}
+
+/// Rows of the table of a document whose first heading is this, with exactly so many cells.
+///
+/// # Panics
+/// Where a row has more or fewer: the document is part of this program, and a test reads all of it.
+fn rows(document: &'static str, heading: &str, cell_count: usize) -> impl Iterator<Item = Vec<&'static str>> {
+    let heading = format!("| {heading} |");
+    let table = document.lines().skip_while(move |line| !line.starts_with(&heading));
+    table.skip(2).take_while(|line| line.starts_with('|')).map(move |line| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        assert_eq!(cells.len(), cell_count, "a row of the documentation: {line}");
+        cells
+    })
+}
+
+fn fact(word: &str, text: impl Into<String>) -> (String, String) {
+    (word.to_owned(), text.into())
+}
+
+fn check(cells: Vec<&str>) -> Topic {
+    let name = cells[0].trim_matches('`').to_owned();
+    let facts = vec![
+        fact("what holds", cells[1]),
+        fact("judged", "after the run, by an observer that looks into the simulated servers"),
+        fact("told in", format!("{DOCUMENT}, Checks")),
+    ];
+    Topic { name, aliases: Vec::new(), title: cells[1].to_owned(), facts }
+}
+
+fn hazard(cells: Vec<&str>) -> Topic {
+    let name = cells[0].to_owned();
+    let quoted = format!("`{name}`");
+    let staged = rows(INCIDENTS, "incident", 2).find(|row| row[0] == quoted);
+    let staged = staged.map_or_else(
+        || "no scenario that names it".to_owned(),
+        |row| {
+            let files = row[1].split(", ").map(|name| format!("scenarios/{}.yaml", name.trim_matches('`')));
+            files.collect::<Vec<_>>().join(" ")
+        },
+    );
+    let facts = vec![
+        fact("what happened", without_links(cells[1])),
+        fact("what follows", without_links(cells[2])),
+        fact("staged by", staged),
+    ];
+    Topic { name, aliases: Vec::new(), title: without_links(cells[1]), facts }
+}
+
+/// `[a text](where.md)` as `a text`.
+fn without_links(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, link)) = rest.split_once('[') {
+        match link.split_once("](").and_then(|(name, target)| Some((name, target.split_once(')')?.1))) {
+            Some((name, after)) => {
+                plain.push_str(before);
+                plain.push_str(name);
+                rest = after;
+            }
+            None => break,
+        }
+    }
+    plain + rest
+}
+
+fn step(step: &continuum_core::steps::Step) -> Topic {
+    let mut facts = vec![
+        fact("done when", step.effect),
+        fact("undo", step.undo.unwrap_or("forward only")),
+        fact("estimate", format!("{} s", step.estimate_default_seconds)),
+    ];
+    if step.number == POINT_OF_NO_RETURN {
+        facts.push(fact("no return", "once the record says that it started, the switchover only goes forward"));
+    }
+    facts.push(fact("told in", "docs/protocol.md, Driving"));
+    Topic {
+        name: step.name.to_owned(),
+        aliases: vec![step.number.to_string(), format!("step-{}", step.number)],
+        title: format!("{} of {}: {}", step.number, STEPS.len(), step.does),
+        facts,
+    }
+}
+
+/// The steps of a scenario that are faults, or those that are not.
+fn scenario_steps(faults: bool) -> Vec<Topic> {
+    let schema = format::schema();
+    let choices = schema["$defs"]["Step"]["oneOf"].as_array().cloned().unwrap_or_default();
+    let mut topics = Vec::new();
+    for choice in &choices {
+        let Some((name, body)) = choice["properties"].as_object().and_then(|map| map.iter().next()) else { continue };
+        let body = resolve(&schema, body);
+        let is_fault = body["properties"].get("at").is_some() && !ACTS.contains(&name.as_str());
+        if is_fault == faults {
+            topics.push(Topic {
+                name: name.clone(),
+                aliases: Vec::new(),
+                title: told(choice),
+                facts: keys(&schema, body),
+            });
+        }
+    }
+    topics
+}
+
+/// A line for each key of a step.
+fn keys(schema: &Value, body: &Value) -> Vec<(String, String)> {
+    let required = |key: &str| body["required"].as_array().is_some_and(|keys| keys.iter().any(|known| known == key));
+    let mut facts = Vec::new();
+    let mut timed = false;
+    for (key, value) in body["properties"].as_object().into_iter().flatten() {
+        if MOMENTS.contains(&key.as_str()) {
+            timed = true;
+            continue;
+        }
+        let mut text = told(value);
+        let words = words(schema, value);
+        if !words.is_empty() {
+            text.push_str(&format!(" One of: {}.", words.join(", ")));
+        }
+        if required(key) {
+            text.push_str(" Must be there.");
+        }
+        facts.push((key.clone(), text));
+    }
+    if timed {
+        facts.push(fact("moment", format!("one of {}, or none: at its line", MOMENTS.join(", "))));
+    }
+    facts.push(fact("told in", DOCUMENT));
+    facts
+}
+
+fn told(schema: &Value) -> String {
+    schema["description"].as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The words that a value can be. Empty: it is no word out of a list.
+fn words<'a>(schema: &'a Value, value: &'a Value) -> Vec<&'a str> {
+    let value = resolve(schema, value);
+    if let Some(words) = value["enum"].as_array() {
+        return words.iter().filter_map(Value::as_str).collect();
+    }
+    let choices = value["oneOf"].as_array().or(value["anyOf"].as_array());
+    let of_choice = |choice: &'a Value| match choice["const"].as_str() {
+        Some(word) => vec![word],
+        None => words(schema, choice),
+    };
+    choices.into_iter().flatten().flat_map(of_choice).collect()
+}
+
+fn resolve<'a>(schema: &'a Value, value: &'a Value) -> &'a Value {
+    match value["$ref"].as_str() {
+        Some(path) => schema.pointer(path.trim_start_matches('#')).unwrap_or(value),
+        None => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_topics_and_every_topic_is_told() {
+        for kind in Kind::ALL {
+            let topics = kind.topics();
+            assert!(topics.len() >= 7, "{kind}: {}", topics.len());
+            for topic in topics {
+                assert!(!topic.title.is_empty() && !topic.facts.is_empty(), "{topic:?}");
+                assert!(find(&topic.name).contains(&(kind, topic)));
+            }
+        }
+    }
+
+    #[test]
+    fn checks_are_those_of_the_checkers() {
+        let names: Vec<String> = Kind::Check.topics().into_iter().map(|topic| topic.name).collect();
+        assert_eq!(names, continuum_sim::checkers::NAMES);
+    }
+
+    #[test]
+    fn every_step_of_a_scenario_is_a_fault_or_an_operation() {
+        let schema = format::schema();
+        let count = Kind::Fault.topics().len() + Kind::Operation.topics().len();
+        assert_eq!(Some(count), schema["$defs"]["Step"]["oneOf"].as_array().map(Vec::len));
+    }
+
+    #[test]
+    fn a_step_is_found_by_name_number_and_as_reports_call_it() {
+        for word in ["swap-lease", "5", "step-5", "Swap-Lease"] {
+            let found = find(word);
+            assert!(matches!(&found[..], [(Kind::Step, topic)] if topic.name == "swap-lease"), "{word}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_two_kinds_is_told_twice() {
+        let kinds: Vec<Kind> = find("audit").into_iter().map(|(kind, _)| kind).collect();
+        assert_eq!(kinds, [Kind::Fault, Kind::Check]);
+    }
+
+    #[test]
+    fn a_link_is_told_as_its_text() {
+        assert_eq!(without_links("see [one](a.md), [two](b.md) and [3]"), "see one, two and [3]");
+        assert!(find("H35")[0].1.facts.iter().all(|(_, text)| !text.contains("](")), "{:?}", find("H35"));
+    }
+
+    #[test]
+    fn an_unknown_word_is_answered_with_the_one_that_was_meant() {
+        assert_eq!(meant("partitoin").as_deref(), Some("partition"));
+        assert_eq!(meant("hazrad").as_deref(), Some("hazard"));
+        assert_eq!(meant("quux-and-more"), None);
+    }
+}
