@@ -1,28 +1,46 @@
 //! The command `continuum`: its arguments, and what each of its commands does. It runs no scenario itself.
 
+mod ask;
+mod pool;
+mod progress;
 mod run;
+mod seeds;
+mod trace_file;
 
 use crate::format::{self, Mistake, Scenario};
-use crate::outcome;
 use crate::runner::Runner;
+use crate::{outcome, sweep};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::io::{ErrorKind, Write};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// The command was used wrongly, or a file is wrong; nothing ran.
 pub const EXIT_USAGE: u8 = 64;
 
 /// What was found out could not be written.
-const EXIT_OUTPUT: u8 = 74;
+pub const EXIT_OUTPUT: u8 = 74;
 
-const EXIT_CODES: &str = "Exit codes: 0 passed, 1 a check or an expectation failed, 2 did not finish, \
-64 wrong arguments or a mistake in a file (nothing ran), 70 the simulator crashed, 74 the output cannot be written.";
+/// Exit codes of what ran, the worst last: a crashed simulator makes everything else doubtful, and what could not be
+/// written may be missed.
+const SEVERITY: [u8; 5] = [0, 2, 1, EXIT_OUTPUT, 70];
 
-/// Runs switchover scenarios in a simulated pair of regions, on the code that runs in production.
+const EXIT_CODES: &str = "Exit codes: 0 passed, 1 a check or an expectation failed, 2 did not finish or was \
+interrupted, 64 wrong arguments or a mistake in a file (nothing ran), 70 the simulator crashed, 74 the output or the \
+trace cannot be written. Of several the worst: 70, then 74, 1, 2.";
+
+/// Lines are no longer than this where the terminal is wider.
+const WIDTH_MAX: usize = 110;
+/// Lines are not made shorter than this.
+const WIDTH_MIN: usize = 40;
+
+/// Runs switchover scenarios in a simulated pair of regions. Their controllers are the code that is to run in
+/// production; this command deploys and touches nothing real.
 #[derive(Debug, Parser)]
-#[command(name = "continuum", version, after_help = EXIT_CODES, max_term_width = 110)]
+#[command(name = "continuum", version, after_help = EXIT_CODES, max_term_width = WIDTH_MAX)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -38,6 +56,12 @@ enum Command {
         /// Scenario files, or folders of them.
         #[arg(required = true, value_name = "FILE|FOLDER")]
         paths: Vec<PathBuf>,
+    },
+    /// Explain a fault, an operation, a check, a step of a switchover, or an incident.
+    Explain {
+        /// A name: `partition`, `one-writer`, `swap-lease`, `H25`. Or a kind, to list its names: `fault`, `operation`,
+        /// `check`, `step`, `hazard`. Left out: all kinds.
+        topic: Option<String>,
     },
     /// Print a JSON schema, for editors and readers.
     Schema {
@@ -58,6 +82,8 @@ enum SchemaOf {
     Scenario,
     /// What `run --output json` writes.
     Report,
+    /// What `run --seeds --output json` writes.
+    Sweep,
 }
 
 /// Arguments of `continuum run`.
@@ -69,6 +95,9 @@ struct RunArguments {
     /// Seed of every run, instead of the scenario's own.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Run every scenario with each seed from A to B, and sum up. Whole outcomes are shown by `--seed`.
+    #[arg(long, value_name = "A..B", value_parser = seeds::parse, conflicts_with_all = ["seed", "trace"])]
+    seeds: Option<RangeInclusive<u64>>,
     /// How the outcome is shown.
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -84,14 +113,14 @@ struct RunArguments {
 enum Output {
     /// For people.
     Table,
-    /// As `continuum schema --of report` describes.
+    /// As `continuum schema --of report` describes, or `--of sweep`.
     Json,
     /// The same in YAML.
     Yaml,
 }
 
 /// Runs the command with the process's arguments.
-pub fn main(runner: &dyn Runner) -> ExitCode {
+pub fn main(runner: &Arc<dyn Runner>) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -100,39 +129,61 @@ pub fn main(runner: &dyn Runner) -> ExitCode {
             return if error.use_stderr() { EXIT_USAGE.into() } else { ExitCode::SUCCESS };
         }
     };
-    match cli.command {
+    let code = match cli.command {
         Command::Run(arguments) => run::run(&arguments, runner),
         Command::Lint { paths } => lint(&paths),
+        Command::Explain { topic } => ask::explain(topic.as_deref()),
         Command::Schema { of } => {
             let schema = match of {
                 SchemaOf::Scenario => format::schema(),
                 SchemaOf::Report => outcome::schema(),
+                SchemaOf::Sweep => sweep::schema(),
             };
-            show(&format!("{schema:#}\n")).unwrap_or(ExitCode::SUCCESS)
+            show(&format!("{schema:#}\n"))
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "continuum", &mut std::io::stdout());
-            ExitCode::SUCCESS
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "continuum", &mut script);
+            show(&String::from_utf8_lossy(&script))
+        }
+    };
+    code.into()
+}
+
+/// The worst of several exit codes.
+fn worst(codes: impl IntoIterator<Item = u8>) -> u8 {
+    let severity = |code: &u8| SEVERITY.iter().position(|known| known == code);
+    codes.into_iter().max_by_key(severity).unwrap_or_default()
+}
+
+/// Writes to standard output. The exit code: a reader that closed the pipe has seen what it wanted.
+fn show(text: &str) -> u8 {
+    let mut out = anstream::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match written.err().filter(|error| error.kind() != ErrorKind::BrokenPipe) {
+        None => 0,
+        Some(error) => {
+            tell(&format!("the output cannot be written: {error}"));
+            EXIT_OUTPUT
         }
     }
 }
 
-/// Writes to standard output. The exit code where that cannot be done; a reader that closed the pipe has seen
-/// what it wanted.
-fn show(text: &str) -> Option<ExitCode> {
-    let mut out = anstream::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    let error = written.err().filter(|error| error.kind() != ErrorKind::BrokenPipe)?;
-    anstream::eprintln!("the output cannot be written: {error}");
-    Some(EXIT_OUTPUT.into())
+/// Writes a line to standard error. Where nobody reads it, work goes on: what was found out is on standard output.
+fn tell(line: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{line}");
 }
 
-fn lint(paths: &[PathBuf]) -> ExitCode {
+/// How long a line may be: `COLUMNS` where it is set, else the terminal's width, within bounds.
+fn width() -> usize {
+    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let terminal = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    columns.or_else(terminal).unwrap_or(WIDTH_MAX).clamp(WIDTH_MIN, WIDTH_MAX)
+}
+
+fn lint(paths: &[PathBuf]) -> u8 {
     match load_all(paths) {
-        Ok(scenarios) => {
-            anstream::println!("{} checked, no mistakes", counted(scenarios.len(), "scenario"));
-            ExitCode::SUCCESS
-        }
+        Ok(scenarios) => show(&format!("{} checked, no mistakes\n", counted(scenarios.len(), "scenario"))),
         Err(mistakes) => complain(&mistakes),
     }
 }
@@ -150,14 +201,28 @@ fn load_all(paths: &[PathBuf]) -> Result<Vec<(String, Scenario)>, Vec<Mistake>> 
     if mistakes.is_empty() { Ok(scenarios) } else { Err(mistakes) }
 }
 
-fn complain(mistakes: &[Mistake]) -> ExitCode {
+fn complain(mistakes: &[Mistake]) -> u8 {
     for mistake in mistakes {
-        anstream::eprintln!("{mistake}\n");
+        tell(&format!("{}\n", mistake.within(width())));
     }
-    anstream::eprintln!("{}; nothing ran", counted(mistakes.len(), "mistake"));
-    EXIT_USAGE.into()
+    tell(&format!("{}; nothing ran", counted(mistakes.len(), "mistake")));
+    EXIT_USAGE
 }
 
 fn counted(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crash_is_worse_than_lost_output_and_a_failure_worse_than_no_end() {
+        assert_eq!(worst([0, 2, 1, 74, 70]), 70);
+        assert_eq!(worst([74, 1, 2]), 74);
+        assert_eq!(worst([2, 1, 0]), 1);
+        assert_eq!(worst([0, 2, 0]), 2);
+        assert_eq!(worst([]), 0);
+    }
 }

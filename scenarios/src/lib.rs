@@ -16,4 +16,5 @@ pub mod render;
 pub mod runner;
 mod shape;
 pub mod simulate;
+pub mod sweep;
 mod wrap;

@@ -345,6 +345,13 @@ pub struct RunReport {
     pub failed: usize,
     /// How many did not finish, or crashed.
     pub unfinished: usize,
+    /// How many were not run, because a signal came before.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub not_run: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A run and its verdict.
@@ -365,6 +372,7 @@ impl RunReport {
             passed: count(&[Verdict::Passed]),
             failed: count(&[Verdict::Failed]),
             unfinished: count(&[Verdict::DidNotFinish, Verdict::Crashed]),
+            not_run: 0,
             runs: outcomes
                 .iter()
                 .map(|outcome| JudgedRun { verdict: outcome.verdict(), outcome: outcome.clone() })

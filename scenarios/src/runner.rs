@@ -15,7 +15,7 @@ pub struct RunOptions {
 }
 
 /// Runs scenarios. Each call is made on a thread of its own that has run nothing before.
-pub trait Runner: Sync {
+pub trait Runner: Send + Sync {
     /// Runs one to its end. Whatever goes wrong in the world is told in the outcome.
     fn run(&self, scenario: &Scenario, options: &RunOptions) -> Outcome;
 }

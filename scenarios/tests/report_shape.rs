@@ -83,6 +83,16 @@ fn is(value: &Value, kind: &str) -> bool {
 }
 
 #[test]
+fn many_seeds_as_json_have_the_documented_shape() {
+    let schema = continuum(&["schema", "--of", "sweep"]);
+    let report = continuum(&["run", "scenarios/no-route.yaml", "--seeds", "3..4", "--output", "json"]);
+    let mut found = Vec::new();
+    mistakes(&schema, &report, &schema, "", &mut found);
+    assert_eq!(found, Vec::<String>::new());
+    assert_eq!((&report["sweeps"][0]["firstSeed"], &report["sweeps"][0]["passed"]), (&3.into(), &2.into()));
+}
+
+#[test]
 fn a_run_as_json_has_the_documented_shape() {
     let schema = continuum(&["schema", "--of", "report"]);
     for file in ["scenarios/planned-switchover.yaml", "scenarios/step-4-fails.yaml"] {

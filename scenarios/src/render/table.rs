@@ -33,16 +33,17 @@ pub fn table(run: &Outcome) -> String {
 
 /// Several runs: a line for each, and the whole of those that did not pass.
 pub fn summary(runs: &[Outcome]) -> String {
-    let width = runs.iter().map(|run| run.scenario.chars().count()).max().unwrap_or(0);
+    let labels: Vec<String> = runs.iter().map(|run| label(run, runs)).collect();
+    let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0);
     let mut out = Lines::default();
-    for run in runs {
+    for (run, label) in runs.iter().zip(&labels) {
         let checks = run.checks.len();
         let held = run.checks.iter().filter(|check| check.ok).count();
         let mut facts = vec![result(&run.result), format!("{held} of {checks} checks"), format!("seed {}", run.seed)];
         facts.retain(|fact| !fact.is_empty());
         let verdict = run.verdict();
         let shown = paint(style(verdict), &pad(verdict_word(verdict), 16));
-        out.line(format!("{shown}{}  {}", pad(&run.scenario, width), facts.join(" · ")));
+        out.line(format!("{shown}{}  {}", pad(label, width), facts.join(" · ")));
     }
     for run in runs.iter().filter(|run| run.verdict() != Verdict::Passed) {
         out.line(String::new());
@@ -58,6 +59,15 @@ pub fn summary(runs: &[Outcome]) -> String {
         count(report.unfinished, "unfinished", BAD)
     ));
     out.text
+}
+
+/// The name of a scenario; with its file where another one has the name too.
+fn label(run: &Outcome, runs: &[Outcome]) -> String {
+    let is_other = |other: &&Outcome| other.scenario == run.scenario && other.file != run.file;
+    match runs.iter().find(is_other) {
+        Some(_) => format!("{} ({})", run.scenario, run.file),
+        None => run.scenario.clone(),
+    }
 }
 
 fn verdict_word(verdict: Verdict) -> &'static str {

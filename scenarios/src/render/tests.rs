@@ -34,6 +34,17 @@ fn several_runs_have_a_line_each_and_failures_in_full() {
 }
 
 #[test]
+fn scenarios_of_one_name_are_told_apart_by_their_files() {
+    let mut twin = example::passed();
+    twin.file = "mine/reply-lost-on-promotion.yaml".into();
+    let shown = plain(&summary(&[example::passed(), twin, gave_up()]));
+    let lines: Vec<&str> = shown.lines().collect();
+    assert!(lines[0].contains("reply-lost-on-promotion (scenarios/reply-lost-on-promotion.yaml)"), "{shown}");
+    assert!(lines[1].contains("reply-lost-on-promotion (mine/reply-lost-on-promotion.yaml)"), "{shown}");
+    assert!(lines[2].contains("gave-up  "), "{shown}");
+}
+
+#[test]
 fn json_has_the_facts_of_the_table() {
     let text = json(&[example::passed()]);
     insta::assert_snapshot!(text);
