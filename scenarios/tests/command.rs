@@ -241,14 +241,16 @@ fn lines_fit_the_columns_that_there_are() {
         &["lint", bad],
         &["explain"],
         &["explain", "hazard"],
+        &["run", "scenarios/no-route.yaml"],
+        &["run", "scenarios/no-route.yaml", "scenarios/blocked-by-lag.yaml"],
         &["run", "scenarios/no-route.yaml", "--seeds", "1..2"],
     ];
     for arguments in asked {
         let output = command(arguments).env("COLUMNS", "60").output().expect("the command starts");
         for line in String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).lines() {
-            // A word is not broken, and a path is one.
-            let one_word = line.split_whitespace().count() <= 1;
-            assert!(line.chars().count() <= 60 || one_word, "{arguments:?}: {line}");
+            // A word is not broken, and a path is one; nor is a command.
+            let whole = line.split_whitespace().count() <= 1 || line.starts_with("reproduce");
+            assert!(line.chars().count() <= 60 || whole, "{arguments:?}: {line}");
         }
     }
 }

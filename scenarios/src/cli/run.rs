@@ -4,7 +4,7 @@ use super::pool::{Ending, Plan, run_all};
 use super::progress::Progress;
 use super::seeds;
 use super::trace_file::TraceFile;
-use super::{EXIT_OUTPUT, EXIT_USAGE, Output, RunArguments, complain, counted, load_all, show, tell, worst};
+use super::{EXIT_OUTPUT, EXIT_USAGE, Output, RunArguments, complain, counted, load_all, show, tell, width, worst};
 use crate::outcome::{Outcome, RunReport, Verdict};
 use crate::render;
 use crate::runner::Runner;
@@ -51,8 +51,8 @@ fn run_each(plan: &Arc<Plan>, jobs: usize, runner: &Arc<dyn Runner>, output: Out
     let text = match (output, &outcomes[..]) {
         (Output::Json, _) => render::report_json(&report),
         (Output::Yaml, _) => render::report_yaml(&report),
-        (Output::Table, [run]) if plan.len() == 1 => render::table(run),
-        (Output::Table, all) => render::summary(all) + &left_out(report.not_run),
+        (Output::Table, [run]) if plan.len() == 1 => render::fit(&render::table(run), width()),
+        (Output::Table, all) => render::fit(&render::summary(all), width()) + &left_out(report.not_run),
     };
     let written =
         trace.zip(outcomes.first()).map_or(Ok(()), |(file, run)| file.write(run.trace.as_deref().unwrap_or_default()));

@@ -2,10 +2,12 @@
 
 #[cfg(test)]
 pub(crate) mod example;
+mod fit;
 mod layout;
 mod sweep;
 mod table;
 
+pub use self::fit::fit;
 pub use self::sweep::sweep;
 pub use self::table::{summary, table};
 

@@ -1,0 +1,99 @@
+//! Makes a table fit a terminal that is narrower than it was made for. Columns go first, words stay.
+
+use super::layout::WIDTH;
+
+/// Lines that go on, and lines of nothing but a detail, begin here.
+const INDENT: usize = 11;
+/// Columns that were given up are so far apart.
+const GAP: usize = 2;
+
+/// A table in lines of at most `width` characters. What fits stays as it is. In a line that is too long, columns move
+/// together; where that is not enough it is broken between words. A command stays whole, so that it can be copied.
+pub fn fit(table: &str, width: usize) -> String {
+    if width >= WIDTH {
+        return table.to_owned();
+    }
+    let mut text = String::new();
+    for line in table.lines() {
+        if length(line) <= width || plain(line).starts_with("reproduce") {
+            text.push_str(line);
+        } else {
+            text.push_str(&break_line(line, width));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn break_line(line: &str, width: usize) -> String {
+    let mut broken = String::new();
+    let (mut column, mut gap) = (0, 0);
+    for (index, word) in line.split(' ').enumerate() {
+        gap += usize::from(index > 0);
+        let word_length = length(word);
+        if word_length == 0 {
+            // Colours begin or end, or two spaces stand side by side.
+            broken.push_str(word);
+            continue;
+        }
+        let kept = if column == 0 { gap.min(INDENT) } else { gap.min(GAP) };
+        if column > 0 && column + kept + word_length > width {
+            broken.push('\n');
+            broken.push_str(&" ".repeat(INDENT));
+            column = INDENT;
+        } else {
+            broken.push_str(&" ".repeat(kept));
+            column += kept;
+        }
+        broken.push_str(word);
+        column += word_length;
+        gap = 0;
+    }
+    broken
+}
+
+/// Characters that are seen: colours take no place.
+fn length(text: &str) -> usize {
+    plain(text).chars().count()
+}
+
+fn plain(text: &str) -> String {
+    anstream::adapter::strip_str(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::{example, summary, table};
+
+    fn tables() -> [String; 3] {
+        let (passed, failed) = (example::passed(), example::failed());
+        [table(&passed), table(&failed), summary(&[passed, failed])]
+    }
+
+    #[test]
+    fn every_line_fits_except_commands_and_no_word_is_lost() {
+        for table in tables() {
+            for width in [40, 60, 80, 109] {
+                let fitted = plain(&fit(&table, width));
+                for line in fitted.lines() {
+                    assert!(line.chars().count() <= width || line.starts_with("reproduce"), "{width}: {line}");
+                }
+                let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+                assert_eq!(words(&fitted), words(&plain(&table)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_table_that_has_its_room_stays_as_it_is() {
+        for table in tables() {
+            assert_eq!(fit(&table, WIDTH), table);
+        }
+    }
+
+    #[test]
+    fn a_narrow_table_looks_as_it_does() {
+        insta::assert_snapshot!(plain(&fit(&table(&example::passed()), 60)));
+    }
+}
