@@ -2,7 +2,7 @@
 //! return; after it everything is seen through, and looked at again as long as the intent stands.
 
 use super::permit::{Missing, permit};
-use super::source::{Source, Token, data_source};
+use super::source::{Source, Token, data_source, has_replayed};
 use super::{Action, Case, Change, Decision, demotion, name_of_other, restart_is_through};
 use crate::observe::{Accepts, ClusterView, Half, Role, Seen};
 use crate::ports::ClusterChange;
@@ -88,7 +88,7 @@ impl Case<'_> {
                 if self.intent.token.as_ref() != Some(&token.text) {
                     return Ok(Decision::Act(6, Action::Record(Change::Token(token.text))));
                 }
-                self.has_replayed(&token)?;
+                has_replayed(self.half_to(), &token)?;
                 Some(token.text)
             }
         };
@@ -120,23 +120,6 @@ impl Case<'_> {
             return Ok(Decision::Act(6, Action::Record(Change::Turn { step: 6, reason, promotion_refused: true })));
         }
         Ok(self.act(6, write, "the promotion was not taken"))
-    }
-
-    /// H34, and rule 2.11: asked for before the replay got there, the operator looks again only after 10 s; asked for
-    /// without the WAL, it waits for what may never come.
-    fn has_replayed(&self, token: &Token) -> Result<(), String> {
-        let database = self.database_to().ok_or("its PostgreSQL is not seen")?;
-        match database.replay_paused {
-            Some(false) => {}
-            // A promotion would end its PostgreSQL, where a setting is too low (H49).
-            Some(true) => return Err("its replay is paused".into()),
-            None => return Err("whether its replay is paused is not known".into()),
-        }
-        match database.lsn {
-            Some(lsn) if lsn >= token.says.redo => Ok(()),
-            Some(lsn) => Err(format!("replaying to the token at {}; at {lsn}", token.says.redo)),
-            None => Err(format!("replaying to the token at {}", token.says.redo)),
-        }
     }
 
     /// H29: a half asked to be primary under an older generation, or by somebody else, is fenced and demoted first, then

@@ -97,6 +97,24 @@ pub fn data_source(
     }
 }
 
+/// Whether a half has replayed to the other's token, with which it is promoted; or what is waited for. H34, and rule 2.11:
+/// asked for before, the operator looks again only after 10 s; asked for without the WAL, it waits for what may never
+/// come.
+pub(super) fn has_replayed(half: &Half, token: &Token) -> Result<(), String> {
+    let database = half.database.known().ok_or("its PostgreSQL is not seen")?;
+    match database.replay_paused {
+        Some(false) => {}
+        // A promotion would end its PostgreSQL, where a setting is too low (H49).
+        Some(true) => return Err("its replay is paused".into()),
+        None => return Err("whether its replay is paused is not known".into()),
+    }
+    match database.lsn {
+        Some(lsn) if lsn >= token.says.redo => Ok(()),
+        Some(lsn) => Err(format!("replaying to the token at {}; at {lsn}", token.says.redo)),
+        None => Err(format!("replaying to the token at {}", token.says.redo)),
+    }
+}
+
 /// The half's own history is the newest, and it left no token.
 fn without_token(own: &Half) -> Result<Source, String> {
     let database = own.database.known();

@@ -2,7 +2,7 @@
 //! records lead here. First acquisition, claims and "no half writable" are its cases (PROTOCOL 7).
 
 use super::permit::{Missing, permit};
-use super::source::{Source, data_source};
+use super::source::{Source, data_source, has_replayed};
 use super::standing::{Object, Place};
 use super::upkeep::Upkeep;
 use super::{Action, Change, Decision, cluster_write, demotion, left, name_of_other, restart_is_through};
@@ -141,9 +141,8 @@ impl Tending<'_> {
         let token = match source {
             Ok(Source::Own(token)) => token,
             Ok(Source::Other(token)) => {
-                let replayed = self.place.own().database.known().and_then(|d| d.lsn);
-                if replayed.is_none_or(|lsn| lsn < token.says.redo) {
-                    return self.rest(format!("replaying to the token at {}", token.says.redo));
+                if let Err(why) = has_replayed(self.place.own(), &token) {
+                    return self.rest(why);
                 }
                 // Its timeline is confirmed anew once it takes writes.
                 if *lineage != Lineage::Unknown {

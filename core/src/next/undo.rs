@@ -3,7 +3,7 @@
 //! others back.
 
 use super::permit::{Missing, Permit, permit};
-use super::source::{Source, data_source};
+use super::source::{Source, data_source, has_replayed};
 use super::{Action, Case, Change, Decision, demotion, name_of_other, restart_is_through};
 use crate::observe::{Accepts, ClusterView, Role};
 use crate::ports::ClusterChange;
@@ -152,9 +152,8 @@ impl Case<'_> {
         let token = match data_source(self.lineage(), (from, halves.0), (to, halves.1), Some(self.intent)) {
             Ok(Source::Own(token)) => token,
             Ok(Source::Other(token)) => {
-                let replayed = self.database_from().and_then(|database| database.lsn);
-                if replayed.is_none_or(|lsn| lsn < token.says.redo) {
-                    return Decision::Wait(2, format!("replaying to the token at {}", token.says.redo));
+                if let Err(why) = has_replayed(halves.0, &token) {
+                    return Decision::Wait(2, why);
                 }
                 Some(token.text)
             }

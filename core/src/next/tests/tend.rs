@@ -175,6 +175,8 @@ fn where_the_other_half_was_primary_last_its_token_is_waited_for_and_the_lineage
     kept.record.lineage = lineage;
     let write = kept_write(kept.decide());
     assert!(matches!(write.change, ClusterChange::Promote { token: t, .. } if t == Some(token(4, "0/7000028"))));
+    kept.half(&fsn()).1.replay_paused = Some(true);
+    assert_eq!(rests(kept.decide()), "its replay is paused", "H49");
 }
 
 #[test]

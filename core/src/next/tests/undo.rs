@@ -145,6 +145,16 @@ fn the_lineage_is_in_doubt_before_the_old_half_is_promoted_back_with_its_own_tok
 }
 
 #[test]
+fn a_half_that_goes_back_with_the_others_token_has_replayed_to_it_and_is_not_paused() {
+    let mut world = World::before(3).turn(3);
+    world.change(2, &Change::DoubtLineage);
+    world.to().0.demotion_token = Some(token(4, "0/7000028"));
+    assert!(matches!(cluster_write(world.decide()).change, ClusterChange::Promote { .. }));
+    world.from().1.replay_paused = Some(true);
+    assert_eq!(waits(world.decide()), "its replay is paused", "H49");
+}
+
+#[test]
 fn a_killed_primary_is_promoted_back_without_a_token() {
     let mut world = World::during(2).turn(2);
     world.demoted();
