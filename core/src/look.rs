@@ -3,7 +3,7 @@
 
 use crate::clock::{Clock, within};
 use crate::name::{ObjectName, Region};
-use crate::next::Permit;
+use crate::next::{Permit, cluster_write};
 use crate::observe::{Claim, ClusterView, Half, Observations, Role, Seen};
 use crate::plan::Plan;
 use crate::ports::{ClusterChange, ClusterWrite, Observers};
@@ -263,12 +263,5 @@ async fn admitted(
 
 fn tried(region: &Region, cluster: &ClusterView, change: ClusterChange) -> ClusterWrite {
     let generation = cluster.claim.as_ref().map_or(0, |claim| claim.generation);
-    ClusterWrite {
-        region: region.clone(),
-        object: cluster.object.clone(),
-        resource_version: cluster.resource_version.clone(),
-        claim: Claim { generation, intent: TRIED.into() },
-        change,
-        server_limit: None,
-    }
+    cluster_write(region, cluster, Claim { generation, intent: TRIED.into() }, change)
 }

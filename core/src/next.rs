@@ -235,13 +235,7 @@ impl Case<'_> {
 
     fn cluster_of<'b>(&self, region: &Region, seen: &'b Seen<ClusterView>) -> Checked<'b> {
         match seen {
-            Seen::Is(cluster) => match &cluster.claim {
-                Some(claim) if claim.generation > self.record.generation => Err(format!(
-                    "{} was written by generation {}, which is newer than {}",
-                    cluster.object, claim.generation, self.record.generation
-                )),
-                _ => Ok(cluster),
-            },
+            Seen::Is(cluster) => permit::newer_claim(cluster, self.record).map_or(Ok(cluster), Err),
             other => Err(format!("cluster in {region}: {}", other.why().unwrap_or_default())),
         }
     }
@@ -264,6 +258,13 @@ impl Case<'_> {
 
     fn write_cluster(&self, region: &Region, cluster: &ClusterView, change: ClusterChange) -> Action {
         Action::Cluster(cluster_write(region, cluster, self.claim(), change))
+    }
+
+    /// The write that tells a half of the plan, which must not write, to be the other's replica; or why not yet.
+    fn demote_again(&self, region: &Region, cluster: &ClusterView) -> Result<Action, &'static str> {
+        let other = if region == self.intent.from() { self.intent.to() } else { self.intent.from() };
+        let primary = name_of_other(self.seen.half(other), cluster).ok_or(NAME_UNKNOWN)?;
+        Ok(self.write_cluster(region, cluster, demotion(self.seen.half(region), primary)))
     }
 
     /// Whether every name is answered, and only with addresses of `to`.
@@ -311,7 +312,12 @@ fn restart_is_through(database: Option<&DatabaseView>) -> bool {
 }
 
 /// A write to the half as it was just read. One that makes it writable dies young (PROTOCOL 3).
-fn cluster_write(region: &Region, cluster: &ClusterView, claim: Claim, change: ClusterChange) -> ClusterWrite {
+pub(crate) fn cluster_write(
+    region: &Region,
+    cluster: &ClusterView,
+    claim: Claim,
+    change: ClusterChange,
+) -> ClusterWrite {
     ClusterWrite {
         region: region.clone(),
         object: cluster.object.clone(),
@@ -321,6 +327,9 @@ fn cluster_write(region: &Region, cluster: &ClusterView, claim: Claim, change: C
         change,
     }
 }
+
+/// What is waited for before a half is told whose replica to be.
+const NAME_UNKNOWN: &str = "the name of the other half is not known";
 
 /// How a half that must not write is told so: fenced and demoted in one patch. One that is still seen as a standby is
 /// told back alone, which its operator carries out by doing nothing; fenced, nobody would lift it again.

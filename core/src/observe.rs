@@ -276,6 +276,13 @@ pub struct Half {
     pub database: Seen<DatabaseView>,
 }
 
+impl Half {
+    /// Whether its PostgreSQL was seen to take writes.
+    pub fn takes_writes(&self) -> bool {
+        self.database.known().is_some_and(|database| database.accepts == Accepts::Yes)
+    }
+}
+
 /// An HTTPRoute of one region.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteView {

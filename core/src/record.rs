@@ -99,6 +99,16 @@ pub enum Lineage {
     },
 }
 
+impl Lineage {
+    /// The timeline of this region's half, where it was made primary last.
+    pub fn timeline_of(&self, region: &Region) -> Option<u32> {
+        match self {
+            Lineage::Of { region: last, timeline } if last == region => Some(*timeline),
+            _ => None,
+        }
+    }
+}
+
 /// A place in the write-ahead log of one timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

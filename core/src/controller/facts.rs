@@ -11,8 +11,7 @@ use std::time::Duration;
 
 /// The region whose half takes writes, where it is one alone.
 pub(super) fn observed_primary(halves: &BTreeMap<Region, Half>) -> Option<Region> {
-    let writes = |half: &Half| half.database.known().is_some_and(|d| d.accepts == Accepts::Yes);
-    let mut primaries = halves.iter().filter(|(_, half)| writes(half)).map(|(region, _)| region);
+    let mut primaries = halves.iter().filter(|(_, half)| half.takes_writes()).map(|(region, _)| region);
     let first = primaries.next()?;
     primaries.next().is_none().then(|| first.clone())
 }

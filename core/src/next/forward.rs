@@ -1,7 +1,7 @@
 //! Forward: each step's action until its effect is seen.
 
 use super::permit::runs_as_standby;
-use super::{Action, Case, Change, Decision, current_step, name_of_other};
+use super::{Action, Case, Change, Decision, NAME_UNKNOWN, current_step, name_of_other};
 use crate::observe::{Accepts, ClusterView, Role};
 use crate::ports::ClusterChange;
 use crate::record::{EndResult, Lineage};
@@ -133,7 +133,7 @@ impl Case<'_> {
             Err(why) => return self.wait(2, why),
         };
         let Some(other) = name_of_other(self.seen.half(self.intent.to()), cluster) else {
-            return self.wait(2, "the name of the other half is not known");
+            return self.wait(2, NAME_UNKNOWN);
         };
         let asked = cluster.role == Role::Replica
             && cluster.primary_name.as_ref() == Some(&other)

@@ -1,10 +1,11 @@
 //! Not the holder: this region's half must not write, whoever told it to (PROTOCOL 7, `yield`). Any controller may
 //! make its own half less writable (2.2), so the record that was read last is enough to act on.
 
+use super::permit::newer_claim;
 use super::standing::{Object, Place};
 use super::upkeep::Upkeep;
-use super::{Action, Change, Decision, cluster_write, demotion, name_of_other};
-use crate::observe::{Accepts, Claim, ClusterView, Role, Seen};
+use super::{Action, Change, Decision, NAME_UNKNOWN, cluster_write, demotion, name_of_other};
+use crate::observe::{Claim, ClusterView, Role, Seen};
 use crate::record::{Intent, Record};
 use crate::term::over_after;
 use std::time::Duration;
@@ -20,8 +21,7 @@ pub fn give_way(place: &Place<'_>, upkeep: &Upkeep, stood_still: Duration) -> De
         Seen::Is(cluster) => cluster,
         unseen => return Decision::Rest(unseen.why().map(|why| format!("its own half is not seen: {why}"))),
     };
-    let writes = place.own().database.known().is_some_and(|database| database.accepts == Accepts::Yes);
-    if cluster.role == Role::Replica && !writes || is_promoted(place.record, cluster, place) {
+    if cluster.role == Role::Replica && !place.own().takes_writes() || is_promoted(place.record, cluster, place) {
         return Decision::Rest(None);
     }
     if never_moved(place.record, cluster) {
@@ -39,14 +39,14 @@ pub fn give_way(place: &Place<'_>, upkeep: &Upkeep, stood_still: Duration) -> De
 fn demote(place: &Place<'_>, upkeep: &Upkeep, cluster: &ClusterView) -> Decision {
     let object = Object::Half(place.me.clone());
     let claim = Claim { generation: place.record.generation, intent: format!("give-way/{}", place.me) };
-    if cluster.claim.as_ref().is_some_and(|stands| stands.generation > claim.generation) {
-        return Decision::Rest(Some("its half was written by a newer generation than the record that was read".into()));
+    if let Some(newer) = newer_claim(cluster, place.record) {
+        return Decision::Rest(Some(newer));
     }
     if cluster.role == Role::Replica && (cluster.in_progress || cluster.fenced) {
         return Decision::Rest(Some("its half still takes writes; its demotion is in progress".into()));
     }
     let Some(primary) = name_of_other(place.other(), cluster) else {
-        return Decision::Rest(Some("the name of the other half is not known".into()));
+        return Decision::Rest(Some(NAME_UNKNOWN.into()));
     };
     if !upkeep.may_try(&object, place.at) {
         return Decision::Rest(Some(upkeep.cause(&object).unwrap_or("its half is being demoted").to_owned()));

@@ -2,7 +2,7 @@
 //! fence can be built from a [`Permit`] only.
 
 use crate::observe::{Accepts, ClusterView, DatabaseView, Half, Role, Seen};
-use crate::record::{Intent, Lineage, Record};
+use crate::record::{Intent, Record};
 
 /// Leave to make one half writable, given by [`permit`] for one decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ fn other_is_safe(other: &Half, record: &Record, way: Way) -> Result<(), Missing>
     if cluster.role == Role::Primary {
         return Err(Missing::OtherMayWrite(format!("{} says that it is primary", cluster.object)));
     }
-    if other.database.known().is_some_and(|database| database.accepts == Accepts::Yes) {
+    if other.takes_writes() {
         return match way {
             // It was told to be a replica, and the operator is at it.
             _ if demotion_is_ours(cluster, record) => {
@@ -140,7 +140,7 @@ fn own_is_demoted(own: &Half, record: &Record, way: Way) -> Result<(), Missing> 
     // The operator has not begun to demote it: it may be told otherwise at once, where no other half may have a newer
     // history.
     let leads =
-        record.intent.is_none() && matches!(&record.lineage, Lineage::Of { region, .. } if record.held_by(region));
+        record.intent.is_none() && record.holder.as_ref().is_some_and(|me| record.lineage.timeline_of(me).is_some());
     let never_left = record.intent.as_ref().is_some_and(|intent| intent.began_generation == record.generation);
     let untouched = (way == Way::NeverAllowed && never_left || leads) && database.is_some_and(still_primary);
     if untouched || runs_as_standby(cluster, database) {
@@ -149,7 +149,8 @@ fn own_is_demoted(own: &Half, record: &Record, way: Way) -> Result<(), Missing> 
     Err(Missing::Awaited("its PostgreSQL is not seen as a standby".into()))
 }
 
-fn newer_claim(cluster: &ClusterView, record: &Record) -> Option<String> {
+/// A newer generation wrote the half than the one that holds the record, as it was read.
+pub(super) fn newer_claim(cluster: &ClusterView, record: &Record) -> Option<String> {
     let claim = cluster.claim.as_ref().filter(|claim| claim.generation > record.generation)?;
     Some(format!(
         "{} was written by generation {}, which is newer than {}",

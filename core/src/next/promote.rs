@@ -1,10 +1,10 @@
 //! Step 6. Before its request there is a way back, and the promotion is made sure of; issuing it is the point of no
 //! return; after it everything is seen through, and looked at again as long as the intent stands.
 
-use super::permit::{Missing, permit};
+use super::permit::{Missing, newer_claim, permit};
 use super::source::{Source, Token, data_source, has_replayed};
-use super::{Action, Case, Change, Decision, demotion, name_of_other, restart_is_through};
-use crate::observe::{Accepts, ClusterView, Half, Role, Seen};
+use super::{Action, Case, Change, Decision, restart_is_through};
+use crate::observe::{ClusterView, Half, Role, Seen};
 use crate::ports::ClusterChange;
 use crate::record::Lineage;
 use crate::token::decode_token;
@@ -52,11 +52,10 @@ impl Case<'_> {
     /// under this generation, and what it wrote meanwhile comes with its new token, where the promotion is not out yet.
     pub(super) fn old_half_again(&self, step: u8) -> Option<Decision> {
         let cluster = self.half_from().cluster.known()?;
-        let takes_writes = self.database_from().is_some_and(|database| database.accepts == Accepts::Yes);
-        if cluster.role == Role::Replica && !takes_writes {
+        if cluster.role == Role::Replica && !self.half_from().takes_writes() {
             return None;
         }
-        if cluster.claim.as_ref().is_some_and(|claim| claim.generation > self.record.generation) {
+        if newer_claim(cluster, self.record).is_some() {
             return None;
         }
         let waiting = format!("{} takes writes again; it is being demoted", cluster.object);
@@ -64,11 +63,10 @@ impl Case<'_> {
         if asked || !self.memory.may_try(2, None, self.now.at) {
             return Some(self.wait(step, waiting));
         }
-        let Some(primary) = name_of_other(self.half_to(), cluster) else {
-            return Some(self.wait(step, "the name of the other half is not known"));
-        };
-        let demote = demotion(self.half_from(), primary);
-        Some(Decision::Act(step, self.write_cluster(self.intent.from(), cluster, demote)))
+        Some(match self.demote_again(self.intent.from(), cluster) {
+            Ok(demote) => Decision::Act(step, demote),
+            Err(why) => self.wait(step, why),
+        })
     }
 
     /// Toward the request, or why not yet.
@@ -125,14 +123,13 @@ impl Case<'_> {
     /// H29: a half asked to be primary under an older generation, or by somebody else, is fenced and demoted first, then
     /// decided upon anew.
     fn take_from_older_generation(&self, cluster: &ClusterView) -> Decision {
-        let Some(primary) = name_of_other(self.half_from(), cluster) else {
-            return self.wait(6, "the name of the other half is not known");
-        };
-        let demote = demotion(self.half_to(), primary);
-        if !self.memory.may_try(2, None, self.now.at) {
-            return self.wait(6, self.memory.cause(2).unwrap_or("it is being fenced and demoted"));
+        match self.demote_again(self.intent.to(), cluster) {
+            Ok(_) if !self.memory.may_try(2, None, self.now.at) => {
+                self.wait(6, self.memory.cause(2).unwrap_or("it is being fenced and demoted"))
+            }
+            Ok(demote) => Decision::Act(6, demote),
+            Err(why) => self.wait(6, why),
         }
-        Decision::Act(6, self.write_cluster(self.intent.to(), cluster, demote))
     }
 
     fn confirm_promotion(&self, cluster: &ClusterView) -> Decision {

@@ -78,18 +78,14 @@ pub fn data_source(
         return Err(format!("{other_region} was primary again since its token was taken, and left no newer one"));
     }
     // What was recorded as made primary last outlives every token of an earlier timeline.
-    let led_by = |region: &Region| match lineage {
-        Lineage::Of { region: last, timeline } if last == region => Some(*timeline),
-        _ => None,
-    };
     if other_is_newest && let Some(token) = other_token {
-        return match led_by(own_region) {
+        return match lineage.timeline_of(own_region) {
             Some(timeline) if timeline > token.says.timeline => without_token(own),
             _ => Ok(Source::Other(token)),
         };
     }
-    let behind = led_by(other_region);
-    let stale = |token: &Token| led_by(own_region).is_some_and(|timeline| timeline > token.says.timeline);
+    let behind = lineage.timeline_of(other_region);
+    let stale = |token: &Token| lineage.timeline_of(own_region).is_some_and(|timeline| timeline > token.says.timeline);
     match own_token.filter(|token| !stale(token)) {
         Some(own) if behind.is_none_or(|timeline| timeline <= own.says.timeline) => Ok(Source::Own(Some(own.text))),
         _ if behind.is_some() => Err(format!("{other_region} was primary last, and left no token that can be read")),

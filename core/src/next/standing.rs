@@ -3,9 +3,9 @@
 
 use crate::clock::Monotonic;
 use crate::name::Region;
-use crate::observe::{Accepts, Claim, FieldWriter, Half, Observations, Role};
+use crate::observe::{Claim, FieldWriter, Half, Observations, Role};
 use crate::plan::Plan;
-use crate::record::{Intent, Lineage, Record};
+use crate::record::{Intent, Record};
 use jiff::Timestamp;
 use std::fmt;
 
@@ -158,7 +158,7 @@ pub fn interference(place: &Place<'_>) -> Vec<Interference> {
             continue;
         }
         let object = Object::Half(region.clone());
-        let writes = half.database.known().is_some_and(|database| database.accepts == Accepts::Yes);
+        let writes = half.takes_writes();
         let may_be_primary = match &record.intent {
             Some(intent) => moved(intent, region),
             None => region == holder,
@@ -167,7 +167,11 @@ pub fn interference(place: &Place<'_>) -> Vec<Interference> {
             found.push(Interference::new(object, "told to be primary", writer));
         } else if !may_be_primary && writes && !cluster.in_progress {
             found.push(Interference::new(object, "takes writes", writer));
-        } else if settled && region == holder && cluster.role == Role::Replica && leads(record, region) {
+        } else if settled
+            && region == holder
+            && cluster.role == Role::Replica
+            && record.lineage.timeline_of(region).is_some()
+        {
             found.push(Interference::new(object, "told to be a replica", writer));
         } else if settled && region == holder && cluster.role == Role::Primary && cluster.fenced {
             found.push(Interference::new(object, "fenced", None));
@@ -185,9 +189,4 @@ fn is_known(record: &Record, claim: &Claim) -> bool {
         && (claim.intent.starts_with("held/")
             || claim.intent.starts_with("give-way/")
             || moves.into_iter().flatten().any(|id| of(id)))
-}
-
-/// Whether this region's half was last made primary, as far as the record tells.
-fn leads(record: &Record, region: &Region) -> bool {
-    matches!(&record.lineage, Lineage::Of { region: last, .. } if last == region)
 }

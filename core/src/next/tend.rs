@@ -1,17 +1,21 @@
 //! The holder, and no intent: one half takes writes, it is this region's, and the other follows it. Routes and
 //! records lead here. First acquisition, claims and "no half writable" are its cases (PROTOCOL 7).
 
-use super::permit::{Missing, permit};
+use super::permit::{Missing, newer_claim, permit};
 use super::source::{Source, data_source, has_replayed};
 use super::standing::{Object, Place};
 use super::upkeep::Upkeep;
-use super::{Action, Change, Decision, cluster_write, demotion, left, name_of_other, restart_is_through};
+use super::{Action, Change, Decision, NAME_UNKNOWN, cluster_write, demotion, left, name_of_other, restart_is_through};
 use crate::name::Region;
 use crate::observe::{Accepts, Claim, ClusterView, Half, Role, Seen};
 use crate::ports::ClusterChange;
 use crate::record::{Lineage, Record};
 use crate::spec::Spec;
 use std::collections::BTreeMap;
+
+/// Which of two halves is primary is for a person to say, where nobody ever claimed either.
+const TWO_PRIMARIES: &str =
+    "both halves say that they are primary: a person has to decide which one is, and demote the other";
 
 /// See the module.
 pub fn tend(place: &Place<'_>, upkeep: &Upkeep) -> Decision {
@@ -65,8 +69,8 @@ impl Tending<'_> {
             Seen::Is(cluster) => cluster,
             unseen => return self.rest(format!("its own half is not seen: {}", unseen.why().unwrap_or_default())),
         };
-        if let Some(claim) = cluster.claim.as_ref().filter(|claim| claim.generation > self.record().generation) {
-            return self.rest(format!("its own half was written by generation {}, which is newer", claim.generation));
+        if let Some(newer) = newer_claim(cluster, self.record()) {
+            return self.rest(newer);
         }
         if let Some(decision) = self.other_half(cluster) {
             return Some(decision);
@@ -84,17 +88,12 @@ impl Tending<'_> {
     fn other_half(&self, own: &ClusterView) -> Option<Decision> {
         let (region, other) = (self.place.other_region(), self.place.other());
         let cluster = other.cluster.known()?;
-        let newer = cluster.claim.as_ref().filter(|claim| claim.generation > self.record().generation);
-        if let Some(claim) = newer {
-            return self
-                .rest(format!("{} was written by generation {}, which is newer", cluster.object, claim.generation));
+        if let Some(newer) = newer_claim(cluster, self.record()) {
+            return self.rest(newer);
         }
-        let writes = other.database.known().is_some_and(|database| database.accepts == Accepts::Yes);
-        if cluster.role == Role::Primary || writes {
+        if cluster.role == Role::Primary || other.takes_writes() {
             if !self.claimed(own) && cluster.claim.is_none() {
-                return self.rest(
-                    "both halves say that they are primary: a person has to decide which one is, and demote the other",
-                );
+                return self.rest(TWO_PRIMARIES);
             }
             if cluster.role == Role::Replica && (cluster.in_progress || cluster.fenced) {
                 return self.rest(format!("{} still takes writes; its demotion is in progress", cluster.object));
@@ -111,10 +110,10 @@ impl Tending<'_> {
     /// After a free record was taken: the other half was claimed and is seen to refuse writes, so this one is claimed as
     /// it runs. A half that an older generation made primary since is fenced first (2.6).
     fn claim_own(&self, cluster: &ClusterView, other: &Half) -> Option<Decision> {
-        let leads = matches!(&self.record().lineage, Lineage::Of { region, .. } if region == self.place.me);
+        let leads = self.record().lineage.timeline_of(self.place.me).is_some();
         if !leads && cluster.claim.is_some() {
             let Some(primary) = name_of_other(other, cluster) else {
-                return self.rest("the name of the other half is not known");
+                return self.rest(NAME_UNKNOWN);
             };
             let demote = demotion(self.place.own(), primary);
             return self.write(self.place.me, cluster, demote, "its half is taken from an older generation");
@@ -162,8 +161,7 @@ impl Tending<'_> {
             return None;
         }
         let database = self.place.own().database.known();
-        let writes = database.is_some_and(|database| database.accepts == Accepts::Yes);
-        if !writes || cluster.ready != Some(true) || !restart_is_through(database) {
+        if !self.place.own().takes_writes() || cluster.ready != Some(true) || !restart_is_through(database) {
             return self.rest("its half is primary, and is not seen to take writes yet");
         }
         let timeline = database.and_then(|database| database.timeline).or(cluster.timeline)?;
@@ -183,7 +181,7 @@ impl Tending<'_> {
     fn in_sync(&self) -> Option<Decision> {
         let (own, other) = (self.place.own().cluster.known()?, self.place.other().cluster.known()?);
         let name = &other.object.name;
-        let database = self.place.own().database.known().filter(|database| database.accepts == Accepts::Yes)?;
+        let database = self.place.own().database.known().filter(|_| self.place.own().takes_writes())?;
         let required = own.synchronous_to(name);
         let rows = database.replicas.as_ref()?;
         let follows =
@@ -218,9 +216,7 @@ fn may_acquire(me: &Region, spec: &Spec, halves: &BTreeMap<Region, Half>) -> Res
         let timeline = own.database.known().and_then(|d| d.timeline);
         let timeline = timeline.or(own.cluster.known().and_then(|c| c.timeline));
         if both {
-            return Err(
-                "both halves say that they are primary: a person has to decide which one is, and demote the other",
-            );
+            return Err(TWO_PRIMARIES);
         }
         return if takes_writes {
             Ok(timeline)

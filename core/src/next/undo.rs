@@ -4,7 +4,7 @@
 
 use super::permit::{Missing, Permit, permit};
 use super::source::{Source, data_source, has_replayed};
-use super::{Action, Case, Change, Decision, demotion, name_of_other, restart_is_through};
+use super::{Action, Case, Change, Decision, restart_is_through};
 use crate::observe::{Accepts, ClusterView, Role};
 use crate::ports::ClusterChange;
 use crate::record::{EndResult, Intent, Lineage};
@@ -56,14 +56,11 @@ impl Case<'_> {
             if ours && self.intent.past_return() {
                 return Decision::Undo(5, Action::Record(Change::TurnForward));
             }
-            let Some(primary) = name_of_other(self.seen.half(self.intent.from()), cluster) else {
-                return Decision::Wait(5, "the name of the other half is not known".into());
+            return match self.demote_again(self.intent.to(), cluster) {
+                Ok(demote) if self.memory.may_try(2, None, self.now.at) => Decision::Undo(5, demote),
+                Ok(_) => Decision::Wait(5, format!("{} is being demoted", cluster.object)),
+                Err(why) => Decision::Wait(5, why.into()),
             };
-            if self.memory.may_try(2, None, self.now.at) {
-                let demote = demotion(self.seen.half(self.intent.to()), primary);
-                return Decision::Undo(5, self.write_cluster(self.intent.to(), cluster, demote));
-            }
-            return Decision::Wait(5, format!("{} is being demoted", cluster.object));
         }
         // Where step 6 never started nobody was allowed to promote this half, so it need not be seen (2.11).
         match cluster {
@@ -194,10 +191,9 @@ impl Case<'_> {
         if self.intent.past_return() && cluster.role == Role::Primary {
             return Decision::Undo(2, Action::Record(Change::TurnForward));
         }
-        let Some(primary) = name_of_other(self.seen.half(self.intent.from()), cluster) else {
-            return Decision::Wait(2, "the name of the other half is not known".into());
-        };
-        let demote = demotion(self.seen.half(self.intent.to()), primary);
-        self.try_undo(2, self.write_cluster(self.intent.to(), cluster, demote), why)
+        match self.demote_again(self.intent.to(), cluster) {
+            Ok(demote) => self.try_undo(2, demote, why),
+            Err(why) => Decision::Wait(2, why.into()),
+        }
     }
 }

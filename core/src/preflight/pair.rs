@@ -179,14 +179,10 @@ fn both(case: &Case, source: &ClusterView, target: &ClusterView, out: &mut Findi
     known_to_each_other(target, source, out);
 }
 
-fn writes(case: &Case, region: &Region) -> bool {
-    case.seen().half(region).database.known().is_some_and(|database| database.accepts == Accepts::Yes)
-}
-
 /// The lease is at the new region already: so must the role be, or there is nothing that this order mends.
 fn moved(case: &Case, source: &ClusterView, target: &ClusterView, out: &mut Findings) {
-    let (from, to) = (&case.plan.from, &case.plan.to);
-    if writes(case, from) {
+    let to = &case.plan.to;
+    if case.from().takes_writes() {
         out.add(Id::SinglePrimary, single_primary(&source.object.name, to));
     } else if source.role == Role::Primary {
         let name = &source.object.name;
@@ -205,8 +201,8 @@ fn moved(case: &Case, source: &ClusterView, target: &ClusterView, out: &mut Find
 }
 
 fn to_move(case: &Case, source: &ClusterView, target: &ClusterView, out: &mut Findings) {
-    let (from, to) = (&case.plan.from, &case.plan.to);
-    if writes(case, to) {
+    let from = &case.plan.from;
+    if case.to().takes_writes() {
         // One that writes is named; that its spec says so too is the same cause.
         out.add(Id::SinglePrimary, single_primary(&target.object.name, from));
     } else if target.role == Role::Primary {

@@ -2,7 +2,7 @@
 
 use super::pair::{name_of, ready};
 use super::{Case, Findings, Id};
-use crate::observe::{Accepts, ClusterView};
+use crate::observe::ClusterView;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A longer `smartShutdownTimeout` is advised against, s (H30).
@@ -37,7 +37,7 @@ fn target(case: &Case, target: &ClusterView, out: &mut Findings) {
     }
     if case.redundant() {
         // The promoted half keeps its token; and where it is not writable, its holder sees to that.
-        let writes = case.to().database.known().is_some_and(|database| database.accepts == Accepts::Yes);
+        let writes = case.to().takes_writes();
         if !writes {
             out.note(6, format!("{} holds the lease, but {name} was not seen to accept writes", case.plan.to));
         }
