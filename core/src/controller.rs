@@ -411,9 +411,8 @@ impl Controller {
             let since = shared.holder.as_ref().map(|(_, since)| *since);
             let fresh =
                 |region: &Region| shared.halves_at.get(region).zip(since).is_some_and(|(at, since)| *at >= since);
-            let halves = shared.halves.iter().filter(|(region, _)| fresh(region));
-            let halves = halves.map(|(region, half)| (region.clone(), half.clone())).collect();
-            let writers = facts::writers(record.as_ref(), &halves);
+            let fresh = shared.halves.iter().filter(|(region, _)| fresh(region));
+            let writers = facts::writers(record.as_ref(), fresh);
             let (lag, standby_streams) = facts::replication(record.as_ref(), &shared.halves);
             Known {
                 witness_unreachable: match &self.keeper {

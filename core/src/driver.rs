@@ -3,6 +3,7 @@
 //! holder, still this generation, enough of the term left (PROTOCOL 2.7), and what is tried is written down before it
 //! is tried.
 
+mod keep;
 mod needs;
 mod say;
 
@@ -12,15 +13,14 @@ use crate::keeper::{Keeper, NotWritten, View};
 use crate::look::{Needs, look};
 use crate::name::{ObjectName, Region};
 use crate::next::{
-    Action, Change, Decision, Interference, Memory, Now, Object, Place, Standing, Upkeep, acquire, current_step,
-    give_way, interference, irreversible, makes_writable, mend_copy, next, standing, tend,
+    Action, Change, Decision, Interference, Memory, Now, Place, Standing, Upkeep, current_step, irreversible,
+    makes_writable, next, standing,
 };
 use crate::observe::{CopyView, Half, Observations, Seen};
 use crate::plan::Plan;
-use crate::ports::{Actors, Observers, Outcome};
+use crate::ports::{Actors, Observers, Outcome, PublishAudit};
 use crate::preflight::{Facts, preflight};
 use crate::record::{EndResult, Intent, Record};
-use crate::spec::Spec;
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
 use crate::transition::{self, Edit, Ending};
 use crate::{audit, steps};
@@ -34,8 +34,6 @@ use std::time::Duration;
 const LOOK_PAUSE: Duration = Duration::from_millis(300);
 /// Between two glances at the keeper's view while there is nothing to do.
 const IDLE_PAUSE: Duration = Duration::from_millis(250);
-/// For so long it is still said that somebody interfered after it was put right.
-const INTERFERENCE_TOLD_FOR: Duration = Duration::from_secs(600);
 
 /// What the driver last decided, for the status and the log.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -58,8 +56,8 @@ pub struct Progress {
 #[derive(Default)]
 struct Told {
     abort: Option<String>,
-    copy: Option<CopyView>,
-    halves: BTreeMap<Region, Half>,
+    copy: Option<Arc<CopyView>>,
+    halves: Arc<BTreeMap<Region, Half>>,
 }
 
 /// See the module.
@@ -110,12 +108,12 @@ impl Driver {
 
     /// One's own copy, as read last.
     pub fn set_copy(&self, copy: CopyView) {
-        self.told().copy = Some(copy);
+        self.told().copy = Some(Arc::new(copy));
     }
 
     /// Both halves, as looked at last: what a glance at the Clusters alone does not show.
     pub fn set_halves(&self, halves: BTreeMap<Region, Half>) {
-        self.told().halves = halves;
+        self.told().halves = Arc::new(halves);
     }
 
     /// What is being done.
@@ -151,12 +149,12 @@ impl Driver {
     /// One look, one decision, one deed. How long to pause after it.
     async fn turn(&self, mind: &mut Mind) -> Duration {
         let Some(view) = self.keeper.view() else { return IDLE_PAUSE };
-        let record = view.record.clone();
-        if let Some(record) = &record {
+        let record = view.record.as_ref();
+        if let Some(record) = record {
             mind.memory.know(record, self.clock.now());
             self.note_holding(mind, record);
         }
-        match (standing(record.as_ref(), &self.me), &record) {
+        match (standing(record, &self.me), record) {
             (Standing::Drives(intent), Some(record)) => self.drive(mind, &view, record, intent).await,
             (Standing::Free, _) => self.acquire(mind).await,
             (standing, Some(record)) => self.keep(mind, &view, record, standing).await,
@@ -181,8 +179,7 @@ impl Driver {
         memory.look(record, &seen, at);
         memory.fill(&mut seen, at);
         let place = Place { record, me: &self.me, plan: &intent.plan, seen: &seen, at };
-        note_interference(&mut mind.interference, interference(&place), at);
-        self.tell_interference(&mind.interference, at);
+        self.watch_others(&mut mind.interference, &place);
         let abort = self.told().abort.clone();
         let event = audit::switchover(intent, self.clock.wall());
         let now = Now {
@@ -200,153 +197,15 @@ impl Driver {
         self.carry_out(record, intent, memory, decision, refused).await
     }
 
-    /// Nobody holds the record: the region whose half is the acting primary takes it.
-    async fn acquire(&self, mind: &mut Mind) -> Duration {
-        let (spec, halves) = {
-            let told = self.told();
-            let spec = told.copy.as_ref().and_then(|copy| copy.spec.clone().ok());
-            (spec, told.halves.clone())
-        };
-        let Some(spec) = spec.filter(|spec| spec.lease.kind.unavailable().is_none()) else { return IDLE_PAUSE };
-        match acquire(&self.me, &spec, &halves) {
-            Ok(change) => {
-                if !mind.upkeep.may_try(&Object::Record, self.clock.now()) {
-                    return IDLE_PAUSE;
-                }
-                self.note(Progress::default());
-                self.keep_object(mind, None, None, &Object::Record, &Action::Record(change)).await
-            }
-            Err(why) => {
-                self.note(Progress { waiting: Some(why.into()), ..Progress::default() });
-                IDLE_PAUSE
-            }
-        }
-    }
-
-    /// No intent to drive: both halves, routes, records and one's own copy are as the record says.
-    async fn keep(&self, mind: &mut Mind, view: &View, record: &Record, standing: Standing<'_>) -> Duration {
-        let (copy, told) = {
-            let told = self.told();
-            (told.copy.clone(), told.halves.clone())
-        };
-        let Some(copy) = copy else { return IDLE_PAUSE };
-        let Some(plan) = copy.spec.as_ref().ok().and_then(|spec| self.plan_here(spec, record)) else {
-            return IDLE_PAUSE;
-        };
-        mind.upkeep.stand(record, &standing);
-        let own_is_from = plan.from == self.me;
-        let now = self.clock.now();
-        let due = needs::of_standing(record, &standing, own_is_from, &mind.upkeep, &mut mind.rounds, now);
-        let Some(due) = due else {
-            // A deed of one's own copy waits for no look at the halves.
-            return self.keep_copy(mind, record, &copy, &plan).await.unwrap_or(IDLE_PAUSE);
-        };
-        let mut seen = look(&self.observers, &*self.clock, &plan, due).await;
-        let at = self.clock.now();
-        // What was seen before the record was read last proves nothing against anybody.
-        let found = interference(&Place { record, me: &self.me, plan: &plan, seen: &seen, at });
-        note_interference(&mut mind.interference, found, at);
-        self.tell_interference(&mind.interference, at);
-        complete(&mut seen, &told);
-        let place = Place { record, me: &self.me, plan: &plan, seen: &seen, at };
-        let decision = match standing {
-            Standing::Tends => tend(&place, &mind.upkeep),
-            _ => give_way(&place, &mind.upkeep, at.since(view.first_seen)),
-        };
-        let amiss = std::mem::replace(&mut mind.upkeep.amiss, !matches!(decision, Decision::Rest(None)));
-        match decision {
-            // A glance showed it; it is looked at whole before anything is done.
-            Decision::Keep(Object::Half(_), _) | Decision::Rest(Some(_)) if !amiss => {
-                mind.rounds.hurry();
-                Duration::ZERO
-            }
-            Decision::Keep(object, action) => {
-                self.note(Progress::default());
-                self.keep_object(mind, Some(record), Some(&plan), &object, &action).await
-            }
-            Decision::Rest(why) => {
-                if why.is_some() {
-                    mind.rounds.hurry();
-                }
-                let stuck = why.is_some();
-                self.note(Progress { waiting: why, stuck, ..Progress::default() });
-                self.keep_copy(mind, record, &copy, &plan).await.unwrap_or(IDLE_PAUSE)
-            }
-            _ => IDLE_PAUSE,
-        }
-    }
-
-    async fn keep_copy(&self, mind: &mut Mind, record: &Record, copy: &CopyView, plan: &Plan) -> Option<Duration> {
-        mend_copy(record, copy).filter(|_| mind.upkeep.may_try(&Object::Copy, self.clock.now()))?;
-        // The status is written often, and with each write the version changes.
-        let fresh = within(&*self.clock, REQUEST_LIMIT, self.observers.copies.copy(&self.me)).await?;
-        let Decision::Keep(object, action) = mend_copy(record, fresh.known()?)? else { return None };
-        Some(self.keep_object(mind, Some(record), Some(plan), &object, &action).await)
-    }
-
-    /// The plan that would have led to the region that holds the record, from the other one.
-    fn plan_here(&self, spec: &Spec, record: &Record) -> Option<Plan> {
-        let holder = record.holder.as_ref()?;
-        let from = if *holder == self.me { spec.regions().find(|region| **region != self.me)? } else { &self.me };
-        Plan::new(&self.name, &spec.led_by(from), holder, None, None).ok()
-    }
-
-    /// One deed of a decision without an intent.
-    async fn keep_object(
-        &self,
-        mind: &mut Mind,
-        record: Option<&Record>,
-        plan: Option<&Plan>,
-        object: &Object,
-        action: &Action,
-    ) -> Duration {
-        let outcome = match action {
-            Action::Record(change) => {
-                let (me, now, change) = (self.me.clone(), self.clock.wall(), change.clone());
-                match self.keeper.update(move |record| apply(record, &me, "", 0, now, &change)).await {
-                    Ok(_) => Outcome::Done(()),
-                    Err(cause) => Outcome::NotApplied(cause.to_string()),
-                }
-            }
-            action => {
-                let Some((record, plan)) = record.zip(plan) else { return IDLE_PAUSE };
-                let limit = limit_of(action);
-                // A half is made less writable whoever holds the record (2.2); everything else is the holder's.
-                let free = matches!(action, Action::Copy { .. }) || !record.held_by(&self.me);
-                if irreversible(action) && !self.still_stands(record).await || !free && !self.allows(action, limit) {
-                    return LOOK_PAUSE;
-                }
-                within(&*self.clock, limit, self.perform(action, plan, false)).await.unwrap_or_else(|| no_answer(limit))
-            }
-        };
-        tracing::info!(%object, action = describe(action), outcome = say(&outcome), "kept");
-        mind.upkeep.tried(object, &outcome, self.clock.now());
-        Duration::ZERO
-    }
-
     /// Whether enough of the term is left for the action's limit.
     fn allows(&self, action: &Action, limit: Duration) -> bool {
         let term = self.keeper.term();
         if makes_writable(action) { term.allows_writable(limit) } else { term.allows(limit) }
     }
 
-    fn tell_interference(&self, found: &[(Interference, Monotonic)], now: Monotonic) {
-        let mut current = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        current.interfered = found.iter().any(|(_, seen)| *seen == now);
-        if current.interference.len() != found.len() || current.interference.iter().zip(found).any(|(a, (b, _))| a != b)
-        {
-            for (interference, _) in found.iter().filter(|(i, _)| !current.interference.contains(i)) {
-                tracing::warn!(%interference, "interference");
-            }
-            current.interference = found.iter().map(|(interference, _)| interference.clone()).collect();
-        }
-    }
-
     /// The record, where this region holds it and an intent stands in it.
-    fn mine(&self) -> Option<(View, Record)> {
-        let view = self.keeper.view()?;
-        let record = view.record.clone()?;
-        (record.held_by(&self.me) && record.intent.is_some()).then_some((view, record))
+    fn mine(&self) -> Option<Record> {
+        self.keeper.view()?.record.filter(|record| record.held_by(&self.me) && record.intent.is_some())
     }
 
     /// Step 1 wants the preconditions of the dry run, over the same facts.
@@ -458,7 +317,7 @@ impl Driver {
     /// Whether this region still holds the record in this generation, with the same intent in the same
     /// direction, as far as it was read.
     fn same_holding(&self, record: &Record, intent: &Intent) -> bool {
-        self.mine().is_some_and(|(_, now)| {
+        self.mine().is_some_and(|now| {
             let same = |i: &Intent| i.id == intent.id && i.direction == intent.direction;
             now.generation == record.generation && now.intent.as_ref().is_some_and(same)
         })
@@ -490,7 +349,7 @@ impl Driver {
             },
             Action::TryWrite { region, commit } => self.try_write(region, plan, *commit).await,
             Action::Emit(event) => match &self.actors.audit {
-                Some(audit) => self.emit(&**audit, event, search).await,
+                Some(audit) => self.emit(&**audit, event, &plan.continuum, search).await,
                 None => Outcome::Refused("no audit stream is configured".into()),
             },
             Action::Admit(write) => match self.observers.pair.admits(write).await {
@@ -512,12 +371,9 @@ impl Driver {
 
     /// Publishes the event. Where it may have been published before, the stream is searched first: it drops a
     /// repeat for two minutes only.
-    async fn emit(&self, audit: &dyn crate::ports::PublishAudit, event: &Event, search: bool) -> Outcome<()> {
-        if search
-            && let (Some(observe), Some((_, record))) = (&self.observers.audit, self.mine())
-            && let Some(intent) = record.intent
-        {
-            match observe.find(&event.query(&intent.plan.continuum)).await {
+    async fn emit(&self, audit: &dyn PublishAudit, event: &Event, name: &ObjectName, search: bool) -> Outcome<()> {
+        if search && let Some(observe) = &self.observers.audit {
+            match observe.find(&event.query(name)).await {
                 Ok(Some(_)) => return Outcome::Done(()),
                 Ok(None) => {}
                 Err(cause) => return Outcome::NotApplied(format!("the stream could not be searched: {cause}")),
@@ -619,30 +475,6 @@ fn limit_of(action: &Action) -> Duration {
 
 fn no_answer(limit: Duration) -> Outcome<()> {
     Outcome::Unknown(format!("no answer in {} s: looking", limit.as_secs()))
-}
-
-/// What a glance did not look at is as it was seen last.
-fn complete(seen: &mut Observations, told: &BTreeMap<Region, Half>) {
-    for (region, known) in told {
-        let half = seen.half_mut(region);
-        if half.cluster == Seen::NotLooked {
-            half.cluster = known.cluster.clone();
-        }
-        if half.database == Seen::NotLooked {
-            half.database = known.database.clone();
-        }
-    }
-}
-
-/// Takes note of what is found now, and forgets what was put right long ago.
-fn note_interference(known: &mut Vec<(Interference, Monotonic)>, found: Vec<Interference>, now: Monotonic) {
-    for interference in found {
-        match known.iter_mut().find(|(known, _)| *known == interference) {
-            Some((_, seen)) => *seen = now,
-            None => known.push((interference, now)),
-        }
-    }
-    known.retain(|(_, seen)| now.since(*seen) < INTERFERENCE_TOLD_FOR);
 }
 
 /// How long writes stopped, from the cordon's request to the new primary's first confirmed write; a planned move only.

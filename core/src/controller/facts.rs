@@ -34,7 +34,7 @@ pub(super) fn replication(
 }
 
 /// Who takes writes, as far as it was observed.
-pub(super) fn writers(record: Option<&Record>, halves: &BTreeMap<Region, Half>) -> Writers {
+pub(super) fn writers<'a>(record: Option<&Record>, halves: impl Iterator<Item = (&'a Region, &'a Half)>) -> Writers {
     let Some(holder) = record.and_then(|r| r.holder.as_ref()) else { return Writers::default() };
     let mut writers = Writers::default();
     for (region, half) in halves {

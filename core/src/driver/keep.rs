@@ -1,0 +1,184 @@
+//! The driver without an intent: a free record is taken, and what the record says is kept so. The decisions are
+//! [`tend`]'s, [`give_way`]'s and [`acquire`]'s; looking and acting follow the discipline of the driver.
+
+use super::needs;
+use super::say::{describe, say};
+use super::{Driver, IDLE_PAUSE, LOOK_PAUSE, Mind, Progress, apply, limit_of, no_answer};
+use crate::clock::{Monotonic, within};
+use crate::keeper::View;
+use crate::look::look;
+use crate::name::Region;
+use crate::next::{
+    Action, Decision, Interference, Object, Place, Standing, acquire, give_way, interference, irreversible, mend_copy,
+    tend,
+};
+use crate::observe::{CopyView, Half, Observations, Seen};
+use crate::plan::Plan;
+use crate::ports::Outcome;
+use crate::record::Record;
+use crate::spec::Spec;
+use crate::term::REQUEST_LIMIT;
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+/// For so long it is still said that somebody interfered after it was put right.
+const INTERFERENCE_TOLD_FOR: Duration = Duration::from_secs(600);
+
+impl Driver {
+    /// Nobody holds the record: the region whose half is the acting primary takes it.
+    pub(super) async fn acquire(&self, mind: &mut Mind) -> Duration {
+        let (spec, halves) = {
+            let told = self.told();
+            let spec = told.copy.as_ref().and_then(|copy| copy.spec.clone().ok());
+            (spec, told.halves.clone())
+        };
+        let Some(spec) = spec.filter(|spec| spec.lease.kind.unavailable().is_none()) else { return IDLE_PAUSE };
+        match acquire(&self.me, &spec, &halves) {
+            Ok(change) => {
+                if !mind.upkeep.may_try(&Object::Record, self.clock.now()) {
+                    return IDLE_PAUSE;
+                }
+                self.note(Progress::default());
+                self.keep_object(mind, None, &Object::Record, &Action::Record(change)).await
+            }
+            Err(why) => {
+                self.note(Progress { waiting: Some(why.into()), ..Progress::default() });
+                IDLE_PAUSE
+            }
+        }
+    }
+
+    /// No intent to drive: both halves, routes, records and one's own copy are as the record says.
+    pub(super) async fn keep(&self, mind: &mut Mind, view: &View, record: &Record, standing: Standing<'_>) -> Duration {
+        let (copy, told) = {
+            let told = self.told();
+            (told.copy.clone(), told.halves.clone())
+        };
+        let Some(copy) = copy else { return IDLE_PAUSE };
+        mind.upkeep.stand(record, &standing);
+        // The plan leads to the holder.
+        let own_is_from = !record.held_by(&self.me);
+        let now = self.clock.now();
+        let due = needs::of_standing(record, &standing, own_is_from, &mind.upkeep, &mut mind.rounds, now);
+        let Some(due) = due else {
+            // A deed of one's own copy waits for no look at the halves.
+            return self.keep_copy(mind, record, &copy).await.unwrap_or(IDLE_PAUSE);
+        };
+        let Some(plan) = copy.spec.as_ref().ok().and_then(|spec| self.plan_here(spec, record)) else {
+            return IDLE_PAUSE;
+        };
+        let mut seen = look(&self.observers, &*self.clock, &plan, due).await;
+        let at = self.clock.now();
+        // What was seen before the record was read last proves nothing against anybody.
+        self.watch_others(&mut mind.interference, &Place { record, me: &self.me, plan: &plan, seen: &seen, at });
+        complete(&mut seen, &told);
+        let place = Place { record, me: &self.me, plan: &plan, seen: &seen, at };
+        let decision = match standing {
+            Standing::Tends => tend(&place, &mind.upkeep),
+            _ => give_way(&place, &mind.upkeep, at.since(view.first_seen)),
+        };
+        let amiss = std::mem::replace(&mut mind.upkeep.amiss, !matches!(decision, Decision::Rest(None)));
+        match decision {
+            // A glance showed it; it is looked at whole before anything is done.
+            Decision::Keep(Object::Half(_), _) | Decision::Rest(Some(_)) if !amiss => {
+                mind.rounds.hurry();
+                Duration::ZERO
+            }
+            Decision::Keep(object, action) => {
+                self.note(Progress::default());
+                self.keep_object(mind, Some((record, &plan)), &object, &action).await
+            }
+            Decision::Rest(why) => {
+                let stuck = why.is_some();
+                if stuck {
+                    mind.rounds.hurry();
+                }
+                self.note(Progress { waiting: why, stuck, ..Progress::default() });
+                self.keep_copy(mind, record, &copy).await.unwrap_or(IDLE_PAUSE)
+            }
+            _ => IDLE_PAUSE,
+        }
+    }
+
+    /// Brings one's own copy in line with the record.
+    async fn keep_copy(&self, mind: &mut Mind, record: &Record, copy: &CopyView) -> Option<Duration> {
+        mend_copy(record, copy).filter(|_| mind.upkeep.may_try(&Object::Copy, self.clock.now()))?;
+        let plan = self.plan_here(copy.spec.as_ref().ok()?, record)?;
+        // The status is written often, and with each write the version changes.
+        let fresh = within(&*self.clock, REQUEST_LIMIT, self.observers.copies.copy(&self.me)).await?;
+        let Decision::Keep(object, action) = mend_copy(record, fresh.known()?)? else { return None };
+        Some(self.keep_object(mind, Some((record, &plan)), &object, &action).await)
+    }
+
+    /// The plan that would have led to the region that holds the record, from the other one.
+    fn plan_here(&self, spec: &Spec, record: &Record) -> Option<Plan> {
+        let holder = record.holder.as_ref()?;
+        let from = if *holder == self.me { spec.regions().find(|region| **region != self.me)? } else { &self.me };
+        Plan::new(&self.name, &spec.led_by(from), holder, None, None).ok()
+    }
+
+    /// One deed of a decision without an intent.
+    async fn keep_object(
+        &self,
+        mind: &mut Mind,
+        here: Option<(&Record, &Plan)>,
+        object: &Object,
+        action: &Action,
+    ) -> Duration {
+        let outcome = match action {
+            Action::Record(change) => {
+                let (me, now, change) = (self.me.clone(), self.clock.wall(), change.clone());
+                match self.keeper.update(move |record| apply(record, &me, "", 0, now, &change)).await {
+                    Ok(_) => Outcome::Done(()),
+                    Err(cause) => Outcome::NotApplied(cause.to_string()),
+                }
+            }
+            action => {
+                let Some((record, plan)) = here else { return IDLE_PAUSE };
+                let limit = limit_of(action);
+                // A half is made less writable whoever holds the record (2.2); everything else is the holder's.
+                let free = matches!(action, Action::Copy { .. }) || !record.held_by(&self.me);
+                if irreversible(action) && !self.still_stands(record).await || !free && !self.allows(action, limit) {
+                    return LOOK_PAUSE;
+                }
+                within(&*self.clock, limit, self.perform(action, plan, false)).await.unwrap_or_else(|| no_answer(limit))
+            }
+        };
+        tracing::info!(%object, action = describe(action), outcome = say(&outcome), "kept");
+        mind.upkeep.tried(object, &outcome, self.clock.now());
+        Duration::ZERO
+    }
+
+    /// What somebody else made otherwise is noted, logged once, and told for a while after it was put right.
+    pub(super) fn watch_others(&self, known: &mut Vec<(Interference, Monotonic)>, place: &Place<'_>) {
+        let found = interference(place);
+        let interfered = !found.is_empty();
+        for interference in found {
+            match known.iter_mut().find(|(known, _)| *known == interference) {
+                Some((_, seen)) => *seen = place.at,
+                None => {
+                    tracing::warn!(%interference, "interference");
+                    known.push((interference, place.at));
+                }
+            }
+        }
+        known.retain(|(_, seen)| place.at.since(*seen) < INTERFERENCE_TOLD_FOR);
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.interfered = interfered;
+        progress.interference = known.iter().map(|(interference, _)| interference.clone()).collect();
+    }
+}
+
+/// What a glance did not look at is as it was seen last.
+fn complete(seen: &mut Observations, told: &BTreeMap<Region, Half>) {
+    for (region, known) in told {
+        let half = seen.half_mut(region);
+        if half.cluster == Seen::NotLooked {
+            half.cluster = known.cluster.clone();
+        }
+        if half.database == Seen::NotLooked {
+            half.database = known.database.clone();
+        }
+    }
+}
