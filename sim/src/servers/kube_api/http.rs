@@ -8,7 +8,7 @@ use super::registry::{Preconditions, Target};
 use super::request::{PAGE_NOT_FOUND, Request, Verb};
 use super::select::Selector;
 use super::watch::watch;
-use super::{Refusal, Resource, Right, SELF_SUBJECT_ACCESS_REVIEWS, Store};
+use super::{PODS, Refusal, Resource, Right, SELF_SUBJECT_ACCESS_REVIEWS, Store};
 use crate::fabric::Net;
 use crate::gate::{After, Asked, Before, SharedGate};
 use bytes::Bytes;
@@ -151,7 +151,11 @@ impl Server {
         if delay > TAKES {
             tokio::time::sleep(delay).await;
         }
-        let answer = self.apply(&received).unwrap_or_else(|refusal| refuse(&refusal));
+        let answer = match self.pass_webhooks(&received.request, limit.saturating_sub(delay)).await {
+            None => refuse(&Refusal::allotted_time_over()),
+            Some(Err(refusal)) => refuse(&refusal),
+            Some(Ok(())) => self.apply(&received).unwrap_or_else(|refusal| refuse(&refusal)),
+        };
         match self.gate.after(&received.asked, answer.status().as_u16()) {
             After::Send => {}
             After::Lose => return None,
@@ -162,6 +166,21 @@ impl Server {
             }
         }
         Some(answer)
+    }
+
+    /// `None`: the request's own limit was over.
+    async fn pass_webhooks(&self, request: &Request, limit: Duration) -> Option<Result<(), Refusal>> {
+        let writes = matches!(request.verb, Verb::Create | Verb::Update | Verb::Patch);
+        if !writes || !request.subresource.is_empty() {
+            return Some(Ok(()));
+        }
+        for webhook in self.store.webhooks(request.resource) {
+            match webhook.ask(&self.net, limit).await {
+                Some(Ok(())) => {}
+                other => return other,
+            }
+        }
+        Some(Ok(()))
     }
 
     fn apply(&self, received: &Received) -> Result<Answer, Refusal> {
@@ -206,9 +225,11 @@ impl Server {
                 })?
             }
             Verb::Delete => {
-                let only = preconditions(body)?;
+                let mut only = preconditions(body)?;
+                only.grace = request.number("gracePeriodSeconds")?.or(only.grace);
                 let object = self.store.delete_if(target, &only)?;
-                if object["metadata"].get("finalizers").is_some() {
+                // Of a pod the object is given, whether it is gone or not.
+                if object["metadata"].get("finalizers").is_some() || request.resource == &PODS {
                     return Ok(json_answer(200, &object));
                 }
                 json!({
@@ -309,7 +330,8 @@ fn preconditions(body: &[u8]) -> Result<Preconditions, Refusal> {
     }
     let options: Value = parse(body)?;
     let field = |name: &str| options["preconditions"][name].as_str().map(str::to_string);
-    Ok(Preconditions { uid: field("uid"), version: field("resourceVersion") })
+    let grace = options["gracePeriodSeconds"].as_u64();
+    Ok(Preconditions { uid: field("uid"), version: field("resourceVersion"), grace })
 }
 
 fn check_type(headers: &HeaderMap, accepted: &str) -> Result<(), Refusal> {

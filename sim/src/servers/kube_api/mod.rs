@@ -1,12 +1,12 @@
 //! The simulated Kubernetes API server of a region.
 //!
 //! ```text
-//!   clients ──HTTP──► http ──► gate (faults) ──► store ◄── operator model, world set-up, checkers
-//!                      └── watch ◄──────────────────┘      (in process)
+//!   clients ──HTTP──► http ──► gate (faults) ──► webhooks ──► store ◄── world set-up, people's edits, checkers
+//!                      └── watch ◄──────────────────────────────┘      (in process)
 //! ```
 //!
 //! [`Store`] is etcd with the registry's rules: resource versions, conflicts, generation, the status
-//! subresource, admission. It survives a crash of the host that serves it. [`http`] speaks the API.
+//! subresource, admission, the graceful deletion of pods. It survives a crash of the host that serves it. [`http`] speaks the API.
 //!
 //! Deliberately absent: JSON patch and server-side apply (415), schema validation and defaults (admission
 //! hooks take their place), owner references, namespaces as objects, discovery, authentication (rights can
@@ -20,9 +20,11 @@ mod request;
 mod select;
 mod store;
 mod watch;
+mod webhook;
 
 pub use self::refusal::Refusal;
 pub use self::store::{Admission, Change, ChangeEvent, Right, Store};
+pub use self::webhook::Webhook;
 
 /// A kind of object that the server knows.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,15 +41,17 @@ pub struct Resource {
     pub namespaced: bool,
     /// Status is written through `/status` only. Such resources also count their generation.
     pub status_subresource: bool,
+    /// Defined by others than Kubernetes.
+    pub custom: bool,
 }
 
 impl Resource {
     const fn custom(group: &'static str, version: &'static str, plural: &'static str, kind: &'static str) -> Self {
-        Resource { group, version, plural, kind, namespaced: true, status_subresource: true }
+        Resource { group, version, plural, kind, namespaced: true, status_subresource: true, custom: true }
     }
 
     const fn native(group: &'static str, version: &'static str, plural: &'static str, kind: &'static str) -> Self {
-        Resource { group, version, plural, kind, namespaced: true, status_subresource: false }
+        Resource { group, version, plural, kind, namespaced: true, status_subresource: false, custom: false }
     }
 
     /// `postgresql.cnpg.io/v1`; `v1` in the core group.
@@ -63,11 +67,6 @@ impl Resource {
     /// `Cluster.postgresql.cnpg.io`, as in messages; `Secret` in the core group.
     fn qualified_kind(&self) -> String {
         if self.group.is_empty() { self.kind.to_string() } else { format!("{}.{}", self.kind, self.group) }
-    }
-
-    /// Defined by others than Kubernetes. All of ours have a status.
-    fn is_custom(&self) -> bool {
-        self.status_subresource
     }
 
     fn find(group: &str, version: &str, plural: &str) -> Option<&'static Resource> {
@@ -87,6 +86,8 @@ pub static HTTP_ROUTES: Resource = Resource::custom("gateway.networking.k8s.io",
 pub static LEASES: Resource = Resource::native("coordination.k8s.io", "v1", "leases", "Lease");
 /// Secrets.
 pub static SECRETS: Resource = Resource::native("", "v1", "secrets", "Secret");
+/// Pods. Deleted with a grace period, in which they stay until their node says that they ended.
+pub static PODS: Resource = Resource { status_subresource: true, ..Resource::native("", "v1", "pods", "Pod") };
 /// Asks what one may do; nothing is stored.
 pub static SELF_SUBJECT_ACCESS_REVIEWS: Resource = Resource {
     group: "authorization.k8s.io",
@@ -95,7 +96,8 @@ pub static SELF_SUBJECT_ACCESS_REVIEWS: Resource = Resource {
     kind: "SelfSubjectAccessReview",
     namespaced: false,
     status_subresource: false,
+    custom: false,
 };
 
-static RESOURCES: [&Resource; 7] =
-    [&CLUSTERS, &BACKUPS, &CONTINUUMS, &HTTP_ROUTES, &LEASES, &SECRETS, &SELF_SUBJECT_ACCESS_REVIEWS];
+static RESOURCES: [&Resource; 8] =
+    [&CLUSTERS, &BACKUPS, &CONTINUUMS, &HTTP_ROUTES, &LEASES, &SECRETS, &PODS, &SELF_SUBJECT_ACCESS_REVIEWS];

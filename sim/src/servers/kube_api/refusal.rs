@@ -60,7 +60,7 @@ impl Refusal {
     /// 409: a replacement or a deletion is for an object with another uid.
     pub(super) fn other_uid(target: Target<'_>, asked: &str, present: &str) -> Self {
         let Target { resource, namespace, name, .. } = target;
-        let key = match resource.is_custom() {
+        let key = match resource.custom {
             true => format!("/registry/{}/{}/{namespace}/{name}", resource.group, resource.plural),
             false => format!("/registry/{}/{namespace}/{name}", resource.plural),
         };
@@ -155,6 +155,11 @@ impl Refusal {
     pub(super) fn timeout() -> Self {
         let message = "Timeout: request did not complete within requested timeout - context deadline exceeded";
         Self::new(504, "Timeout", message)
+    }
+
+    /// 504: the request's `?timeout=` was over while a webhook was asked.
+    pub(super) fn allotted_time_over() -> Self {
+        Self::new(504, "Timeout", "Timeout: request did not complete within the allotted timeout")
     }
 
     /// 410: the version is too old to watch from.

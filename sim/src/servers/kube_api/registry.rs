@@ -2,7 +2,7 @@
 //! to its own resources and to custom ones.
 
 use super::store::{Admission, Change, ChangeEvent, Right};
-use super::{LEASES, Refusal, Resource, SECRETS};
+use super::{LEASES, PODS, Refusal, Resource, SECRETS, Webhook};
 use crate::determinism::EPOCH;
 use crate::here;
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The annotation that says in which generation an object was claimed.
 const CLAIM: &str = "dr.openova.io/generation";
@@ -32,6 +33,7 @@ pub(super) struct State {
     made: u64,
     pub(super) history: Vec<Change>,
     pub(super) admissions: Vec<(&'static Resource, Admission)>,
+    pub(super) webhooks: Vec<(&'static Resource, Webhook)>,
     pub(super) denied: Vec<Right>,
 }
 
@@ -51,6 +53,8 @@ pub(super) struct Target<'a> {
 pub(super) struct Preconditions {
     pub(super) uid: Option<String>,
     pub(super) version: Option<String>,
+    /// How long a pod may take to end, s.
+    pub(super) grace: Option<u64>,
 }
 
 /// What of the metadata only the server writes.
@@ -75,6 +79,7 @@ impl State {
             made: 0,
             history: Vec::new(),
             admissions: Vec::new(),
+            webhooks: Vec::new(),
             denied: Vec::new(),
         }
     }
@@ -120,7 +125,7 @@ impl State {
         if self.object(resource, namespace, &name).is_some() {
             return Err(Refusal::already_exists(resource, &name));
         }
-        self.made += 1;
+        self.made += u64::from(!target.dry_run);
         tidy(resource, &mut object)?;
         if resource.status_subresource {
             put(&mut object, "status", None);
@@ -253,6 +258,9 @@ impl State {
             return Err(Refusal::other_version(target, asked, present));
         }
         let mut new = (*old).clone();
+        if let Some(grace) = grace_period(target.resource, &old, only.grace) {
+            return Ok(self.delete_gracefully(target, old, grace));
+        }
         if old["metadata"].get("finalizers").is_none() {
             return Ok(self.commit(target, ChangeEvent::Deleted, Some(old), new));
         }
@@ -265,6 +273,19 @@ impl State {
             grow_generation(&mut new);
         }
         Ok(self.commit(target, ChangeEvent::Modified, Some(old), new))
+    }
+
+    /// Marks a pod; one that is marked may be given less time, and no more.
+    fn delete_gracefully(&mut self, target: Target<'_>, old: Arc<Value>, grace: u64) -> Arc<Value> {
+        let present = old["metadata"]["deletionGracePeriodSeconds"].as_u64();
+        if present.is_some_and(|present| present <= grace) {
+            return old;
+        }
+        let mut new = (*old).clone();
+        new["metadata"]["deletionTimestamp"] = timestamp_in(grace).into();
+        new["metadata"]["deletionGracePeriodSeconds"] = grace.into();
+        grow_generation(&mut new);
+        self.commit(target, ChangeEvent::Modified, Some(old), new)
     }
 
     fn admit(&self, resource: &'static Resource, old: Option<&Value>, new: &Value) -> Result<(), Refusal> {
@@ -333,6 +354,16 @@ fn put(object: &mut Value, name: &str, value: Option<Value>) {
     };
 }
 
+/// How long a pod that is deleted stays. `None`: it goes at once, as one that is on no node or has ended does.
+fn grace_period(resource: &Resource, old: &Value, asked: Option<u64>) -> Option<u64> {
+    let ended = matches!(old["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    if resource != &PODS || ended || old["spec"]["nodeName"].as_str().unwrap_or_default().is_empty() {
+        return None;
+    }
+    let own = || old["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap_or(30);
+    Some(asked.unwrap_or_else(own)).filter(|grace| *grace > 0)
+}
+
 fn is_deleted(object: &Value) -> bool {
     object["metadata"].get("deletionTimestamp").is_some()
 }
@@ -397,7 +428,12 @@ fn content(object: &Value) -> Vec<(&String, &Value)> {
 
 /// Now, as the server writes it: whole seconds.
 fn timestamp() -> String {
-    let since_epoch = EPOCH + here::now().unwrap_or_default();
+    timestamp_in(0)
+}
+
+/// So many seconds later.
+fn timestamp_in(seconds: u64) -> String {
+    let since_epoch = EPOCH + here::now().unwrap_or_default() + Duration::from_secs(seconds);
     let now = jiff::Timestamp::from_second(since_epoch.as_secs() as i64);
     now.expect("simulated time is in range").to_string()
 }

@@ -80,7 +80,7 @@ impl Request {
             "" => {}
             "status" if resource.status_subresource => {}
             // A custom resource's subresources are looked for among its objects.
-            _ if resource.is_custom() => return Err(Refusal::not_found(resource, name)),
+            _ if resource.custom => return Err(Refusal::not_found(resource, name)),
             _ => return Err(Refusal::no_such_path()),
         }
         let query = parse_query(query);

@@ -1,12 +1,12 @@
 //! What the API server keeps, and everything that ever happened to it. The rules for changing it stand in
 //! `registry.rs`.
 //!
-//! It stands for etcd: it survives a crash of the server's host. Users in the same process (the operator
-//! model, the set-up of a world, checkers) call it directly and pass no gate.
+//! It stands for etcd: it survives a crash of the server's host. Users in the same process (the
+//! set-up of a world, a person's edits, checkers) call it directly and pass no gate.
 
 use super::registry::{Key, Preconditions, State, Target};
 use super::select::Selector;
-use super::{Refusal, Resource, patch};
+use super::{Refusal, Resource, Webhook, patch};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -246,6 +246,16 @@ impl Store {
     /// Adds a judge of creations and changes of a kind (not of its subresources).
     pub fn add_admission(&self, resource: &'static Resource, admission: Admission) {
         self.lock().admissions.push((resource, admission));
+    }
+
+    /// Registers a webhook that writes over HTTP have to pass (of the kind itself, not of its subresources).
+    pub fn add_webhook(&self, resource: &'static Resource, webhook: Webhook) {
+        self.lock().webhooks.push((resource, webhook));
+    }
+
+    pub(super) fn webhooks(&self, resource: &Resource) -> Vec<Webhook> {
+        let state = self.lock();
+        state.webhooks.iter().filter(|(kind, _)| *kind == resource).map(|(_, webhook)| webhook.clone()).collect()
     }
 
     /// Denies a right to all who ask over HTTP.
