@@ -37,7 +37,8 @@ pub enum Trigger {
     /// When the world shows this step's effect. A request fault hits the step's first changing request after it
     /// was applied.
     After(u8),
-    /// When the n-th changing request for this object arrives, `clusters/shop-fsn`, counted from 1.
+    /// When the n-th changing request for this object arrives, `clusters/shop-fsn`, counted from 1. What the region's
+    /// own operator and instance manager write does not count.
     OnWrite {
         /// The object.
         what: String,
@@ -60,7 +61,8 @@ pub enum Kind {
 pub struct RequestFault {
     /// Host of the server: `api.fsn`, `dns`, `nats`.
     pub server: String,
-    /// Only requests of this host.
+    /// Only requests of this host. Absent: of all, but where `what` or `times` is given not those of the region's own
+    /// operator and instance manager.
     pub from: Option<String>,
     /// Only requests for this object, `clusters/shop-fsn`.
     pub what: Option<String>,

@@ -278,22 +278,22 @@ fn databases(
     let mut halves = BTreeMap::new();
     for region in REGIONS {
         let instance = if region == primary { first.clone() } else { second.clone() };
-        let (run, net) = (instance.clone(), net.clone());
-        fabric.host(&format!("pg.{region}"), Box::new(move || Box::pin(run.clone().run(net.clone()))));
         let store = store_of(stores, region).clone();
         let mut object = cluster_object(&cluster(region), &cluster(other(region)), &cluster(primary), 1, &shape);
         objects::claim(options, &mut object);
-        if options.pair {
-            Operator::install(&store, &object).expect("the world's Clusters are valid and new");
-        }
         let name = ObjectName::new(objects::NAMESPACE, cluster(region));
-        let operator = Operator::new(name, store, instance.clone(), seeds.generator(&format!("operator.{region}")));
+        let rng = seeds.generator(&format!("operator.{region}"));
+        let operator = Operator::new(name, &format!("api.{region}"), instance.clone(), rng);
+        let host = format!("operator.{region}");
+        if options.pair {
+            operator.install(&store, &object, &host).expect("the world's Clusters are valid and new");
+        }
         operator.adjust(|knobs| {
             knobs.demotion_extra = options.demotion_extra;
             knobs.promotion_extra = options.promotion_extra;
         });
-        let run = operator.clone();
-        fabric.host(&format!("operator.{region}"), Box::new(move || Box::pin(run.clone().run())));
+        fabric.host(&format!("pg.{region}"), operator.node_software(net.clone()));
+        fabric.host(&host, operator.software(net.clone()));
         halves.insert(region, HalfModel { instance, operator });
     }
     halves

@@ -9,6 +9,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "operator_traces/alone.rs"]
+mod alone;
 #[path = "operator_traces/compare.rs"]
 mod compare;
 #[path = "operator_traces/events.rs"]

@@ -281,7 +281,7 @@ impl Armed {
             Kind::Request(fault) => fault.covers(asked),
             Kind::World(_) => true,
         };
-        if *what == asked.what && right_server {
+        if *what == asked.what && right_server && !is_part_of_a_region(&asked.from) {
             self.write_count += 1;
         }
     }
@@ -312,12 +312,21 @@ impl Armed {
 }
 
 impl RequestFault {
+    /// One that is meant for certain requests is meant for those of the product and of people; one that hurts a
+    /// whole server hurts the region's operator and instance manager, too.
     fn covers(&self, asked: &Asked) -> bool {
-        self.server == asked.server
+        let for_all = self.what.is_none() && self.times.is_none();
+        (for_all || self.from.is_some() || !is_part_of_a_region(&asked.from))
+            && self.server == asked.server
             && self.from.as_ref().is_none_or(|from| *from == asked.from)
             && self.what.as_ref().is_none_or(|what| *what == asked.what)
             && (asked.changing || !self.changing)
     }
+}
+
+/// Hosts of a region's operator and database, which write the objects that they manage at their own times.
+fn is_part_of_a_region(host: &str) -> bool {
+    host.starts_with("operator.") || host.starts_with("pg.")
 }
 
 fn struck(at: Duration, fault: FaultId, what: &WorldFault, ended: bool) -> Struck {

@@ -46,20 +46,43 @@ fn a_fence_stops_writes_within_half_a_second_and_lifting_it_brings_them_back() {
     assert_eq!(world.object(FSN)["status"]["readyInstances"], 1);
 }
 
-#[test]
-fn an_undo_without_a_token_takes_about_fifteen_seconds() {
+/// How long after the end of a demotion its half takes writes again, where it is told so `later`, s.
+fn undone(later: f64, with_token: bool) -> f64 {
     let mut world = World::start(1, Start::born());
-    world.demote(FSN);
-    world.run(1.0);
-    let asked = world.fabric.now();
-    world.patch(FSN, &json!({"spec": {"replica": {"primary": FSN}}}));
-    world.run(13.0);
-    assert!(!accepts(&world, FSN));
+    let token = world.demote(FSN);
+    let ended = world.fabric.now();
+    world.run(later);
+    let token = if with_token { json!(token) } else { Value::Null };
+    world.patch(FSN, &json!({"spec": {"replica": {"primary": FSN, "promotionToken": token}}}));
     while !accepts(&world, FSN) {
         world.run(0.1);
     }
-    let took = (world.fabric.now() - asked).as_secs_f64();
-    assert!((14.0..17.0).contains(&took), "{took}");
+    (world.fabric.now() - ended).as_secs_f64()
+}
+
+#[test]
+fn an_undo_comes_true_when_the_instance_manager_hears_again() {
+    for (later, with_token) in [(1.0, true), (1.0, false), (8.0, true), (8.0, false)] {
+        let took = undone(later, with_token);
+        assert!((24.5..27.0).contains(&took), "{later} {with_token}: {took}");
+    }
+    let took = undone(40.0, true);
+    assert!((40.5..42.0).contains(&took), "{took}");
+}
+
+#[test]
+fn a_fence_soon_after_an_unfencing_is_carried_out_when_the_instance_manager_hears_again() {
+    let mut world = World::start(1, Start::born());
+    world.patch(FSN, &fence(true));
+    world.run(3.0);
+    world.patch(FSN, &fence(false));
+    world.run(2.0);
+    assert!(accepts(&world, FSN));
+    world.patch(FSN, &fence(true));
+    world.run(21.0);
+    assert!(accepts(&world, FSN));
+    world.run(3.0);
+    assert!(!accepts(&world, FSN));
 }
 
 #[test]
@@ -129,7 +152,7 @@ fn a_region_that_lost_power_starts_again_as_what_it_was() {
 }
 
 #[test]
-fn an_operator_that_was_down_goes_on_with_a_demotion() {
+fn an_operator_that_was_down_goes_on_with_a_demotion_once_it_leads() {
     let mut world = World::start(1, Start::born());
     world.patch(FSN, &demotion());
     world.until(FSN, |cluster| cluster["status"]["switchReplicaClusterStatus"]["inProgress"] == true);
@@ -137,7 +160,9 @@ fn an_operator_that_was_down_goes_on_with_a_demotion() {
     world.run(5.0);
     assert!(in_progress(&world, FSN));
     world.fabric.restart("operator.fsn");
-    world.run(5.0);
+    world.run(15.0);
+    assert!(in_progress(&world, FSN));
+    world.run(4.0);
     assert!(!in_progress(&world, FSN));
     assert!(world.object(FSN)["status"]["demotionToken"].is_string());
 }

@@ -2,11 +2,15 @@
 
 use super::events::{Clients, Event, Recording, Step, What, changes, simplify};
 use continuum_core::name::ObjectName;
+use continuum_live::kube_transport::{Limits, USER_AGENT, plain_client};
 use continuum_sim::determinism::Seeds;
-use continuum_sim::fabric::{Fabric, FabricOptions, Net, TurmoilFabric};
-use continuum_sim::servers::kube_api::{CLUSTERS, Store};
+use continuum_sim::fabric::{Fabric, FabricOptions, HostFuture, Net, TurmoilFabric};
+use continuum_sim::gate::Open;
+use continuum_sim::kube_client::KubeConnector;
+use continuum_sim::servers::kube_api::{self, CLUSTERS, Store};
 use continuum_sim::servers::operator::{ClusterOptions, Knobs, Operator, cluster_object};
 use continuum_sim::servers::postgres::{Instance, Journal, Settings};
+use http::Request;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -98,6 +102,15 @@ pub struct World {
     pub halves: BTreeMap<&'static str, Half>,
     words: Words,
     start: Start,
+    asked: u32,
+}
+
+/// What an API server said.
+pub struct Answer {
+    pub status: u16,
+    pub message: String,
+    /// s.
+    pub took: f64,
 }
 
 fn other(half: &str) -> &'static str {
@@ -127,18 +140,23 @@ impl World {
             };
             primary.get_or_insert(instance.clone());
             let store = Store::new(&format!("api.{region}"));
-            Operator::install(&store, &cluster_object(name, other(name), "shop-fsn", 1, &options)).unwrap();
             let rng = seeds.generator(&format!("operator.{region}"));
-            let operator = Operator::new(ObjectName::new("shop", name), store.clone(), instance.clone(), rng);
+            let (api, host) = (format!("api.{region}"), format!("operator.{region}"));
+            let operator = Operator::new(ObjectName::new("shop", name), &api, instance.clone(), rng);
+            operator.install(&store, &cluster_object(name, other(name), "shop-fsn", 1, &options), &host).unwrap();
             let early_ready_percent = if start.early_ready { 100 } else { 0 };
             operator.set_knobs(Knobs { early_ready_percent, ..Knobs::default() });
-            let (net, running) = (fabric.net(), instance.clone());
-            fabric.host(&format!("pg.{region}"), Box::new(move || Box::pin(running.clone().run(net.clone()))));
-            let software = operator.clone();
-            fabric.host(&format!("operator.{region}"), Box::new(move || Box::pin(software.clone().run())));
+            let (net, served, server) = (fabric.net(), store.clone(), api.clone());
+            let serve = move || {
+                let served = kube_api::http::serve(net.clone(), server.clone(), served.clone(), Arc::new(Open));
+                Box::pin(served) as HostFuture
+            };
+            fabric.host(&api, Box::new(serve));
+            fabric.host(&format!("pg.{region}"), operator.node_software(fabric.net()));
+            fabric.host(&host, operator.software(fabric.net()));
             halves.insert(name, Half { store, instance, operator });
         }
-        let mut world = Self { fabric, halves, words: Words::default(), start };
+        let mut world = Self { fabric, halves, words: Words::default(), start, asked: 0 };
         world.prepare();
         world
     }
@@ -215,6 +233,45 @@ impl World {
             Ok(_) => (200, String::new()),
             Err(refusal) => (refusal.code.into(), refusal.message),
         }
+    }
+
+    /// Asks a region's API server over the network, from a host of its own.
+    pub fn ask(&mut self, region: &str, method: &str, path: &str, body: &Value) -> Answer {
+        self.asked += 1;
+        let (net, place) = (self.fabric.net(), Arc::new(Mutex::new(None)));
+        let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let request = (method.to_owned(), path.to_owned(), bytes, format!("http://api.{region}:80"), place.clone());
+        let begin = self.fabric.now();
+        self.fabric.host(
+            &format!("tester{}", self.asked),
+            Box::new(move || {
+                let (net, (method, path, body, base, place)) = (net.clone(), request.clone());
+                Box::pin(async move {
+                    let client =
+                        plain_client(base.parse().unwrap(), USER_AGENT, Limits::WATCHES, KubeConnector::new(net));
+                    let request = Request::builder().method(method.as_str()).uri(path);
+                    let request = request.header("content-type", "application/merge-patch+json").body(body).unwrap();
+                    let answer = match client.request::<Value>(request).await {
+                        Ok(_) => (200, String::new()),
+                        Err(kube::Error::Api(status)) => (status.code, status.message.clone()),
+                        Err(error) => panic!("{error}"),
+                    };
+                    *place.lock().unwrap() = Some(answer);
+                })
+            }),
+        );
+        loop {
+            self.fabric.step().unwrap();
+            if let Some((status, message)) = place.lock().unwrap().take() {
+                return Answer { status, message, took: (self.fabric.now() - begin).as_secs_f64() };
+            }
+        }
+    }
+
+    /// Has a client hold a session to a half.
+    pub fn hold_session(&mut self, half: &'static str) {
+        self.client(half, true, 0.0);
+        self.run(1.0);
     }
 
     /// Starts a client of a half on a host of its own.

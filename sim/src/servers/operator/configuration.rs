@@ -2,10 +2,10 @@
 //! and Ready, beside the demotion that goes on. In the traces this comes before the fence, or after `inProgress`; and
 //! ends before the token or after the whole demotion. Where the half is fenced or restarting already it does not show.
 
-use super::Shared;
-use super::view::{APPLYING, HEALTHY, Role, View};
+use super::hand::Hand;
+use super::view::{APPLYING, HEALTHY, Role};
 
-impl Shared {
+impl Hand {
     pub(super) async fn announce_configuration(&self) {
         let mut applied = self.view().map(|view| view.role);
         loop {
@@ -20,7 +20,7 @@ impl Shared {
             }
             let demoted = applied == Some(Role::Primary) && view.role == Role::Replica;
             applied = Some(view.role);
-            if demoted && !view.fenced && view.phase == HEALTHY && self.memory().manager_up {
+            if demoted && !view.fenced && view.phase == HEALTHY && !view.disabled && self.memory().manager_up {
                 self.announce().await;
             }
         }
@@ -33,7 +33,7 @@ impl Shared {
             self.until_view(|view| view.in_progress || view.role == Role::Primary).await;
             self.pause(15..=40).await;
         }
-        self.set_phase(APPLYING, Some("PostgreSQL configuration changed"), Some(false), "instance-manager");
+        self.set_phase(APPLYING, Some("PostgreSQL configuration changed"), Some(false)).await;
         if self.chance(85) {
             self.pause(280..=430).await;
         } else {
@@ -41,17 +41,7 @@ impl Shared {
             self.pause(60..=110).await;
         }
         if self.view().is_some_and(|view| view.phase == APPLYING) {
-            self.set_phase(HEALTHY, None, Some(true), "operator");
-        }
-    }
-
-    async fn until_view(&self, condition: impl Fn(&View) -> bool) {
-        loop {
-            let mark = self.mark();
-            if self.view().is_none_or(|view| condition(&view)) {
-                return;
-            }
-            self.moved_on(mark, None).await;
+            self.set_phase(HEALTHY, None, Some(true)).await;
         }
     }
 }

@@ -1,50 +1,63 @@
-//! CloudNativePG of one region: operator, instance manager and kubelet, between the region's API server and its
-//! PostgreSQL. Held to recorded traces of the real one (1.30.0) by `tests/operator_traces.rs`: the same observable
-//! states in the same order, and times of the same size.
+//! CloudNativePG of one region, between the region's API server and its PostgreSQL. Held to recorded traces of the
+//! real one (1.30.0) by `tests/operator_traces.rs`: the same observable states in the same order, and times of the
+//! same size.
 //!
 //! ```text
-//!  Cluster object <--- operator: demotion, token, restart, phases, conditions (reconcile, configuration)
-//!   (Store)       <--- kubelet: readiness, and what the instances report (kubelet)
-//!                 <--> instance manager: fence, standby files, promotion, restart (manager) ---> Instance
+//!  api.<region>  <--network-- operator.<region>: demotion, token, restart, pods, phases, conditions (reconcile, pods,
+//!   (Cluster,    --asks---->    configuration, report) and the webhook that every write to a Cluster passes (webhook)
+//!    Pod, Secret) <--network-- pg.<region>: kubelet (kubelet), instance manager (manager, promotion) ---> Instance
 //! ```
 //!
+//! Each host has its own caches and connections. An operator that is dead or cut off leaves the instance manager at
+//! work; a region without its API server leaves PostgreSQL at work, and a container that ends cannot come up.
 //! Each part looks at levels (object, instance, and what an instance manager remembers), so that it goes on after its
 //! host was down. The parts run side by side, which gives the interleavings that the real one shows.
 //!
+//! Simplified: what an instance reports of itself, which the real operator asks its pod for, it is told in process.
 //! Modelled: one instance a half (`instances` only counts), streaming only. Deliberately absent: failover inside a
-//! region, backups, rolling updates, and the operator's own write conflicts.
+//! region, backups, rolling updates, the Lease of a Cluster.
 
 mod admission;
+mod api;
 mod configuration;
+mod hand;
 mod kubelet;
 mod manager;
 mod object;
+mod pods;
+mod promotion;
 mod reconcile;
+mod report;
 mod token;
 mod view;
+mod webhook;
 
 pub use admission::admission;
 pub use object::{ClusterOptions, cluster_object};
 pub use token::Token;
 
+use crate::fabric::{Net, Software};
 use crate::here;
-use crate::servers::kube_api::{CLUSTERS, Refusal, Store};
-use crate::servers::postgres::{Instance, Snapshot, State};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use crate::servers::kube_api::{CLUSTERS, PODS, Refusal, SECRETS, Store};
+use crate::servers::postgres::{Instance, Snapshot};
+use api::Api;
 use continuum_core::name::ObjectName;
-use futures_util::future::{join4, select};
-use jiff::Timestamp;
+use futures_util::future::{join, join4, join5};
+use hand::Hand;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
-use view::View;
+
+/// An operator that starts anew waits this long for the leader election's Lease, which its dead predecessor holds, ms.
+const ELECTION_MS: RangeInclusive<u64> = 15_200..=16_300;
+/// Its webhook answers this long after its start.
+const WEBHOOK_START: Duration = Duration::from_millis(150);
 
 /// Where an operator can be stuck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,6 +84,10 @@ pub struct Knobs {
     /// How often a promoted half is Ready and healthy for a moment before its restart is ordered (seen in one
     /// recording of four).
     pub early_ready_percent: u32,
+    /// The half cannot archive its WAL while it is primary.
+    pub archiving_fails: bool,
+    /// As an open change of the operator has it: `archive_mode` stays `always`, and no promotion wants a restart.
+    pub archive_mode_stays: bool,
 }
 
 impl Default for Knobs {
@@ -82,6 +99,8 @@ impl Default for Knobs {
             stuck: BTreeSet::new(),
             drop_token: false,
             early_ready_percent: 25,
+            archiving_fails: false,
+            archive_mode_stays: false,
         }
     }
 }
@@ -91,104 +110,160 @@ impl Default for Knobs {
 struct Promotion {
     token: Option<String>,
     next_look: Duration,
-    /// When the Lease of the Cluster, which an instance takes before it is primary, is free.
-    lease_free: Duration,
-    /// The Lease was not free at first.
-    waits_for_lease: bool,
     /// The token was found wrong.
     refused: bool,
 }
 
-/// A restart in place that the operator ordered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Restart {
-    ordered: Duration,
-    done: Option<Duration>,
-}
-
-/// What operator and instance manager remember beside object and files.
+/// What operator and instance manager remember beside objects and files.
 struct Memory {
     rng: ChaCha8Rng,
     knobs: Knobs,
     version: u64,
+    /// An operator of this region ran before: the next one waits for its Lease.
+    elected_before: bool,
+    /// The pods of this region ran before: the next container has to be started.
+    node_ran_before: bool,
     /// The instance manager answers. It ends with a PostgreSQL that ends by itself, and its container starts again.
     manager_up: bool,
     /// The instance manager started PostgreSQL and did not stop it.
     expects_running: bool,
     promotion: Option<Promotion>,
-    restart: Option<Restart>,
     restarted_at: Option<Duration>,
-    demoted_at: Option<Duration>,
-    /// `pg_controldata` said shut down: the token was made, or dropped.
-    token_made: bool,
+    /// The operator looks at `pg_controldata` again then.
     next_demotion_look: Duration,
     report_due: Option<Duration>,
-    /// The manager changed the half's role in its files before it started PostgreSQL.
-    report_after_start: bool,
-    pod_ready: bool,
+    /// The password that was set for the application's role, with the version of the secret it came from.
+    secret_version: Option<String>,
 }
 
-struct Shared {
+/// What the hosts of one region share.
+struct Common {
     object: ObjectName,
-    store: Store,
+    /// Host of the region's API server.
+    api_host: String,
     instance: Instance,
     memory: Mutex<Memory>,
     woken: Notify,
+    /// The operator's webhook answers.
+    webhook_up: Arc<AtomicBool>,
 }
 
-/// The operator of one region with one Cluster. Cheap to clone; all clones are one.
+/// CloudNativePG of one region with one Cluster. Cheap to clone; all clones are one.
 #[derive(Clone)]
-pub struct Operator(Arc<Shared>);
+pub struct Operator(Arc<Common>);
 
 impl Operator {
-    /// An operator for the Cluster `object` of `store`, which runs on `instance`.
-    pub fn new(object: ObjectName, store: Store, instance: Instance, rng: ChaCha8Rng) -> Self {
+    /// An operator for the Cluster `object` of the API server on `api_host`, which runs on `instance`.
+    pub fn new(object: ObjectName, api_host: &str, instance: Instance, rng: ChaCha8Rng) -> Self {
         let memory = Memory {
             rng,
             knobs: Knobs::default(),
             version: 0,
-            manager_up: true,
+            elected_before: false,
+            node_ran_before: false,
+            manager_up: false,
             expects_running: false,
             promotion: None,
-            restart: None,
             restarted_at: None,
-            demoted_at: None,
-            token_made: false,
             next_demotion_look: Duration::ZERO,
             report_due: None,
-            report_after_start: false,
-            pod_ready: true,
+            secret_version: None,
         };
-        Self(Arc::new(Shared { object, store, instance, memory: Mutex::new(memory), woken: Notify::new() }))
+        let (memory, woken, webhook_up) = (Mutex::new(memory), Notify::new(), Arc::default());
+        Self(Arc::new(Common { object, api_host: api_host.to_owned(), instance, memory, woken, webhook_up }))
     }
 
-    /// Puts a Cluster with its status into a store, and the webhook before it.
-    pub fn install(store: &Store, cluster: &Value) -> Result<(), Refusal> {
-        store.add_admission(&CLUSTERS, admission());
+    /// Puts a Cluster with its status and its pod into a store, and the webhook of the operator on `operator_host`
+    /// before it.
+    pub fn install(&self, store: &Store, cluster: &Value, operator_host: &str) -> Result<(), Refusal> {
         let created = store.create(&CLUSTERS, cluster.clone(), "setup")?;
         let (namespace, name) = (text(&created["metadata"]["namespace"]), text(&created["metadata"]["name"]));
         let status = json!({"status": cluster["status"]});
-        store.merge_patch(&CLUSTERS, &namespace, &name, "status", &status, "setup").map(|_| ())
+        store.merge_patch(&CLUSTERS, &namespace, &name, "status", &status, "setup")?;
+        let pod = pods::pod_object(&created);
+        store.create(&PODS, pod.clone(), "setup")?;
+        let (pod_name, status) = (text(&pod["metadata"]["name"]), json!({"status": pods::running(true)}));
+        store.merge_patch(&PODS, &namespace, &pod_name, "status", &status, "setup")?;
+        store.add_webhook(&CLUSTERS, webhook::webhook(operator_host, self.0.webhook_up.clone()));
+        // Whoever writes in process does not come by the network's way.
+        let (up, judge) = (self.0.webhook_up.clone(), admission());
+        store.add_admission(
+            &CLUSTERS,
+            Arc::new(move |old, new| {
+                if !up.load(Ordering::Relaxed) {
+                    return Err(webhook::refused());
+                }
+                judge(old, new)
+            }),
+        );
+        self.0.webhook_up.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Sets faults.
     pub fn set_knobs(&self, knobs: Knobs) {
-        self.change(|memory| memory.knobs = knobs);
+        self.0.change(|memory| memory.knobs = knobs);
     }
 
     /// Changes some of them.
     pub fn adjust(&self, f: impl FnOnce(&mut Knobs)) {
-        self.change(|memory| f(&mut memory.knobs));
+        self.0.change(|memory| f(&mut memory.knobs));
     }
 
-    /// The software of the region's operator host. Ends with it.
-    pub async fn run(self) {
-        let shared = &*self.0;
-        join4(shared.reconcile(), shared.manage(), shared.watch_readiness(), shared.announce_configuration()).await;
+    fn hand(&self, net: &Net, agent: &'static str) -> Hand {
+        let api = Api::new(net.clone(), &self.0.api_host, agent, &self.0.object.namespace);
+        Hand::new(self.0.clone(), api)
     }
 
-    fn change<T>(&self, f: impl FnOnce(&mut Memory) -> T) -> T {
-        self.0.change(f)
+    /// The software of the region's operator host.
+    pub fn software(&self, net: Net) -> Software {
+        let operator = self.clone();
+        Box::new(move || Box::pin(operator.clone().run(net.clone())))
+    }
+
+    /// The software of the node that the half's pod runs on: its PostgreSQL, its instance manager, the kubelet.
+    pub fn node_software(&self, net: Net) -> Software {
+        let operator = self.clone();
+        Box::new(move || {
+            let (operator, net) = (operator.clone(), net.clone());
+            let instance = operator.0.instance.clone();
+            Box::pin(async move {
+                join(instance.run(net.clone()), operator.run_node(net)).await;
+            })
+        })
+    }
+
+    async fn run(self, net: Net) {
+        let up = webhook::Up::new(self.0.webhook_up.clone());
+        let hand = self.hand(&net, "cloudnative-pg/v1.30.0");
+        let restarted = std::mem::replace(&mut self.0.memory().elected_before, true);
+        let webhook = async {
+            if restarted {
+                tokio::time::sleep(WEBHOOK_START).await;
+            }
+            webhook::serve(&net, &up).await;
+        };
+        let controllers = async {
+            if restarted {
+                hand.pause(ELECTION_MS).await;
+            }
+            join5(
+                hand.reconcile(),
+                hand.care_for_pods(),
+                hand.announce_configuration(),
+                hand.write_reports(),
+                hand.watch_secret(),
+            )
+            .await;
+        };
+        let caches = join(hand.api.follow(&CLUSTERS), join(hand.api.follow(&PODS), hand.api.follow(&SECRETS)));
+        join(webhook, join(caches, controllers)).await;
+    }
+
+    async fn run_node(self, net: Net) {
+        let hand = self.hand(&net, "instance-manager/v1.30.0");
+        self.0.change(|memory| memory.manager_up = false);
+        join4(hand.api.follow(&CLUSTERS), hand.api.follow(&PODS), hand.keep_pod(), hand.watch_readiness()).await;
     }
 }
 
@@ -196,7 +271,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-impl Shared {
+impl Common {
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().expect("nothing panics while it holds an operator's memory")
     }
@@ -211,14 +286,19 @@ impl Shared {
         value
     }
 
+    fn change_if(&self, f: impl FnOnce(&mut Memory) -> bool) {
+        let changed = f(&mut self.memory());
+        if changed {
+            self.change(|_| ());
+        }
+    }
+
     fn now(&self) -> Duration {
         here::now().unwrap_or_default()
     }
 
-    /// The Cluster, where it exists.
-    fn view(&self) -> Option<View> {
-        let cluster = self.store.get(&CLUSTERS, &self.object.namespace, &self.object.name)?;
-        Some(View::of(&cluster))
+    fn pod_name(&self) -> String {
+        format!("{}-1", self.object.name)
     }
 
     /// Whether an instance says that it is primary: from its files, so also while it is fenced.
@@ -249,125 +329,9 @@ impl Shared {
         self.memory().rng.random_range(0..100) < percent
     }
 
-    /// Where everything stands, to wait from.
-    fn mark(&self) -> (u64, u64, u64) {
-        (self.store.version(), self.instance.life(), self.memory().version)
-    }
-
-    /// Waits until something moved on from `mark`, at most until `due`.
-    async fn moved_on(&self, mark: (u64, u64, u64), due: Option<Duration>) {
-        let mut woken = pin!(self.woken.notified());
-        woken.as_mut().enable();
-        if self.memory().version > mark.2 {
-            return;
-        }
-        let (object, process) = (pin!(self.store.changed_since(mark.0)), pin!(self.instance.changed_since(mark.1)));
-        let time = async {
-            match due {
-                Some(due) => tokio::time::sleep(due.saturating_sub(self.now()).max(Duration::from_millis(1))).await,
-                None => std::future::pending().await,
-            }
-        };
-        select(select(select(object, process), woken), pin!(time)).await;
-    }
-
-    /// Patches metadata or spec. A refusal means that the Cluster is gone: nothing to do.
-    fn patch(&self, subresource: &str, patch: &Value, by: &str) {
-        let (namespace, name) = (&self.object.namespace, &self.object.name);
-        if let Err(refusal) = self.store.merge_patch(&CLUSTERS, namespace, name, subresource, patch, by) {
-            tracing::debug!(target: "continuum_sim::operator", %refusal, "patch refused");
-        }
-    }
-
-    fn set_fence(&self, fenced: bool) {
-        let value = if fenced { json!("[\"*\"]") } else { Value::Null };
-        self.patch("", &json!({"metadata": {"annotations": {view::FENCE: value}}}), "operator");
-    }
-
-    /// Patches the status, and conditions in it: (type, status and reason and message, or `None` to remove it).
-    fn set_status(&self, mut status: Value, conditions: &[(&str, Option<Condition>)], by: &str) {
-        if !conditions.is_empty()
-            && let Some(cluster) = self.store.get(&CLUSTERS, &self.object.namespace, &self.object.name)
-        {
-            let mut present = cluster["status"]["conditions"].as_array().cloned().unwrap_or_default();
-            for (kind, value) in conditions {
-                let at = present.iter().position(|condition| condition["type"] == *kind);
-                let new = value.as_ref().map(|value| value.to_json(kind));
-                match (at, new) {
-                    (Some(at), Some(new)) => present[at] = new,
-                    (Some(at), None) => drop(present.remove(at)),
-                    (None, Some(new)) => present.push(new),
-                    (None, None) => {}
-                }
-            }
-            status["conditions"] = Value::Array(present);
-        }
-        self.patch("status", &json!({"status": status}), by);
-    }
-
-    /// Sets phase and reason, and Ready with them where it is given.
-    fn set_phase(&self, phase: &str, reason: Option<&str>, ready: Option<bool>, by: &str) {
-        let ready = ready.map(|ready| ("Ready", Some(Condition::ready(ready))));
-        self.set_status(json!({"phase": phase, "phaseReason": reason}), ready.as_slice(), by);
-    }
-
     /// What the instances report is read again this much later.
     fn report_in(&self, ms: RangeInclusive<u64>) {
         let due = self.now() + self.pick(ms);
         self.change(|memory| memory.report_due = Some(memory.report_due.map_or(due, |old| old.min(due))));
     }
-
-    async fn instance_is(&self, state: State) {
-        self.instance.watch(|instance| (instance.state == state || !instance.alive).then_some(())).await;
-    }
-}
-
-/// A condition's content.
-#[derive(Clone, Copy)]
-struct Condition {
-    status: bool,
-    reason: &'static str,
-    message: &'static str,
-}
-
-impl Condition {
-    const fn new(status: bool, reason: &'static str, message: &'static str) -> Self {
-        Self { status, reason, message }
-    }
-
-    fn ready(ready: bool) -> Self {
-        if ready {
-            Self::new(true, "ClusterIsReady", "Cluster is Ready")
-        } else {
-            Self::new(false, "ClusterIsNotReady", "Cluster Is Not Ready")
-        }
-    }
-
-    fn to_json(self, kind: &str) -> Value {
-        let since_epoch = crate::determinism::EPOCH + here::now().unwrap_or_default();
-        let at = Timestamp::from_second(since_epoch.as_secs().cast_signed()).unwrap_or_default();
-        json!({
-            "type": kind,
-            "status": if self.status { "True" } else { "False" },
-            "reason": self.reason,
-            "message": self.message,
-            "lastTransitionTime": at.to_string(),
-        })
-    }
-}
-
-/// A role's secret, as the operator makes it.
-fn secret(namespace: &str, name: &str, password: &str) -> Value {
-    let encode = |text: &str| STANDARD.encode(text);
-    json!({
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": name, "namespace": namespace},
-        "type": "kubernetes.io/basic-auth",
-        "data": {"username": encode("app"), "password": encode(password)},
-    })
-}
-
-fn secret_password(secret: &Value) -> Option<String> {
-    String::from_utf8(STANDARD.decode(secret["data"]["password"].as_str()?).ok()?).ok()
 }

@@ -1,7 +1,9 @@
 //! The operator proper: one thing at a time, each from what the object and the instance show.
 
-use super::view::{FENCING, HEALTHY, PROMOTING, RESTARTING, Role, SWITCH, TRANSITION, UNRECOVERABLE, View};
-use super::{Condition, Restart, Shared, Stuck, Token};
+use super::hand::{Condition, Hand};
+use super::manager::RESTARTED;
+use super::view::{APPLYING, FENCING, HEALTHY, PROMOTING, RESTARTING, Role, SWITCH, TRANSITION, UNRECOVERABLE, View};
+use super::{Stuck, Token};
 use crate::determinism::EPOCH;
 use crate::servers::postgres::{Control, Snapshot, State};
 use jiff::Timestamp;
@@ -10,12 +12,12 @@ use std::time::Duration;
 
 /// The operator looks at `pg_controldata` of a demotion this often, beside the moments at which something changed.
 const DEMOTION_LOOK: Duration = Duration::from_secs(10);
-/// It asks whether a restart in place is through only after this long.
-const RESTART_LOOK: Duration = Duration::from_millis(5_150);
-
+/// A restart in place was ordered: why.
+const PENDING_RESTART: &str = "Postgres needs a restart to apply some configuration changes";
+const CHANGED: &str = "PostgreSQL configuration changed";
 const AFTER_CREATION: &str = "ReplicaClusterAfterCreation";
 
-impl Shared {
+impl Hand {
     pub(super) async fn reconcile(&self) {
         loop {
             let mark = self.mark();
@@ -32,56 +34,71 @@ impl Shared {
 
     /// When to look again although nothing changed.
     fn due(&self) -> Option<Duration> {
-        let memory = self.memory();
-        let restart = memory.restart.map(|restart| restart.ordered + RESTART_LOOK);
-        let demotion = Some(memory.next_demotion_look);
-        [restart, demotion].into_iter().flatten().filter(|due| *due > self.now()).min()
+        Some(self.memory().next_demotion_look).filter(|due| *due > self.now())
     }
 
     /// Does one thing. `false`: there is nothing to do.
     async fn step(&self, view: &View, instance: &Snapshot) -> bool {
+        if view.disabled {
+            return false;
+        }
         if view.promotion_token.is_none() && view.last_promotion_token.is_some() {
-            self.pause(50..=100).await;
-            self.set_status(json!({"lastPromotionToken": null}), &[], "operator");
+            self.pause(30..=80).await;
+            self.set_status(json!({"lastPromotionToken": null}), &[]).await;
             return true;
         }
         if view.role == Role::Primary && view.demotion_token.is_some() {
-            self.pause(40..=150).await;
-            self.set_status(json!({"demotionToken": null}), &[], "operator");
+            self.pause(20..=130).await;
+            self.set_status(json!({"demotionToken": null}), &[]).await;
             return true;
         }
-        if self.finish_restart(view).await {
+        if view.phase == HEALTHY && view.phase_reason.as_deref() == Some(RESTARTED) {
+            self.pause(130..=220).await;
+            self.set_status(json!({"phaseReason": Value::Null}), &[]).await;
+            return true;
+        }
+        if view.target_primary.as_ref() != Some(&self.pod_name()) {
+            self.pause(120..=220).await;
+            self.set_status(json!({"targetPrimary": self.pod_name()}), &[]).await;
             return true;
         }
         if view.should_promote() {
             if view.phase == PROMOTING || view.phase == UNRECOVERABLE {
                 return false;
             }
-            self.pause(60..=150).await;
-            self.set_phase(PROMOTING, Some("Replica cluster promotion in progress"), Some(false), "operator");
+            self.pause(40..=130).await;
+            self.set_phase(PROMOTING, Some("Replica cluster promotion in progress"), Some(false)).await;
             return true;
         }
-        if view.role == Role::Replica && !view.in_progress && self.reports_primary(instance) {
-            self.begin_demotion().await;
-            return true;
-        }
-        if view.in_progress {
-            return self.go_on_with_demotion(view, instance).await;
+        if view.role == Role::Replica {
+            return match view.transition {
+                Some(true) => self.go_on_with_demotion(view, instance).await,
+                // The instance manager has to do its part.
+                Some(false) => false,
+                None if self.has_pod() && self.reports_primary(instance) => {
+                    self.begin_demotion().await;
+                    true
+                }
+                None => false,
+            };
         }
         self.order_restart(view, instance).await
     }
 
+    /// The half has a pod that is not on its way out.
+    fn has_pod(&self) -> bool {
+        self.pod().is_some_and(|pod| pod["metadata"]["deletionTimestamp"].is_null())
+    }
+
     /// Fences, and says that a demotion is under way.
     async fn begin_demotion(&self) {
-        self.pause(130..=260).await;
+        self.pause(100..=230).await;
         // The role may have been changed back; until now nothing forbids it.
         let Some(view) = self.view().filter(|view| view.role == Role::Replica) else { return };
-        if !view.fenced {
-            self.set_fence(true);
-            self.pause(20..=60).await;
+        if !view.fenced && !self.set_fence(true).await {
+            return;
         }
         let why = "Enabled external cluster after a node was generated";
-        self.change(|memory| memory.token_made = false);
         self.set_status(
             json!({"switchReplicaClusterStatus": {"inProgress": true}}),
             &[
@@ -92,83 +109,69 @@ impl Shared {
                     Some(Condition::new(false, "ReplicaEnabledSetTrue", "Starting the Replica cluster transition")),
                 ),
             ],
-            "operator",
-        );
+        )
+        .await;
     }
 
+    /// The instance manager has done its part: the token, and then the end. As the real one does it, the fence is not
+    /// put on again where somebody took it off: PostgreSQL runs then, `pg_controldata` never says shut down, and the
+    /// demotion stays (seen in the traces, 16k).
     async fn go_on_with_demotion(&self, view: &View, instance: &Snapshot) -> bool {
-        if self.memory().knobs.stuck.contains(&Stuck::AtDemotion) {
+        if self.memory().knobs.stuck.contains(&Stuck::AtDemotion) || !self.has_pod() {
             return false;
         }
-        if view.transition != Some(true) {
-            if !view.fenced {
-                self.pause(100..=200).await;
-                self.set_fence(true);
-                return true;
-            }
-            return false;
-        }
-        if !self.memory().token_made {
-            return self.look_for_shutdown(instance).await;
-        }
-        if view.fenced {
-            self.pause(25..=60).await;
-            self.set_fence(false);
-            return true;
-        }
-        self.pause(20..=50).await;
-        self.change(|memory| memory.demoted_at = Some(self.now()));
-        self.set_status(
-            json!({"switchReplicaClusterStatus": {"inProgress": null}}),
-            &[
-                (TRANSITION, None),
-                (FENCING, None),
-                (
-                    SWITCH,
-                    Some(Condition::new(true, "ReplicaEnabledSetTrue", "Completed the Replica cluster transition")),
-                ),
-            ],
-            "operator",
-        );
-        true
-    }
-
-    /// Reads `pg_controldata`. Where PostgreSQL did not shut down cleanly it never says so, and the demotion stays.
-    async fn look_for_shutdown(&self, instance: &Snapshot) -> bool {
-        let now = self.now();
-        let shut_down = instance.alive
-            && instance.state == State::Stopped
-            && matches!(instance.control, Control::ShutDown | Control::ShutDownInRecovery);
-        if !shut_down {
+        let shut_down = matches!(instance.control, Control::ShutDown | Control::ShutDownInRecovery);
+        if !instance.alive || !self.memory().manager_up || !shut_down {
+            let now = self.now();
             if self.memory().next_demotion_look <= now {
                 self.change(|memory| memory.next_demotion_look = now + DEMOTION_LOOK);
             }
             return false;
         }
         self.dawdle(|knobs| knobs.demotion_extra).await;
-        self.pause(130..=180).await;
+        self.pause(100..=150).await;
+        // The control file is read in the pod, and its last WAL is archived there.
+        if !self.has_pod() || !self.memory().manager_up {
+            return true;
+        }
         let (timeline, redo) = instance.checkpoint.unwrap_or((instance.timeline, instance.end));
         let at = Timestamp::from_second((EPOCH + self.now()).as_secs().cast_signed()).unwrap_or_default();
-        let token = Token::new(timeline, redo, &self.instance.system_id(), at).encode();
-        let dropped = self.change(|memory| {
-            memory.token_made = true;
-            std::mem::take(&mut memory.knobs.drop_token)
-        });
-        if !dropped {
-            self.set_status(json!({"demotionToken": token}), &[], "operator");
+        let token = Token::new(timeline, redo, &self.instance.system_id(), at);
+        let known = view.demotion_token.as_deref().and_then(Token::decode).is_some_and(|known| known.is_same(&token));
+        let dropped = std::mem::take(&mut self.memory().knobs.drop_token);
+        if !known && !dropped && !self.set_status(json!({"demotionToken": token.encode()}), &[]).await {
+            return true;
         }
+        self.pause(0..=30).await;
+        if view.fencing && view.fenced && !self.set_fence(false).await {
+            return true;
+        }
+        self.pause(0..=20).await;
+        let completed = Condition::new(true, "ReplicaEnabledSetTrue", "Completed the Replica cluster transition");
+        self.set_status(
+            json!({"switchReplicaClusterStatus": {"inProgress": null}}),
+            &[(TRANSITION, None), (FENCING, None), (SWITCH, Some(completed))],
+        )
+        .await;
         true
     }
 
     /// A primary that waits for a restart is restarted in place.
     async fn order_restart(&self, view: &View, instance: &Snapshot) -> bool {
+        let through = view.phase == PROMOTING && !instance.pending_restart;
+        if through && instance.alive && instance.state == State::Running && !instance.in_recovery {
+            self.pause(150..=280).await;
+            self.report().await;
+            self.set_phase(HEALTHY, None, Some(true)).await;
+            return true;
+        }
         let wanted = view.role == Role::Primary
             && instance.alive
             && instance.state == State::Running
             && !instance.in_recovery
             && instance.pending_restart
             && !view.fenced
-            && self.memory().restart.is_none();
+            && view.phase != RESTARTING;
         if !wanted {
             return false;
         }
@@ -177,57 +180,24 @@ impl Shared {
         if with_token && self.chance(early_ready_percent) {
             // Seen once: healthy and Ready for a moment, before the configuration is found to have changed.
             self.pause(230..=280).await;
-            self.report();
+            self.report().await;
             self.pause(30..=60).await;
-            self.set_phase(HEALTHY, None, Some(true), "operator");
+            self.set_phase(HEALTHY, None, Some(true)).await;
             self.pause(150..=300).await;
-            self.set_phase(
-                super::view::APPLYING,
-                Some("PostgreSQL configuration changed"),
-                Some(false),
-                "instance-manager",
-            );
+            self.set_phase(APPLYING, Some(CHANGED), Some(false)).await;
         } else if with_token {
             self.pause(150..=280).await;
-            self.set_phase(
-                super::view::APPLYING,
-                Some("PostgreSQL configuration changed"),
-                Some(false),
-                "instance-manager",
-            );
+            self.set_phase(APPLYING, Some(CHANGED), Some(false)).await;
             self.pause(270..=400).await;
-            self.report();
+            self.report().await;
         } else {
             self.pause(150..=220).await;
-            self.report();
+            self.report().await;
             self.pause(30..=60).await;
-            self.set_phase(
-                super::view::APPLYING,
-                Some("PostgreSQL configuration changed"),
-                Some(false),
-                "instance-manager",
-            );
+            self.set_phase(APPLYING, Some(CHANGED), Some(false)).await;
         }
         self.pause(40..=110).await;
-        let reason = "Postgres needs a restart to apply some configuration changes";
-        self.set_phase(RESTARTING, Some(reason), None, "operator");
-        self.change(|memory| memory.restart = Some(Restart { ordered: self.now(), done: None }));
-        true
-    }
-
-    async fn finish_restart(&self, view: &View) -> bool {
-        let Some(Restart { ordered, done: Some(done) }) = self.memory().restart else { return false };
-        let now = self.now();
-        if now < ordered + RESTART_LOOK || now < done {
-            return false;
-        }
-        self.pause(0..=120).await;
-        self.change(|memory| memory.restart = None);
-        if view.phase == RESTARTING {
-            self.set_phase(HEALTHY, Some("Primary instance restarted in-place"), Some(true), "operator");
-            self.pause(150..=240).await;
-            self.set_status(json!({"phaseReason": Value::Null}), &[], "operator");
-        }
+        self.set_phase(RESTARTING, Some(PENDING_RESTART), None).await;
         true
     }
 }

@@ -40,6 +40,12 @@ impl Token {
         }
     }
 
+    /// Of the same shutdown.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let what = |token: &Self| (token.timeline.clone(), token.redo, token.database_system_identifier.clone());
+        what(self) == what(other)
+    }
+
     /// As it stands in a status.
     pub fn encode(&self) -> String {
         STANDARD.encode(serde_json::to_vec(self).expect("a token is plain data"))

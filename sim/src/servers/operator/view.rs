@@ -18,6 +18,11 @@ pub(super) const PROMOTING: &str = "Promoting to primary cluster";
 pub(super) const RESTARTING: &str = "Primary instance is being restarted in-place";
 pub(super) const UNRECOVERABLE: &str = "Cluster is in an unrecoverable state, needs manual intervention";
 
+pub(super) const WAITING: &str = "Waiting for the instances to become active";
+
+/// Annotation that has the operator leave a Cluster alone.
+const RECONCILIATION: &str = "cnpg.io/reconciliationLoop";
+
 /// What the spec asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -36,7 +41,21 @@ pub(super) struct View {
     pub in_progress: bool,
     /// Condition [`TRANSITION`].
     pub transition: Option<bool>,
+    /// Condition [`FENCING`].
+    pub fencing: bool,
     pub phase: String,
+    pub phase_reason: Option<String>,
+    pub target_primary: Option<String>,
+    /// The operator has to leave it alone.
+    pub disabled: bool,
+    /// It is to have no pods.
+    pub hibernated: bool,
+    /// The status says that there is no pod.
+    pub gone: bool,
+    /// Secret of the application's role.
+    pub application_secret: String,
+    /// Its version, as the operator saw it last.
+    pub secret_version: Option<String>,
     pub archiving: Option<bool>,
     pub instances: u64,
     pub smart_shutdown_timeout: Duration,
@@ -56,14 +75,26 @@ impl View {
             promotion_token: text(&spec["replica"]["promotionToken"]),
             last_promotion_token: text(&status["lastPromotionToken"]),
             demotion_token: text(&status["demotionToken"]),
-            fenced: text(&cluster["metadata"]["annotations"][FENCE]).is_some_and(|fenced| fenced != "[]"),
+            fenced: is_fenced(cluster),
             in_progress: status["switchReplicaClusterStatus"]["inProgress"] == true,
             transition: condition(cluster, TRANSITION),
+            fencing: condition(cluster, FENCING) == Some(true),
             phase: text(&status["phase"]).unwrap_or_default(),
+            phase_reason: text(&status["phaseReason"]),
+            target_primary: text(&status["targetPrimary"]),
+            disabled: cluster["metadata"]["annotations"][RECONCILIATION] == "disabled",
+            hibernated: super::pods::is_hibernated(cluster),
+            gone: status["instancesReportedState"].is_null(),
+            application_secret: application_secret(cluster),
+            secret_version: text(&status["secretsResourceVersion"]["applicationSecretVersion"]),
             archiving: condition(cluster, "ContinuousArchiving"),
             instances: spec["instances"].as_u64().unwrap_or(1),
             smart_shutdown_timeout: seconds(&spec["smartShutdownTimeout"], 180),
-            switchover_delay: seconds(&spec["switchoverDelay"], 3600),
+            // 0 is as good as absent.
+            switchover_delay: match seconds(&spec["switchoverDelay"], 0) {
+                Duration::ZERO => Duration::from_secs(3600),
+                delay => delay,
+            },
             synchronous: synchronous.is_object().then(|| {
                 let names = synchronous["standbyNamesPre"].as_array().cloned().unwrap_or_default();
                 let names = names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect();
@@ -85,16 +116,34 @@ impl View {
     }
 }
 
-/// The role that a Cluster's spec asks for.
+/// The role that a Cluster's spec asks for: `enabled` where it is there, else whether `primary` is another than itself.
+/// A stanza with a source alone is a replica's.
 pub(super) fn role(cluster: &Value) -> Role {
     let replica = &cluster["spec"]["replica"];
-    let own = replica["self"].as_str().or(cluster["metadata"]["name"].as_str());
-    let is_replica = match (replica["enabled"].as_bool(), replica["primary"].as_str()) {
-        (Some(enabled), _) => enabled,
-        (None, Some(primary)) => Some(primary) != own,
-        (None, None) => false,
-    };
+    if !replica.is_object() {
+        return Role::Primary;
+    }
+    let given = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let own = given(&replica["self"]).or(given(&cluster["metadata"]["name"]));
+    let is_replica = replica["enabled"].as_bool().unwrap_or_else(|| given(&replica["primary"]) != own);
     if is_replica { Role::Replica } else { Role::Primary }
+}
+
+/// The annotation is a list of instances in JSON. What is no such list fences nobody.
+fn is_fenced(cluster: &Value) -> bool {
+    let text = cluster["metadata"]["annotations"][FENCE].as_str().unwrap_or_default();
+    let fenced: Vec<String> = serde_json::from_str(text).unwrap_or_default();
+    let pod = format!("{}-1", cluster["metadata"]["name"].as_str().unwrap_or_default());
+    fenced.iter().any(|name| *name == "*" || *name == pod)
+}
+
+/// The name that the bootstrap gives, else the operator's own.
+fn application_secret(cluster: &Value) -> String {
+    let bootstrap = &cluster["spec"]["bootstrap"];
+    let given =
+        ["recovery", "pg_basebackup", "initdb"].into_iter().find_map(|way| bootstrap[way]["secret"]["name"].as_str());
+    let own = || format!("{}-app", cluster["metadata"]["name"].as_str().unwrap_or_default());
+    given.map_or_else(own, str::to_owned)
 }
 
 /// Names in `spec.externalClusters`.
