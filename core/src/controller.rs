@@ -41,7 +41,9 @@ use std::time::Duration;
 /// Between two looks at one's own copy.
 const ATTEND_PAUSE: Duration = Duration::from_secs(1);
 /// Between two looks at the other copies: an intent must be seen within step 1's 3 s.
-const SCOUT_PAUSE: Duration = Duration::from_millis(700);
+const SCOUT_PAUSE: Duration = Duration::from_millis(500);
+/// The same while an intent stands: the swap waits, with nobody writing, until the next holder was seen to be alive.
+const SCOUT_BUSY: Duration = Duration::from_millis(300);
 /// Between two looks whether an abort is to be handed on.
 const RELAY_PAUSE: Duration = Duration::from_millis(500);
 /// Between two looks whether the keeper read something new to say.
@@ -246,7 +248,8 @@ impl Controller {
             }
             self.shared().copies.insert(region.clone(), seen);
             self.tell_abort();
-            self.clock.sleep(SCOUT_PAUSE).await;
+            let busy = self.record().is_some_and(|r| r.intent.is_some());
+            self.clock.sleep(if busy { SCOUT_BUSY } else { SCOUT_PAUSE }).await;
         }
     }
 

@@ -31,9 +31,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Between two looks while a step's effect is awaited.
-const LOOK_PAUSE: Duration = Duration::from_millis(300);
+const LOOK_PAUSE: Duration = Duration::from_millis(200);
 /// Between two glances at the keeper's view while there is nothing to do.
-const IDLE_PAUSE: Duration = Duration::from_millis(250);
+const IDLE_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the driver last decided, for the status and the log.
 #[derive(Clone, Debug, Default, PartialEq)]

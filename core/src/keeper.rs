@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How often the record is read while an intent stands, a failback waits or events are owed, so that the other
-/// region takes over the driving within a second of the swap, and its status tells what is so.
-const READ_BUSY: Duration = Duration::from_millis(500);
+/// region takes over the driving at once after the swap, while nobody can write, and its status tells what is so.
+const READ_BUSY: Duration = Duration::from_millis(250);
 
 /// How long a handed-in change is tried before its caller hears that it could not be written.
 const CHANGE_LIMIT: Duration = Duration::from_secs(10);

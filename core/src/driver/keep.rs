@@ -90,11 +90,7 @@ impl Driver {
                 self.keep_object(mind, Some((record, &plan)), &object, &action).await
             }
             Decision::Rest(why) => {
-                let stuck = why.is_some();
-                if stuck {
-                    mind.rounds.hurry();
-                }
-                self.note(Progress { waiting: why, stuck, ..Progress::default() });
+                self.note(Progress { stuck: why.is_some(), waiting: why, ..Progress::default() });
                 self.keep_copy(mind, record, &copy).await.unwrap_or(IDLE_PAUSE)
             }
             _ => IDLE_PAUSE,
