@@ -106,6 +106,8 @@ pub enum EntryKind {
     Fault,
     /// A health check.
     Health,
+    /// Clients wrote for the last time, or for the first time again.
+    Clients,
     /// Anything else.
     #[default]
     Note,
@@ -150,9 +152,17 @@ pub struct Summary {
     pub duration_ms: Option<u64>,
     /// Recovery-time objective, s.
     pub rto_seconds: u32,
-    /// The longest time in which no client's write was acknowledged, ms. Absent: there were no clients.
+    /// By how much the objective was missed, ms: by a switchover that succeeded, or by the longest time in which
+    /// nobody could write. Absent: it was met.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rto_missed_by_ms: Option<u64>,
+    /// The longest time in which no client's write was acknowledged, from the beginning of the steps to the end of the
+    /// run, whether or not one ever was again, ms. Absent: there were no clients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub write_gap_ms: Option<u64>,
+    /// What else clients felt. Absent: there were none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub felt: Option<Felt>,
     /// How many writes were acknowledged to clients.
     pub acknowledged_writes: u64,
     /// How many of those are not there at the end.
@@ -164,6 +174,39 @@ pub struct Summary {
     pub primary: Option<String>,
     /// How long the run took, simulated, ms.
     pub simulated_ms: u64,
+}
+
+/// What clients felt, over the whole run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Felt {
+    /// How long nobody could write, all such times together, ms. One counts where every client has tried.
+    pub without_writer_ms: u64,
+    /// These times.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub without_writer: Vec<Interval>,
+    /// The last of them lasted to the end of the run.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub until_the_end: bool,
+    /// How long, beside that, no new session led to a write, all such times together, ms.
+    pub new_sessions_refused_ms: u64,
+    /// These times.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub new_sessions_refused: Vec<Interval>,
+    /// How many writes were refused, or found nobody who took them.
+    pub refused_writes: u64,
+    /// How many were not answered.
+    pub unanswered_writes: u64,
+}
+
+/// From one time to another, since the start of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Interval {
+    /// From, ms.
+    pub from_ms: u64,
+    /// To, ms.
+    pub to_ms: u64,
 }
 
 /// The verdict of a checker.

@@ -9,10 +9,12 @@
 //!
 //! Each run has its own thread, seeded, so that the same seed and file give the same bytes.
 
+mod clients;
 mod conduct;
 mod facts;
 mod judge;
 mod narrate;
+mod rest;
 mod translate;
 
 use crate::format::Scenario;

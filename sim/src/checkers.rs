@@ -11,6 +11,7 @@ pub mod no_lost_write;
 pub mod nothing_left;
 pub mod one_writer;
 pub mod status_true;
+pub mod writes_resume;
 
 use crate::ground::Ground;
 use std::fmt;
@@ -20,8 +21,17 @@ use std::time::Duration;
 const EVIDENCE_COUNT_MAX: usize = 10;
 
 /// The checkers, in the order in which their verdicts are told.
-pub const NAMES: [&str; 8] =
-    ["one-writer", "no-lost-write", "generations", "dry-run-pure", "audit", "nothing-left", "status-true", "converged"];
+pub const NAMES: [&str; 9] = [
+    "one-writer",
+    "no-lost-write",
+    "generations",
+    "dry-run-pure",
+    "audit",
+    "nothing-left",
+    "status-true",
+    "converged",
+    "writes-resume",
+];
 
 /// What a checker found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +74,7 @@ impl fmt::Display for Verdict {
 
 /// All verdicts, in the order in which they are told.
 pub fn all(ground: &Ground) -> Vec<Verdict> {
-    let checks: [fn(&Ground) -> Verdict; 8] = [
+    let checks: [fn(&Ground) -> Verdict; 9] = [
         one_writer::check,
         no_lost_write::check,
         generations::check,
@@ -73,6 +83,7 @@ pub fn all(ground: &Ground) -> Vec<Verdict> {
         nothing_left::check,
         status_true::check,
         converged::check,
+        writes_resume::check,
     ];
     checks.iter().map(|check| check(ground)).collect()
 }
@@ -115,6 +126,7 @@ mod tests {
                 "nothing-left ok",
                 "status-true ok",
                 "converged ok",
+                "writes-resume ok",
             ]
         );
     }

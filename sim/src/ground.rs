@@ -3,8 +3,10 @@
 //! status says, which is there to be judged.
 
 mod acts;
+mod standing;
 
 pub use acts::Place;
+pub use standing::{Half, Standing};
 
 use crate::gate::Asked;
 use crate::lease;
@@ -12,7 +14,7 @@ use crate::moments::{Moments, Sources};
 use crate::servers::kube_api::{self, CLUSTERS, CONTINUUMS, HTTP_ROUTES, LEASES};
 use crate::servers::postgres::{Entry, Event, Snapshot};
 use crate::servers::powerdns;
-use crate::workload::Attempt;
+use crate::workload::{Attempt, Memory, Missing, Span};
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::record::Record;
 use serde_json::Value;
@@ -103,6 +105,23 @@ pub struct DryRunGround {
     pub acts: Vec<String>,
 }
 
+/// How the run as a whole went on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunGround {
+    /// The time over which clients are measured: from the world's being ready to the end.
+    pub measured: Span,
+    /// How far apart two writes of one client may be.
+    pub pause_max: Duration,
+    /// When the last fault ended, the last deed was done and the last operation answered.
+    pub quiet_since: Duration,
+    /// Whether it is to come to rest, with one primary.
+    pub expects_rest: bool,
+    /// From when on it was at rest, to the end or until that broke. Absent: it never came to it.
+    pub rest_since: Option<Duration>,
+    /// When rest broke before the end, and what was missing then.
+    pub broken: Option<(Duration, String)>,
+}
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Ground {
@@ -120,6 +139,10 @@ pub struct Ground {
     pub client_count: u32,
     /// What the clients tried.
     pub attempts: Vec<Attempt>,
+    /// Rows that their clients did not find again.
+    pub missing: Vec<Missing>,
+    /// How the run went on.
+    pub run: RunGround,
     /// Every write to the Lease that holds a record.
     pub lease: Vec<LeaseWrite>,
     /// DNS.
@@ -149,6 +172,8 @@ pub struct Known {
     pub hostnames: Vec<String>,
     /// Addresses of each region's gateway.
     pub addresses: BTreeMap<Region, BTreeSet<IpAddr>>,
+    /// How the run went on.
+    pub run: RunGround,
     /// Changing requests of dry runs, as the gate saw them.
     pub dry_run_requests: Vec<Asked>,
     /// What controllers changed during dry runs beside their life.
@@ -157,7 +182,7 @@ pub struct Known {
 
 impl Ground {
     /// Takes it from the servers.
-    pub fn take(end: Duration, sources: &Sources, attempts: Vec<Attempt>, moments: Moments, known: Known) -> Self {
+    pub fn take(end: Duration, sources: &Sources, memory: &Memory, moments: Moments, known: Known) -> Self {
         let named = |name: &ObjectName| (name.namespace.clone(), name.name.clone());
         let regions = sources.halves.iter().map(|(region, half)| {
             let get = |resource, name: &ObjectName| {
@@ -193,7 +218,9 @@ impl Ground {
             regions: regions.collect(),
             journal: sources.journal.entries(),
             client_count: known.client_count,
-            attempts,
+            attempts: memory.attempts(),
+            missing: memory.missing(),
+            run: known.run,
             lease: lease_writes(sources),
             dns: DnsGround { history: sources.dns.history(), answers: answers.collect() },
             messages: messages.collect(),

@@ -41,11 +41,13 @@ pub enum Mutant {
     StatusStandsStill,
     /// Fences the old half after the promotion, for good.
     LeavesFence,
+    /// Sets every weight of a route to 0, and believes that it set those it meant.
+    LeadsNowhere,
 }
 
 impl Mutant {
     /// All there are.
-    pub const ALL: [Mutant; 9] = [
+    pub const ALL: [Mutant; 10] = [
         Mutant::PromotesFirst,
         Mutant::DropsToken,
         Mutant::KeepsGeneration,
@@ -55,6 +57,7 @@ impl Mutant {
         Mutant::ForgetsWeights,
         Mutant::StatusStandsStill,
         Mutant::LeavesFence,
+        Mutant::LeadsNowhere,
     ];
 
     /// Its name.
@@ -69,6 +72,7 @@ impl Mutant {
             Mutant::ForgetsWeights => "forgets-weights",
             Mutant::StatusStandsStill => "status-stands-still",
             Mutant::LeavesFence => "leaves-fence",
+            Mutant::LeadsNowhere => "leads-nowhere",
         }
     }
 
@@ -83,6 +87,7 @@ impl Mutant {
             Mutant::ForgetsWeights => "nothing-left",
             Mutant::StatusStandsStill => "status-true",
             Mutant::LeavesFence => "converged",
+            Mutant::LeadsNowhere => "writes-resume",
         }
     }
 
@@ -135,6 +140,11 @@ impl Mutant {
             }
             Mutant::ForgetsWeights => {
                 let mutant = Arc::new(others::ForgetsWeights::new(actors.route.clone(), observers.route.clone()));
+                actors.route = mutant.clone();
+                observers.route = mutant;
+            }
+            Mutant::LeadsNowhere => {
+                let mutant = Arc::new(others::LeadsNowhere::new(actors.route.clone(), observers.route.clone()));
                 actors.route = mutant.clone();
                 observers.route = mutant;
             }

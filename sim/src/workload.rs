@@ -13,14 +13,15 @@ mod client;
 mod memory;
 mod resolve;
 mod session;
+mod spans;
 
-pub use memory::{Attempt, Gap, Memory, Outcome};
+pub use memory::{Attempt, Gap, Memory, Missing, Outcome, Road};
+pub use spans::{Silence, Span};
 
 use crate::determinism::Seeds;
 use crate::fabric::{Net, Software};
 use crate::servers::kube_api::Store;
 use std::collections::BTreeMap;
-use std::future::pending;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -67,6 +68,8 @@ struct Shared {
     seeds: Seeds,
     memory: Memory,
     mode: Mutex<Mode>,
+    /// Writes straight to a half that no client has begun: region, number, place in the memory.
+    straight: Mutex<Vec<(String, u64, usize)>>,
     changed: Notify,
 }
 
@@ -81,8 +84,8 @@ enum Mode {
 impl Workload {
     /// Clients of this world.
     pub fn new(net: Net, options: WorkloadOptions, stores: BTreeMap<String, Store>, seeds: Seeds) -> Self {
-        let (memory, mode) = (Memory::default(), Mutex::new(Mode::Write));
-        let shared = Shared { net, options, stores, seeds, memory, mode, changed: Notify::new() };
+        let (memory, mode, straight) = (Memory::default(), Mutex::new(Mode::Write), Mutex::default());
+        let shared = Shared { net, options, stores, seeds, memory, mode, straight, changed: Notify::new() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -100,6 +103,25 @@ impl Workload {
     /// What the clients remember.
     pub fn memory(&self) -> Memory {
         self.shared.memory.clone()
+    }
+
+    /// How far apart two writes of one client may be: when it has passed, each has tried at least once.
+    pub fn pause_max(&self) -> Duration {
+        let options = &self.shared.options;
+        match options.writes_per_second {
+            0 => Duration::ZERO,
+            rate => (Duration::from_secs(options.client_count.into()) / rate).mul_f64(client::PAUSE_MAX),
+        }
+    }
+
+    /// Has a client of `region` write one row straight to the half there, over a session of its own.
+    pub fn write_straight(&self, region: &str) -> StraightWrite {
+        let (shared, name) = (&self.shared, straight_name(region));
+        let number = shared.memory.next_number(&name);
+        let place = shared.memory.begin(&name, number, Road::Straight, shared.net.now());
+        shared.straight().push((region.to_owned(), number, place));
+        shared.changed.notify_waiters();
+        StraightWrite { memory: shared.memory.clone(), place }
     }
 
     /// No client begins another write. Sessions stay open.
@@ -123,7 +145,28 @@ impl Workload {
     }
 }
 
+/// A write straight to a half.
+pub struct StraightWrite {
+    memory: Memory,
+    place: usize,
+}
+
+impl StraightWrite {
+    /// What became of it. `None`: it is under way.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.memory.at(self.place).filter(|attempt| attempt.ended.is_some()).map(|attempt| attempt.outcome)
+    }
+}
+
+fn straight_name(region: &str) -> String {
+    format!("clients.{region}-straight")
+}
+
 impl Shared {
+    fn straight(&self) -> MutexGuard<'_, Vec<(String, u64, usize)>> {
+        self.straight.lock().expect("nothing panics while it holds the writes")
+    }
+
     fn mode(&self) -> MutexGuard<'_, Mode> {
         self.mode.lock().expect("nothing panics while it holds the mode")
     }
@@ -159,7 +202,16 @@ async fn run(shared: Arc<Shared>, region: String) {
         shared.net.spawn(Box::pin(client.run()));
     }
     if shared.options.held_session.as_ref() == Some(&region) {
-        shared.net.spawn(Box::pin(client::hold_session(shared.clone(), region)));
+        shared.net.spawn(Box::pin(client::hold_session(shared.clone(), region.clone())));
     }
-    pending().await
+    loop {
+        let mut changed = pin!(shared.changed.notified());
+        changed.as_mut().enable();
+        let asked: Vec<_> = shared.straight().extract_if(.., |(of, ..)| *of == region).collect();
+        for (region, number, place) in asked {
+            let name = straight_name(&region);
+            shared.net.spawn(Box::pin(client::write_straight(shared.clone(), region, name, number, place)));
+        }
+        changed.await;
+    }
 }

@@ -8,9 +8,10 @@ use continuum_core::sequencer::ExecuteOrder;
 use continuum_sim::checkers::{self, Verdict};
 use continuum_sim::determinism::on_seeded_thread;
 use continuum_sim::faults::{DnsFault, Fault, Kind, Trigger, WorldFault};
-use continuum_sim::ground::{self, Ground, Known, MayBeLeft, Replication};
+use continuum_sim::ground::{self, Ground, Known, MayBeLeft, Replication, RunGround};
 use continuum_sim::moments::Moments;
 use continuum_sim::mutants::Mutant;
+use continuum_sim::workload::Span;
 use continuum_sim::world::{Alter, Answered, Order, REGIONS, World, WorldOptions, awaited, objects, options};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -22,6 +23,8 @@ const HOSTNAME: &str = objects::HOSTNAME;
 struct Run {
     world: World,
     acts: Vec<String>,
+    /// When the last operation was answered.
+    quiet_since: Duration,
 }
 
 fn address(region: &str) -> IpAddr {
@@ -30,7 +33,7 @@ fn address(region: &str) -> IpAddr {
 
 fn run(mutant: Option<Mutant>) -> Run {
     let alter = mutant.map(|mutant| -> Alter { Arc::new(move |_: &str, net, ports| mutant.alter(net, ports)) });
-    Run { world: World::new(WorldOptions::default(), alter), acts: Vec::new() }
+    Run { world: World::new(WorldOptions::default(), alter), acts: Vec::new(), quiet_since: Duration::ZERO }
 }
 
 impl Run {
@@ -54,7 +57,9 @@ impl Run {
         let (order, answer) =
             awaited(|answer| Order::Execute { to: Region::new("hel"), order: ExecuteOrder::default(), answer });
         self.world.desks["fsn"].leave(order);
-        self.answer(80, |_| answer.look())
+        let report = self.answer(80, |_| answer.look());
+        self.quiet_since = self.world.now();
+        report
     }
 
     fn dry_run(&mut self) {
@@ -88,9 +93,17 @@ impl Run {
             addresses: REGIONS.map(|region| (Region::new(region), BTreeSet::from([address(region)]))).into(),
             dry_run_requests: self.world.board.dry_run_changes(),
             dry_run_acts: self.acts.clone(),
+            run: RunGround {
+                measured: Span { from: Duration::from_secs(3), to: self.world.now() },
+                pause_max: self.world.workload.pause_max(),
+                quiet_since: self.quiet_since,
+                expects_rest: true,
+                rest_since: None,
+                broken: None,
+            },
         };
-        let attempts = self.world.workload.memory().attempts();
-        Ground::take(self.world.now(), &self.world.sources(), attempts, self.moments(), known)
+        let memory = self.world.workload.memory();
+        Ground::take(self.world.now(), &self.world.sources(), &memory, self.moments(), known)
     }
 
     fn moments(&self) -> Moments {
@@ -194,4 +207,9 @@ fn a_status_that_stands_still_is_caught() {
 #[test]
 fn a_fence_that_stays_is_caught() {
     is_caught(Mutant::LeavesFence, |_| ());
+}
+
+#[test]
+fn routes_that_lead_nobody_anywhere_are_caught() {
+    is_caught(Mutant::LeadsNowhere, |_| ());
 }

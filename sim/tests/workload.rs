@@ -264,3 +264,46 @@ fn the_same_seed_gives_the_same_writes() {
     assert_eq!(attempts(3), attempts(3));
     assert_ne!(attempts(3), attempts(4));
 }
+
+#[test]
+fn a_write_straight_to_a_half_is_told_as_acknowledged_refused_or_without_an_answer() {
+    simulate(|| {
+        let mut world = world(1, None);
+        world.run(3.0);
+        let outcome = |world: &mut World, region: &str| {
+            let write = world.workload.write_straight(region);
+            assert_eq!(write.outcome(), None);
+            world.run(5.0);
+            write.outcome().expect("every wait of a client has a limit")
+        };
+        assert_eq!(outcome(&mut world, "fsn"), Outcome::Acknowledged);
+        assert!(world.halves["fsn"].rows().contains(&("clients.fsn-straight".into(), 1)), "the row is there");
+        assert_eq!(outcome(&mut world, "hel"), Outcome::Refused("25006".into()));
+        world.halves["fsn"].order(Order::Stop(Shutdown::Fast));
+        world.run(3.0);
+        let stopped = outcome(&mut world, "fsn");
+        assert!(matches!(stopped, Outcome::NotSent(_)) && !stopped.is_silence(), "{stopped:?}");
+        world.fabric.partition("pg.fsn", "clients.fsn");
+        assert!(outcome(&mut world, "fsn").is_silence());
+    });
+}
+
+#[test]
+fn a_client_that_comes_to_another_half_looks_whether_its_last_row_is_there() {
+    simulate(|| {
+        let mut world = world(1, None);
+        world.run(10.0);
+        assert!(world.workload.memory().missing().is_empty());
+        // The standby is cut off, forgets what follows, and is made primary without it.
+        world.fabric.partition("pg.fsn", "pg.hel");
+        world.run(5.0);
+        world.halves["fsn"].order(Order::Stop(Shutdown::Immediate));
+        world.halves["hel"].order(Order::Promote);
+        world.weigh(0, 100);
+        world.run(10.0);
+        assert!(world.recent(2).iter().all(|a| a.outcome == Outcome::Acknowledged), "hel takes writes");
+        let missing = world.workload.memory().missing();
+        assert_eq!(missing.len(), 4, "one row of each client: {missing:?}");
+        assert!(missing.iter().all(|missing| missing.half == "hel"));
+    });
+}

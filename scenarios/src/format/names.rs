@@ -126,7 +126,7 @@ known_name!(
     /// A checker: what it judges is in the report of a run.
     CheckName, "check", "expected one of", [
         "one-writer", "no-lost-write", "generations", "dry-run-pure", "audit", "nothing-left", "status-true",
-        "converged",
+        "converged", "writes-resume",
     ]
 );
 known_name!(

@@ -192,13 +192,14 @@ pub struct Wait {
     pub at_most: TimeSpan,
 }
 
-/// `write`: one write, over a new session, to the half of a region.
+/// `write`: one row, over a new session, to the half of a region, by a client there. It waits as a client does: 2 s for
+/// the session, 2 s for the answer.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Write {
     /// The region whose half is written to.
     pub to: RegionName,
-    /// Whether it should be acknowledged.
+    /// What should become of it.
     #[serde(default)]
     pub expect: Option<WriteExpect>,
 }
@@ -209,8 +210,10 @@ pub struct Write {
 pub enum WriteExpect {
     /// It is acknowledged.
     Acknowledged,
-    /// It is not.
+    /// It is refused, or nobody takes the session.
     Refused,
+    /// Nothing certain is heard of it within the client's limits.
+    NoAnswer,
 }
 
 timed! {

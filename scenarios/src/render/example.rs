@@ -1,7 +1,7 @@
 //! Outcomes made by hand, to look at.
 
 use crate::format::parse;
-use crate::outcome::{Check, Entry, EntryKind, Outcome, Report, Unmet};
+use crate::outcome::{Check, Entry, EntryKind, Felt, Interval, Outcome, Report, Unmet};
 use crate::runner::RunOptions;
 use continuum_core::name::Region;
 use continuum_core::report::{DryRunReport, DryRunStep, ExecuteReport, ExecuteResult, HealthCheck, HealthReport};
@@ -102,6 +102,7 @@ pub(crate) fn passed() -> Outcome {
     line(&mut run, 0, EntryKind::Ready, "ready", "fsn primary (timeline 1), hel standby, lag 0.1 s, lease fsn/1");
     run.report(12_400, dry_run(&[], &["step-4: record TTL 60 s is longer than the RTO of 60 s allows"]));
     line(&mut run, 14_000, EntryKind::Execute, "execute", "requested by scenario");
+    line(&mut run, 14_450, EntryKind::Clients, "clients", "last write, acknowledged by fsn");
     step(&mut run, 14_300, 1, "validate-lease", "fsn holds generation 1, 27.9 s of its term left", None);
     step(&mut run, 14_400, 2, "cordon-old-primary", "demotion begins", None);
     step(&mut run, 22_900, 2, "", "last write 0/3A2F1C8, token in hand", Some(8_500));
@@ -118,6 +119,15 @@ pub(crate) fn passed() -> Outcome {
     run.result.result = Some(ExecuteResult::Succeeded);
     run.result.duration_ms = Some(27_300);
     run.result.write_gap_ms = Some(26_800);
+    run.result.felt = Some(Felt {
+        without_writer_ms: 26_800,
+        without_writer: vec![Interval { from_ms: 14_450, to_ms: 41_250 }],
+        until_the_end: false,
+        new_sessions_refused_ms: 600,
+        new_sessions_refused: vec![Interval { from_ms: 47_400, to_ms: 48_000 }],
+        refused_writes: 41,
+        unanswered_writes: 3,
+    });
     run.result.acknowledged_writes = 1_412;
     run.result.primary = Some("hel".into());
     run.result.simulated_ms = 71_300;
@@ -130,6 +140,7 @@ pub(crate) fn passed() -> Outcome {
         check("nothing-left", true, "", &[]),
         check("status-true", true, "", &[]),
         check("converged", true, "", &[]),
+        check("writes-resume", true, "", &[]),
     ];
     run
 }
@@ -154,6 +165,20 @@ pub(crate) fn failed() -> Outcome {
     run.report(96_000, Report::Error("invalid plan: toRegion is empty".into()));
     run.result.result = Some(ExecuteResult::Undone);
     run.result.duration_ms = Some(75_000);
+    run.result.rto_missed_by_ms = Some(16_900);
+    run.result.write_gap_ms = Some(76_900);
+    run.result.felt = Some(Felt {
+        without_writer_ms: 83_400,
+        without_writer: vec![
+            Interval { from_ms: 12_000, to_ms: 18_500 },
+            Interval { from_ms: 19_100, to_ms: 96_000 },
+        ],
+        until_the_end: true,
+        new_sessions_refused_ms: 0,
+        new_sessions_refused: vec![],
+        refused_writes: 1_204,
+        unanswered_writes: 0,
+    });
     run.result.acknowledged_writes = 1_234_567;
     run.result.acknowledged_writes_lost = 2;
     run.checks = vec![

@@ -2,9 +2,11 @@
 //! the command that gives the run again.
 
 use super::layout::{BAD, CARE, GOOD, QUIET, STEP, STRONG, WIDTH, grouped, join, pad, paint, seconds, wrap};
-use crate::outcome::{Check, Entry, EntryKind, Outcome, Report, RunReport, Summary, Verdict};
+use crate::outcome::{Check, Entry, EntryKind, Interval, Outcome, Report, RunReport, Summary, Verdict};
 use crate::shape::word;
 
+/// Where the heading of the times ends.
+const HEADING_COLUMN: usize = 9;
 /// Where the detail of a phase begins.
 const PHASE_COLUMN: usize = 24;
 /// Where the detail of a step begins.
@@ -13,6 +15,8 @@ const STEP_COLUMN: usize = 40;
 const TOOK_COLUMN: usize = 93;
 /// Where the text of the last block begins.
 const VERDICT_COLUMN: usize = 11;
+/// How many times without a writer are shown one by one.
+const SPANS_SHOWN_MAX: usize = 3;
 /// How many lines of evidence are shown for one check.
 const EVIDENCE_LINES_MAX: usize = 20;
 
@@ -20,7 +24,12 @@ const EVIDENCE_LINES_MAX: usize = 20;
 pub fn table(run: &Outcome) -> String {
     let mut out = Lines::default();
     out.line(format!("{} · {}", paint(STRONG, &run.scenario), options(run)));
-    out.line(String::new());
+    if run.timeline.is_empty() {
+        out.line(String::new());
+    } else {
+        let took = format!("{:>width$}", "took", width = TOOK_COLUMN - HEADING_COLUMN);
+        out.line(paint(QUIET, &format!("{:>width$}{took}", "time", width = HEADING_COLUMN)));
+    }
     for entry in &run.timeline {
         out.entry(run, entry);
     }
@@ -39,7 +48,8 @@ pub fn summary(runs: &[Outcome]) -> String {
     for (run, label) in runs.iter().zip(&labels) {
         let checks = run.checks.len();
         let held = run.checks.iter().filter(|check| check.ok).count();
-        let mut facts = vec![result(&run.result), format!("{held} of {checks} checks"), format!("seed {}", run.seed)];
+        let gap = run.result.write_gap_ms.map(|ms| format!("writes stopped for {}", seconds(ms))).unwrap_or_default();
+        let mut facts = vec![result(&run.result), gap, format!("{held} of {checks} checks"), format!("seed {}", run.seed)];
         facts.retain(|fact| !fact.is_empty());
         let verdict = run.verdict();
         let shown = paint(style(verdict), &pad(verdict_word(verdict), 16));
@@ -91,22 +101,62 @@ fn options(run: &Outcome) -> String {
     )
 }
 
-/// `succeeded in 27.3 s (RTO 60 s); writes stopped for 26.8 s; lost 0 (RPO 5 s)`.
+/// `succeeded in 27.3 s (RTO 60 s) · lost 0 (RPO 5 s)`.
 fn result(summary: &Summary) -> String {
     let mut parts = Vec::new();
     if let Some(result) = summary.result {
-        parts.push(match summary.duration_ms {
-            Some(ms) => format!("{} in {} (RTO {} s)", word(result), seconds(ms), summary.rto_seconds),
-            None => word(result).to_owned(),
+        parts.push(match (summary.duration_ms, summary.rto_missed_by_ms) {
+            (Some(ms), None) => format!("{} in {} (RTO {} s)", word(result), seconds(ms), summary.rto_seconds),
+            (Some(ms), Some(_)) => format!("{} in {}", word(result), seconds(ms)),
+            (None, _) => word(result).to_owned(),
         });
     }
-    if let Some(ms) = summary.write_gap_ms {
-        parts.push(format!("writes stopped for {}", seconds(ms)));
+    if let Some(ms) = summary.rto_missed_by_ms {
+        parts.push(format!("RTO of {} s missed by {}", summary.rto_seconds, seconds(ms)));
     }
     if summary.acknowledged_writes > 0 {
         parts.push(format!("lost {} (RPO {} s)", grouped(summary.acknowledged_writes_lost), summary.rpo_seconds));
     }
-    parts.join("; ")
+    parts.join(" · ")
+}
+
+/// `nobody could write 3.1 s - 16.9 s (13.8 s); new sessions refused 0.6 s more, from 22.4 s; 838 acknowledged, ...`.
+fn clients(summary: &Summary) -> Option<String> {
+    let felt = summary.felt.as_ref()?;
+    let mut parts = vec![match felt.without_writer.as_slice() {
+        [] => "somebody could write all the time".to_owned(),
+        spans => {
+            let mut shown: Vec<String> = spans.iter().take(SPANS_SHOWN_MAX).map(span).collect();
+            if felt.until_the_end && spans.len() <= SPANS_SHOWN_MAX {
+                shown.iter_mut().next_back().into_iter().for_each(|last| last.push_str(", to the end"));
+            }
+            let more = spans.len().saturating_sub(SPANS_SHOWN_MAX);
+            if more > 0 {
+                shown.push(format!("{more} times more"));
+            }
+            let all = if spans.len() > 1 { format!(", {} in all", seconds(felt.without_writer_ms)) } else { String::new() };
+            format!("nobody could write {}{all}", shown.join(", "))
+        }
+    }];
+    if let Some(first) = felt.new_sessions_refused.first() {
+        let (length, from) = (seconds(felt.new_sessions_refused_ms), seconds(first.from_ms));
+        parts.push(format!("new sessions refused {length} more, from {from}"));
+    }
+    let mut counts = vec![format!("{} acknowledged", grouped(summary.acknowledged_writes))];
+    for (count, what) in [(felt.refused_writes, "refused"), (felt.unanswered_writes, "not answered")] {
+        if count > 0 {
+            counts.push(format!("{} {what}", grouped(count)));
+        }
+    }
+    counts.push(format!("{} lost", grouped(summary.acknowledged_writes_lost)));
+    parts.push(counts.join(", "));
+    Some(parts.join("; "))
+}
+
+/// `3.1 s - 16.9 s (13.8 s)`.
+fn span(span: &Interval) -> String {
+    let length = span.to_ms.saturating_sub(span.from_ms);
+    format!("{} - {} ({})", seconds(span.from_ms), seconds(span.to_ms), seconds(length))
 }
 
 #[derive(Default)]
@@ -186,6 +236,9 @@ impl Lines {
         let result = result(&run.result);
         if !result.is_empty() {
             self.block("result", &result);
+        }
+        if let Some(clients) = clients(&run.result) {
+            self.block("clients", &clients);
         }
         if !run.checks.is_empty() {
             let parts: Vec<(String, usize)> = run.checks.iter().map(verdict_of).collect();

@@ -2,9 +2,10 @@
 //! its moment. What it knows of the world it reads from the servers.
 
 use super::narrate::Narrator;
+use super::rest::Rest;
 use super::{facts, judge, translate};
-use crate::format::{Moment, Person, Place, Scenario, Spot, Step, WriteExpect};
-use crate::outcome::{Outcome, Report, Unmet};
+use crate::format::{CheckName, Moment, Person, Place, Scenario, Spot, Step, Verdict};
+use crate::outcome::{self, Report, Unmet};
 use crate::runner::RunOptions;
 use continuum_core::name::Region;
 use continuum_core::record::Record;
@@ -13,6 +14,7 @@ use continuum_core::sequencer::ExecuteOrder;
 use continuum_sim::faults::{Fault, Trigger};
 use continuum_sim::ground;
 use continuum_sim::servers::kube_api::CONTINUUMS;
+use continuum_sim::workload::Outcome;
 use continuum_sim::world::objects::{APPLICATION, NAMESPACE};
 use continuum_sim::world::{Alter, Answered, Awaited, Order, REGIONS, World, awaited};
 use serde_json::json;
@@ -22,6 +24,8 @@ use std::time::Duration;
 const READY_LIMIT: Duration = Duration::from_secs(20);
 /// How long a dry run or a health check may take before the run is given up.
 const LOOK_LIMIT: Duration = Duration::from_secs(60);
+/// How long a single write may take: a client's own limits, and what the network adds.
+const WRITE_LIMIT: Duration = Duration::from_secs(5);
 /// How long an execution whose caller died is followed before it counts as never begun.
 const BEGIN_LIMIT: Duration = Duration::from_secs(10);
 
@@ -33,7 +37,7 @@ pub(super) struct GivenUp(pub String);
 pub(super) struct Conductor<'a> {
     pub scenario: &'a Scenario,
     pub world: World,
-    pub outcome: Outcome,
+    pub outcome: outcome::Outcome,
     narrator: Narrator,
     /// Steps of a person that wait for their moment.
     deferred: Vec<(Moment, Duration, &'a Spot<Step>)>,
@@ -46,6 +50,12 @@ pub(super) struct Conductor<'a> {
     deadline: Duration,
     /// When the last execution ended.
     ended: Option<Duration>,
+    /// When the steps began: from here on clients are measured.
+    pub began: Duration,
+    /// When the clients were stopped: up to here they are measured. Absent: they were not.
+    pub stopped: Option<Duration>,
+    /// Whether the world is at rest, and since when.
+    pub rest: Rest,
 }
 
 struct Pending<'a> {
@@ -65,7 +75,7 @@ impl<'a> Conductor<'a> {
         Self {
             scenario,
             world,
-            outcome: Outcome::begin(scenario, options),
+            outcome: outcome::Outcome::begin(scenario, options),
             narrator: Narrator::default(),
             deferred: Vec::new(),
             pending: Vec::new(),
@@ -73,11 +83,19 @@ impl<'a> Conductor<'a> {
             dry_run_acts: Vec::new(),
             deadline: scenario.spec.limit.0,
             ended: None,
+            began: Duration::ZERO,
+            stopped: None,
+            rest: Rest::default(),
         }
     }
 
+    /// Whether the world is to come to rest with one primary.
+    pub fn expects_rest(&self) -> bool {
+        !matches!(self.scenario.spec.expect.checks.get(&CheckName::of("converged")), Some(Verdict::Failed))
+    }
+
     /// To the end.
-    pub fn run(mut self) -> Outcome {
+    pub fn run(mut self) -> outcome::Outcome {
         if let Err(GivenUp(why)) = self.steps().and_then(|()| judge::settle(&mut self)) {
             self.outcome.did_not_finish = Some(why);
         }
@@ -98,6 +116,7 @@ impl<'a> Conductor<'a> {
             let over = facts::term_over(&ready);
             self.until("the term to be over", over, |run| run.world.now() >= over)?;
         }
+        self.began = self.world.now();
         self.narrator.ready(&self.world, &mut self.outcome);
         for step in self.scenario.spec.steps.iter() {
             self.step(step)?;
@@ -172,12 +191,14 @@ impl<'a> Conductor<'a> {
             }
             Step::Assert(expected) => facts::expect_facts(self, Some(step.place), "assert", expected),
             Step::Write(what) => {
-                let accepted = facts::takes_writes(&self.world, what.to.as_str());
-                let expected = what.expect.map(|expect| expect == WriteExpect::Acknowledged);
-                if let Some(expected) = expected.filter(|expected| *expected != accepted) {
-                    let word = |yes| if yes { "acknowledged" } else { "refused" }.to_owned();
-                    self.unmet(Some(step.place), "write.expect", word(expected), word(accepted));
+                let write = self.world.workload.write_straight(what.to.as_str());
+                let limit = self.world.now() + WRITE_LIMIT;
+                while write.outcome().is_none() && self.world.now() < limit {
+                    self.tick()?;
                 }
+                let outcome = write.outcome().unwrap_or(Outcome::Unknown("its host is down".into()));
+                facts::expect_write(self, step.place, what, &outcome);
+                self.narrator.wrote(&self.world, &mut self.outcome, what.to.as_str(), &facts::told(&outcome));
             }
             _ if matches!(step.timing().moment(), Moment::At(_)) => {}
             _ => self.arm(step),
@@ -223,6 +244,7 @@ impl<'a> Conductor<'a> {
             }
             _ => {}
         }
+        self.rest.disturb(self.world.now());
         self.narrator.deed(&self.world, &mut self.outcome, &step.value);
     }
 
@@ -342,6 +364,10 @@ impl<'a> Conductor<'a> {
         self.narrator.look(&self.world, &mut self.outcome);
         self.look_at_deferred();
         self.look_at_pending();
+        if !self.pending.is_empty() {
+            self.rest.disturb(self.world.now());
+        }
+        self.rest.look(&self.world);
         Ok(())
     }
 
@@ -390,7 +416,7 @@ impl<'a> Conductor<'a> {
 
     /// Judging may go past the scenario's own limit.
     pub fn extend(&mut self) {
-        self.deadline = self.scenario.spec.limit.0 + translate::JUDGING - Duration::from_secs(60);
+        self.deadline = self.scenario.spec.limit.0 + translate::judging(self.scenario) - Duration::from_secs(60);
     }
 
     /// When the run is given up.

@@ -3,12 +3,16 @@
 
 use super::conduct::Conductor;
 use crate::format::{
-    Condition, DryRunExpect, Edit, EventName, ExecuteExpect, Facts, HealthExpect, HolderWord, Place, RegionName,
+    Condition, DryRunExpect, Edit, EventName, ExecuteExpect, Facts, HealthExpect, HolderWord, Place, RegionName, Write,
+    WriteExpect,
 };
-use continuum_core::name::Region;
+use continuum_core::name::ObjectName;
 use continuum_core::report::{DryRunReport, ExecuteReport, ExecuteResult, HealthReport};
+use continuum_sim::checkers;
+use continuum_sim::ground::Standing;
 use continuum_sim::servers::kube_api::{CLUSTERS, CONTINUUMS, HTTP_ROUTES, LEASES, Resource, SECRETS};
 use continuum_sim::servers::postgres::Event;
+use continuum_sim::workload::Outcome;
 use continuum_sim::world::objects::{APPLICATION, HOSTNAME, LEASE_NAMESPACE, NAMESPACE, cluster};
 use continuum_sim::world::options::{Lease, Standby, Witness, WorldOptions, address};
 use continuum_sim::world::{REGIONS, World, other};
@@ -43,7 +47,7 @@ pub(super) fn ready(world: &World) -> bool {
 }
 
 /// Whether this region's half takes writes.
-pub(super) fn takes_writes(world: &World, region: &str) -> bool {
+fn takes_writes(world: &World, region: &str) -> bool {
     world.halves.get(region).is_some_and(|half| half.instance.accepts_writes())
 }
 
@@ -52,51 +56,27 @@ fn writable(world: &World) -> Vec<&'static str> {
 }
 
 /// The region whose half, and no other, takes writes.
-pub(super) fn primary(world: &World) -> Option<&'static str> {
+fn primary(world: &World) -> Option<&'static str> {
     match writable(world).as_slice() {
         [region] => Some(region),
         _ => None,
     }
 }
 
-/// One half takes writes, its region holds the lease, the other follows, nothing is under way or owed.
+/// What is missing to rest: the checker's own definition.
+pub(super) fn missing(world: &World) -> Vec<String> {
+    let sources = world.sources();
+    checkers::converged::missing(&Standing::now(&sources, &continuum(), world.watch.record()))
+}
+
+/// Whether the world is at rest.
 pub(super) fn converged(world: &World) -> bool {
-    let (Some(primary), Some(record)) = (primary(world), world.watch.record()) else { return false };
-    let holds = record.held_by(&Region::new(primary));
-    let idle = record.intent.is_none()
-        && record.pending.is_none()
-        && record.last.as_ref().is_none_or(|last| last.owed.is_empty());
-    holds && idle && follows(world, other(primary), primary) && settled(world)
+    missing(world).is_empty()
 }
 
-/// Whether a half streams from the other.
-fn follows(world: &World, standby: &str, primary: &str) -> bool {
-    let (from, to) = (world.halves[primary].instance.snapshot(), world.halves[standby].instance.snapshot());
-    to.in_recovery && to.streaming && to.timeline == from.timeline
-}
-
-/// Whether both Clusters are Ready, and the copies of the Continuum name the primary and no event owed: the
-/// controller that does not hold the record reads it only now and then.
-fn settled(world: &World) -> bool {
-    let ready = |region: &&str| {
-        let cluster = world.store(region).get(&CLUSTERS, NAMESPACE, &cluster(region));
-        cluster.is_some_and(|cluster| condition(&cluster, "Ready") && !fenced(&cluster))
-    };
-    let named = |region: &&str| {
-        let copy = world.store(region).get(&CONTINUUMS, NAMESPACE, APPLICATION);
-        let owes = |copy: &Value| copy["status"]["eventsOwed"].as_u64().is_some_and(|count| count > 0);
-        copy.is_some_and(|copy| copy["status"]["primaryRegion"].as_str() == primary(world) && !owes(&copy))
-    };
-    REGIONS.iter().all(ready) && REGIONS.iter().all(named)
-}
-
-fn fenced(cluster: &Value) -> bool {
-    cluster["metadata"]["annotations"].get("cnpg.io/fencedInstances").is_some()
-}
-
-fn condition(object: &Value, kind: &str) -> bool {
-    let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.into_iter().any(|c| c["type"] == kind && c["status"] == "True")
+/// The Continuum of the world.
+pub(super) fn continuum() -> ObjectName {
+    ObjectName::new(NAMESPACE, APPLICATION)
 }
 
 fn event_count(world: &World, name: &EventName) -> u64 {
@@ -316,6 +296,28 @@ pub(super) fn expect_execute(
         if !error.contains(part.as_str()) {
             run.unmet(Some(place), &at("error"), part.clone(), error);
         }
+    }
+}
+
+/// What became of a write, in words.
+pub(super) fn told(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Acknowledged => "acknowledged".into(),
+        Outcome::Refused(cause) => format!("refused ({cause})"),
+        _ if outcome.is_silence() => "no answer".into(),
+        Outcome::NotSent(cause) | Outcome::Unknown(cause) => format!("refused ({cause})"),
+    }
+}
+
+pub(super) fn expect_write(run: &mut Conductor<'_>, place: Place, write: &Write, found: &Outcome) {
+    let Some(expected) = write.expect else { return };
+    let (word, is_so) = match expected {
+        WriteExpect::Acknowledged => ("acknowledged", *found == Outcome::Acknowledged),
+        WriteExpect::Refused => ("refused", *found != Outcome::Acknowledged && !found.is_silence()),
+        WriteExpect::NoAnswer => ("no answer", found.is_silence()),
+    };
+    if !is_so {
+        run.unmet(Some(place), "write.expect", word.into(), told(found));
     }
 }
 

@@ -3,13 +3,14 @@
 //! asked after them.
 
 use super::conduct::{Conductor, GivenUp};
-use super::facts;
+use super::{clients, facts, translate};
 use crate::format::{CheckName, Verdict};
 use crate::outcome::{Check, Report};
 use continuum_core::name::{ObjectName, Region};
 use continuum_sim::checkers;
 use continuum_sim::faults::Scope;
-use continuum_sim::ground::{Ground, Known, MayBeLeft, Replication};
+use continuum_sim::ground::{Ground, Known, MayBeLeft, Replication, RunGround};
+use continuum_sim::workload::Span;
 use continuum_sim::world::REGIONS;
 use continuum_sim::world::objects::{APPLICATION, HOSTNAME, NAMESPACE};
 use continuum_sim::world::options::address;
@@ -39,23 +40,42 @@ pub(super) fn settle(run: &mut Conductor<'_>) -> Result<(), GivenUp> {
         run.unmet(Some(place), "moment never came", moment, "the run ended before".into());
     }
     run.world.heal(&Scope::All);
+    // What ends with it disturbs the rest that there was.
+    run.tick()?;
     await_landings(run)?;
-    let expects_convergence =
-        !matches!(run.scenario.spec.expect.checks.get(&CheckName::of("converged")), Some(Verdict::Failed));
-    if expects_convergence {
+    if run.expects_rest() {
         // A world that does not get there is judged as it stands.
-        let _ = run.until("the world to converge", CONVERGE_LIMIT, |run| facts::converged(&run.world));
-        rest(run)?;
+        let is_at_rest = |run: &Conductor<'_>| run.rest.since.is_some_and(|since| run.world.now() >= since + REST);
+        let _ = run.until("the world to come to rest", CONVERGE_LIMIT, is_at_rest);
+        soak(run)?;
     }
+    run.stopped = Some(run.world.now());
     run.world.workload.stop();
     let _ = run.until("the clients to end", STILL_LIMIT, |run| run.world.workload.is_still());
     rest(run)
 }
 
+/// Goes on until the world has been at rest for long enough, and notes where rest breaks before.
+fn soak(run: &mut Conductor<'_>) -> Result<(), GivenUp> {
+    let Some(since) = run.rest.since else { return Ok(()) };
+    run.rest.soaked = Some((since, None));
+    let over = since + translate::soak(run.scenario);
+    while run.world.now() < over {
+        run.tick()?;
+        let is_whole = matches!(run.rest.soaked, Some((_, None)));
+        if is_whole && run.rest.since != Some(since) {
+            let missing = run.rest.missing.first().cloned().unwrap_or_else(|| "something was done to it".into());
+            run.rest.soaked = Some((since, Some((run.world.now(), missing))));
+        }
+    }
+    Ok(())
+}
+
 /// Waits until all that was delayed has landed and its consequences have shown: what is judged before may be
 /// wrong after. What lands past the end of the run is told, since nobody sees what it does.
 fn await_landings(run: &mut Conductor<'_>) -> Result<(), GivenUp> {
-    let latest = run.deadline() - (LANDED_LIMIT + CONVERGE_LIMIT + STILL_LIMIT + 2 * REST);
+    let soak = translate::soak(run.scenario);
+    let latest = run.deadline() - (LANDED_LIMIT + CONVERGE_LIMIT + soak + STILL_LIMIT + 2 * REST);
     while let Some(landing) = run.world.board.last_landing().filter(|at| run.world.now() < *at + LANDED_LIMIT) {
         if landing > latest {
             let seconds = |at: Duration| format!("{:.1} s", at.as_secs_f64());
@@ -128,26 +148,39 @@ fn ground(run: &Conductor<'_>) -> Ground {
         replication: if world.options.synchronous { Replication::Synchronous } else { Replication::Asynchronous },
         may_be_left: MayBeLeft::default(),
         client_count: world.options.client_count,
-        continuum: ObjectName::new(NAMESPACE, APPLICATION),
+        continuum: facts::continuum(),
         route: ObjectName::new(NAMESPACE, APPLICATION),
         hostnames: vec![HOSTNAME.into()],
         addresses,
+        run: run_ground(run),
         dry_run_requests: world.board.dry_run_changes(),
         dry_run_acts: run.dry_run_acts.clone(),
     };
-    let attempts = world.workload.memory().attempts();
-    Ground::take(world.now(), &world.sources(), attempts, world.watch.moments().clone(), known)
+    Ground::take(world.now(), &world.sources(), &world.workload.memory(), world.watch.moments().clone(), known)
+}
+
+fn run_ground(run: &Conductor<'_>) -> RunGround {
+    let (rest_since, broken) = match &run.rest.soaked {
+        Some((since, broken)) => (Some(*since), broken.clone()),
+        None => (run.rest.since, None),
+    };
+    RunGround {
+        measured: Span { from: run.began, to: run.stopped.unwrap_or(run.world.now()) },
+        pause_max: run.world.workload.pause_max(),
+        quiet_since: run.rest.disturbed,
+        expects_rest: run.expects_rest(),
+        rest_since,
+        broken,
+    }
 }
 
 fn summarise(run: &mut Conductor<'_>, ground: &Ground) {
     let memory = run.world.workload.memory();
     let (acknowledged, simulated_ms) = (memory.acknowledged_count() as u64, run.now_ms());
-    let gap = memory.longest_gap().map(|(_, length)| super::narrate::ms(length));
     let lost = checkers::no_lost_write::lost(ground).len() as u64;
     let result = &mut run.outcome.result;
     result.acknowledged_writes = acknowledged;
     result.acknowledged_writes_lost = lost;
-    result.write_gap_ms = gap.filter(|_| run.scenario.spec.world.workload.clients > 0);
     result.primary = ground.primary().map(ToString::to_string);
     result.simulated_ms = simulated_ms;
     let last = run.outcome.reports.iter().rev().find_map(|reported| match &reported.report {
@@ -159,4 +192,5 @@ fn summarise(run: &mut Conductor<'_>, ground: &Ground) {
         let took = report.finished_at.duration_since(report.started_at);
         result.duration_ms = u64::try_from(took.as_millis()).ok();
     }
+    clients::summarise(run, ground);
 }

@@ -58,6 +58,11 @@ impl Narrator {
         outcome.timeline.push(entry(world, EntryKind::Execute, "execute", what.to_owned()));
     }
 
+    /// A client wrote one row because the scenario asked for it.
+    pub fn wrote(&mut self, world: &World, outcome: &mut Outcome, to: &str, told: &str) {
+        outcome.timeline.push(entry(world, EntryKind::Note, "write", format!("to {to}: {told}")));
+    }
+
     /// A person did something.
     pub fn deed(&mut self, world: &World, outcome: &mut Outcome, step: &Step) {
         let (label, detail) = match step {

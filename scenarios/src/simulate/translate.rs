@@ -9,8 +9,18 @@ use continuum_sim::world::WorldOptions;
 use continuum_sim::world::options::{Lease, Route, Standby, Witness};
 use std::time::Duration;
 
-/// Simulated time that a run may take beyond the scenario's limit, to heal and be judged.
-pub(super) const JUDGING: Duration = Duration::from_secs(600);
+/// Simulated time that a run may take beyond the scenario's limit, to heal, come to rest and be judged.
+pub(super) fn judging(scenario: &Scenario) -> Duration {
+    Duration::from_secs(600) + soak(scenario)
+}
+
+/// How long the world has to stay at rest before it is judged. A term, as whoever has the slowest clock counts it, is
+/// over by then, and what follows from that has begun.
+pub(super) fn soak(scenario: &Scenario) -> Duration {
+    let world = &scenario.spec.world;
+    let ttl = Duration::from_secs(world.ttl.0.into());
+    ttl + ttl * world.drift_percent / 100 + Duration::from_secs(15)
+}
 
 /// The world that a scenario describes.
 pub(super) fn world(scenario: &Scenario, seed: u64) -> WorldOptions {
@@ -18,7 +28,7 @@ pub(super) fn world(scenario: &Scenario, seed: u64) -> WorldOptions {
     WorldOptions {
         seed,
         tick: world.tick.0,
-        duration_max: scenario.spec.limit.0 + JUDGING,
+        duration_max: scenario.spec.limit.0 + judging(scenario),
         primary: world.primary.to_string(),
         synchronous: world.replication == Replication::Sync,
         standby: match world.standby {

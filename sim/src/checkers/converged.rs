@@ -1,19 +1,30 @@
-//! After the faults everything came to rest: one half takes writes, its region holds the lease, and the other
-//! half follows it on its timeline.
+//! After the faults everything came to rest, and stayed there: one half takes writes, its region holds the lease, the
+//! other half follows it on its timeline, both Clusters are Ready and unfenced, both copies name the primary, and nothing
+//! is under way or owed. One definition, for the checker and for whoever waits for it.
 
-use super::Verdict;
-use crate::ground::Ground;
+use super::{Verdict, at};
+use crate::ground::{Ground, Half, Standing};
 use continuum_core::name::Region;
+use serde_json::Value;
+
+/// Annotation that fences instances.
+pub(super) const FENCE: &str = "cnpg.io/fencedInstances";
 
 /// Checks.
 pub fn check(ground: &Ground) -> Verdict {
-    Verdict::of("converged", String::new(), missing(ground))
+    let missing = missing(&ground.standing());
+    let mut evidence: Vec<String> = Vec::new();
+    if let Some((when, what)) = &ground.run.broken {
+        let since = ground.run.rest_since.map(|since| format!("at rest from {}, ", at(since))).unwrap_or_default();
+        evidence.push(format!("{since}and at {} no more: {what}", at(*when)));
+    }
+    evidence.extend(missing);
+    Verdict::of("converged", String::new(), evidence)
 }
 
 /// What is missing to rest. Empty: it has converged.
-pub fn missing(ground: &Ground) -> Vec<String> {
-    let accepting = ground.accepting();
-    let primary = match accepting.as_slice() {
+pub fn missing(standing: &Standing<'_>) -> Vec<String> {
+    let primary = match standing.accepting.as_slice() {
         [primary] => *primary,
         [] => return vec!["no half takes writes".into()],
         several => {
@@ -21,22 +32,65 @@ pub fn missing(ground: &Ground) -> Vec<String> {
             return vec![format!("the halves in {} take writes", names.join(" and "))];
         }
     };
+    let mut missing = of_record(standing, primary);
+    let timeline = standing.halves.get(primary).map(|half| half.instance.timeline);
+    for (region, half) in standing.halves.iter().filter(|(region, _)| **region != primary) {
+        if !(half.instance.streaming && half.instance.in_recovery) {
+            missing.push(format!("the half in {region} does not follow {primary}"));
+        } else if Some(half.instance.timeline) != timeline {
+            missing.push(format!("the half in {region} follows on timeline {}", half.instance.timeline));
+        }
+    }
+    for (region, half) in &standing.halves {
+        missing.extend(of_objects(region, half, primary));
+    }
+    missing
+}
+
+fn of_record(standing: &Standing<'_>, primary: &Region) -> Vec<String> {
+    let Some(record) = standing.record else { return Vec::new() };
     let mut missing = Vec::new();
-    if let Some(record) = ground.record()
-        && !record.held_by(primary)
-    {
+    if !record.held_by(primary) {
         let holder = record.holder.as_ref().map_or("nobody", Region::as_str);
         missing.push(format!("{primary} is primary and {holder} holds the lease"));
     }
-    let timeline = ground.regions.get(primary).map(|region| region.instance.timeline);
-    for (region, truth) in ground.regions.iter().filter(|(region, _)| *region != primary) {
-        if !truth.instance.streaming {
-            missing.push(format!("the half in {region} does not follow {primary}"));
-        } else if Some(truth.instance.timeline) != timeline {
-            missing.push(format!("the half in {region} follows on timeline {}", truth.instance.timeline));
+    missing.extend(record.intent.iter().map(|intent| format!("switchover {} is under way", intent.id)));
+    missing.extend(record.pending.iter().map(|pending| format!("failback {} waits", pending.id)));
+    let owed = record.last.iter().flat_map(|last| &last.owed);
+    missing.extend(owed.map(|event| format!("event {} is owed", event.message_id)));
+    missing
+}
+
+fn of_objects(region: &Region, half: &Half<'_>, primary: &Region) -> Vec<String> {
+    let mut missing = Vec::new();
+    if let Some(cluster) = &half.cluster {
+        if !is_true(cluster, "Ready") {
+            missing.push(format!("the Cluster in {region} is not Ready"));
+        }
+        if cluster["metadata"]["annotations"].get(FENCE).is_some_and(fences) {
+            missing.push(format!("the Cluster in {region} is fenced"));
         }
     }
+    let Some(status) = half.copy.as_ref().map(|copy| &copy["status"]) else { return missing };
+    if status["primaryRegion"].as_str() != Some(primary.as_str()) {
+        let named = status["primaryRegion"].as_str().unwrap_or("none");
+        missing.push(format!("the copy in {region} names {named} as primary"));
+    }
+    if let Some(owed) = status["eventsOwed"].as_u64().filter(|owed| *owed > 0) {
+        missing.push(format!("{owed} events are owed, says the copy in {region}"));
+    }
     missing
+}
+
+/// Whether this value of the annotation fences an instance: a JSON list of their names.
+pub(super) fn fences(annotation: &Value) -> bool {
+    // What is no list is not known to fence nobody.
+    serde_json::from_str::<Vec<String>>(annotation.as_str().unwrap_or_default()).map_or(true, |names| !names.is_empty())
+}
+
+fn is_true(object: &Value, kind: &str) -> bool {
+    let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().any(|condition| condition["type"] == kind && condition["status"] == "True")
 }
 
 #[cfg(test)]
@@ -44,6 +98,8 @@ mod tests {
     use super::*;
     use crate::checkers::fixture::{entry, lease_write, moved, region};
     use crate::servers::postgres::Event;
+    use serde_json::json;
+    use std::time::Duration;
 
     #[test]
     fn two_replicas_are_no_rest() {
@@ -59,5 +115,35 @@ mod tests {
         ground.regions.get_mut(&region("fsn")).unwrap().instance.streaming = false;
         let expected = ["hel is primary and fsn holds the lease", "the half in fsn does not follow hel"];
         assert_eq!(check(&ground).evidence, expected);
+    }
+
+    #[test]
+    fn a_fence_a_cluster_that_is_not_ready_and_a_copy_that_names_another_are_caught() {
+        let mut ground = moved();
+        let fsn = ground.regions.get_mut(&region("fsn")).unwrap();
+        let cluster = fsn.cluster.as_mut().unwrap();
+        cluster["metadata"]["annotations"] = json!({ FENCE: "[\"*\"]" });
+        cluster["status"] = json!({});
+        fsn.copy.as_mut().unwrap()["status"]["primaryRegion"] = json!("fsn");
+        let expected = [
+            "the Cluster in fsn is not Ready",
+            "the Cluster in fsn is fenced",
+            "the copy in fsn names fsn as primary",
+        ];
+        assert_eq!(check(&ground).evidence, expected);
+    }
+
+    #[test]
+    fn a_list_of_no_instance_fences_nothing() {
+        let fenced = ["[]", "", "[\"*\"]", "[\"shop-fsn-1\"]", "*"].map(|text| fences(&json!(text)));
+        assert_eq!(fenced, [false, true, true, true, true]);
+    }
+
+    #[test]
+    fn rest_that_did_not_last_is_caught_though_it_came_back() {
+        let mut ground = moved();
+        ground.run.broken = Some((Duration::from_secs(60), "no half takes writes".into()));
+        let told = "at rest from 28.00 s, and at 60.00 s no more: no half takes writes";
+        assert_eq!(check(&ground).evidence, [told]);
     }
 }

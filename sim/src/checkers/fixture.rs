@@ -1,10 +1,10 @@
 //! A hand-made ground truth: one switchover from fsn to hel that went well, 100 s long.
 
-use crate::ground::{DnsGround, DryRunGround, Ground, LeaseWrite, MayBeLeft, Message, RegionGround, Replication};
+use crate::ground::{DnsGround, DryRunGround, Ground, LeaseWrite, MayBeLeft, Message, RegionGround, Replication, RunGround};
 use crate::moments::{Moments, Move};
 use crate::servers::kube_api::{CLUSTERS, Change, ChangeEvent, HTTP_ROUTES, Resource};
 use crate::servers::postgres::{Control, Entry, Event, Snapshot, State};
-use crate::workload::{Attempt, Outcome};
+use crate::workload::{Attempt, Outcome, Road, Span};
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::record::{Lsn, Record};
 use serde_json::{Value, json};
@@ -76,6 +76,7 @@ fn attempt(number: u64, half: &str, at: f64) -> Attempt {
         started: seconds(at),
         ended: Some(seconds(at)),
         half: Some(half.into()),
+        road: Road::Pooled,
         outcome: Outcome::Acknowledged,
     }
 }
@@ -86,6 +87,7 @@ fn of_region(name: &str, address: [u8; 4], primary: bool, history: Vec<Change>) 
         cluster: Some(json!({
             "metadata": { "namespace": "shop", "name": cluster },
             "spec": { "replica": { "self": cluster, "primary": "shop-hel" } },
+            "status": { "conditions": [{ "type": "Ready", "status": "True" }] },
         })),
         cluster_name: ObjectName::new("shop", cluster),
         route: Some(route(0, 100)),
@@ -141,6 +143,15 @@ pub(super) fn moved() -> Ground {
         ],
         client_count: 1,
         attempts: vec![attempt(1, "fsn", 10.0), attempt(2, "fsn", 20.0), attempt(3, "hel", 30.0)],
+        missing: Vec::new(),
+        run: RunGround {
+            measured: Span { from: seconds(1.0), to: seconds(100.0) },
+            pause_max: seconds(70.0),
+            quiet_since: seconds(27.5),
+            expects_rest: true,
+            rest_since: Some(seconds(28.0)),
+            broken: None,
+        },
         lease: vec![lease_write(1.0, "fsn", 1), lease_write(25.0, "hel", 2), lease_write(35.0, "hel", 2)],
         dns: DnsGround { history: Vec::new(), answers },
         messages: vec![

@@ -20,11 +20,15 @@ pub fn check(ground: &Ground) -> Verdict {
         let when = at(attempt.ended.unwrap_or(attempt.started));
         format!("write {} of {}, acknowledged by {by} at {when}", attempt.number, attempt.client)
     }));
+    evidence.extend(ground.missing.iter().map(|missing| {
+        let (number, client) = (missing.number, &missing.client);
+        format!("write {number} of {client}, acknowledged, was not found in the half in {} at {}", missing.half, at(missing.at))
+    }));
     if acknowledged == 0 && ground.client_count > 0 {
         let attempts = count(ground.attempts.len());
         evidence.push(format!("nothing to judge: of {attempts} writes none was acknowledged"));
     }
-    let detail = match ground.client_count {
+    let detail = match ground.attempts.len() {
         0 => "no clients".to_owned(),
         _ => format!("{} acknowledged", count(acknowledged)),
     };
@@ -52,6 +56,8 @@ fn judge(ground: &Ground) -> Option<&Region> {
 mod tests {
     use super::*;
     use crate::checkers::fixture::{moved, region};
+    use crate::workload::Missing;
+    use std::time::Duration;
 
     #[test]
     fn an_acknowledged_write_that_the_new_primary_lacks_is_named() {
@@ -61,6 +67,15 @@ mod tests {
         let verdict = check(&ground);
         assert_eq!(verdict.to_string(), "no-lost-write: 1 of 3 lost: not in the half in hel");
         assert_eq!(verdict.evidence[1], "write 2 of clients.fsn-1, acknowledged by fsn at 20.00 s");
+    }
+
+    #[test]
+    fn a_row_that_its_client_did_not_find_again_is_lost_whatever_stands_there_at_the_end() {
+        let mut ground = moved();
+        let client = "clients.fsn-1".to_owned();
+        ground.missing.push(Missing { client, number: 2, half: "hel".into(), at: Duration::from_secs(30) });
+        let told = "write 2 of clients.fsn-1, acknowledged, was not found in the half in hel at 30.00 s";
+        assert_eq!(check(&ground).evidence, [told]);
     }
 
     #[test]

@@ -2,13 +2,11 @@
 //! routes and DNS lead to the primary and nowhere else.
 
 use super::Verdict;
+use super::converged::{FENCE, fences};
 use crate::ground::{Ground, RegionGround};
 use crate::moments::weights;
 use continuum_core::name::Region;
 use serde_json::Value;
-
-/// Annotation that fences instances.
-const FENCE: &str = "cnpg.io/fencedInstances";
 
 /// Checks.
 pub fn check(ground: &Ground) -> Verdict {
@@ -44,8 +42,7 @@ fn of_cluster(ground: &Ground, region: &Region, truth: &RegionGround) -> Vec<Str
     let Some(cluster) = &truth.cluster else { return Vec::new() };
     let name = &truth.cluster_name.name;
     let mut evidence = Vec::new();
-    // A list that is empty fences nobody.
-    if cluster["metadata"]["annotations"][FENCE].as_str().is_some_and(|fenced| fenced != "[]") {
+    if cluster["metadata"]["annotations"].get(FENCE).is_some_and(fences) {
         evidence.push(format!("{name} is fenced"));
     }
     let token = &cluster["spec"]["replica"]["promotionToken"];

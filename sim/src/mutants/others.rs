@@ -160,6 +160,46 @@ impl ObserveRoute for ForgetsWeights {
     }
 }
 
+/// See [`super::Mutant::LeadsNowhere`].
+pub(super) struct LeadsNowhere {
+    act: Arc<dyn ActOnRoute>,
+    observe: Arc<dyn ObserveRoute>,
+    /// What it was told to write, by region.
+    meant: Mutex<BTreeMap<Region, RouteWrite>>,
+}
+
+impl LeadsNowhere {
+    pub(super) fn new(act: Arc<dyn ActOnRoute>, observe: Arc<dyn ObserveRoute>) -> Self {
+        Self { act, observe, meant: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Region, RouteWrite>> {
+        self.meant.lock().expect("nothing panics while it holds the weights")
+    }
+}
+
+#[async_trait]
+impl ActOnRoute for LeadsNowhere {
+    async fn set_weights(&self, write: &RouteWrite) -> Outcome {
+        self.lock().insert(write.region.clone(), write.clone());
+        let weights = write.weights.keys().map(|name| (name.clone(), 0)).collect();
+        self.act.set_weights(&RouteWrite { weights, ..write.clone() }).await
+    }
+}
+
+#[async_trait]
+impl ObserveRoute for LeadsNowhere {
+    async fn route(&self, region: &Region, route: &ObjectName) -> Seen<RouteView> {
+        let meant = self.lock().get(region).cloned();
+        self.observe.route(region, route).await.map(|mut view| {
+            for (name, weight) in &mut view.backends {
+                *weight = meant.as_ref().and_then(|write| write.weights.get(name)).copied().unwrap_or(*weight);
+            }
+            view
+        })
+    }
+}
+
 /// See [`super::Mutant::StatusStandsStill`].
 pub(super) struct StatusStandsStill {
     copy: Arc<dyn ActOnCopy>,

@@ -1,5 +1,6 @@
 //! One client: where its writes go, and when.
 
+use super::memory::{Missing, Road};
 use super::resolve::Resolver;
 use super::session::{Login, Session};
 use super::{Outcome, Shared};
@@ -13,6 +14,14 @@ use std::time::Duration;
 
 /// A held session says something this often: the server closes a silent one after 30 s.
 const HELD_SESSION_PAUSE: Duration = Duration::from_secs(10);
+
+/// Least time from one write of a client to its next, as a share of the mean.
+const PAUSE_MIN: f64 = 0.5;
+/// Greatest.
+pub(super) const PAUSE_MAX: f64 = 1.5;
+
+/// One write in so many goes over a session of its own: what a pool does not see is seen by who comes anew.
+const NEW_SESSION_EVERY: u64 = 8;
 
 /// Before the held session is tried to be opened again.
 const OPEN_AGAIN: Duration = Duration::from_millis(500);
@@ -52,30 +61,42 @@ impl Client {
                 return;
             }
             let now = net.now();
-            next = now + interval.mul_f64(self.random.random_range(0.5..1.5));
-            let place = self.shared.memory.begin(&self.name, number, now);
-            let outcome = self.write(number, place).await;
+            next = now + interval.mul_f64(self.random.random_range(PAUSE_MIN..PAUSE_MAX));
+            let road = if number.is_multiple_of(NEW_SESSION_EVERY) { Road::NewSession } else { Road::Pooled };
+            let place = self.shared.memory.begin(&self.name, number, road, now);
+            let outcome = self.write(number, place, road).await;
             self.shared.memory.end(place, outcome, net.now());
             number += 1;
         }
     }
 
-    async fn write(&mut self, number: u64, place: usize) -> Outcome {
+    async fn write(&mut self, number: u64, place: usize, road: Road) -> Outcome {
         let half = match self.half().await {
             Ok(half) => half,
             Err(cause) => return Outcome::NotSent(cause),
         };
         self.shared.memory.aim(place, &half);
-        let session = match self.sessions.remove(&half).filter(|session| !session.is_closed()) {
+        let pooled = match road {
+            Road::Pooled => self.sessions.remove(&half).filter(|session| !session.is_closed()),
+            Road::NewSession | Road::Straight => None,
+        };
+        let is_new = pooled.is_none();
+        let session = match pooled {
             Some(session) => session,
             None => match Session::open(&self.shared.net, &half, &login(&self.shared, &self.name)).await {
                 Ok(session) => session,
                 Err(cause) => return Outcome::NotSent(cause),
             },
         };
+        let before = self.shared.memory.last_acknowledged(&self.name);
         let outcome = session.insert(&self.name, number).await;
         if outcome == Outcome::Acknowledged {
-            self.sessions.insert(half, session);
+            // One that writes over a session of its own beside an open one has seen this half before.
+            let is_first = is_new && !self.sessions.contains_key(&half);
+            if let Some(before) = before.filter(|_| is_first) {
+                read_back(&self.shared, &session, &self.name, before, &half).await;
+            }
+            self.sessions.entry(half).or_insert(session);
         }
         outcome
     }
@@ -112,6 +133,30 @@ impl Client {
 
 fn login<'a>(shared: &'a Shared, name: &'a str) -> Login<'a> {
     Login { user: &shared.options.user, password: shared.options.password.as_deref(), name }
+}
+
+/// Looks whether a row is still there that was acknowledged before, in a half that has just acknowledged another.
+async fn read_back(shared: &Shared, session: &Session, client: &str, number: u64, half: &str) {
+    if session.has_row(client, number).await == Some(false) {
+        let (client, half, at) = (client.to_owned(), half.to_owned(), shared.net.now());
+        shared.memory.miss(Missing { client, number, half, at });
+    }
+}
+
+/// Writes one row straight to the half of `region`, over a session of its own, and reads it back.
+pub(super) async fn write_straight(shared: Arc<Shared>, region: String, name: String, number: u64, place: usize) {
+    shared.memory.aim(place, &region);
+    let outcome = match Session::open(&shared.net, &region, &login(&shared, &name)).await {
+        Err(cause) => Outcome::NotSent(cause),
+        Ok(session) => {
+            let outcome = session.insert(&name, number).await;
+            if outcome == Outcome::Acknowledged {
+                read_back(&shared, &session, &name, number, &region).await;
+            }
+            outcome
+        }
+    };
+    shared.memory.end(place, outcome, shared.net.now());
 }
 
 /// Opens a session to the half of `region` and keeps it until it is closed there, or the clients are stopped.

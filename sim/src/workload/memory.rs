@@ -1,5 +1,6 @@
 //! What clients remember: every write they tried, and what they were told.
 
+use super::spans::{self, Silence, Span};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -16,6 +17,44 @@ pub enum Outcome {
     NotSent(String),
 }
 
+impl Outcome {
+    /// Whether nothing certain was heard: neither that it is committed nor that it is not.
+    pub fn is_silence(&self) -> bool {
+        match self {
+            Outcome::Unknown(_) => true,
+            Outcome::NotSent(cause) => cause == NO_ANSWER,
+            Outcome::Acknowledged | Outcome::Refused(_) => false,
+        }
+    }
+}
+
+/// Why a write was not sent: whoever was asked said nothing within the limit.
+pub(super) const NO_ANSWER: &str = "no answer";
+
+/// Over which road a write went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Road {
+    /// As an application writes: where DNS and the gateway lead, over a session that was open.
+    Pooled,
+    /// The same, over a session of its own.
+    NewSession,
+    /// Straight to a half, over a session of its own, because a scenario asked for it. No application can.
+    Straight,
+}
+
+/// A row that its client was told is committed, and did not find in the half that took its next write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// The client.
+    pub client: String,
+    /// The number of the write that is not there.
+    pub number: u64,
+    /// The region whose half was asked.
+    pub half: String,
+    /// When.
+    pub at: Duration,
+}
+
 /// One write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
@@ -29,6 +68,8 @@ pub struct Attempt {
     pub ended: Option<Duration>,
     /// The region whose half it was meant for. Absent: it did not get that far.
     pub half: Option<String>,
+    /// Over which road it went.
+    pub road: Road,
     /// What became of it. Under way: unknown.
     pub outcome: Outcome,
 }
@@ -51,12 +92,12 @@ impl Gap {
 
 /// The memory of all clients. Cheap to clone; it outlives a crash of their hosts.
 #[derive(Clone, Debug, Default)]
-pub struct Memory(Arc<Mutex<Vec<Attempt>>>);
+pub struct Memory(Arc<Mutex<Vec<Attempt>>>, Arc<Mutex<Vec<Missing>>>);
 
 impl Memory {
     /// Of these attempts.
     pub fn of(attempts: Vec<Attempt>) -> Self {
-        Self(Arc::new(Mutex::new(attempts)))
+        Self(Arc::new(Mutex::new(attempts)), Arc::default())
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Attempt>> {
@@ -88,17 +129,41 @@ impl Memory {
         Gap { last, first }
     }
 
-    /// The longest time in which no write was acknowledged, between two that were: when, and how long.
-    pub fn longest_gap(&self) -> Option<(Duration, Duration)> {
+    /// The times within `within` in which no client's write was acknowledged, each longer than `longer_than`. They
+    /// begin and end with it, whether or not anything was ever acknowledged.
+    pub fn silences(&self, within: Span, longer_than: Duration) -> Vec<Silence> {
+        spans::silences(&self.lock(), within, longer_than)
+    }
+
+    /// The times within `within` in which no new session led to an acknowledgement.
+    pub fn newcomers_refused(&self, within: Span) -> Vec<Span> {
+        spans::newcomers_refused(&self.lock(), within)
+    }
+
+    /// The rows that clients did not find again.
+    pub fn missing(&self) -> Vec<Missing> {
+        self.1.lock().expect("nothing panics while it holds what is missing").clone()
+    }
+
+    /// A client did not find its row again.
+    pub(super) fn miss(&self, missing: Missing) {
+        self.1.lock().expect("nothing panics while it holds what is missing").push(missing);
+    }
+
+    /// The number of the client's last write that was acknowledged.
+    pub(super) fn last_acknowledged(&self, client: &str) -> Option<u64> {
         let attempts = self.lock();
-        let acknowledged = attempts.iter().filter(|a| a.outcome == Outcome::Acknowledged);
-        let mut times: Vec<Duration> = acknowledged.filter_map(|a| a.ended).collect();
-        times.sort();
-        times.windows(2).map(|pair| (pair[0], pair[1] - pair[0])).max_by_key(|(_, length)| *length)
+        let mut own = attempts.iter().rev().filter(|a| a.client == client && a.outcome == Outcome::Acknowledged);
+        own.next().map(|attempt| attempt.number)
+    }
+
+    /// The write at this place, and whether it has ended.
+    pub(super) fn at(&self, place: usize) -> Option<Attempt> {
+        self.lock().get(place).cloned()
     }
 
     /// A write begins. Its place in the memory.
-    pub(super) fn begin(&self, client: &str, number: u64, now: Duration) -> usize {
+    pub(super) fn begin(&self, client: &str, number: u64, road: Road, now: Duration) -> usize {
         let attempts = &mut *self.lock();
         attempts.push(Attempt {
             client: client.to_owned(),
@@ -106,6 +171,7 @@ impl Memory {
             started: now,
             ended: None,
             half: None,
+            road,
             outcome: Outcome::Unknown("under way".into()),
         });
         attempts.len() - 1
@@ -148,7 +214,8 @@ mod tests {
 
     fn attempt(number: u64, half: &str, ended: u64, outcome: Outcome) -> Attempt {
         let ended = Duration::from_secs(ended);
-        Attempt { client: "c".into(), number, started: ended, ended: Some(ended), half: Some(half.into()), outcome }
+        let half = Some(half.into());
+        Attempt { client: "c".into(), number, started: ended, ended: Some(ended), half, road: Road::Pooled, outcome }
     }
 
     #[test]
@@ -163,14 +230,13 @@ mod tests {
         ]);
         let gap = memory.gap("fsn", "hel", Duration::from_secs(5));
         assert_eq!((gap.last, gap.first, gap.length()), (seconds(10), seconds(25), seconds(15)));
-        assert_eq!(memory.longest_gap(), Some((Duration::from_secs(10), Duration::from_secs(15))));
         assert_eq!(memory.acknowledged_count(), 3);
     }
 
     #[test]
     fn a_client_that_starts_again_goes_on_counting() {
         let memory = Memory::default();
-        let place = memory.begin("clients.fsn-1", 1, Duration::ZERO);
+        let place = memory.begin("clients.fsn-1", 1, Road::Pooled, Duration::ZERO);
         assert!(memory.any_under_way());
         memory.forget_under_way("clients.fsn", Duration::from_secs(1));
         assert!(!memory.any_under_way());

@@ -1,10 +1,11 @@
 //! A client's session with PostgreSQL.
 
+use super::memory::NO_ANSWER;
 use super::{LIMIT, Outcome};
 use crate::fabric::Net;
 use std::time::Duration;
 use tokio_postgres::config::SslMode;
-use tokio_postgres::{Client, Error, NoTls};
+use tokio_postgres::{Client, Error, NoTls, SimpleQueryMessage};
 
 /// Port of PostgreSQL.
 const PORT: u16 = 5432;
@@ -37,7 +38,7 @@ impl Session {
             Ok(Self(client))
         })
         .await
-        .unwrap_or_else(|| Err("no answer".into()))
+        .unwrap_or_else(|| Err(NO_ANSWER.into()))
     }
 
     /// Writes a row.
@@ -52,8 +53,19 @@ impl Session {
                 }
                 _ => Outcome::Unknown(told(&error)),
             },
-            None => Outcome::Unknown("no answer".into()),
+            None => Outcome::Unknown(NO_ANSWER.into()),
         }
+    }
+
+    /// Whether a row is there. `None`: that was not learned.
+    pub(super) async fn has_row(&self, client: &str, number: u64) -> Option<bool> {
+        let sql = format!("select count(*) from w where client = '{client}' and number = {number}");
+        let answer = within(LIMIT, self.0.simple_query(&sql)).await?.ok()?;
+        let mut rows = answer.iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        rows.next().map(|count| count != "0")
     }
 
     /// Says something that changes nothing, so that the server sees a client there. `false`: it is gone.

@@ -64,6 +64,11 @@ pub(super) fn run(inner: &mut Inner, now: Duration, sql: &str) -> Vec<Part> {
         process::write(inner, now, Event::Committed { client, number, lsn, timeline });
         return vec![Part::Commit(lsn), Part::Done("INSERT 0 1")];
     }
+    if let Some((client, number)) = parse_row(sql) {
+        let row = Content::Row { client, number };
+        let count = inner.disk.wal.until(inner.replayed).iter().filter(|record| record.content == row).count();
+        return vec![Part::Rows(vec!["count"], vec![vec![Some(count.to_string())]])];
+    }
     match sql {
         "select count(*) from w" => {
             let replayed = inner.disk.wal.until(inner.replayed);
@@ -81,6 +86,13 @@ pub(super) fn parse_insert(sql: &str) -> Option<(String, u64)> {
     let (client, number) = values.split_once(',')?;
     let client = client.trim().strip_prefix('\'')?.strip_suffix('\'')?;
     Some((client.to_owned(), number.trim().parse().ok()?))
+}
+
+/// `select count(*) from w where client = '<client>' and number = <number>`.
+fn parse_row(sql: &str) -> Option<(String, u64)> {
+    let values = sql.strip_prefix("select count(*) from w where client = '")?;
+    let (client, number) = values.split_once("' and number = ")?;
+    Some((client.to_owned(), number.parse().ok()?))
 }
 
 fn commit(inner: &mut Inner, content: Content) -> Lsn {

@@ -1,0 +1,53 @@
+//! Whether the world is at rest, and since when. Rest begins when nothing disturbs the world any more (no fault begins or
+//! ends, nobody does anything, no operation is under way) and it has converged, and lasts as long as it stays so.
+
+use super::facts;
+use continuum_sim::world::World;
+use std::time::Duration;
+
+/// How often it is looked: what is missing for less may be missed.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Rest {
+    /// When the world was disturbed last.
+    pub disturbed: Duration,
+    /// Since when it is at rest. Absent: it is not.
+    pub since: Option<Duration>,
+    /// What was missing when it was looked last.
+    pub missing: Vec<String>,
+    /// The rest that was to last: from when, and where it broke, what was missing.
+    pub soaked: Option<(Duration, Option<(Duration, String)>)>,
+    /// What struck and ended so far.
+    struck: usize,
+    looked: Duration,
+}
+
+impl Rest {
+    /// Something was done to the world.
+    pub fn disturb(&mut self, now: Duration) {
+        self.disturbed = now;
+        self.since = None;
+    }
+
+    /// Looks, between ticks.
+    pub fn look(&mut self, world: &World) {
+        let now = world.now();
+        let struck = world.board.log_from(self.struck);
+        if let Some(last) = struck.last() {
+            self.struck += struck.len();
+            self.disturb(last.at.max(self.disturbed));
+        }
+        if now < self.looked + EVERY {
+            return;
+        }
+        self.looked = now;
+        self.missing = facts::missing(world);
+        if self.missing.is_empty() {
+            self.since.get_or_insert(now);
+        } else {
+            self.since = None;
+        }
+    }
+}
