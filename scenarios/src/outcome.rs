@@ -226,6 +226,12 @@ pub struct Check {
     /// Where it does not hold: which instances, which writes, between which instants.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<String>,
+    /// When what the first piece of evidence tells of began, ms. Absent: it is so at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_ms: Option<u64>,
+    /// What the trace tells around that time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trace: Vec<String>,
 }
 
 /// Something expected that was not found.

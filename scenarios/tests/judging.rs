@@ -64,3 +64,30 @@ fn a_run_that_came_to_no_end_did_not_finish_whatever_else_was_not_met() {
     assert_eq!(outcome.verdict(), Verdict::DidNotFinish);
     assert_eq!(outcome.did_not_finish.as_deref(), Some("waited 5 s for generation: 9 (line 1)"));
 }
+
+#[test]
+fn a_fault_that_nobody_felt_has_not_fired() {
+    let outcome = run("partition: {between: [dns, nats]}, wait: {for: {elapsed: 10s}, atMost: 20s}");
+    let unmet: Vec<_> = outcome.unmet.iter().map(|unmet| (unmet.what.as_str(), unmet.found.as_str())).collect();
+    assert_eq!(unmet, [("fault never fired", "it delayed, changed and failed nothing")]);
+    let outcome = run("partition: {between: [controller.fsn, api.witness]}, wait: {for: {elapsed: 20s}, atMost: 30s}");
+    assert_eq!(outcome.unmet, []);
+}
+
+#[test]
+fn a_run_is_judged_after_a_term_at_rest_and_some() {
+    let outcome = run("wait: {for: converged, atMost: 20s}");
+    assert_eq!(outcome.verdict(), Verdict::Passed, "{:?} {:?}", outcome.unmet, outcome.checks);
+    assert!(outcome.result.simulated_ms >= 45_300, "judged at {} ms", outcome.result.simulated_ms);
+}
+
+#[test]
+fn a_gap_that_lasts_to_the_end_is_counted() {
+    let text = "{apiVersion: continuum.openova.io/v1alpha1, kind: Scenario, metadata: {name: judged}, spec: {world: \
+                {replication: sync}, steps: [crash: {host: pg.hel}, wait: {for: {elapsed: 30s}, atMost: 1m}], \
+                expect: {checks: {converged: failed}, writeGap: {atMost: 20s}}}}";
+    let scenario = format::parse("judged.yaml", text).unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
+    let outcome = Simulation::default().run(&scenario, &RunOptions { file: "f".into(), seed: 1, trace: false });
+    assert!(outcome.result.write_gap_ms.is_some_and(|gap| gap > 29_000), "{:?}", outcome.result);
+    assert!(outcome.unmet.iter().any(|unmet| unmet.what == "expect.writeGap.atMost"), "{:?}", outcome.unmet);
+}

@@ -33,6 +33,21 @@ pub const NAMES: [&str; 9] = [
     "writes-resume",
 ];
 
+/// That something does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Evidence {
+    /// When it began not to. Absent: it is so at the end.
+    at: Option<Duration>,
+    /// What was seen.
+    text: String,
+}
+
+impl From<String> for Evidence {
+    fn from(text: String) -> Self {
+        Self { at: None, text }
+    }
+}
+
 /// What a checker found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -42,6 +57,8 @@ pub struct Verdict {
     pub ok: bool,
     /// In a few words: `1,412 acknowledged`. May be empty.
     pub detail: String,
+    /// When what the first piece of evidence tells of began. Absent: it is so at the end.
+    pub at: Option<Duration>,
     /// Where it does not hold: what, and between which instants.
     pub evidence: Vec<String>,
 }
@@ -49,7 +66,10 @@ pub struct Verdict {
 impl Verdict {
     /// It holds where there is no evidence that it does not. `detail` is told where it holds; else the first
     /// piece of evidence is.
-    fn of(name: &'static str, detail: String, mut evidence: Vec<String>) -> Self {
+    fn of<E: Into<Evidence>>(name: &'static str, detail: String, evidence: Vec<E>) -> Self {
+        let evidence: Vec<Evidence> = evidence.into_iter().map(Into::into).collect();
+        let at = evidence.first().and_then(|first| first.at);
+        let mut evidence: Vec<String> = evidence.into_iter().map(|evidence| evidence.text).collect();
         let ok = evidence.is_empty();
         let detail = if ok { detail } else { evidence[0].clone() };
         let more = evidence.len().saturating_sub(EVIDENCE_COUNT_MAX);
@@ -57,7 +77,7 @@ impl Verdict {
             evidence.truncate(EVIDENCE_COUNT_MAX);
             evidence.push(format!("and {} more", count(more)));
         }
-        Self { name, ok, detail, evidence }
+        Self { name, ok, detail, at, evidence }
     }
 }
 

@@ -8,6 +8,7 @@
 //! The board decides and keeps count; it hurts nothing itself. Moments are those of ground truth.
 
 mod board;
+mod felt;
 mod steps;
 
 pub use board::{FaultBoard, FaultId, Struck};
@@ -54,6 +55,8 @@ pub enum Kind {
     Request(RequestFault),
     /// A part of the world.
     World(WorldFault),
+    /// Nothing goes wrong: somebody does something then. What, whoever conducts the run knows.
+    Deed,
 }
 
 /// A fault of single requests.
@@ -116,6 +119,10 @@ pub enum WorldFault {
     Lag(Duration),
     /// The standby's replay stands still.
     ReplayPaused,
+    /// A host's clocks are wrong.
+    Skew(String, Skew),
+    /// Something befalls every host of a region.
+    Region(String, Blow),
     /// PostgreSQL of this region is killed without a shutdown (H31).
     KillPostgres(String),
     /// The demotion token of this region's half vanishes.
@@ -124,6 +131,24 @@ pub enum WorldFault {
     Audit(AuditFault),
     /// The DNS server misbehaves.
     Dns(DnsFault),
+}
+
+/// How a host's clocks are wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skew {
+    /// Its wall clock is so far from the right time, ms; below 0: behind.
+    pub offset_ms: i64,
+    /// Its clocks go so much faster than they should, in percent; below 0: slower.
+    pub faster_percent: i32,
+}
+
+/// What befalls a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blow {
+    /// Every host loses its power.
+    Crash,
+    /// No host of it reaches a host elsewhere, nor the other way round.
+    Partition,
 }
 
 /// What an operator does.
@@ -166,6 +191,8 @@ pub enum Scope {
     Host(String),
     /// Those between these two hosts.
     Between(String, String),
+    /// What befell this region as a whole.
+    Region(String),
 }
 
 impl Scope {
@@ -175,11 +202,30 @@ impl Scope {
             Scope::All => true,
             Scope::Host(host) => hosts.contains(&host.as_str()),
             Scope::Between(a, b) => hosts.contains(&a.as_str()) && hosts.contains(&b.as_str()),
+            Scope::Region(_) => false,
         }
     }
 }
 
+/// The hosts that stand in a region.
+pub(crate) fn hosts_of(region: &str) -> Vec<String> {
+    ["api", "controller", "operator", "pg", "clients"].map(|part| format!("{part}.{region}")).to_vec()
+}
+
 impl WorldFault {
+    /// Whether healing in this scope ends it.
+    fn is_in(&self, scope: &Scope) -> bool {
+        match (self, scope) {
+            // All of it, or none of it.
+            (WorldFault::Region(region, _), Scope::Region(of)) => region == of,
+            (WorldFault::Region(..), scope) => *scope == Scope::All,
+            _ => {
+                let hosts = self.hosts();
+                scope.covers(&hosts.iter().map(String::as_str).collect::<Vec<_>>())
+            }
+        }
+    }
+
     /// Whether it goes on until it is ended. Others happen once.
     pub fn goes_on(&self) -> bool {
         !matches!(
@@ -209,7 +255,8 @@ impl WorldFault {
             WorldFault::DropToken(region) => vec![format!("api.{region}")],
             WorldFault::Audit(_) => vec!["nats".into()],
             WorldFault::Dns(_) => vec!["dns".into()],
-            WorldFault::Heal(_) | WorldFault::Lag(_) | WorldFault::ReplayPaused => Vec::new(),
+            WorldFault::Skew(host, _) => vec![host.clone()],
+            WorldFault::Heal(_) | WorldFault::Region(..) | WorldFault::Lag(_) | WorldFault::ReplayPaused => Vec::new(),
         }
     }
 
@@ -228,6 +275,9 @@ impl WorldFault {
             WorldFault::OperatorSlow(..) => "operator slow",
             WorldFault::Lag(_) => "lag",
             WorldFault::ReplayPaused => "replay paused",
+            WorldFault::Skew(..) => "skew",
+            WorldFault::Region(_, Blow::Crash) => "region crash",
+            WorldFault::Region(_, Blow::Partition) => "region cut off",
             WorldFault::KillPostgres(_) => "kill postgres",
             WorldFault::DropToken(_) => "drop token",
             WorldFault::Audit(_) => "audit",
@@ -243,6 +293,7 @@ impl WorldFault {
             WorldFault::Latency(a, b, by) => format!("{a} <-> {b}, {}", seconds(*by)),
             WorldFault::Heal(Scope::All) => "everything".into(),
             WorldFault::Heal(Scope::Host(host)) => host.clone(),
+            WorldFault::Heal(Scope::Region(region)) => region.clone(),
             WorldFault::Heal(Scope::Between(a, b)) => format!("{a} <-> {b}"),
             WorldFault::Crash(host)
             | WorldFault::Restart(host)
@@ -252,6 +303,8 @@ impl WorldFault {
             WorldFault::OperatorSlow(region, task, by) => format!("{task} in {region}, {} more", seconds(*by)),
             WorldFault::Lag(by) => seconds(*by),
             WorldFault::ReplayPaused => "on the standby".into(),
+            WorldFault::Skew(host, skew) => format!("{host}, {skew}"),
+            WorldFault::Region(region, _) => region.clone(),
             WorldFault::KillPostgres(region) | WorldFault::DropToken(region) => region.clone(),
             WorldFault::Audit(AuditFault::Refuse) | WorldFault::Dns(DnsFault::Refuse) => "refuses".into(),
             WorldFault::Audit(AuditFault::Hang) | WorldFault::Dns(DnsFault::Hang) => "hangs".into(),
@@ -286,6 +339,22 @@ impl RequestFault {
     }
 }
 
+impl fmt::Display for Skew {
+    /// `5.0 s ahead, 2 % faster`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if self.offset_ms != 0 {
+            let way = if self.offset_ms > 0 { "ahead" } else { "behind" };
+            parts.push(format!("{} {way}", seconds(Duration::from_millis(self.offset_ms.unsigned_abs()))));
+        }
+        if self.faster_percent != 0 {
+            let way = if self.faster_percent > 0 { "faster" } else { "slower" };
+            parts.push(format!("{} % {way}", self.faster_percent.unsigned_abs()));
+        }
+        f.write_str(&parts.join(", "))
+    }
+}
+
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -312,6 +381,7 @@ impl fmt::Display for Fault {
         match &self.kind {
             Kind::Request(fault) => write!(f, "{} {}", fault.label(), fault.detail())?,
             Kind::World(fault) => write!(f, "{} {}", fault.label(), fault.detail())?,
+            Kind::Deed => write!(f, "a deed")?,
         }
         write!(f, " {}", self.trigger)?;
         match self.lasts {

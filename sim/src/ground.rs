@@ -3,14 +3,16 @@
 //! status says, which is there to be judged.
 
 mod acts;
+mod blind;
 mod standing;
 
 pub use acts::Place;
+pub use blind::blind;
 pub use standing::{Half, Standing};
 
 use crate::gate::Asked;
 use crate::lease;
-use crate::moments::{Moments, Sources};
+use crate::moments::{Moments, Sample, Sources};
 use crate::servers::kube_api::{self, CLUSTERS, CONTINUUMS, HTTP_ROUTES, LEASES};
 use crate::servers::postgres::{Entry, Event, Snapshot};
 use crate::servers::powerdns;
@@ -120,6 +122,10 @@ pub struct RunGround {
     pub rest_since: Option<Duration>,
     /// When rest broke before the end, and what was missing then.
     pub broken: Option<(Duration, String)>,
+    /// How the halves followed.
+    pub samples: Vec<Sample>,
+    /// When a region's controller could not see, or could not say what it saw.
+    pub blind: Vec<(Region, Span)>,
 }
 
 /// See the module.

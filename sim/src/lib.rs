@@ -9,6 +9,7 @@ pub mod faults;
 pub mod gate;
 pub mod ground;
 pub mod here;
+pub mod host_clock;
 pub mod http_connect;
 pub mod kube_client;
 pub mod lease;

@@ -6,7 +6,7 @@
 mod watch;
 
 pub(crate) use watch::weights;
-pub use watch::{Half, Sources, Watch};
+pub use watch::{Half, Sample, Sources, Watch};
 
 use continuum_core::name::Region;
 use std::time::Duration;
@@ -60,6 +60,15 @@ impl Move {
     }
 }
 
+/// Which moments were seen when it was taken: what comes after is told apart by order, not by time, since much
+/// happens at one instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    moves: usize,
+    started: [bool; 7],
+    effect: [bool; 7],
+}
+
 /// The moments of all switchovers of a run, in the order in which they began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Moments {
@@ -89,6 +98,25 @@ impl Moments {
     /// The last switchover that began, whether it ended or not.
     pub fn current(&self) -> Option<&Move> {
         self.moves.last()
+    }
+
+    /// What was seen so far.
+    pub fn seen(&self) -> Seen {
+        let Some(current) = self.current() else { return Seen::default() };
+        let (started, effect) = (current.started.map(|at| at.is_some()), current.effect.map(|at| at.is_some()));
+        Seen { moves: self.moves.len(), started, effect }
+    }
+
+    /// Whether the record first showed after `seen` that this step of the last switchover started.
+    pub fn has_started_since(&self, step: u8, seen: &Seen) -> bool {
+        let known = seen.moves == self.moves.len() && seen.started[usize::from(step) - 1];
+        self.started(step).is_some() && !known
+    }
+
+    /// Whether the world first showed after `seen` this step's effect in the last switchover.
+    pub fn has_effect_since(&self, step: u8, seen: &Seen) -> bool {
+        let known = seen.moves == self.moves.len() && seen.effect[usize::from(step) - 1];
+        self.effect(step).is_some() && !known
     }
 
     /// When the record first showed that this step of the last switchover started.

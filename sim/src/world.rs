@@ -20,6 +20,7 @@ use crate::determinism::Seeds;
 use crate::fabric::{Fabric, FabricError, FabricOptions, Net, Software, TurmoilFabric};
 use crate::faults::FaultBoard;
 use crate::gate::SharedGate;
+use crate::host_clock::Skews;
 use crate::moments::{Half, Sources, Watch};
 use crate::servers::jetstream::JetStream;
 use crate::servers::kube_api::{self, CONTINUUMS, HTTP_ROUTES, LEASES, SECRETS, Store};
@@ -28,11 +29,14 @@ use crate::servers::postgres::{Instance, Journal, Settings};
 use crate::servers::powerdns::PowerDns;
 use crate::servers::vantage::Vantage;
 use crate::workload::{Workload, WorkloadOptions};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use continuum_core::name::ObjectName;
 use continuum_core::name::Region;
 use objects::{DNS_KEY, ZONE, cluster};
 use options::{Lease, Standby, witness_host};
 use rand::RngExt;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,6 +82,8 @@ pub struct World {
     pub board: Arc<FaultBoard>,
     /// Sees the moments of a switchover.
     pub watch: Watch,
+    /// How wrong the controllers' clocks are, by host.
+    skews: BTreeMap<String, Skews>,
     /// What faults have brought about.
     hurt: hurt::Hurt,
 }
@@ -114,12 +120,15 @@ impl World {
         }
         let nats = JetStream::new(net.clone(), gate);
         fabric.host("nats", nats.software());
-        let mut desks = BTreeMap::new();
+        let (mut desks, mut skews) = (BTreeMap::new(), BTreeMap::new());
         for region in REGIONS {
             let desk = Desk::default();
-            let software = controllers::software(region, &options, net.clone(), desk.clone(), alter.clone());
+            let host_skews = Skews::default();
+            let (clocks, alter) = (host_skews.clone(), alter.clone());
+            let software = controllers::software(region, &options, net.clone(), desk.clone(), clocks, alter);
             fabric.host(&controller_host(region), software);
             desks.insert(region, desk);
+            skews.insert(controller_host(region), host_skews);
         }
         let workload = workload(&options, &net, &stores, seeds);
         for (host, software) in workload.hosts() {
@@ -139,6 +148,7 @@ impl World {
             workload,
             board,
             watch,
+            skews,
             hurt: hurt::Hurt::default(),
         }
     }
@@ -158,8 +168,37 @@ impl World {
         self.fabric.step()?;
         let now = self.now();
         self.watch.look(now);
+        self.note_what_is_felt();
         self.follow_faults();
         Ok(())
+    }
+
+    /// A fault that nobody feels has not fired.
+    fn note_what_is_felt(&mut self) {
+        for (from, to) in self.fabric.troubled() {
+            self.board.note_trouble(&from, &to);
+        }
+        let is_behind = |half: &HalfModel| {
+            let snapshot = half.instance.snapshot();
+            snapshot.in_recovery && snapshot.replayed < snapshot.end
+        };
+        if self.board.waits_for_replay() && self.halves.values().any(is_behind) {
+            self.board.note_replay_behind();
+        }
+    }
+
+    /// Writes another password into the secret of the application's role in a region, as a person or a tool does.
+    ///
+    /// # Errors
+    /// What the API server says, and where the secret is not there.
+    pub fn change_secret(&self, region: &str, password: &str) -> Result<(), String> {
+        let (store, name) = (self.store(region), format!("{}-app", cluster(region)));
+        if store.get(&SECRETS, objects::NAMESPACE, &name).is_none() {
+            return Err(format!("there is no secret {name}"));
+        }
+        let patch = json!({ "data": { "password": BASE64_STANDARD.encode(password) } });
+        let patched = store.merge_patch(&SECRETS, objects::NAMESPACE, &name, "", &patch, "person");
+        patched.map(|_| ()).map_err(|refusal| refusal.to_string())
     }
 
     /// The store that the witness stands in; `None` where there is no witness.

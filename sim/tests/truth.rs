@@ -100,6 +100,8 @@ impl Run {
                 expects_rest: true,
                 rest_since: None,
                 broken: None,
+                samples: self.world.watch.samples().to_vec(),
+                blind: Vec::new(),
             },
         };
         let memory = self.world.workload.memory();

@@ -19,6 +19,8 @@ scenarios! {
     answers_cut_off_at_the_promotion
     audit_down_at_step_7
     audit_hangs_at_step_7
+    blocked_by_a_changed_secret
+    blocked_by_a_deleted_route
     blocked_by_a_diverged_half
     blocked_by_a_third_partys_expired_lease
     blocked_by_an_unknown_selector
@@ -34,6 +36,7 @@ scenarios! {
     blocked_without_an_address
     blocked_without_an_audit_stream
     broken_lua
+    clocks_apart
     conflict_at_the_promotion
     conflict_at_the_swap
     controller_crash_at_step_5
@@ -52,6 +55,7 @@ scenarios! {
     gitops_reverts_the_old_half_before_the_promotion
     gitops_reverts_the_promotion_under_way
     gitops_reverts_the_weights
+    label_set_in_mid_move
     late_demotion
     late_weights
     lease_at_the_target
@@ -64,18 +68,22 @@ scenarios! {
     postgres_killed_then_demoted
     promotion_slow
     regions_far_apart
+    replay_paused_in_mid_move
     reply_lost_on_promotion
     served_request_restored
     session_held_beyond_the_objective
     session_held_with_the_default_timeout
     session_held_without_a_timeout
     standby_behind_at_the_promotion
+    standby_region_cut_off
+    standby_region_without_power
     standby_without_the_last_wal
     step_2_fails
     step_3_fails
     step_4_fails
     step_5_fails
     synchronous_pair
+    synchronous_without_its_standby
     target_controller_dead
     target_controller_silent_after_the_swap
     target_silent_after_the_swap

@@ -4,7 +4,7 @@
 use super::moment::Condition;
 use super::names::{HostName, servers_of};
 use super::spot::{Place, Spot};
-use super::steps::{Slow, Step};
+use super::steps::{RegionDoes, Skew, Slow, Step};
 use super::world::{WitnessPlace, World};
 use super::yaml::Wrong;
 use super::{Facts, Scenario};
@@ -89,6 +89,17 @@ fn check_step(scenario: &Scenario, index: usize, step: &Spot<Step>, wrong: &mut 
             },
             "expected `stuck: demotion`, or `slow: { promotion: 30s }`",
         ),
+        Step::Skew(skew) => wrong_skew(skew, step.place),
+        Step::Region(r) if r.does == RegionDoes::Return => match &r.lasts {
+            Some(lasts) => Some(at(lasts.place, "a return lasts for no time", "leave `for` out")),
+            None => needs(
+                earlier.iter().any(
+                    |step| matches!(step, Step::Region(e) if e.region == r.region && e.does != RegionDoes::Return),
+                ),
+                format!("can never happen: nothing befell `{}`", r.region),
+                "crash it or cut it off in an earlier step",
+            ),
+        },
         Step::Execute(e) => e.fingerprint.as_deref().and_then(|fingerprint| {
             let hex = fingerprint.len() == 16 && fingerprint.chars().all(|c| c.is_ascii_hexdigit());
             let looked = fingerprint == "dryRun" && earlier.iter().any(|step| matches!(step, Step::DryRun(_)));
@@ -163,6 +174,23 @@ fn switchover_can_follow(scenario: &Scenario, index: usize) -> bool {
         || scenario.spec.steps[index..].iter().any(|step| begins(step))
 }
 
+/// A clock that nobody reads, or one that is wrong in two ways at once or in none.
+fn wrong_skew(skew: &Skew, place: Place) -> Option<Wrong> {
+    let percents = [skew.faster, skew.slower];
+    if !skew.host.as_str().starts_with("controller.") {
+        let message = format!("can never happen: nothing reads the clocks of `{}`", skew.host);
+        Some(at(place, message, "expected `controller.fsn` or `controller.hel`"))
+    } else if skew.ahead.is_some() && skew.behind.is_some() || skew.faster.is_some() && skew.slower.is_some() {
+        Some(at(place, "a clock that is wrong both ways", "keep one of ahead, behind and one of faster, slower"))
+    } else if percents.iter().flatten().any(|percent| !(1..=50).contains(percent)) {
+        Some(at(place, "a rate out of range", "expected 1 to 50 percent"))
+    } else if skew.ahead.or(skew.behind).unwrap_or_default() == TimeSpan::default() && percents == [None, None] {
+        Some(at(place, "clocks that are not wrong", "expected `ahead: 5m`, or `slower: 2`"))
+    } else {
+        None
+    }
+}
+
 fn same_host(between: &(HostName, HostName), place: Place) -> Option<Wrong> {
     (between.0 == between.1).then(|| at(place, format!("`{}` twice", between.0), "expected two different hosts"))
 }
@@ -175,6 +203,7 @@ fn object_elsewhere(step: &Spot<Step>) -> Option<Wrong> {
         Step::Answer(fault) => (fault.from.to_string(), fault.write.as_ref()?.as_str()),
         Step::Hang(fault) => (fault.from.to_string(), fault.write.as_ref()?.as_str()),
         Step::Edit(edit) => (format!("api.{}", edit.region.as_ref()?), edit.resource.as_str()),
+        Step::Delete(delete) => (format!("api.{}", delete.region.as_ref()?), delete.resource.as_str()),
         _ => return None,
     };
     let holders = servers_of(object);

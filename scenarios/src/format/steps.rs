@@ -70,6 +70,16 @@ pub enum Step {
     KillPostgres(OneRegion),
     /// The demotion token of a half vanishes.
     DropToken(OneRegion),
+    /// The standby's replay stands still.
+    PauseReplay(PauseReplay),
+    /// A controller's clocks are wrong.
+    Skew(Skew),
+    /// Something befalls every host of a region.
+    Region(RegionStep),
+    /// Deletes a resource as a person or a tool would.
+    Delete(Delete),
+    /// Changes the password in a role secret as a person or a tool would.
+    Secret(Secret),
 }
 
 impl Step {
@@ -100,6 +110,11 @@ impl Step {
             Step::Audit(step) => step.timing(),
             Step::Dns(step) => step.timing(),
             Step::KillPostgres(step) | Step::DropToken(step) => step.timing(),
+            Step::PauseReplay(step) => step.timing(),
+            Step::Skew(step) => step.timing(),
+            Step::Region(step) => step.timing(),
+            Step::Delete(step) => step.timing(),
+            Step::Secret(step) => step.timing(),
         }
     }
 }
@@ -239,6 +254,77 @@ timed! {
         /// The patch (RFC 7386).
         pub patch: serde_json::Map<String, serde_json::Value>,
     }
+}
+
+timed! {
+    /// `delete`.
+    Delete {
+        /// The site whose API server is asked. Left out: each that holds the resource.
+        #[serde(default)]
+        pub region: Option<SiteName>,
+        /// The resource.
+        pub resource: Resource,
+    }
+}
+
+timed! {
+    /// `secret`: another password in the secret of the application's role.
+    Secret {
+        /// The region whose secret it is.
+        pub region: RegionName,
+        /// The new password.
+        pub password: String,
+    }
+}
+
+timed! {
+    lasting
+    /// `pauseReplay`.
+    PauseReplay {}
+}
+
+timed! {
+    lasting
+    /// `skew`.
+    Skew {
+        /// The controller's host.
+        pub host: HostName,
+        /// Its wall clock is so far ahead.
+        #[serde(default)]
+        pub ahead: Option<TimeSpan>,
+        /// Or so far behind.
+        #[serde(default)]
+        pub behind: Option<TimeSpan>,
+        /// All its clocks go so many percent too fast, 1 to 50.
+        #[serde(default)]
+        pub faster: Option<u8>,
+        /// Or too slow.
+        #[serde(default)]
+        pub slower: Option<u8>,
+    }
+}
+
+timed! {
+    lasting
+    /// `region`.
+    RegionStep {
+        /// Which.
+        pub region: RegionName,
+        /// What befalls it.
+        pub does: RegionDoes,
+    }
+}
+
+/// What befalls a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum RegionDoes {
+    /// Every host of it loses its power.
+    Crash,
+    /// No host of it reaches a host elsewhere, nor the other way round.
+    Partition,
+    /// It comes back.
+    Return,
 }
 
 timed! {

@@ -35,7 +35,8 @@ fn step(run: &mut Outcome, at_ms: u64, step: u8, label: &str, detail: &str, took
 
 fn check(name: &str, ok: bool, detail: &str, evidence: &[&str]) -> Check {
     let evidence = evidence.iter().map(|line| (*line).to_owned()).collect();
-    Check { name: name.into(), ok, expected_to_fail: false, detail: detail.into(), evidence }
+    let (at_ms, trace) = (None, vec![]);
+    Check { name: name.into(), ok, expected_to_fail: false, detail: detail.into(), evidence, at_ms, trace }
 }
 
 fn dry_run(blockers: &[&str], warnings: &[&str]) -> Report {
@@ -169,10 +170,7 @@ pub(crate) fn failed() -> Outcome {
     run.result.write_gap_ms = Some(76_900);
     run.result.felt = Some(Felt {
         without_writer_ms: 83_400,
-        without_writer: vec![
-            Interval { from_ms: 12_000, to_ms: 18_500 },
-            Interval { from_ms: 19_100, to_ms: 96_000 },
-        ],
+        without_writer: vec![Interval { from_ms: 12_000, to_ms: 18_500 }, Interval { from_ms: 19_100, to_ms: 96_000 }],
         until_the_end: true,
         new_sessions_refused_ms: 0,
         new_sessions_refused: vec![],
@@ -181,13 +179,18 @@ pub(crate) fn failed() -> Outcome {
     });
     run.result.acknowledged_writes = 1_234_567;
     run.result.acknowledged_writes_lost = 2;
+    let acknowledged =
+        ["fsn-1 acknowledged 1,203 at 88.31 s, timeline 1", "hel-1 acknowledged 1,204 at 88.20 s, timeline 2"];
+    let both = "fsn-1 and hel-1 both acknowledged writes, 88.20 s to 88.31 s";
     run.checks = vec![
-        check(
-            "one-writer",
-            false,
-            "fsn-1 and hel-1 both acknowledged writes, 88.20 s to 88.31 s",
-            &["fsn-1 acknowledged 1,203 at 88.31 s, timeline 1", "hel-1 acknowledged 1,204 at 88.20 s, timeline 2"],
-        ),
+        Check {
+            at_ms: Some(88_200),
+            trace: vec![
+                "88.132 controller.fsn  INFO  fenced region=fsn".into(),
+                "88.204 pg.hel          DEBUG event=\"AcceptsWrites { timeline: 2 }\" instance=shop-hel".into(),
+            ],
+            ..check("one-writer", false, both, &acknowledged)
+        },
         check("no-lost-write", false, "2 of 1,234,567", &["1,203", "1,205"]),
         Check { expected_to_fail: true, ..check("converged", false, "an intent stands in the record", &[]) },
     ];

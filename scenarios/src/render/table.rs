@@ -49,7 +49,8 @@ pub fn summary(runs: &[Outcome]) -> String {
         let checks = run.checks.len();
         let held = run.checks.iter().filter(|check| check.ok).count();
         let gap = run.result.write_gap_ms.map(|ms| format!("writes stopped for {}", seconds(ms))).unwrap_or_default();
-        let mut facts = vec![result(&run.result), gap, format!("{held} of {checks} checks"), format!("seed {}", run.seed)];
+        let mut facts =
+            vec![result(&run.result), gap, format!("{held} of {checks} checks"), format!("seed {}", run.seed)];
         facts.retain(|fact| !fact.is_empty());
         let verdict = run.verdict();
         let shown = paint(style(verdict), &pad(verdict_word(verdict), 16));
@@ -134,7 +135,8 @@ fn clients(summary: &Summary) -> Option<String> {
             if more > 0 {
                 shown.push(format!("{more} times more"));
             }
-            let all = if spans.len() > 1 { format!(", {} in all", seconds(felt.without_writer_ms)) } else { String::new() };
+            let all =
+                if spans.len() > 1 { format!(", {} in all", seconds(felt.without_writer_ms)) } else { String::new() };
             format!("nobody could write {}{all}", shown.join(", "))
         }
     }];
@@ -266,7 +268,8 @@ impl Lines {
 
     fn evidence(&mut self, check: &Check) {
         let (label, style) = if check.expected_to_fail { ("shown", CARE) } else { ("FAILED", BAD) };
-        self.styled_block(style, label, &format!("{}: {}", check.name, check.detail));
+        let when = check.at_ms.map(|at_ms| format!(" at {}", seconds(at_ms))).unwrap_or_default();
+        self.styled_block(style, label, &format!("{}{when}: {}", check.name, check.detail));
         // The detail of a check that failed is the first of its evidence.
         let lines: Vec<&String> = check.evidence.iter().filter(|line| **line != check.detail).collect();
         for line in lines.iter().take(EVIDENCE_LINES_MAX) {
@@ -274,6 +277,9 @@ impl Lines {
         }
         if let Some(more) = lines.len().checked_sub(EVIDENCE_LINES_MAX).filter(|more| *more > 0) {
             self.block("", &format!("and {more} more, in --output json"));
+        }
+        for (index, line) in check.trace.iter().enumerate() {
+            self.styled_block(QUIET, if index == 0 { "trace" } else { "" }, line);
         }
     }
 

@@ -34,8 +34,9 @@ pub(super) fn summarise(run: &mut Conductor<'_>, ground: &Ground) {
         until_the_end: silences.last().is_some_and(|last| last.after.is_none()),
         new_sessions_refused_ms: refused.iter().map(|span| ms(span.length())).sum(),
         new_sessions_refused: refused.iter().map(interval).collect(),
-        refused_writes: by_application().filter(|a| a.outcome != Outcome::Acknowledged && !a.outcome.is_silence()).count()
-            as u64,
+        refused_writes: by_application()
+            .filter(|a| a.outcome != Outcome::Acknowledged && !a.outcome.is_silence())
+            .count() as u64,
         unanswered_writes: by_application().filter(|a| a.outcome.is_silence()).count() as u64,
     });
     silences.iter().for_each(|silence| run.outcome.timeline.extend(rows(silence)));

@@ -11,13 +11,14 @@ use continuum_core::name::Region;
 use continuum_core::record::Record;
 use continuum_core::report::{DryRunReport, ExecuteReport};
 use continuum_core::sequencer::ExecuteOrder;
-use continuum_sim::faults::{Fault, Trigger};
+use continuum_sim::faults::{Fault, FaultId, Kind, Trigger};
 use continuum_sim::ground;
 use continuum_sim::servers::kube_api::CONTINUUMS;
 use continuum_sim::workload::Outcome;
 use continuum_sim::world::objects::{APPLICATION, NAMESPACE};
 use continuum_sim::world::{Alter, Answered, Awaited, Order, REGIONS, World, awaited};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long a world may take to become ready.
@@ -39,8 +40,10 @@ pub(super) struct Conductor<'a> {
     pub world: World,
     pub outcome: outcome::Outcome,
     narrator: Narrator,
-    /// Steps of a person that wait for their moment.
+    /// Steps that wait for a condition, and since when.
     deferred: Vec<(Moment, Duration, &'a Spot<Step>)>,
+    /// Steps of a person that wait for their moment, which the board knows.
+    deeds: BTreeMap<FaultId, (Moment, &'a Spot<Step>)>,
     /// Executions that are not waited for.
     pending: Vec<Pending<'a>>,
     /// Fingerprint of the last dry run.
@@ -78,6 +81,7 @@ impl<'a> Conductor<'a> {
             outcome: outcome::Outcome::begin(scenario, options),
             narrator: Narrator::default(),
             deferred: Vec::new(),
+            deeds: BTreeMap::new(),
             pending: Vec::new(),
             fingerprint: None,
             dry_run_acts: Vec::new(),
@@ -213,7 +217,11 @@ impl<'a> Conductor<'a> {
         match translate::trigger(&moment, now) {
             Some(trigger) if !kinds.is_empty() => self.arm_faults(step, trigger),
             _ if moment == Moment::Now => self.act(step),
-            _ => self.deferred.push((moment, now, step)),
+            Some(trigger) => {
+                let id = self.world.board.arm(now, Fault { trigger, kind: Kind::Deed, lasts: None });
+                self.deeds.insert(id, (moment, step));
+            }
+            None => self.deferred.push((moment, now, step)),
         }
     }
 
@@ -236,6 +244,16 @@ impl<'a> Conductor<'a> {
             Step::Abort(_) => {
                 let id = self.record().and_then(|r| r.intent).map(|i| i.id);
                 self.edit_copies(&json!({ "switchover": { "abort": id } }));
+            }
+            Step::Delete(delete) => {
+                if let Err(cause) = facts::delete(&self.world, delete) {
+                    self.unmet(Some(step.place), "delete", "it is deleted".into(), cause);
+                }
+            }
+            Step::Secret(secret) => {
+                if let Err(cause) = self.world.change_secret(secret.region.as_str(), &secret.password) {
+                    self.unmet(Some(step.place), "secret", "the password is changed".into(), cause);
+                }
             }
             Step::Edit(edit) => {
                 if let Err(cause) = facts::edit(&self.world, edit) {
@@ -373,13 +391,15 @@ impl<'a> Conductor<'a> {
 
     fn look_at_deferred(&mut self) {
         let now = self.world.now();
+        for id in self.world.board.deeds_due(now, self.world.watch.moments()) {
+            if let Some((_, step)) = self.deeds.remove(&id) {
+                self.act(step);
+            }
+        }
         let due = |moment: &Moment, since: Duration, world: &World| match moment {
-            Moment::Now => true,
-            Moment::At(at) => now >= *at,
-            Moment::Before(step) => world.watch.moments().started(*step).is_some_and(|at| at > since),
-            Moment::After(step) => world.watch.moments().effect(*step).is_some_and(|at| at > since),
-            Moment::Write { .. } => false,
             Moment::When(condition) => facts::holds(world, condition, since),
+            // The board knows all others.
+            _ => false,
         };
         let mut index = 0;
         while index < self.deferred.len() {
@@ -399,7 +419,9 @@ impl<'a> Conductor<'a> {
 
     /// Steps that never came to their moment: where they stand, and which moment.
     pub fn never_came(&self) -> Vec<(Place, String)> {
-        self.deferred.iter().map(|(moment, _, step)| (step.place, moment.to_string())).collect()
+        let deferred = self.deferred.iter().map(|(moment, _, step)| (moment, step));
+        let waiting = deferred.chain(self.deeds.values().map(|(moment, step)| (moment, step)));
+        waiting.map(|(moment, step)| (step.place, moment.to_string())).collect()
     }
 
     /// Ticks until a condition holds.

@@ -3,14 +3,14 @@
 
 use super::conduct::Conductor;
 use crate::format::{
-    Condition, DryRunExpect, Edit, EventName, ExecuteExpect, Facts, HealthExpect, HolderWord, Place, RegionName, Write,
-    WriteExpect,
+    Condition, Delete, DryRunExpect, Edit, EventName, ExecuteExpect, Facts, HealthExpect, HolderWord, Place,
+    RegionName, SiteName, Write, WriteExpect,
 };
 use continuum_core::name::ObjectName;
 use continuum_core::report::{DryRunReport, ExecuteReport, ExecuteResult, HealthReport};
 use continuum_sim::checkers;
 use continuum_sim::ground::Standing;
-use continuum_sim::servers::kube_api::{CLUSTERS, CONTINUUMS, HTTP_ROUTES, LEASES, Resource, SECRETS};
+use continuum_sim::servers::kube_api::{CLUSTERS, CONTINUUMS, HTTP_ROUTES, LEASES, Refusal, Resource, SECRETS, Store};
 use continuum_sim::servers::postgres::Event;
 use continuum_sim::workload::Outcome;
 use continuum_sim::world::objects::{APPLICATION, HOSTNAME, LEASE_NAMESPACE, NAMESPACE, cluster};
@@ -350,29 +350,50 @@ pub(super) fn expect_health(
     }
 }
 
-/// A person's merge patch.
-pub(super) fn edit(world: &World, edit: &Edit) -> Result<(), String> {
-    let text = edit.resource.to_string();
-    let (plural, name) = text.split_once('/').unwrap_or((text.as_str(), ""));
-    let (resource, namespace): (&'static Resource, &str) = match plural {
+/// What a step names, and the namespace it stands in.
+fn named(text: &str) -> (&'static Resource, &'static str, &str) {
+    let (plural, name) = text.split_once('/').unwrap_or((text, ""));
+    let (resource, namespace) = match plural {
         "clusters" => (&CLUSTERS, NAMESPACE),
         "httproutes" => (&HTTP_ROUTES, NAMESPACE),
         "continuums" => (&CONTINUUMS, NAMESPACE),
         "secrets" => (&SECRETS, NAMESPACE),
         _ => (&LEASES, LEASE_NAMESPACE),
     };
-    let subresource = if edit.status { "status" } else { "" };
-    let patch = json!(edit.patch);
+    (resource, namespace, name)
+}
+
+/// Does something in each store that holds what a step names, at the site it names.
+fn in_each(
+    world: &World,
+    site: Option<&SiteName>,
+    text: &str,
+    act: impl Fn(&Store, &'static Resource, &str, &str) -> Result<Value, Refusal>,
+) -> Result<(), String> {
+    let (resource, namespace, name) = named(text);
     let mut found = false;
     for (host, store) in &world.stores {
-        let wanted = edit.region.as_ref().is_none_or(|region| *host == format!("api.{region}"));
+        let wanted = site.is_none_or(|site| *host == format!("api.{site}"));
         if !wanted || store.get(resource, namespace, name).is_none() {
             continue;
         }
         found = true;
-        store
-            .merge_patch(resource, namespace, name, subresource, &patch, "person")
-            .map_err(|refusal| format!("{host}: {refusal}"))?;
+        act(store, resource, namespace, name).map_err(|refusal| format!("{host}: {refusal}"))?;
     }
     if found { Ok(()) } else { Err("there is no such object".into()) }
+}
+
+/// A person's merge patch.
+pub(super) fn edit(world: &World, edit: &Edit) -> Result<(), String> {
+    let (subresource, patch) = (if edit.status { "status" } else { "" }, json!(edit.patch));
+    in_each(world, edit.region.as_ref(), edit.resource.as_str(), |store, resource, namespace, name| {
+        store.merge_patch(resource, namespace, name, subresource, &patch, "person")
+    })
+}
+
+/// A person's deletion.
+pub(super) fn delete(world: &World, delete: &Delete) -> Result<(), String> {
+    in_each(world, delete.region.as_ref(), delete.resource.as_str(), |store, resource, namespace, name| {
+        store.delete(resource, namespace, name, "person")
+    })
 }

@@ -9,11 +9,11 @@ use crate::outcome::{Check, Report};
 use continuum_core::name::{ObjectName, Region};
 use continuum_sim::checkers;
 use continuum_sim::faults::Scope;
-use continuum_sim::ground::{Ground, Known, MayBeLeft, Replication, RunGround};
+use continuum_sim::ground::{self, Ground, Known, MayBeLeft, Replication, RunGround};
 use continuum_sim::workload::Span;
 use continuum_sim::world::REGIONS;
 use continuum_sim::world::objects::{APPLICATION, HOSTNAME, NAMESPACE};
-use continuum_sim::world::options::address;
+use continuum_sim::world::options::{address, witness_host};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -35,6 +35,10 @@ pub(super) fn settle(run: &mut Conductor<'_>) -> Result<(), GivenUp> {
     let unfired = run.world.board.unfired();
     for (_, fault) in unfired {
         run.unmet(None, "fault never fired", fault.to_string(), "the run ended before".into());
+    }
+    let unfelt = run.world.board.unfelt();
+    for (_, fault) in unfelt {
+        run.unmet(None, "fault never fired", fault.to_string(), "it delayed, changed and failed nothing".into());
     }
     for (place, moment) in run.never_came() {
         run.unmet(Some(place), "moment never came", moment, "the run ended before".into());
@@ -111,6 +115,8 @@ pub(super) fn judge(run: &mut Conductor<'_>) {
             expected_to_fail,
             detail: verdict.detail,
             evidence: verdict.evidence,
+            at_ms: verdict.at.map(super::narrate::ms),
+            trace: Vec::new(),
         });
     }
     summarise(run, &ground);
@@ -171,6 +177,13 @@ fn run_ground(run: &Conductor<'_>) -> RunGround {
         expects_rest: run.expects_rest(),
         rest_since,
         broken,
+        samples: run.world.watch.samples().to_vec(),
+        blind: ground::blind(
+            &run.world.board.spans(),
+            &REGIONS.map(Region::new),
+            witness_host(run.world.options.witness),
+            run.world.now(),
+        ),
     }
 }
 

@@ -70,6 +70,8 @@ impl Narrator {
             Step::Refuse(_) => ("refuse", String::new()),
             Step::Abort(_) => ("abort", "asked by a person".to_owned()),
             Step::Edit(edit) => ("edit", edit.resource.to_string()),
+            Step::Delete(delete) => ("delete", delete.resource.to_string()),
+            Step::Secret(secret) => ("secret", format!("of the application's role in {}", secret.region)),
             _ => return,
         };
         outcome.timeline.push(entry(world, EntryKind::Note, label, detail));

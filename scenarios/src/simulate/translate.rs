@@ -1,10 +1,12 @@
 //! From the words of a scenario file to those of the simulator. Nothing is decided here.
 
 use crate::format::{
-    self, AuditDoes, Count, DnsDoes, InitialLease, LuaWorld, Moment, OperatorTask, Replication, RouteWorld, Scenario,
-    SelectorWord, StandbyWorld, Step, Timing, WitnessPlace,
+    self, AuditDoes, Count, DnsDoes, InitialLease, LuaWorld, Moment, OperatorTask, RegionDoes, Replication, RouteWorld,
+    Scenario, SelectorWord, StandbyWorld, Step, Timing, WitnessPlace,
 };
-use continuum_sim::faults::{AuditFault, DnsFault, Does, Fault, Kind, RequestFault, Scope, Task, Trigger, WorldFault};
+use continuum_sim::faults::{
+    AuditFault, Blow, DnsFault, Does, Fault, Kind, RequestFault, Scope, Skew, Task, Trigger, WorldFault,
+};
 use continuum_sim::world::WorldOptions;
 use continuum_sim::world::options::{Lease, Route, Standby, Witness};
 use std::time::Duration;
@@ -170,8 +172,25 @@ pub(super) fn faults(step: &Step) -> Vec<Kind> {
         })),
         Step::KillPostgres(f) => world(WorldFault::KillPostgres(f.region.to_string())),
         Step::DropToken(f) => world(WorldFault::DropToken(f.region.to_string())),
+        Step::PauseReplay(_) => world(WorldFault::ReplayPaused),
+        Step::Skew(f) => world(WorldFault::Skew(f.host.to_string(), skew(f))),
+        Step::Region(f) => {
+            let region = f.region.to_string();
+            world(match f.does {
+                RegionDoes::Crash => WorldFault::Region(region, Blow::Crash),
+                RegionDoes::Partition => WorldFault::Region(region, Blow::Partition),
+                RegionDoes::Return => WorldFault::Heal(Scope::Region(region)),
+            })
+        }
         _ => Vec::new(),
     }
+}
+
+fn skew(skew: &format::Skew) -> Skew {
+    // A span of the format is a thousand hours at most.
+    let ms = |span: Option<format::TimeSpan>| span.map_or(0, |span| span.0.as_millis() as i64);
+    let percent = |percent: Option<u8>| i32::from(percent.unwrap_or_default());
+    Skew { offset_ms: ms(skew.ahead) - ms(skew.behind), faster_percent: percent(skew.faster) - percent(skew.slower) }
 }
 
 fn request(

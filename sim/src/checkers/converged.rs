@@ -2,7 +2,7 @@
 //! other half follows it on its timeline, both Clusters are Ready and unfenced, both copies name the primary, and nothing
 //! is under way or owed. One definition, for the checker and for whoever waits for it.
 
-use super::{Verdict, at};
+use super::{Evidence, Verdict, at};
 use crate::ground::{Ground, Half, Standing};
 use continuum_core::name::Region;
 use serde_json::Value;
@@ -13,12 +13,13 @@ pub(super) const FENCE: &str = "cnpg.io/fencedInstances";
 /// Checks.
 pub fn check(ground: &Ground) -> Verdict {
     let missing = missing(&ground.standing());
-    let mut evidence: Vec<String> = Vec::new();
+    let mut evidence: Vec<Evidence> = Vec::new();
     if let Some((when, what)) = &ground.run.broken {
         let since = ground.run.rest_since.map(|since| format!("at rest from {}, ", at(since))).unwrap_or_default();
-        evidence.push(format!("{since}and at {} no more: {what}", at(*when)));
+        let text = format!("{since}and at {} no more: {what}", at(*when));
+        evidence.push(Evidence { at: Some(*when), text });
     }
-    evidence.extend(missing);
+    evidence.extend(missing.into_iter().map(Evidence::from));
     Verdict::of("converged", String::new(), evidence)
 }
 
@@ -125,11 +126,8 @@ mod tests {
         cluster["metadata"]["annotations"] = json!({ FENCE: "[\"*\"]" });
         cluster["status"] = json!({});
         fsn.copy.as_mut().unwrap()["status"]["primaryRegion"] = json!("fsn");
-        let expected = [
-            "the Cluster in fsn is not Ready",
-            "the Cluster in fsn is fenced",
-            "the copy in fsn names fsn as primary",
-        ];
+        let expected =
+            ["the Cluster in fsn is not Ready", "the Cluster in fsn is fenced", "the copy in fsn names fsn as primary"];
         assert_eq!(check(&ground).evidence, expected);
     }
 

@@ -1,6 +1,8 @@
 //! A hand-made ground truth: one switchover from fsn to hel that went well, 100 s long.
 
-use crate::ground::{DnsGround, DryRunGround, Ground, LeaseWrite, MayBeLeft, Message, RegionGround, Replication, RunGround};
+use crate::ground::{
+    DnsGround, DryRunGround, Ground, LeaseWrite, MayBeLeft, Message, RegionGround, Replication, RunGround,
+};
 use crate::moments::{Moments, Move};
 use crate::servers::kube_api::{CLUSTERS, Change, ChangeEvent, HTTP_ROUTES, Resource};
 use crate::servers::postgres::{Control, Entry, Event, Snapshot, State};
@@ -92,7 +94,7 @@ fn of_region(name: &str, address: [u8; 4], primary: bool, history: Vec<Change>) 
         cluster_name: ObjectName::new("shop", cluster),
         route: Some(route(0, 100)),
         copy: Some(json!({ "status": {
-            "primaryRegion": "hel", "leaseHolder": "hel", "switchoverInProgress": false, "eventsOwed": 0,
+            "phase": "Healthy", "primaryRegion": "hel", "leaseHolder": "hel", "switchoverInProgress": false, "eventsOwed": 0,
         } })),
         history,
         instance: Snapshot {
@@ -151,6 +153,8 @@ pub(super) fn moved() -> Ground {
             expects_rest: true,
             rest_since: Some(seconds(28.0)),
             broken: None,
+            samples: Vec::new(),
+            blind: Vec::new(),
         },
         lease: vec![lease_write(1.0, "fsn", 1), lease_write(25.0, "hel", 2), lease_write(35.0, "hel", 2)],
         dns: DnsGround { history: Vec::new(), answers },

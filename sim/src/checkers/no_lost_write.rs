@@ -1,7 +1,7 @@
 //! Every write that a client was told is committed stands in the history of the half that is primary at the end.
 //! Clients of whom none was told so prove nothing: that is no success.
 
-use super::{Verdict, at, count};
+use super::{Evidence, Verdict, at, count};
 use crate::ground::Ground;
 use crate::workload::{Attempt, Outcome};
 use continuum_core::name::Region;
@@ -10,23 +10,30 @@ use continuum_core::name::Region;
 pub fn check(ground: &Ground) -> Verdict {
     let acknowledged = acknowledged(ground).count();
     let lost = lost(ground);
-    let mut evidence = Vec::new();
+    let mut evidence: Vec<Evidence> = Vec::new();
+    let first = lost.iter().filter_map(|attempt| attempt.ended).min();
     if !lost.is_empty() {
         let by = judge(ground).map_or("no half".to_owned(), |region| format!("the half in {region}"));
-        evidence.push(format!("{} of {} lost: not in {by}", count(lost.len()), count(acknowledged)));
+        let text = format!("{} of {} lost: not in {by}", count(lost.len()), count(acknowledged));
+        evidence.push(Evidence { at: first, text });
     }
     evidence.extend(lost.iter().map(|attempt| {
         let by = attempt.half.as_deref().unwrap_or("nobody");
         let when = at(attempt.ended.unwrap_or(attempt.started));
-        format!("write {} of {}, acknowledged by {by} at {when}", attempt.number, attempt.client)
+        Evidence {
+            at: attempt.ended,
+            text: format!("write {} of {}, acknowledged by {by} at {when}", attempt.number, attempt.client),
+        }
     }));
     evidence.extend(ground.missing.iter().map(|missing| {
         let (number, client) = (missing.number, &missing.client);
-        format!("write {number} of {client}, acknowledged, was not found in the half in {} at {}", missing.half, at(missing.at))
+        let place = format!("in the half in {} at {}", missing.half, at(missing.at));
+        let text = format!("write {number} of {client}, acknowledged, was not found {place}");
+        Evidence { at: Some(missing.at), text }
     }));
     if acknowledged == 0 && ground.client_count > 0 {
         let attempts = count(ground.attempts.len());
-        evidence.push(format!("nothing to judge: of {attempts} writes none was acknowledged"));
+        evidence.push(format!("nothing to judge: of {attempts} writes none was acknowledged").into());
     }
     let detail = match ground.attempts.len() {
         0 => "no clients".to_owned(),

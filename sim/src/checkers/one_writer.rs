@@ -2,7 +2,7 @@
 //! nothing; there only acknowledgements count. And who acknowledged after another never does so on an older
 //! timeline, nor on the same: between the two there was no promotion, so there were two writers, each in its turn.
 
-use super::{Verdict, at};
+use super::{Evidence, Verdict, at};
 use crate::ground::{Ground, Replication};
 use crate::servers::postgres::Event;
 use std::collections::BTreeMap;
@@ -33,7 +33,8 @@ pub fn check(ground: &Ground) -> Verdict {
             };
             if let Some((from, to)) = span {
                 let (first, second) = (a.instance.min(b.instance), a.instance.max(b.instance));
-                evidence.push(format!("{first} and {second} both {did} writes, {} to {}", at(from), at(to)));
+                let text = format!("{first} and {second} both {did} writes, {} to {}", at(from), at(to));
+                evidence.push(Evidence { at: Some(from), text });
             }
         }
     }
@@ -42,7 +43,7 @@ pub fn check(ground: &Ground) -> Verdict {
 }
 
 /// Acknowledgements of a half after another's without a promotion in between; the first of each such turn.
-fn out_of_turn(ground: &Ground) -> Vec<String> {
+fn out_of_turn(ground: &Ground) -> Vec<Evidence> {
     let mut timelines: BTreeMap<&str, u32> = BTreeMap::new();
     let mut newest: Option<(&str, u32)> = None;
     let mut offender = None;
@@ -59,7 +60,8 @@ fn out_of_turn(ground: &Ground) -> Vec<String> {
                     Some((other, latest)) if other != instance && timeline <= latest => {
                         if offender.replace(instance) != Some(instance) {
                             let (after, when) = (format!("after {other} did on {latest}"), at(entry.at));
-                            evidence.push(format!("{instance} acknowledged on timeline {timeline} {after}, at {when}"));
+                            let text = format!("{instance} acknowledged on timeline {timeline} {after}, at {when}");
+                            evidence.push(Evidence { at: Some(entry.at), text });
                         }
                     }
                     _ => {

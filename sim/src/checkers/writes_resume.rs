@@ -1,7 +1,7 @@
 //! Where a primary is expected, clients write again once the last fault has ended, and go on writing to the end. A world
 //! that is at rest by its objects and in which nobody can write has not come to rest for those whom it is there for.
 
-use super::{Verdict, at};
+use super::{Evidence, Verdict, at};
 use crate::ground::Ground;
 use crate::workload::Memory;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub fn check(ground: &Ground) -> Verdict {
         _ => "",
     };
     if !detail.is_empty() {
-        return Verdict::of("writes-resume", detail.into(), Vec::new());
+        return Verdict::of("writes-resume", detail.into(), Vec::<Evidence>::new());
     }
     let since = run.rest_since.unwrap_or(run.quiet_since);
     let memory = Memory::of(ground.attempts.clone());
@@ -31,7 +31,7 @@ pub fn check(ground: &Ground) -> Verdict {
             Some(_) if from >= since => format!("to {}, at rest since {}", at(to), at(since)),
             Some(_) => return None,
         };
-        Some(format!("nobody wrote from {} {rest}", at(from)))
+        Some(Evidence { at: Some(from), text: format!("nobody wrote from {} {rest}", at(from)) })
     });
     Verdict::of("writes-resume", String::new(), evidence.collect())
 }

@@ -101,6 +101,9 @@ pub trait Fabric {
     fn repair(&mut self, a: &str, b: &str);
     /// Sets the latency between the two; `None`: the run's own.
     fn latency(&mut self, a: &str, b: &str, latency: Option<Duration>);
+    /// The ways on which something was sent since this was asked last, though nothing passes them as it should: cut, slow,
+    /// or to a host that is down or paused. From and to.
+    fn troubled(&mut self) -> Vec<(String, String)>;
     /// Runs one tick. Simulated time is then `now()`.
     fn step(&mut self) -> Result<(), FabricError>;
     /// Simulated time since the start.

@@ -22,9 +22,11 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, UNIX_EPOCH};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Segments and datagrams that a socket holds. Generous: turmoil panics where a listener is full, and a
 /// paused server accepts nothing.
@@ -115,6 +117,7 @@ impl TurmoilFabric {
             link.cut = cut;
             link.losses += u64::from(cut);
         });
+        self.hosts.note_state();
         self.apply(from, to);
     }
 
@@ -163,6 +166,7 @@ impl Fabric for TurmoilFabric {
         }
         self.hosts.stopped(host);
         self.crashed.insert(host.to_string());
+        self.hosts.set_away(host, true);
     }
 
     fn restart(&mut self, host: &str) {
@@ -170,17 +174,20 @@ impl Fabric for TurmoilFabric {
             self.crash(host);
         }
         self.crashed.remove(host);
+        self.hosts.set_away(host, false);
         self.sim.bounce(host);
     }
 
     fn pause(&mut self, host: &str) {
         self.check(host);
         self.hosts.pause(host).pause();
+        self.hosts.set_away(host, true);
     }
 
     fn resume(&mut self, host: &str) {
         self.check(host);
         self.hosts.pause(host).resume();
+        self.hosts.set_away(host, self.crashed.contains(host));
     }
 
     fn partition(&mut self, a: &str, b: &str) {
@@ -209,6 +216,10 @@ impl Fabric for TurmoilFabric {
     fn latency(&mut self, a: &str, b: &str, latency: Option<Duration>) {
         self.check(a);
         self.check(b);
+        for (from, to) in [(a, b), (b, a)] {
+            self.hosts.link(from, to, |link| link.slow = latency.is_some());
+        }
+        self.hosts.note_state();
         match latency {
             Some(latency) => self.sim.set_link_latency(a, b, latency),
             None => {
@@ -216,6 +227,13 @@ impl Fabric for TurmoilFabric {
                 self.sim.set_link_max_message_latency(a, b, self.options.latency_max);
             }
         }
+    }
+
+    fn troubled(&mut self) -> Vec<(String, String)> {
+        if !self.hosts.is_troubled.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.hosts.lock().troubled).into_iter().collect()
     }
 
     fn step(&mut self) -> Result<(), FabricError> {
@@ -251,6 +269,8 @@ impl Fabric for TurmoilFabric {
 #[derive(Default)]
 struct Hosts {
     state: Mutex<HostsState>,
+    /// Some way or host is not as it should be: only then it is noted what is sent.
+    is_troubled: AtomicBool,
 }
 
 #[derive(Default)]
@@ -261,6 +281,10 @@ struct HostsState {
     runtimes: Vec<(tokio::runtime::Id, Arc<Pause>)>,
     /// By (from, to): what was done to the way from one to the other.
     links: BTreeMap<(String, String), Link>,
+    /// Hosts that are down or paused.
+    away: BTreeSet<String>,
+    /// Ways on which something was sent that does not pass as it should.
+    troubled: BTreeSet<(String, String)>,
     /// At the end of the last step.
     elapsed: Duration,
 }
@@ -269,6 +293,8 @@ struct HostsState {
 struct Link {
     /// Nothing passes.
     cut: bool,
+    /// What passes takes longer.
+    slow: bool,
     /// How often all that was under way was lost.
     losses: u64,
 }
@@ -276,6 +302,10 @@ struct Link {
 impl Hosts {
     fn lock(&self) -> MutexGuard<'_, HostsState> {
         self.state.lock().expect("nothing panics while it holds the table of hosts")
+    }
+
+    fn name_of(&self, address: IpAddr) -> Option<String> {
+        self.lock().addresses.iter().find(|(_, at)| **at == address).map(|(name, _)| name.clone())
     }
 
     fn pause(&self, host: &str) -> Arc<Pause> {
@@ -297,6 +327,38 @@ impl Hosts {
         let runtime = tokio::runtime::Handle::try_current().ok()?.id();
         let hosts = self.state.try_lock().ok()?;
         hosts.runtimes.iter().find(|(id, _)| *id == runtime).map(|(_, pause)| pause.clone())
+    }
+
+    fn set_away(&self, host: &str, away: bool) {
+        let state = &mut *self.lock();
+        if away {
+            state.away.insert(host.to_string());
+        } else {
+            state.away.remove(host);
+        }
+        self.note(state);
+    }
+
+    fn note_state(&self) {
+        self.note(&self.lock());
+    }
+
+    fn note(&self, state: &HostsState) {
+        let troubled = !state.away.is_empty() || state.links.values().any(|link| link.cut || link.slow);
+        // What was sent in the tick that ended a trouble is still to be told.
+        self.is_troubled.store(troubled || !state.troubled.is_empty(), Ordering::Relaxed);
+    }
+
+    /// Something is sent.
+    fn sent(&self, from: &str, to: &str) {
+        if !self.is_troubled.load(Ordering::Relaxed) {
+            return;
+        }
+        let state = &mut *self.lock();
+        let way = (from.to_string(), to.to_string());
+        if state.away.contains(to) || state.links.get(&way).is_some_and(|link| link.cut || link.slow) {
+            state.troubled.insert(way);
+        }
     }
 
     fn link<T>(&self, from: &str, to: &str, f: impl FnOnce(&mut Link) -> T) -> T {
@@ -340,13 +402,15 @@ impl Network for TurmoilNet {
         let there = self.reverse_lookup(to.ip()).unwrap_or_default();
         let mut again = CONNECT_AGAIN;
         for _ in 0..CONNECTS_MAX {
+            self.hosts.sent(&here, &there);
             let losses = self.hosts.link(&here, &there, |link| link.losses);
             match turmoil::net::TcpStream::connect(to).await {
                 Ok(stream) => {
                     while self.hosts.link(&there, &here, |link| link.cut) {
                         tokio::time::sleep(CONNECT_AGAIN).await;
                     }
-                    return Ok(Box::new(stream));
+                    let (here, there) = (here.as_str().into(), there.as_str().into());
+                    return Ok(Box::new(Wire { stream, hosts: self.hosts.clone(), here, there }));
                 }
                 Err(_) if self.hosts.link(&here, &there, |link| link.cut || link.losses > losses) => {
                     tokio::time::sleep(again).await;
@@ -360,12 +424,12 @@ impl Network for TurmoilNet {
 
     async fn listen(&self, port: u16) -> io::Result<Box<dyn Listener>> {
         let listener = turmoil::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
-        Ok(Box::new(TurmoilListener(listener)))
+        Ok(Box::new(TurmoilListener(listener, self.hosts.clone())))
     }
 
     async fn bind(&self, port: u16) -> io::Result<Arc<dyn Datagrams>> {
         let socket = turmoil::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).await?;
-        Ok(Arc::new(TurmoilDatagrams(socket)))
+        Ok(Arc::new(TurmoilDatagrams(socket, self.hosts.clone())))
     }
 
     fn lookup(&self, host: &str) -> Option<IpAddr> {
@@ -374,7 +438,7 @@ impl Network for TurmoilNet {
     }
 
     fn reverse_lookup(&self, address: IpAddr) -> Option<String> {
-        self.hosts.lock().addresses.iter().find(|(_, at)| **at == address).map(|(name, _)| name.clone())
+        self.hosts.name_of(address)
     }
 
     fn now(&self) -> Duration {
@@ -387,17 +451,48 @@ impl Network for TurmoilNet {
     }
 }
 
-struct TurmoilListener(turmoil::net::TcpListener);
+/// A stream, which notes what is sent on it.
+struct Wire {
+    stream: turmoil::net::TcpStream,
+    hosts: Arc<Hosts>,
+    here: Arc<str>,
+    there: Arc<str>,
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.hosts.sent(&self.here, &self.there);
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+struct TurmoilListener(turmoil::net::TcpListener, Arc<Hosts>);
 
 #[async_trait]
 impl Listener for TurmoilListener {
     async fn accept(&self) -> io::Result<(BoxStream, SocketAddr)> {
         let (stream, from) = self.0.accept().await?;
-        Ok((Box::new(stream), from))
+        let here = self.1.current().expect("only a host's software accepts").host.clone();
+        let there = self.1.name_of(from.ip()).unwrap_or_default().into();
+        Ok((Box::new(Wire { stream, hosts: self.1.clone(), here, there }), from))
     }
 }
 
-struct TurmoilDatagrams(turmoil::net::UdpSocket);
+struct TurmoilDatagrams(turmoil::net::UdpSocket, Arc<Hosts>);
 
 impl Datagrams for TurmoilDatagrams {
     fn poll_recv_from(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
@@ -412,6 +507,9 @@ impl Datagrams for TurmoilDatagrams {
     }
 
     fn send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
+        if let (Some(here), Some(there)) = (self.1.current(), self.1.name_of(to.ip())) {
+            self.1.sent(&here.host, &there);
+        }
         self.0.try_send_to(bytes, to)
     }
 

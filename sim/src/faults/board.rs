@@ -4,7 +4,7 @@ use super::steps::Stored;
 use super::{Does, Fault, Kind, RequestFault, Scope, Trigger, WorldFault};
 use crate::gate::{After, Asked, Before, Gate};
 use crate::here;
-use crate::moments::Moments;
+use crate::moments::{Moments, Seen};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub struct FaultBoard {
 struct State {
     armed: Vec<Armed>,
     stored: Stored,
+    /// The moments that were seen when it was looked last.
+    seen: Seen,
     /// Requests whose replies are to be hurt once they are applied.
     awaited: Vec<(Asked, FaultId, After)>,
     log: Vec<Struck>,
@@ -47,6 +49,12 @@ struct State {
 struct Armed {
     fault: Fault,
     at: Duration,
+    /// What had been seen when it was armed: moments, and the number of writes to the record. These do not count.
+    seen: Seen,
+    writes_seen: u64,
+    /// Somebody felt it.
+    felt: bool,
+    ended_at: Option<Duration>,
     /// Writes of the object that its trigger names.
     write_count: u32,
     strike_count: u32,
@@ -66,15 +74,28 @@ impl FaultBoard {
 
     /// Arms a fault.
     pub fn arm(&self, now: Duration, fault: Fault) -> FaultId {
-        let armed = &mut self.lock().armed;
-        armed.push(Armed { fault, at: now, write_count: 0, strike_count: 0, first: None, ended: false });
-        armed.len() - 1
+        let state = &mut *self.lock();
+        let felt = matches!(&fault.kind, Kind::World(fault) if fault.is_felt_at_once());
+        state.armed.push(Armed {
+            fault,
+            at: now,
+            seen: state.seen,
+            writes_seen: state.stored.count(),
+            felt,
+            ended_at: None,
+            write_count: 0,
+            strike_count: 0,
+            first: None,
+            ended: false,
+        });
+        state.armed.len() - 1
     }
 
     /// The faults of the world that begin now. Others end now: what is left is [`FaultBoard::active`]. To be called
     /// between ticks.
     pub fn due(&self, now: Duration, moments: &Moments) -> Vec<WorldFault> {
         let state = &mut *self.lock();
+        state.seen = moments.seen();
         let mut begun = Vec::new();
         for id in 0..state.armed.len() {
             let armed = &mut state.armed[id];
@@ -91,6 +112,7 @@ impl FaultBoard {
                 armed.first = Some(now);
                 armed.strike_count = 1;
                 armed.ended = !fault.goes_on();
+                armed.ended_at = armed.ended.then_some(now);
                 state.log.push(struck(now, id, &fault, false));
                 // In the order of arming: what begins after it in this tick stays.
                 state.end_by(now, &fault);
@@ -100,13 +122,57 @@ impl FaultBoard {
         begun
     }
 
+    /// The deeds whose moment has come. Each is given once. To be called between ticks.
+    pub fn deeds_due(&self, now: Duration, moments: &Moments) -> Vec<FaultId> {
+        let mut due = Vec::new();
+        for (id, armed) in self.lock().armed.iter_mut().enumerate() {
+            if armed.fault.kind == Kind::Deed && armed.first.is_none() && armed.begins(now, moments) {
+                (armed.first, armed.ended) = (Some(now), true);
+                due.push(id);
+            }
+        }
+        due
+    }
+
+    /// Something was sent from one host to another on a way on which nothing passes as it should.
+    pub(crate) fn note_trouble(&self, from: &str, to: &str) {
+        self.lock().feel(|fault| fault.is_felt_between(from, to));
+    }
+
+    /// A standby has received what it has not replayed.
+    pub(crate) fn note_replay_behind(&self) {
+        self.lock().feel(WorldFault::is_felt_in_replay);
+    }
+
+    /// Whether a fault of replay goes on that nobody is known to have felt.
+    pub(crate) fn waits_for_replay(&self) -> bool {
+        self.lock().armed.iter().any(|armed| armed.goes_on_unfelt(WorldFault::is_felt_in_replay))
+    }
+
+    /// The faults of the world that began and that nobody felt.
+    pub fn unfelt(&self) -> Vec<(FaultId, Fault)> {
+        let state = self.lock();
+        let unfelt =
+            state.armed.iter().enumerate().filter(|(_, armed)| {
+                matches!(armed.fault.kind, Kind::World(_)) && armed.first.is_some() && !armed.felt
+            });
+        unfelt.map(|(id, armed)| (id, armed.fault.clone())).collect()
+    }
+
+    /// When each fault struck first, and when it ended; absent: it goes on.
+    pub fn spans(&self) -> Vec<(Fault, Duration, Option<Duration>)> {
+        let state = self.lock();
+        let begun = state.armed.iter().filter(|armed| armed.fault.kind != Kind::Deed);
+        begun.filter_map(|armed| Some((armed.fault.clone(), armed.first?, armed.ended_at))).collect()
+    }
+
     /// The faults of the world that go on.
     pub fn active(&self) -> Vec<WorldFault> {
         let state = self.lock();
         let going_on = state.armed.iter().filter(|armed| armed.first.is_some() && !armed.ended);
         let of_world = going_on.filter_map(|armed| match &armed.fault.kind {
             Kind::World(fault) => Some(fault.clone()),
-            Kind::Request(_) => None,
+            Kind::Request(_) | Kind::Deed => None,
         });
         of_world.collect()
     }
@@ -124,7 +190,8 @@ impl FaultBoard {
     /// The faults that never struck.
     pub fn unfired(&self) -> Vec<(FaultId, Fault)> {
         let state = self.lock();
-        let unfired = state.armed.iter().enumerate().filter(|(_, armed)| armed.first.is_none());
+        let unfired =
+            state.armed.iter().enumerate().filter(|(_, armed)| armed.first.is_none() && armed.fault.kind != Kind::Deed);
         unfired.map(|(id, armed)| (id, armed.fault.clone())).collect()
     }
 
@@ -156,6 +223,7 @@ impl Gate for FaultBoard {
                 armed.count_write(asked);
             }
         }
+        state.feel(|fault| fault.is_felt_by(asked));
         let hit = state.armed.iter().position(|armed| armed.strikes(asked, &state.stored, now));
         let Some(id) = hit else { return Before::Apply };
         let armed = &mut state.armed[id];
@@ -185,7 +253,7 @@ impl Gate for FaultBoard {
         let state = &mut *self.lock();
         let applied = status < 400;
         if applied {
-            state.stored.follow(asked, now);
+            state.stored.follow(asked);
         }
         let Some(index) = state.awaited.iter().position(|(awaited, ..)| awaited == asked) else { return After::Send };
         let (_, id, after) = state.awaited.remove(index);
@@ -204,9 +272,16 @@ impl Gate for FaultBoard {
 }
 
 impl State {
+    /// Notes that those faults were felt that go on and of which `is_felt` says so.
+    fn feel(&mut self, is_felt: impl Fn(&WorldFault) -> bool) {
+        for armed in self.armed.iter_mut().filter(|armed| armed.goes_on_unfelt(&is_felt)) {
+            armed.felt = true;
+        }
+    }
+
     fn end(&mut self, id: FaultId, now: Duration) {
         let armed = &mut self.armed[id];
-        armed.ended = true;
+        (armed.ended, armed.ended_at) = (true, Some(now));
         if let Kind::World(fault) = &armed.fault.kind {
             self.log.push(struck(now, id, fault, true));
         }
@@ -229,16 +304,13 @@ impl State {
 
     fn heal(&mut self, now: Duration, scope: &Scope) {
         self.end_where(now, |armed| match &armed.fault.kind {
-            Kind::World(fault) => {
-                let hosts = fault.hosts();
-                let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
-                armed.first.is_some() && scope.covers(&hosts)
-            }
+            Kind::World(fault) => armed.first.is_some() && fault.is_in(scope),
             Kind::Request(fault) => {
                 let hosts: Vec<&str> = std::iter::once(fault.server.as_str()).chain(fault.from.as_deref()).collect();
                 let begun = armed.first.is_some() || matches!(armed.fault.trigger, Trigger::At(at) if at <= now);
                 begun && scope.covers(&hosts)
             }
+            Kind::Deed => false,
         });
     }
 
@@ -255,6 +327,7 @@ impl State {
     fn note(&mut self, id: FaultId, asked: &Asked, now: Duration) {
         let armed = &mut self.armed[id];
         armed.first.get_or_insert(now);
+        armed.felt = true;
         if let Kind::Request(fault) = &armed.fault.kind {
             let label = fault.label();
             let detail = format!("{} -> {}", asked.server, asked.from);
@@ -264,13 +337,19 @@ impl State {
 }
 
 impl Armed {
-    /// Whether a fault of the world begins.
+    fn goes_on_unfelt(&self, is_felt: impl Fn(&WorldFault) -> bool) -> bool {
+        !self.felt
+            && !self.ended
+            && self.first.is_some()
+            && matches!(&self.fault.kind, Kind::World(fault) if is_felt(fault))
+    }
+
+    /// Whether a fault of the world, or a deed, begins.
     fn begins(&self, now: Duration, moments: &Moments) -> bool {
-        let after_arming = |at: Option<Duration>| at.is_some_and(|at| at > self.at);
         match &self.fault.trigger {
             Trigger::At(at) => now >= *at,
-            Trigger::Before(step) => after_arming(moments.started(*step)),
-            Trigger::After(step) => after_arming(moments.effect(*step)),
+            Trigger::Before(step) => moments.has_started_since(*step, &self.seen),
+            Trigger::After(step) => moments.has_effect_since(*step, &self.seen),
             Trigger::OnWrite { nth, .. } => self.write_count >= *nth,
         }
     }
@@ -279,7 +358,7 @@ impl Armed {
         let Trigger::OnWrite { what, .. } = &self.fault.trigger else { return };
         let right_server = match &self.fault.kind {
             Kind::Request(fault) => fault.covers(asked),
-            Kind::World(_) => true,
+            Kind::World(_) | Kind::Deed => true,
         };
         if *what == asked.what && right_server && !is_part_of_a_region(&asked.from) {
             self.write_count += 1;
@@ -304,7 +383,7 @@ impl Armed {
         match &self.fault.trigger {
             Trigger::At(at) => now >= *at,
             Trigger::Before(step) | Trigger::After(step) => {
-                stored.is_request_of(*step, asked, fault.what.is_some(), self.at)
+                stored.is_request_of(*step, asked, fault.what.is_some(), self.writes_seen)
             }
             Trigger::OnWrite { what, nth } => asked.changing && *what == asked.what && self.write_count >= *nth,
         }

@@ -4,7 +4,6 @@
 use crate::gate::Asked;
 use crate::lease;
 use continuum_core::record::Record;
-use std::time::Duration;
 
 /// The host of the witness's API server, until a write to it was seen.
 const WITNESS: &str = "api.witness";
@@ -12,20 +11,23 @@ const WITNESS: &str = "api.witness";
 /// Hosts of controllers begin so.
 const CONTROLLER: &str = "controller.";
 
-/// The record at the witness and since when it shows what it shows, followed by the writes that were applied.
+/// The record at the witness and since which write it shows what it shows, followed by the writes that were applied.
 #[derive(Default)]
 pub(super) struct Stored {
     record: Option<Record>,
     /// The host that the witness stands on.
     host: Option<String>,
-    /// When each step of the present intent was first shown to have started.
-    started: [Option<Duration>; 7],
+    /// How many writes of it were applied.
+    count: u64,
+    /// With which of them each step of the present intent was first shown to have started.
+    started: [Option<u64>; 7],
 }
 
 impl Stored {
     /// A request was applied.
-    pub(super) fn follow(&mut self, asked: &Asked, now: Duration) {
+    pub(super) fn follow(&mut self, asked: &Asked) {
         let Some(record) = written_record(asked) else { return };
+        self.count += 1;
         let id = |record: &Record| record.intent.as_ref().map(|intent| intent.id.clone());
         if self.record.as_ref().and_then(id) != id(&record) {
             self.started = [None; 7];
@@ -33,7 +35,7 @@ impl Stored {
         if let Some(intent) = &record.intent {
             for (started, step) in self.started.iter_mut().zip(&intent.steps) {
                 if step.started_at.is_some() {
-                    started.get_or_insert(now);
+                    started.get_or_insert(self.count);
                 }
             }
         }
@@ -41,17 +43,22 @@ impl Stored {
         self.host = Some(asked.server.clone());
     }
 
+    /// How many writes were applied so far: what comes later has a higher number.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
     fn is_witness(&self, host: &str) -> bool {
         self.host.as_deref().unwrap_or(WITNESS) == host
     }
 
-    fn has_started(&self, step: u8, since: Duration) -> bool {
-        self.started[usize::from(step) - 1].is_some_and(|at| at > since)
+    fn has_started(&self, step: u8, since: u64) -> bool {
+        self.started[usize::from(step) - 1].is_some_and(|number| number > since)
     }
 
-    /// Whether this request carries out `step`, which started after `since`. A server that the step has nothing
+    /// Whether this request carries out `step`, which started after `since` writes. A server that the step has nothing
     /// to do with, and a named object, is hit by the first changing request of a controller.
-    pub(super) fn is_request_of(&self, step: u8, asked: &Asked, object_named: bool, since: Duration) -> bool {
+    pub(super) fn is_request_of(&self, step: u8, asked: &Asked, object_named: bool, since: u64) -> bool {
         if !asked.changing || !asked.from.starts_with(CONTROLLER) {
             return false;
         }

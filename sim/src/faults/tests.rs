@@ -1,5 +1,5 @@
 use super::*;
-use crate::faults::Fault;
+use crate::faults::{AuditFault, DnsFault, Fault};
 use crate::lease;
 use crate::moments::Move;
 use continuum_core::name::{ObjectName, Region};
@@ -179,16 +179,62 @@ fn a_step_that_started_before_the_fault_was_armed_does_not_count() {
     let bench = bench();
     bench.set(1);
     bench.write(&moving(4));
-    bench.set(2);
-    let request = bench.arm(Trigger::Before(4), Does::Hang, "dns");
-    let fault = Fault { trigger: Trigger::Before(4), kind: Kind::World(WorldFault::ReplayPaused), lasts: None };
-    let world = bench.board.arm(2 * A_SECOND, fault);
-    assert_eq!(bench.pass(&asked("dns", "zones/example.org")), passes());
     let mut move_ = Move::new("shop/shop/1.1", &Region::new("fsn"), &Region::new("hel"));
     move_.note_started(4, A_SECOND);
-    assert!(bench.board.due(3 * A_SECOND, &Moments::new(vec![move_])).is_empty());
+    bench.board.due(A_SECOND, &Moments::new(vec![move_.clone()]));
+    // At the same instant: what counts is the order.
+    let request = bench.arm(Trigger::Before(4), Does::Hang, "dns");
+    let fault = |step, kind| Fault { trigger: Trigger::Before(step), kind, lasts: None };
+    let world = bench.board.arm(A_SECOND, fault(4, Kind::World(WorldFault::ReplayPaused)));
+    let (deed, next) =
+        (bench.board.arm(A_SECOND, fault(4, Kind::Deed)), bench.board.arm(A_SECOND, fault(5, Kind::Deed)));
+    assert_eq!(bench.pass(&asked("dns", "zones/example.org")), passes());
+    let moments = |move_: &Move| Moments::new(vec![move_.clone()]);
+    assert!(bench.board.due(A_SECOND, &moments(&move_)).is_empty());
+    assert!(bench.board.deeds_due(A_SECOND, &moments(&move_)).is_empty());
     let unfired: Vec<FaultId> = bench.board.unfired().into_iter().map(|(id, _)| id).collect();
     assert_eq!(unfired, [request, world]);
+    move_.note_started(5, A_SECOND);
+    assert_eq!(bench.board.deeds_due(A_SECOND, &moments(&move_)), [next], "it comes after, at the same instant");
+    let again = Moments::new(vec![move_.clone(), move_]);
+    assert_eq!(bench.board.deeds_due(A_SECOND, &again), [deed], "another switchover starts its own steps");
+}
+
+#[test]
+fn a_deed_on_a_write_is_due_once_it_has_arrived() {
+    let bench = bench();
+    let trigger = Trigger::OnWrite { what: "clusters/shop-fsn".into(), nth: 2 };
+    let deed = bench.board.arm(A_SECOND, Fault { trigger, kind: Kind::Deed, lasts: None });
+    let due = || bench.board.deeds_due(A_SECOND, &Moments::default());
+    bench.pass(&asked("api.fsn", "clusters/shop-fsn"));
+    assert!(due().is_empty());
+    assert_eq!(bench.pass(&asked("api.fsn", "clusters/shop-fsn")), passes(), "a deed hurts no request");
+    assert_eq!(due(), [deed]);
+    assert!(due().is_empty(), "once");
+}
+
+#[test]
+fn a_fault_that_nobody_felt_is_known() {
+    let bench = bench();
+    let arm = |fault: WorldFault| {
+        let trigger = Trigger::At(A_SECOND);
+        bench.board.arm(Duration::ZERO, Fault { trigger, kind: Kind::World(fault), lasts: None })
+    };
+    let cut = |a: &str, b: &str| WorldFault::Partition(a.into(), b.into());
+    let (felt, unfelt) = (arm(cut("api.fsn", "controller.hel")), arm(cut("dns", "nats")));
+    let one_way = arm(WorldFault::PartitionOneWay("api.fsn".into(), "controller.hel".into()));
+    let (dns, audit) = (arm(WorldFault::Dns(DnsFault::Refuse)), arm(WorldFault::Audit(AuditFault::Refuse)));
+    let server = arm(WorldFault::Crash("vantage3".into()));
+    arm(WorldFault::Crash("controller.hel".into()));
+    let replay = arm(WorldFault::ReplayPaused);
+    let unfelt_now = || bench.board.unfelt().into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+    assert!(unfelt_now().is_empty(), "nothing has begun");
+    bench.board.due(A_SECOND, &Moments::default());
+    assert_eq!(unfelt_now(), [felt, unfelt, one_way, dns, audit, server, replay]);
+    bench.board.note_trouble("controller.hel", "api.fsn");
+    bench.pass(&asked("dns", "zones/example.org"));
+    bench.board.note_replay_behind();
+    assert_eq!(unfelt_now(), [unfelt, one_way, audit, server]);
 }
 
 #[test]
@@ -235,7 +281,7 @@ fn what_ends_faults_ends_those_that_began_before_it_and_no_others() {
     at(2, WorldFault::Restart("nats".into()), None);
     at(3, crash.clone(), None);
     at(20, WorldFault::Heal(Scope::All), None);
-    at(20, WorldFault::Audit(crate::faults::AuditFault::Hang), None);
+    at(20, WorldFault::Audit(AuditFault::Hang), None);
     let none = Moments::default();
     let active_at = |seconds: u32| {
         bench.board.due(seconds * A_SECOND, &none);
@@ -245,7 +291,7 @@ fn what_ends_faults_ends_those_that_began_before_it_and_no_others() {
     assert_eq!(active_at(2), std::slice::from_ref(&pause), "started again, and still paused");
     assert_eq!(active_at(3), [pause.clone(), crash.clone()]);
     assert_eq!(active_at(10), [pause, crash], "the first crash ended long ago; its time starts nothing");
-    assert_eq!(active_at(20), [WorldFault::Audit(crate::faults::AuditFault::Hang)]);
+    assert_eq!(active_at(20), [WorldFault::Audit(AuditFault::Hang)]);
 }
 
 #[test]

@@ -34,7 +34,8 @@ impl<'a> Standing<'a> {
     /// Now, given the record that stands at the witness.
     pub fn now(sources: &'a Sources, continuum: &ObjectName, record: Option<&'a Record>) -> Self {
         let halves = sources.halves.iter().map(|(region, half)| {
-            let get = |resource, name: &ObjectName| half.store.get(resource, &name.namespace, &name.name).map(Cow::Owned);
+            let get =
+                |resource, name: &ObjectName| half.store.get(resource, &name.namespace, &name.name).map(Cow::Owned);
             let instance = Cow::Owned(half.instance.snapshot());
             (region, Half { instance, cluster: get(&CLUSTERS, &half.cluster), copy: get(&CONTINUUMS, continuum) })
         });

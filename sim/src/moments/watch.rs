@@ -12,7 +12,7 @@ use crate::servers::powerdns::PowerDns;
 use continuum_core::audit::EventType;
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::plan::Plan;
-use continuum_core::record::Record;
+use continuum_core::record::{Lsn, Record};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -44,6 +44,22 @@ pub struct Sources {
     pub nats: JetStream,
 }
 
+/// How a half followed at one time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// When.
+    pub at: Duration,
+    /// The half's region.
+    pub region: Region,
+    /// Its WAL receiver streams.
+    pub streaming: bool,
+    /// How far it has replayed.
+    pub replayed: Lsn,
+}
+
+/// How often samples are taken.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+
 /// Sees the moments.
 pub struct Watch {
     sources: Sources,
@@ -57,6 +73,8 @@ pub struct Watch {
     journal_read: usize,
     witness_version: u64,
     versions: Vec<u64>,
+    samples: Vec<Sample>,
+    next_sample: Duration,
 }
 
 impl Watch {
@@ -72,7 +90,14 @@ impl Watch {
             journal_read: 0,
             witness_version: 0,
             versions: Vec::new(),
+            samples: Vec::new(),
+            next_sample: Duration::ZERO,
         }
+    }
+
+    /// How the halves followed, each second.
+    pub fn samples(&self) -> &[Sample] {
+        &self.samples
     }
 
     /// What was seen so far.
@@ -92,6 +117,7 @@ impl Watch {
 
     /// Looks. To be called between ticks.
     pub fn look(&mut self, now: Duration) {
+        self.sample(now);
         self.follow_journal();
         let ended = self.follow_record();
         let changed = self.has_changed();
@@ -100,6 +126,18 @@ impl Watch {
             && let Some(current) = self.moments.current_mut().filter(|current| current.intent == id)
         {
             current.ended.get_or_insert(at);
+        }
+    }
+
+    fn sample(&mut self, now: Duration) {
+        if now < self.next_sample {
+            return;
+        }
+        self.next_sample = now + SAMPLE_EVERY;
+        for (region, half) in &self.sources.halves {
+            let snapshot = half.instance.snapshot();
+            let (streaming, replayed) = (snapshot.streaming, snapshot.replayed);
+            self.samples.push(Sample { at: now, region: region.clone(), streaming, replayed });
         }
     }
 

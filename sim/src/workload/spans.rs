@@ -121,7 +121,8 @@ mod tests {
     #[test]
     fn a_newcomer_is_refused_until_one_is_not_or_to_the_end() {
         let new = |at, acknowledged| attempt(at, "hel", Road::NewSession, acknowledged);
-        let attempts = [new(5, true), new(6, false), attempt(7, "hel", Road::Pooled, true), new(8, false), new(9, true)];
+        let attempts =
+            [new(5, true), new(6, false), attempt(7, "hel", Road::Pooled, true), new(8, false), new(9, true)];
         assert_eq!(newcomers_refused(&attempts, span(0, 50)), [span(6, 9)]);
         let attempts = [new(5, true), new(40, false)];
         assert_eq!(newcomers_refused(&attempts, span(0, 50)), [span(40, 50)]);

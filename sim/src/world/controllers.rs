@@ -9,6 +9,7 @@ use super::options::{REGIONS, Witness, WorldOptions, witness_host};
 use crate::audit_client::AuditClient;
 use crate::dns_runtime::SimDns;
 use crate::fabric::{Net, Software};
+use crate::host_clock::{HostClock, Skews};
 use crate::http_connect::http_connect;
 use crate::kube_client::KubeConnector;
 use crate::servers::postgres::NetConnector;
@@ -18,7 +19,6 @@ use continuum_core::name::{ObjectName, Region};
 use continuum_core::report::{DryRunReport, ExecuteReport, HealthReport};
 use continuum_core::sequencer::ExecuteOrder;
 use continuum_live::assemble::{KubeClients, OtherActors, OtherObservers, Ports, Transports, Twice, assemble};
-use continuum_live::clock::SystemClock;
 use continuum_live::kube_transport::{Limits, USER_AGENT, USER_AGENT_DRY_RUN, plain_client};
 use continuum_live::postgres::{Login, PostgresProbe};
 use continuum_live::powerdns::{PowerDns, PowerDnsApi};
@@ -162,12 +162,20 @@ async fn carry_out(controller: &Controller, order: Order) {
 pub type Alter = Arc<dyn Fn(&str, &Net, Ports) -> Ports>;
 
 /// The software of a region's controller.
-pub fn software(region: &'static str, options: &WorldOptions, net: Net, desk: Desk, alter: Option<Alter>) -> Software {
+pub fn software(
+    region: &'static str,
+    options: &WorldOptions,
+    net: Net,
+    desk: Desk,
+    skews: Skews,
+    alter: Option<Alter>,
+) -> Software {
     let options = options.clone();
     Box::new(move || {
         let (options, net, desk, alter) = (options.clone(), net.clone(), desk.clone(), alter.clone());
+        let skews = skews.clone();
         Box::pin(async move {
-            let clock = Arc::new(SystemClock::new());
+            let clock = Arc::new(HostClock::new(net.clone(), skews));
             let name = ObjectName::new(NAMESPACE, APPLICATION);
             let me = Region::new(region);
             let transports = transports(&options, &net, clock.clone());
@@ -183,7 +191,7 @@ pub fn software(region: &'static str, options: &WorldOptions, net: Net, desk: De
     })
 }
 
-fn transports(options: &WorldOptions, net: &Net, clock: Arc<SystemClock>) -> Transports {
+fn transports(options: &WorldOptions, net: &Net, clock: Arc<HostClock>) -> Transports {
     Transports {
         kube: Twice { driving: clients(options, net, USER_AGENT), dry_run: clients(options, net, USER_AGENT_DRY_RUN) },
         lease_namespace: LEASE_NAMESPACE.into(),

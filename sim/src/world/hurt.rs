@@ -3,13 +3,16 @@
 
 use super::{REGIONS, World};
 use crate::fabric::Fabric;
-use crate::faults::{AuditFault, DnsFault, Fault, Kind, Scope, Task, Trigger, WorldFault};
+use crate::faults::{AuditFault, Blow, DnsFault, Fault, Kind, Scope, Skew, Task, Trigger, WorldFault, hosts_of};
 use crate::servers::kube_api::CLUSTERS;
 use crate::servers::operator::Stuck;
 use crate::world::options::Standby;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+/// Hosts in a third place.
+const IN_NO_REGION: [&str; 6] = ["api.witness", "dns", "vantage1", "vantage2", "vantage3", "nats"];
 
 /// What faults that go on bring about. Where several say how much, the most counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +29,7 @@ pub(super) struct Hurt {
     slow: BTreeMap<(String, Task), Duration>,
     lag: Duration,
     replay_paused: bool,
+    skew: BTreeMap<String, Skew>,
     audit_refuses: bool,
     dns_refuses: bool,
     dns_lies: bool,
@@ -61,6 +65,12 @@ impl Hurt {
                 }
                 WorldFault::Lag(by) => hurt.lag = hurt.lag.max(*by),
                 WorldFault::ReplayPaused => hurt.replay_paused = true,
+                // The last one that was set counts.
+                WorldFault::Skew(host, skew) => {
+                    hurt.skew.insert(host.clone(), *skew);
+                }
+                WorldFault::Region(region, Blow::Crash) => hurt.crashed.extend(hosts_of(region)),
+                WorldFault::Region(region, Blow::Partition) => hurt.cut_off(region),
                 WorldFault::Audit(AuditFault::Refuse) => hurt.audit_refuses = true,
                 WorldFault::Audit(AuditFault::Hang) => hurt.cut_from_controllers("nats"),
                 WorldFault::Dns(DnsFault::Refuse) => hurt.dns_refuses = true,
@@ -81,6 +91,13 @@ impl Hurt {
     fn cut_both_ways(&mut self, a: &str, b: &str) {
         self.cut.insert((a.to_owned(), b.to_owned()));
         self.cut.insert((b.to_owned(), a.to_owned()));
+    }
+
+    fn cut_off(&mut self, region: &str) {
+        let elsewhere = hosts_of(super::other(region)).into_iter().chain(IN_NO_REGION.map(str::to_owned));
+        for there in elsewhere {
+            hosts_of(region).iter().for_each(|here| self.cut_both_ways(here, &there));
+        }
     }
 
     fn cut_from_controllers(&mut self, host: &str) {
@@ -136,6 +153,12 @@ impl World {
             if hurt.replay_paused != before.replay_paused {
                 let from_the_start = self.options.standby == Standby::ReplayPaused && *region != self.options.primary;
                 half.instance.set_replay_paused(hurt.replay_paused || from_the_start);
+            }
+        }
+        for (host, skews) in &self.skews {
+            let (former, skew) = (before.skew.get(host), hurt.skew.get(host));
+            if former != skew {
+                skews.set(self.fabric.now(), skew.copied().unwrap_or_default());
             }
         }
         if hurt.audit_refuses != before.audit_refuses {
@@ -231,6 +254,7 @@ mod tests {
         let seconds = Duration::from_secs;
         let partition = |a: &str, b: &str| F::Partition(name(a), name(b));
         let one_way = |a: &str, b: &str| F::PartitionOneWay(name(a), name(b));
+        let skew = |host: &str, faster_percent| F::Skew(name(host), Skew { offset_ms: 5_000, faster_percent });
         let slow = |task, by| F::OperatorSlow(name("fsn"), task, seconds(by));
         let pairs = [
             (partition("api.fsn", "nats"), partition("nats", "api.fsn")),
@@ -246,6 +270,9 @@ mod tests {
             (F::OperatorStuck(name("fsn"), Task::Demotion), F::OperatorStuck(name("fsn"), Task::Promotion)),
             (F::Lag(seconds(5)), F::Lag(seconds(50))),
             (F::ReplayPaused, F::ReplayPaused),
+            (skew("controller.fsn", 2), skew("controller.hel", 2)),
+            (F::Region(name("fsn"), Blow::Crash), F::Crash(name("pg.fsn"))),
+            (F::Region(name("fsn"), Blow::Partition), partition("controller.fsn", "nats")),
         ];
         let play = move || {
             for (stays, ends) in pairs {
