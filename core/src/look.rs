@@ -204,7 +204,7 @@ async fn preflight_facts(observers: &Observers, clock: &dyn Clock, plan: &Plan, 
             let rights = limited(clock, REQUEST_LIMIT, observers.pair.missing_rights(region, plan));
             let secrets = async {
                 let Some(cluster) = cluster.known() else { return Seen::NotLooked };
-                limited(clock, REQUEST_LIMIT, observers.pair.secrets(region, &cluster.object)).await
+                limited(clock, REQUEST_LIMIT, observers.pair.secrets(region, cluster)).await
             };
             let admitted = admitted(observers, clock, plan, halves, region);
             (region.clone(), join(rights, join(secrets, admitted)).await)

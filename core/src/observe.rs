@@ -162,6 +162,8 @@ pub struct ClusterView {
     pub smart_shutdown_timeout_seconds: u32,
     /// `spec.postgresql.synchronous`, where present.
     pub synchronous: Option<SynchronousView>,
+    /// Secrets that hold a role's user and password, by role: `app`, and `superuser` where that may log in.
+    pub role_secrets: BTreeMap<String, String>,
     /// Hash of the settings that should be alike on both halves (`spec.postgresql.parameters`, image).
     pub configuration_hash: String,
 }
@@ -398,8 +400,7 @@ pub struct Observations {
     /// Whether each region's API server would take the change of role that the plan makes there. `NotLooked` where
     /// there is no such change.
     pub admitted: BTreeMap<Region, Seen<Result<(), String>>>,
-    /// Hashes of the role secrets of each half, by region, then by the secret's name without the
-    /// Cluster's: `app` for `shop-fsn-app`.
+    /// Hashes of the role secrets of each half, by region and role: `app`, `superuser`.
     pub secrets: BTreeMap<Region, Seen<BTreeMap<String, String>>>,
     /// The witness stands in this region's cluster. Absent: in neither, as it should.
     pub witness_shares: Option<Region>,

@@ -143,8 +143,8 @@ impl ClusterChange {
 pub trait ObservePair: Send + Sync {
     /// The Cluster of `pair` in `region`.
     async fn cluster(&self, region: &Region, pair: &ObjectName) -> Seen<ClusterView>;
-    /// Hashes of the half's role secrets, by the name after `<cluster>-`.
-    async fn secrets(&self, region: &Region, cluster: &ObjectName) -> Seen<BTreeMap<String, String>>;
+    /// Hashes of the half's role secrets, by role. One that is not there is left out.
+    async fn secrets(&self, region: &Region, cluster: &ClusterView) -> Seen<BTreeMap<String, String>>;
     /// Rights that the steps of this plan need and this controller lacks in `region`.
     async fn missing_rights(&self, region: &Region, plan: &Plan) -> Seen<Vec<String>>;
     /// Whether this write would be admitted: the very patch, tried through the real admission chain and thrown

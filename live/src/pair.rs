@@ -24,21 +24,19 @@ use view::cluster_view;
 pub const PAIR_LABEL: &str = "catalyst.openova.io/cnpg-pair";
 /// Annotation that fences instances.
 const FENCE_ANNOTATION: &str = "cnpg.io/fencedInstances";
-/// Role secrets that the operator keeps for a Cluster: `<cluster>-app` always, `<cluster>-superuser` where
-/// superuser access is on.
-const ROLE_SECRETS: [&str; 2] = ["app", "superuser"];
 
 /// Both halves, through the API servers of their regions.
 pub struct KubePair {
     regions: Regions,
     /// The region of this controller: its own copy of the Continuum is the one it must be able to write.
     own: Region,
-    /// The claim seen with the last look at each region's half, and the version it stood in.
-    claims: Mutex<BTreeMap<Region, SeenClaim>>,
+    /// Each region's half as it was last seen: which object it is, its version, and the claim that stood there.
+    last: Mutex<BTreeMap<Region, SeenHalf>>,
 }
 
 #[derive(Clone)]
-struct SeenClaim {
+struct SeenHalf {
+    object: ObjectName,
     resource_version: String,
     generation: u64,
 }
@@ -46,7 +44,7 @@ struct SeenClaim {
 impl KubePair {
     /// The halves in these regions, for the controller of region `own`.
     pub fn new(regions: Regions, own: Region) -> Self {
-        Self { regions, own, claims: Mutex::default() }
+        Self { regions, own, last: Mutex::default() }
     }
 
     async fn look(&self, api: &KubeApi, pair: &ObjectName) -> Seen<ClusterView> {
@@ -80,8 +78,8 @@ impl KubePair {
     /// Says so where a claim of a higher generation stood in the very version that is to be written. Callers
     /// never ask for such a write; this holds them to it.
     fn overruled(&self, write: &ClusterWrite) -> Option<String> {
-        let claims = self.claims.lock().expect("no holder of this lock can panic");
-        let seen = claims.get(&write.region).filter(|seen| seen.resource_version == write.resource_version)?;
+        let last = self.last.lock().expect("no holder of this lock can panic");
+        let seen = last.get(&write.region).filter(|seen| seen.resource_version == write.resource_version)?;
         let (stands, ours) = (seen.generation, write.claim.generation);
         let object = &write.object;
         (stands > ours).then(|| format!("{object} carries a claim of generation {stands}, which is above {ours}"))
@@ -94,23 +92,23 @@ impl ObservePair for KubePair {
         let Some(api) = self.regions.get(region) else { return Seen::Unconfigured };
         let seen = self.look(api, pair).await;
         if let Some(view) = seen.known() {
-            let claim = SeenClaim {
+            let half = SeenHalf {
+                object: view.object.clone(),
                 resource_version: view.resource_version.clone(),
                 generation: view.claim.as_ref().map_or(0, |claim| claim.generation),
             };
-            self.claims.lock().expect("no holder of this lock can panic").insert(region.clone(), claim);
+            self.last.lock().expect("no holder of this lock can panic").insert(region.clone(), half);
         }
         seen
     }
 
-    async fn secrets(&self, region: &Region, cluster: &ObjectName) -> Seen<BTreeMap<String, String>> {
+    async fn secrets(&self, region: &Region, cluster: &ClusterView) -> Seen<BTreeMap<String, String>> {
         let Some(api) = self.regions.get(region) else { return Seen::Unconfigured };
         let mut hashes = BTreeMap::new();
-        for suffix in ROLE_SECRETS {
-            let secret = ObjectName::new(&cluster.namespace, format!("{}-{suffix}", cluster.name));
-            match api.get(&SECRETS, &secret).await {
+        for (role, secret) in &cluster.role_secrets {
+            match api.get(&SECRETS, &ObjectName::new(&cluster.object.namespace, secret)).await {
                 Ok(object) => {
-                    hashes.insert(suffix.to_owned(), role_hash(&object));
+                    hashes.insert(role.clone(), role_hash(&object));
                 }
                 Err(error) if error.is_missing() => {}
                 Err(error) => return Seen::Unknown(error.text()),
@@ -121,7 +119,10 @@ impl ObservePair for KubePair {
 
     async fn missing_rights(&self, region: &Region, plan: &Plan) -> Seen<Vec<String>> {
         let Some(api) = self.regions.get(region) else { return Seen::Unconfigured };
-        rights::missing(api, &rights::in_region(plan, *region == self.own)).await
+        // Who may write this one half alone may not write every Cluster of the namespace.
+        let last = self.last.lock().expect("no holder of this lock can panic").get(region).cloned();
+        let half = last.map_or_else(|| ObjectName::new(&plan.pair.namespace, ""), |half| half.object);
+        rights::missing(api, &rights::in_region(plan, *region == self.own, &half)).await
     }
 
     async fn admits(&self, write: &ClusterWrite) -> Seen<Result<(), String>> {

@@ -33,13 +33,12 @@ impl Right {
     }
 }
 
-/// Rights that the steps of a plan need in one of its regions. Only one's own copy of the Continuum is written.
-pub(crate) fn in_region(plan: &Plan, own: bool) -> Vec<Right> {
-    let any = |namespace: &str| ObjectName::new(namespace, "");
-    let pair = any(&plan.pair.namespace);
+/// Rights that the steps of a plan need in one of its regions, on `half` where its name is known. Only one's own copy
+/// of the Continuum is written. A list is of all, and cannot be given for one name.
+pub(crate) fn in_region(plan: &Plan, own: bool, half: &ObjectName) -> Vec<Right> {
     let mut rights = vec![
-        Right::new("list", CLUSTERS, "", &pair),
-        Right::new("patch", CLUSTERS, "", &pair),
+        Right::new("list", CLUSTERS, "", &ObjectName::new(&plan.pair.namespace, "")),
+        Right::new("patch", CLUSTERS, "", half),
         Right::new("get", CONTINUUMS, "", &plan.continuum),
     ];
     if let Some(route) = &plan.route {

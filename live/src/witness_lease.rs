@@ -15,7 +15,7 @@
 //!
 //! Deliberately absent: what a record may become; that is core's.
 
-use crate::kube_api::{KubeApi, LEASES, annotation, text};
+use crate::kube_api::{Fields, KubeApi, LEASES, text};
 use crate::rights;
 use async_trait::async_trait;
 use continuum_core::clock::Clock;
@@ -70,8 +70,12 @@ impl ObserveWitness for LeaseWitness {
     }
 
     async fn missing_rights(&self) -> Seen<Vec<String>> {
-        // What cannot be read may be missing.
-        let there = self.api.get(&LEASES, &self.lease).await.is_ok();
+        let there = match self.api.get(&LEASES, &self.lease).await {
+            Ok(_) => true,
+            // What may not be read may be missing.
+            Err(error) if error.is_missing() || error.code() == Some(403) => false,
+            Err(error) => return Seen::Unknown(error.text()),
+        };
         rights::missing(&self.api, &rights::on_lease(&self.lease, there)).await
     }
 }
@@ -107,12 +111,13 @@ fn version(object: &Value) -> Option<Version> {
 /// The record in a Lease. `None`: the Lease stands there empty, made beforehand so that nobody needs the right
 /// to create one; nobody ever held it.
 fn record(object: &Value) -> Result<Option<Record>, String> {
-    let spec = &object["spec"];
-    let holder = spec["holderIdentity"].as_str().filter(|holder| !holder.is_empty());
-    let mut fields = match annotation(object, RECORD_ANNOTATION) {
+    let lease = Fields::of(object);
+    let holder = lease.text("spec.holderIdentity")?;
+    let transitions = lease.count("spec.leaseTransitions")?.unwrap_or(0);
+    let mut fields = match lease.annotation(RECORD_ANNOTATION)? {
         Some(json) => serde_json::from_str::<Map<String, Value>>(json)
             .map_err(|error| format!("annotation {RECORD_ANNOTATION} cannot be read: {error}"))?,
-        None if holder.is_none() && spec["leaseTransitions"].as_u64().unwrap_or(0) == 0 => return Ok(None),
+        None if holder.is_none() && transitions == 0 => return Ok(None),
         None => return Err(format!("it is in use, and has no annotation {RECORD_ANNOTATION}: another tool holds it")),
     };
     let format = fields.get("format").and_then(Value::as_u64).unwrap_or(1);
@@ -125,8 +130,8 @@ fn record(object: &Value) -> Result<Option<Record>, String> {
     if let Some(holder) = holder {
         fields.insert("holder".into(), json!(holder));
     }
-    fields.insert("generation".into(), json!(spec["leaseTransitions"].as_u64().unwrap_or(0)));
-    fields.insert("ttlSeconds".into(), spec["leaseDurationSeconds"].clone());
+    fields.insert("generation".into(), json!(transitions));
+    fields.insert("ttlSeconds".into(), json!(lease.count("spec.leaseDurationSeconds")?));
     serde_json::from_value(Value::Object(fields)).map(Some).map_err(|error| format!("it holds no record: {error}"))
 }
 

@@ -32,7 +32,7 @@ impl ObservePair for Silent {
     async fn cluster(&self, _: &Region, _: &ObjectName) -> Seen<ClusterView> {
         pending().await
     }
-    async fn secrets(&self, _: &Region, _: &ObjectName) -> Seen<BTreeMap<String, String>> {
+    async fn secrets(&self, _: &Region, _: &ClusterView) -> Seen<BTreeMap<String, String>> {
         pending().await
     }
     async fn missing_rights(&self, _: &Region, _: &Plan) -> Seen<Vec<String>> {

@@ -32,7 +32,7 @@ impl ObservePair for Outside {
         Seen::Is(fixture::cluster(region))
     }
 
-    async fn secrets(&self, _: &Region, _: &ObjectName) -> Seen<BTreeMap<String, String>> {
+    async fn secrets(&self, _: &Region, _: &ClusterView) -> Seen<BTreeMap<String, String>> {
         Seen::NotLooked
     }
 

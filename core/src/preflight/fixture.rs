@@ -136,6 +136,7 @@ pub fn cluster(region: &Region) -> ClusterView {
         switchover_delay_seconds: 8,
         smart_shutdown_timeout_seconds: 0,
         synchronous: None,
+        role_secrets: BTreeMap::from([("app".to_owned(), format!("shop-{region}-app"))]),
         configuration_hash: "a1b2c3d4".into(),
     }
 }

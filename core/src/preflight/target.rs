@@ -1,14 +1,14 @@
 //! Step 6: whether the new half can be promoted, and what happens to clients then.
 
-use super::pair::{name_of, ready};
+use super::pair::ready;
 use super::{Case, Findings, Id};
 use crate::observe::ClusterView;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A longer `smartShutdownTimeout` is advised against, s (H30).
 const SMART_SHUTDOWN_SECONDS_MAX: u32 = 5;
-/// The role secret that every half has: `<cluster>-app`.
-const APP_SECRET: &str = "app";
+/// The role whose secret every half has.
+const APP_ROLE: &str = "app";
 
 pub(super) fn look(case: &Case, out: &mut Findings) {
     for (_, half) in case.halves() {
@@ -88,14 +88,14 @@ fn secrets(case: &Case, out: &mut Findings) {
     let looked = [&case.plan.from, &case.plan.to].map(|region| {
         let half = if *region == case.plan.from { case.from() } else { case.to() };
         // Without its Cluster its secrets have no names.
-        half.cluster.known()?;
+        let cluster = half.cluster.known()?;
         match case.read(out, region, case.seen().secrets.get(region), 6) {
-            Ok(secrets) => Some((name_of(case, region), secrets)),
+            Ok(secrets) => Some((cluster, secrets)),
             Err(cause) => {
                 if let Some(cause) = cause {
                     out.add(
                         Id::RoleSecrets,
-                        format!("the role secrets of {} could not be read: {cause}", name_of(case, region)),
+                        format!("the role secrets of {} could not be read: {cause}", cluster.object.name),
                     );
                 }
                 None
@@ -103,10 +103,10 @@ fn secrets(case: &Case, out: &mut Findings) {
         }
     });
     let [Some((from, from_secrets)), Some((to, to_secrets))] = looked else { return };
-    let names: BTreeSet<&str> =
-        from_secrets.keys().chain(to_secrets.keys()).map(String::as_str).chain([APP_SECRET]).collect();
-    for secret in names {
-        if let Some(text) = differ((&from, from_secrets), (&to, to_secrets), secret) {
+    let roles: BTreeSet<&str> =
+        from_secrets.keys().chain(to_secrets.keys()).map(String::as_str).chain([APP_ROLE]).collect();
+    for role in roles {
+        if let Some(text) = differ((from, from_secrets), (to, to_secrets), role) {
             out.add(Id::RoleSecrets, text);
         }
     }
@@ -114,18 +114,18 @@ fn secrets(case: &Case, out: &mut Findings) {
 
 type Hashes = BTreeMap<String, String>;
 
-/// How the secret `<cluster>-<name>` differs between the halves, without a word of what is in it.
-fn differ(from: (&str, &Hashes), to: (&str, &Hashes), name: &str) -> Option<String> {
-    let secret = |cluster: &str| format!("{cluster}-{name}");
-    match (from.1.get(name), to.1.get(name)) {
+/// How a role's secret differs between the halves, without a word of what is in it.
+fn differ(from: (&ClusterView, &Hashes), to: (&ClusterView, &Hashes), role: &str) -> Option<String> {
+    let secret = |cluster: &ClusterView| {
+        let named = cluster.role_secrets.get(role).cloned();
+        named.unwrap_or_else(|| format!("{}-{role}", cluster.object.name))
+    };
+    let (there, here) = (secret(from.0), secret(to.0));
+    match (from.1.get(role), to.1.get(role)) {
         (Some(a), Some(b)) if a == b => None,
-        (Some(_), Some(_)) => Some(format!("secrets {} and {} differ", secret(from.0), secret(to.0))),
-        (Some(_), None) => {
-            Some(format!("secret {} is missing; make it with the content of {}", secret(to.0), secret(from.0)))
-        }
-        (None, Some(_)) => {
-            Some(format!("secret {} is missing; make it with the content of {}", secret(from.0), secret(to.0)))
-        }
-        (None, None) => Some(format!("secrets {} and {} are missing", secret(from.0), secret(to.0))),
+        (Some(_), Some(_)) => Some(format!("secrets {there} and {here} differ")),
+        (Some(_), None) => Some(format!("secret {here} is missing; make it with the content of {there}")),
+        (None, Some(_)) => Some(format!("secret {there} is missing; make it with the content of {here}")),
+        (None, None) => Some(format!("secrets {there} and {here} are missing")),
     }
 }

@@ -142,6 +142,40 @@ fn a_half_whose_source_has_no_connection_ships_wal_only() {
 }
 
 #[test]
+fn role_secrets_go_by_the_operators_own_order() {
+    let secrets = |key: &str, value: Value| {
+        let secrets = cluster_view(&with("/spec", key, value)).unwrap().role_secrets;
+        secrets.into_iter().map(|(role, secret)| format!("{role}: {secret}")).collect::<Vec<_>>()
+    };
+    let secret = |name: &str| json!({ "secret": { "name": name } });
+    assert_eq!(secrets("bootstrap", Value::Null), ["app: shop-fsn-app"]);
+    assert_eq!(secrets("bootstrap", json!({ "initdb": secret("i") })), ["app: i"]);
+    assert_eq!(secrets("bootstrap", json!({ "initdb": secret("i"), "pg_basebackup": secret("b") })), ["app: b"]);
+    assert_eq!(secrets("bootstrap", json!({ "pg_basebackup": secret("b"), "recovery": secret("r") })), ["app: r"]);
+    assert_eq!(secrets("bootstrap", json!({ "initdb": { "database": "app" } })), ["app: shop-fsn-app"]);
+    assert_eq!(secrets("superuserSecret", json!({ "name": "root" })), ["app: shop-fsn-app"]);
+    assert_eq!(secrets("enableSuperuserAccess", json!(true)), ["app: shop-fsn-app", "superuser: shop-fsn-superuser"]);
+}
+
+#[tokio::test]
+async fn rights_are_asked_for_the_half_by_its_name() {
+    let allowed = || (201, json!({ "status": { "allowed": true } }));
+    let look = [(200, json!({ "items": [primary()] })), (200, json!({ "items": [] }))];
+    let (regions, log) = region(look.into_iter().chain((0..7).map(|_| allowed())));
+    let adapter = KubePair::new(regions, hel());
+    adapter.cluster(&hel(), &pair()).await;
+    let plan = continuum_core::preflight::fixture::plan();
+    assert_eq!(adapter.missing_rights(&hel(), &plan).await, Seen::Is(vec![]));
+    let asked: Vec<Value> =
+        log.lock().unwrap().iter().map(|sent| sent.body["spec"]["resourceAttributes"].clone()).collect();
+    let names = |verb: &str| {
+        let of = asked.iter().filter(|asked| asked["verb"] == verb && asked["resource"] == "clusters");
+        of.map(|asked| asked["name"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!((names("patch"), names("list")), (vec!["shop-fsn".to_owned()], vec![String::new()]));
+}
+
+#[test]
 fn tools_that_keep_the_object_are_known_by_their_marks() {
     let kept = |pointer: &str, key: &str, value: Value| cluster_view(&with(pointer, key, value)).unwrap().kept_by;
     let annotations = "/metadata/annotations";
@@ -335,9 +369,9 @@ async fn a_write_is_one_conditional_patch_with_the_servers_limit() {
 
 #[tokio::test]
 async fn a_secret_that_is_not_there_is_left_out_and_one_that_cannot_be_read_is_unknown() {
-    let cluster = ObjectName::new("shop", "shop-hel");
+    let cluster = cluster_view(&with("/spec", "enableSuperuserAccess", json!(true))).unwrap();
     let app = (200, json!({ "data": { "username": "YXBw", "password": "cA==" } }));
-    let missing = status(404, "NotFound", "secrets \"shop-hel-superuser\" not found");
+    let missing = status(404, "NotFound", "secrets \"shop-fsn-superuser\" not found");
     let (regions, _) = region([app.clone(), missing]);
     let seen = KubePair::new(regions, hel()).secrets(&hel(), &cluster).await;
     assert_eq!(seen.known().unwrap().keys().collect::<Vec<_>>(), ["app"]);

@@ -7,6 +7,7 @@ use super::{FENCE_ANNOTATION, short_hash};
 use crate::kube_api::{BadField, Fields, claim_of};
 use continuum_core::observe::{ClusterView, Role, SynchronousView};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// What the operator takes where `switchoverDelay` is absent or 0, s (`GetMaxSwitchoverDelay`).
 const SWITCHOVER_DELAY_SECONDS: u32 = 3_600;
@@ -61,6 +62,7 @@ pub(super) fn cluster_view(cluster: &Value) -> Result<ClusterView, String> {
             .unwrap_or(SWITCHOVER_DELAY_SECONDS),
         smart_shutdown_timeout_seconds: timeout.unwrap_or(SMART_SHUTDOWN_TIMEOUT_SECONDS),
         synchronous: synchronous(&fields)?,
+        role_secrets: role_secrets(&fields)?,
         configuration_hash: configuration_hash(&cluster["spec"]),
     })
 }
@@ -104,6 +106,24 @@ fn synchronous(fields: &Fields) -> Result<Option<SynchronousView>, BadField> {
         required: durability.is_none_or(|durability| durability == "required"),
         standby_names_pre: fields.texts("spec.postgresql.synchronous.standbyNamesPre", None)?,
     }))
+}
+
+/// Secrets of the roles that the operator sets passwords of, in its own order (`GetApplicationSecretName`,
+/// `GetSuperuserSecretName`). The superuser has one only where it may log in, which is off by default.
+fn role_secrets(fields: &Fields) -> Result<BTreeMap<String, String>, BadField> {
+    let named = |suffix: &str| format!("{}-{suffix}", fields.object().name);
+    let mut app = None;
+    for way in ["recovery", "pg_basebackup", "initdb"] {
+        if app.is_none() {
+            app = fields.string(&format!("spec.bootstrap.{way}.secret.name"))?;
+        }
+    }
+    let mut secrets = BTreeMap::from([("app".to_owned(), app.unwrap_or_else(|| named("app")))]);
+    if fields.flag("spec.enableSuperuserAccess")? == Some(true) {
+        let superuser = fields.string("spec.superuserSecret.name")?;
+        secrets.insert("superuser".into(), superuser.unwrap_or_else(|| named("superuser")));
+    }
+    Ok(secrets)
 }
 
 /// What should be alike on both halves: PostgreSQL's parameters and its image.

@@ -154,3 +154,22 @@ async fn rights_that_are_lacking_are_named() {
     assert_eq!(missing, Seen::Is(vec!["create leases".into(), "patch leases".into()]));
     assert!(log.lock().unwrap()[1].line.starts_with("POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews"));
 }
+
+#[tokio::test]
+async fn a_lease_that_could_not_be_looked_at_is_not_one_that_is_not_there() {
+    let (witness, _) = witness(vec![status(500, "InternalError", "etcd is away")]);
+    assert_eq!(witness.missing_rights().await, Seen::Unknown("GET leases in hel: 500 etcd is away".into()));
+}
+
+#[tokio::test]
+async fn a_field_of_another_type_is_named_and_is_no_free_lease() {
+    for (field, value) in
+        [("leaseTransitions", json!("4")), ("holderIdentity", json!(7)), ("leaseDurationSeconds", json!([]))]
+    {
+        let mut stored = lease_of(&held());
+        stored["metadata"]["resourceVersion"] = json!("42");
+        stored["spec"][field] = value;
+        let cause = witness(vec![(200, stored)]).0.read().await.unwrap_err();
+        assert!(cause.contains(&format!("spec.{field} of ")), "{cause}");
+    }
+}

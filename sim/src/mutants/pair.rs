@@ -130,7 +130,7 @@ impl ObservePair for DropsToken {
         })
     }
 
-    async fn secrets(&self, region: &Region, cluster: &ObjectName) -> Seen<BTreeMap<String, String>> {
+    async fn secrets(&self, region: &Region, cluster: &ClusterView) -> Seen<BTreeMap<String, String>> {
         self.pair.observe.secrets(region, cluster).await
     }
 

@@ -2,6 +2,7 @@
 
 use crate::bed::{Bed, fsn, hel};
 use crate::copies::continuum;
+use crate::secrets::named;
 use crate::witness::witness_over;
 use continuum_core::observe::Seen;
 use continuum_core::plan::Plan;
@@ -48,7 +49,7 @@ pub async fn what_may_not_be_read_is_unknown_and_not_missing(bed: Bed) {
     let regions = bed.powerless_regions();
     let cluster = KubePair::new(regions.clone(), fsn()).cluster(&fsn(), &bed.object("shop")).await;
     assert!(matches!(cluster, Seen::Unknown(_)), "{cluster:?}");
-    let secrets = KubePair::new(regions.clone(), fsn()).secrets(&fsn(), &bed.object("shop-fsn")).await;
+    let secrets = KubePair::new(regions.clone(), fsn()).secrets(&fsn(), &named(&bed, "shop-fsn")).await;
     assert!(matches!(secrets, Seen::Unknown(_)), "{secrets:?}");
     let route = KubeRoute::new(regions.clone()).route(&fsn(), &bed.object("shop")).await;
     assert!(matches!(route, Seen::Unknown(_)), "{route:?}");

@@ -1,10 +1,18 @@
 //! The role secrets of the halves, compared without their content leaving the adapter.
 
 use crate::bed::{Bed, fsn};
-use continuum_core::observe::Seen;
+use continuum_core::observe::{ClusterView, Seen};
 use continuum_core::ports::ObservePair;
+use continuum_core::preflight::fixture;
 use continuum_live::pair::KubePair;
 use serde_json::json;
+use std::collections::BTreeMap;
+
+/// A half of this name, whose role has the secret that the operator makes.
+pub fn named(bed: &Bed, name: &str) -> ClusterView {
+    let role_secrets = BTreeMap::from([("app".to_owned(), format!("{name}-app"))]);
+    ClusterView { object: bed.object(name), role_secrets, ..fixture::cluster(&fsn()) }
+}
 
 pub async fn secrets_are_alike_where_user_and_password_are(bed: Bed) {
     // base64 of `shop`, of two passwords, and of the Cluster's own host.
@@ -17,7 +25,7 @@ pub async fn secrets_are_alike_where_user_and_password_are(bed: Bed) {
         bed.create("secrets", secret).await;
     }
     let adapter = KubePair::new(bed.regions(), fsn());
-    let hashes = async |cluster: &str| match adapter.secrets(&fsn(), &bed.object(cluster)).await {
+    let hashes = async |name: &str| match adapter.secrets(&fsn(), &named(&bed, name)).await {
         Seen::Is(hashes) => hashes,
         other => panic!("{other:?}"),
     };
