@@ -305,10 +305,12 @@ fn address_sets(sets: &[RecordSet]) -> Vec<&RecordSet> {
     sets.iter().filter(|set| ADDRESS_TYPES.contains(&set.kind.as_str())).collect()
 }
 
-/// H30: a restart is ordered after every promotion; `archive_mode` tells when it is through. Not seen is not
-/// through: while it goes on no connection is taken.
+/// H30: a restart is ordered after every promotion; `archive_mode` tells when it is through, and that no setting
+/// waits for another one. Not seen is not through: while it goes on no connection is taken.
 fn restart_is_through(database: Option<&DatabaseView>) -> bool {
-    database.and_then(|d| d.archive_mode.as_deref()).is_some_and(|mode| mode != "always")
+    database.is_some_and(|d| {
+        d.archive_mode.as_deref().is_some_and(|mode| mode != "always") && d.pending_restart == Some(false)
+    })
 }
 
 /// A write to the half as it was just read. One that makes it writable dies young (PROTOCOL 3).

@@ -231,11 +231,50 @@ pub struct DatabaseView {
     pub replay_paused: Option<bool>,
     /// `archive_mode`: `always` on a designated primary, `on` once the restart after a promotion is through.
     pub archive_mode: Option<String>,
+    /// A setting waits for a restart (`pg_settings.pending_restart`), as `archive_mode` does after a promotion.
+    pub pending_restart: Option<bool>,
+    /// Settings that a standby may not have lower than its primary. Absent: not known.
+    pub hot_standby: Option<HotStandby>,
+    /// Names of its logical replication slots, sorted. Absent: not known.
+    pub logical_slots: Option<Vec<String>>,
     /// `pg_control_system().system_identifier`.
     pub system_id: Option<String>,
     /// Rows of `pg_stat_replication`. Absent: the role may not see them (needs `pg_monitor`).
     pub replicas: Option<Vec<ReplicaRow>>,
 }
+
+/// What a standby may not have lower than its primary: it would stream, pause its replay, and end for good when it
+/// is promoted (H49).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HotStandby {
+    /// `max_connections`.
+    pub connections: u32,
+    /// `max_worker_processes`.
+    pub worker_processes: u32,
+    /// `max_wal_senders`.
+    pub wal_senders: u32,
+    /// `max_prepared_transactions`.
+    pub prepared_transactions: u32,
+    /// `max_locks_per_transaction`.
+    pub locks_per_transaction: u32,
+}
+
+impl HotStandby {
+    /// The settings by PostgreSQL's names.
+    pub fn named(&self) -> [(&'static str, u32); 5] {
+        [
+            ("max_connections", self.connections),
+            ("max_worker_processes", self.worker_processes),
+            ("max_wal_senders", self.wal_senders),
+            ("max_prepared_transactions", self.prepared_transactions),
+            ("max_locks_per_transaction", self.locks_per_transaction),
+        ]
+    }
+}
+
+/// A standby that answers is heard at least this often while it has something to replay
+/// (`wal_receiver_status_interval`): what it said before is no measure of its lag.
+pub const REPLY_AGE_MAX: Duration = Duration::from_secs(10);
 
 /// A row of `pg_stat_replication`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -246,21 +285,44 @@ pub struct ReplicaRow {
     pub streaming: bool,
     /// `replay_lsn`.
     pub replay: Option<Lsn>,
-    /// `replay_lag`; NULL on an idle pair.
+    /// `replay_lag`; NULL on an idle pair. Of a standby that fell silent it is that of its last good moment.
     pub replay_lag: Option<Duration>,
+    /// How long ago the standby said something, by its own `reply_time`. Absent: it never did.
+    pub reply_age: Option<Duration>,
     /// `sync_state`: `async`, `sync`, `quorum`, `potential`.
     pub sync_state: String,
 }
 
 impl DatabaseView {
-    /// Replication lag toward the half whose Cluster has this name. Absent: unmeasured. No row is
-    /// unmeasured; replayed to the current position is 0; behind with a NULL lag is unmeasured.
+    /// Rows of the half whose Cluster has this name, the one that was heard last first. Of a connection that died
+    /// the row stays for a minute beside that of the new one. Absent: the role may not see them.
+    pub fn rows_of(&self, cluster: &str) -> Option<Vec<&ReplicaRow>> {
+        let mut rows: Vec<&ReplicaRow> =
+            self.replicas.as_ref()?.iter().filter(|row| row.application_name == cluster && row.streaming).collect();
+        rows.sort_by_key(|row| row.reply_age.unwrap_or(Duration::MAX));
+        Some(rows)
+    }
+
+    /// Replication lag toward the half whose Cluster has this name. Absent: unmeasured. No row is unmeasured;
+    /// replayed to the current position is 0; behind with a NULL lag is unmeasured, and so is behind without a word
+    /// for [`REPLY_AGE_MAX`]. Who is behind is so by at least the time since he said something.
     pub fn lag_to(&self, cluster: &str) -> Option<Duration> {
-        let row = self.replicas.as_ref()?.iter().find(|row| row.application_name == cluster && row.streaming)?;
-        match (row.replay, self.lsn) {
-            (Some(replay), Some(current)) if replay >= current => Some(Duration::ZERO),
-            _ => row.replay_lag,
+        self.lag_of(self.rows_of(cluster)?.first()?)
+    }
+
+    /// The same by the row that is furthest behind: a synchronous commit may wait for that one.
+    pub fn worst_lag_to(&self, cluster: &str) -> Option<Duration> {
+        let rows = self.rows_of(cluster)?;
+        let lags: Option<Vec<Duration>> = rows.iter().map(|row| self.lag_of(row)).collect();
+        lags?.into_iter().max()
+    }
+
+    fn lag_of(&self, row: &ReplicaRow) -> Option<Duration> {
+        if row.replay.is_some_and(|replay| self.lsn.is_some_and(|current| replay >= current)) {
+            return Some(Duration::ZERO);
         }
+        let age = row.reply_age.filter(|age| *age <= REPLY_AGE_MAX)?;
+        Some(row.replay_lag?.max(age))
     }
 
     /// Timeline and position, where both are known.

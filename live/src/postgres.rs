@@ -16,7 +16,7 @@
 
 use async_trait::async_trait;
 use continuum_core::name::{ObjectName, Region};
-use continuum_core::observe::{Accepts, DatabaseView, ReplicaRow, Seen};
+use continuum_core::observe::{Accepts, DatabaseView, HotStandby, ReplicaRow, Seen};
 use continuum_core::ports::{ActOnDatabase, ObserveDatabase, Outcome};
 use continuum_core::record::Lsn;
 use futures_util::FutureExt;
@@ -36,10 +36,20 @@ use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
 ///   name of its current WAL file. A standby may not be asked for that (`pg_walfile_name` fails in recovery). There the
 ///   timeline that its WAL receiver follows is taken, or, where there is none or the role may not see it (it needs
 ///   `pg_monitor`), that of its last restartpoint.
-/// - `archive_mode` is the value that the server started with, not the one in the file that waits for a restart.
-pub const LOOK_SQL: &str = "select pg_is_in_recovery() as in_recovery, \
+/// - `archive_mode` is the value that the server started with, not the one in the file that waits for a restart; that
+///   one waits shows in `pending_restart`.
+/// - slots are seen by any role; names of slots have no commas.
+const LOOK_SQL: &str = "select pg_is_in_recovery() as in_recovery, \
 current_setting('transaction_read_only') as read_only, \
 current_setting('archive_mode') as archive_mode, \
+(select bool_or(pending_restart) from pg_settings) as pending_restart, \
+current_setting('max_connections') as max_connections, \
+current_setting('max_worker_processes') as max_worker_processes, \
+current_setting('max_wal_senders') as max_wal_senders, \
+current_setting('max_prepared_transactions') as max_prepared_transactions, \
+current_setting('max_locks_per_transaction') as max_locks_per_transaction, \
+(select string_agg(slot_name, ',' order by slot_name) from pg_replication_slots \
+where slot_type = 'logical' and not temporary) as logical_slots, \
 (select system_identifier from pg_control_system()) as system_id, \
 case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end as lsn, \
 case when pg_is_in_recovery() then pg_is_wal_replay_paused() end as replay_paused, \
@@ -49,18 +59,39 @@ else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int 
 
 /// Who follows. A role without `pg_monitor` gets the row with `state` and everything after it NULL.
 /// `replay_lag` is NULL on an idle pair; on a standby whose replay is paused it keeps its last value until
-/// the standby's next message.
-pub const REPLICAS_SQL: &str = "select application_name, state, replay_lsn, \
-extract(epoch from replay_lag) as replay_lag, sync_state from pg_stat_replication";
+/// the standby's next message, and on one that fell silent for a minute. `reply_time` is the standby's clock: of one
+/// whose clock is late the age is too great, which blocks and lets nothing through.
+const REPLICAS_SQL: &str = "select application_name, state, replay_lsn, \
+extract(epoch from replay_lag) as replay_lag, \
+extract(epoch from clock_timestamp() - reply_time) as reply_age, sync_state from pg_stat_replication";
 
 /// Assigns a transaction id and gives it back. On a standby: 25006. Does not wait for a synchronous standby.
 /// A read-only default does not stop it (nor [`COMMIT_SQL`]), so that is asked for as well.
-pub const TRY_SQL: &str =
+const TRY_SQL: &str =
     "begin; select pg_current_xact_id(), current_setting('transaction_read_only') as read_only; rollback";
 
-/// Commits one WAL message, which no table holds and which waits for a synchronous standby as any commit.
-/// On a standby it fails with XX000, so [`TRY_SQL`] goes first.
-pub const COMMIT_SQL: &str = "select pg_logical_emit_message(true, 'continuum', 'probe')";
+/// Commits one WAL message, which no table holds, without waiting for a synchronous standby: a session that waits for
+/// one that is away is ended by nothing, and one that is cancelled counts as acknowledged (H50). On a standby it
+/// fails with XX000, so [`TRY_SQL`] goes first.
+const COMMIT_SQL: &str = "begin; set local synchronous_commit = local; \
+select pg_logical_emit_message(true, 'continuum', 'probe'); commit";
+
+/// Where the log ends that a synchronous standby has to confirm, and how many have to.
+const COMMITTED_SQL: &str =
+    "select pg_current_wal_flush_lsn() as lsn, current_setting('synchronous_standby_names') as names";
+
+/// Between two looks for the confirmation. The server waits: the probe has no clock.
+const PAUSE_SQL: &str = "select pg_sleep(0.1)";
+/// Looks for the confirmation.
+const CONFIRMED_LOOKS_MAX: usize = 20;
+
+/// How many synchronous standbys have this position on disk: what a client's commit waits for.
+fn confirmed_sql(lsn: Lsn) -> String {
+    format!(
+        "select count(*) as confirmed from pg_stat_replication \
+         where sync_state in ('sync', 'quorum') and flush_lsn >= '{lsn}'"
+    )
+}
 
 /// A byte stream to a server.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -187,19 +218,58 @@ impl ActOnDatabase for PostgresProbe {
         let tried = self.with_session(region, cluster, |client| async move {
             let tried = client.simple_query(TRY_SQL).await?;
             let read_only = rows(&tried).next().and_then(|row| row.get("read_only")) != Some("off");
-            if commit && !read_only {
-                client.simple_query(COMMIT_SQL).await?;
+            if read_only {
+                return Ok(Some("transactions are read-only by default".to_owned()));
             }
-            Ok(read_only)
+            if commit { committed(&client).await } else { Ok(None) }
         });
         match tried.await {
-            Ok(false) => Outcome::Done(()),
-            Ok(true) => Outcome::NotApplied("transactions are read-only by default".into()),
+            Ok(None) => Outcome::Done(()),
+            Ok(Some(cause)) => Outcome::NotApplied(cause),
             Err(Failure::Refuses(cause)) => Outcome::NotApplied(cause),
             Err(Failure::Denied(cause)) => Outcome::Refused(cause),
             Err(Failure::Unknown(cause)) => Outcome::Unknown(cause),
         }
     }
+}
+
+/// Commits, and looks for the confirmation that a client's commit would wait for. Why there is none, or nothing.
+async fn committed(client: &Client) -> Result<Option<String>, tokio_postgres::Error> {
+    client.simple_query(COMMIT_SQL).await?;
+    let answer = client.simple_query(COMMITTED_SQL).await?;
+    let end = rows(&answer).next();
+    let text = |column: &str| end.and_then(|row| row.try_get(column).ok().flatten());
+    let needed = text("names").map_or(0, confirmations);
+    if needed == 0 {
+        return Ok(None);
+    }
+    let Some(lsn) = text("lsn").and_then(|lsn| lsn.parse().ok()) else {
+        return Ok(Some("the server did not say where its log ends".into()));
+    };
+    let mut confirmed = 0;
+    for look in 0..CONFIRMED_LOOKS_MAX {
+        if look > 0 {
+            client.simple_query(PAUSE_SQL).await?;
+        }
+        let answer = client.simple_query(&confirmed_sql(lsn)).await?;
+        let count = rows(&answer).next().and_then(|row| row.try_get("confirmed").ok().flatten()?.parse().ok());
+        confirmed = count.unwrap_or(0);
+        if confirmed >= needed {
+            return Ok(None);
+        }
+    }
+    Ok(Some(format!("a commit would wait: {confirmed} of {needed} synchronous standbys confirm it")))
+}
+
+/// How many standbys a value of `synchronous_standby_names` waits for: `ANY 2 (a, b, c)`, `FIRST 1 (a)`, `2 (a, b)`,
+/// `a, b` (one), nothing (none).
+fn confirmations(names: &str) -> u64 {
+    let names = names.trim();
+    if names.is_empty() {
+        return 0;
+    }
+    let front = names.split('(').next().unwrap_or_default();
+    front.split_whitespace().find_map(|word| word.parse().ok()).unwrap_or(1)
 }
 
 fn rows(messages: &[SimpleQueryMessage]) -> impl Iterator<Item = &SimpleQueryRow> {
@@ -219,6 +289,9 @@ fn refusing(detail: String) -> DatabaseView {
         lsn: None,
         replay_paused: None,
         archive_mode: None,
+        pending_restart: None,
+        hot_standby: None,
+        logical_slots: None,
         system_id: None,
         replicas: None,
     }
@@ -245,22 +318,60 @@ fn view<'a>(
         lsn: state.try_get("lsn").ok()?.and_then(|text| text.parse().ok()),
         replay_paused: state.try_get("replay_paused").ok()?.map(|text| text == "t"),
         archive_mode: state.try_get("archive_mode").ok()?.map(str::to_owned),
+        pending_restart: state.try_get("pending_restart").ok()?.map(|text| text == "t"),
+        hot_standby: hot_standby(state),
+        // NULL: there is none.
+        logical_slots: Some(
+            state
+                .try_get("logical_slots")
+                .ok()?
+                .map_or_else(Vec::new, |names| names.split(',').map(str::to_owned).collect()),
+        ),
         system_id: state.try_get("system_id").ok()?.map(str::to_owned),
         // One hidden row hides them all: what can be seen is then not what there is.
         replicas: replicas.map(replica).collect(),
     })
 }
 
+fn hot_standby(state: &SimpleQueryRow) -> Option<HotStandby> {
+    let setting = |name: &str| state.try_get(name).ok().flatten()?.parse().ok();
+    Some(HotStandby {
+        connections: setting("max_connections")?,
+        worker_processes: setting("max_worker_processes")?,
+        wal_senders: setting("max_wal_senders")?,
+        prepared_transactions: setting("max_prepared_transactions")?,
+        locks_per_transaction: setting("max_locks_per_transaction")?,
+    })
+}
+
 /// `None` where the role may not see it.
 fn replica(row: &SimpleQueryRow) -> Option<ReplicaRow> {
     let text = |column: &str| row.try_get(column).ok().flatten();
+    // Two clocks may differ, so that the difference is below 0.
+    let time = |column: &str| {
+        let seconds = text(column)?.parse::<f64>().ok()?;
+        Duration::try_from_secs_f64(seconds.max(0.0)).ok()
+    };
     Some(ReplicaRow {
         application_name: text("application_name")?.to_owned(),
         streaming: text("state")? == "streaming",
         replay: text("replay_lsn").and_then(|lsn| lsn.parse::<Lsn>().ok()),
-        replay_lag: text("replay_lag")
-            .and_then(|seconds| seconds.parse::<f64>().ok())
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()),
+        replay_lag: time("replay_lag"),
+        reply_age: time("reply_age"),
         sync_state: text("sync_state").unwrap_or_default().to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::confirmations;
+
+    #[test]
+    fn as_many_standbys_are_waited_for_as_the_setting_says() {
+        let cases =
+            [("", 0), ("ANY 2 (a, b, c)", 2), ("FIRST 1 (\"shop-hel\")", 1), ("3 (a, b, c)", 3), ("a, b", 1), ("*", 1)];
+        for (names, count) in cases {
+            assert_eq!(confirmations(names), count, "{names}");
+        }
+    }
 }

@@ -14,7 +14,7 @@ const SCENARIOS: &str = include_str!("../../docs/scenarios.md");
 const DOCUMENT: &str = "docs/scenarios.md";
 
 /// Steps of a scenario with which a person or a tool acts, and which no fault ends.
-const ACTS: [&str; 4] = ["approve", "refuse", "abort", "edit"];
+const ACTS: [&str; 6] = ["approve", "refuse", "abort", "edit", "delete", "secret"];
 
 /// Keys that say when, the same for all that has them.
 const MOMENTS: [&str; 5] = ["at", "before", "after", "on", "when"];

@@ -54,6 +54,10 @@ trait Pair {
     fn wait_for(&mut self, standby: Option<&str>);
     fn stop(&mut self, half: usize);
     fn promote(&mut self);
+    /// A setting of the standby's waits for a restart, or none does.
+    fn await_restart(&mut self, waits: bool);
+    /// Sessions of the probe on the primary that the server still has.
+    fn probe_sessions(&mut self) -> usize;
     /// Lets replication settle.
     fn settle(&mut self);
 
@@ -131,13 +135,39 @@ fn paused_replay_shows_in_the_standby_and_as_lag_that_is_not_zero(pair: &mut dyn
     pair.pause_replay(false);
 }
 
-fn a_commit_waits_for_a_synchronous_standby_and_a_roll_back_does_not(pair: &mut dyn Pair) {
+fn a_commit_wants_the_synchronous_standbys_word_and_leaves_nobody_waiting_for_it(pair: &mut dyn Pair) {
     pair.wait_for(Some("shop-hel"));
-    assert!(matches!(pair.ask(PRIMARY, Ask::Try { commit: true }, true), Said::Tried(Outcome::Done(()))));
+    let said = pair.ask(PRIMARY, Ask::Try { commit: true }, true);
+    assert!(matches!(said, Said::Tried(Outcome::Done(()))), "{said:?}");
     pair.wait_for(Some("nobody"));
-    assert!(matches!(pair.ask(PRIMARY, Ask::Try { commit: true }, true), Said::Silence));
+    match pair.ask(PRIMARY, Ask::Try { commit: true }, true) {
+        Said::Tried(Outcome::NotApplied(cause)) => assert!(cause.contains("0 of 1 synchronous standbys"), "{cause}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(pair.probe_sessions(), 0, "nothing waits on the server");
+    // A role that may not see who confirms cannot tell, and never says yes.
+    pair.wait_for(Some("shop-hel"));
+    let said = pair.ask(PRIMARY, Ask::Try { commit: true }, false);
+    assert!(matches!(said, Said::Tried(Outcome::NotApplied(_))), "{said:?}");
     assert!(matches!(pair.ask(PRIMARY, Ask::Try { commit: false }, true), Said::Tried(Outcome::Done(()))));
     pair.wait_for(None);
+}
+
+fn a_setting_that_waits_for_a_restart_is_seen(pair: &mut dyn Pair) {
+    assert_eq!(pair.look(STANDBY).pending_restart, Some(false));
+    pair.await_restart(true);
+    assert_eq!(pair.look(STANDBY).pending_restart, Some(true));
+    pair.await_restart(false);
+    assert_eq!(pair.look(STANDBY).pending_restart, Some(false));
+}
+
+fn what_a_promotion_needs_is_seen_on_both(pair: &mut dyn Pair) {
+    let (primary, standby) = (pair.look(PRIMARY), pair.look(STANDBY));
+    assert!(primary.hot_standby.is_some_and(|settings| settings.connections >= 100));
+    assert_eq!(primary.hot_standby, standby.hot_standby);
+    assert_eq!((primary.logical_slots, standby.logical_slots), (Some(Vec::new()), Some(Vec::new())));
+    let row = &primary.replicas.as_ref().unwrap()[0];
+    assert!(row.reply_age.is_some_and(|age| age < Duration::from_secs(11)), "{row:?}");
 }
 
 fn a_stopped_server_refuses_writes(pair: &mut dyn Pair) {
@@ -159,12 +189,14 @@ fn a_promoted_standby_shows_its_new_timeline_at_once(pair: &mut dyn Pair) {
 }
 
 /// In an order in which each finds what it needs.
-const CLAIMS: [fn(&mut dyn Pair); 7] = [
+const CLAIMS: [fn(&mut dyn Pair); 9] = [
     primary_and_standby_show_what_they_are,
     a_plain_role_leaves_lag_unmeasured_and_the_rest_known,
     only_a_primary_takes_a_write,
     paused_replay_shows_in_the_standby_and_as_lag_that_is_not_zero,
-    a_commit_waits_for_a_synchronous_standby_and_a_roll_back_does_not,
+    a_commit_wants_the_synchronous_standbys_word_and_leaves_nobody_waiting_for_it,
+    a_setting_that_waits_for_a_restart_is_seen,
+    what_a_promotion_needs_is_seen_on_both,
     a_stopped_server_refuses_writes,
     a_promoted_standby_shows_its_new_timeline_at_once,
 ];
@@ -272,6 +304,17 @@ impl Pair for Model {
         }
     }
 
+    fn await_restart(&mut self, waits: bool) {
+        let old = self.halves[STANDBY].configuration();
+        let archive_mode = if waits { "on" } else { "always" }.into();
+        self.halves[STANDBY].configure(Configuration { archive_mode, ..old });
+    }
+
+    fn probe_sessions(&mut self) -> usize {
+        self.run(Duration::from_millis(100));
+        self.halves[PRIMARY].snapshot().session_count
+    }
+
     fn settle(&mut self) {
         self.run(Duration::from_secs(1));
     }
@@ -319,7 +362,7 @@ impl Real {
             if condition(self) {
                 return;
             }
-            self.runtime.block_on(tokio::time::sleep(Duration::from_millis(50)));
+            self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(50)).await });
         }
         panic!("not within 10 s");
     }
@@ -359,6 +402,24 @@ impl Pair for Real {
         self.servers.control(STANDBY, &["promote"]);
     }
 
+    fn await_restart(&mut self, waits: bool) {
+        let change = if waits { "set archive_mode = 'on'" } else { "reset archive_mode" };
+        self.sql(STANDBY, SUPERUSER, &format!("alter system {change}"));
+        self.servers.control(STANDBY, &["reload"]);
+        self.until(|real| real.look(STANDBY).pending_restart == Some(waits));
+    }
+
+    fn probe_sessions(&mut self) -> usize {
+        // A session that says goodbye is gone a moment later; one that waits stays.
+        let gone = "do $$ begin assert not exists \
+                    (select from pg_stat_activity where application_name like 'continuum%'); end $$";
+        let deadline = (0..40).any(|_| {
+            self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(50)).await });
+            self.try_sql(PRIMARY, SUPERUSER, gone)
+        });
+        usize::from(!deadline)
+    }
+
     fn settle(&mut self) {
         self.until(|real| real.look(PRIMARY).lag_to("shop-hel") == Some(Duration::ZERO));
     }
@@ -385,8 +446,9 @@ fn the_model_holds_the_contract() {
 #[test]
 fn a_real_pair_holds_the_contract() {
     let Some(mut real) = Real::new() else { return };
-    // The model has no such setting.
+    // The model has no such setting, and no logical slots.
     a_read_only_default_is_seen_by_both_probes(&mut real);
+    a_logical_slot_is_seen_where_it_is(&mut real);
     CLAIMS.iter().for_each(|claim| claim(&mut real));
 }
 
@@ -399,4 +461,11 @@ fn a_read_only_default_is_seen_by_both_probes(real: &mut Real) {
         assert!(matches!(said, Said::Tried(Outcome::NotApplied(_))), "{said:?}");
     }
     real.sql(PRIMARY, SUPERUSER, "alter role continuum reset default_transaction_read_only");
+}
+
+fn a_logical_slot_is_seen_where_it_is(real: &mut Real) {
+    real.sql(PRIMARY, SUPERUSER, "select pg_create_logical_replication_slot('feed', 'test_decoding')");
+    assert_eq!(real.look(PRIMARY).logical_slots, Some(vec!["feed".to_owned()]));
+    assert_eq!(real.look(STANDBY).logical_slots, Some(Vec::new()));
+    real.sql(PRIMARY, SUPERUSER, "select pg_drop_replication_slot('feed')");
 }

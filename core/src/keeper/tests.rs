@@ -310,7 +310,7 @@ fn the_beat_grows_at_every_read_while_an_intent_stands_and_at_nothing_else() {
     assert_eq!(rig.keeper.view().unwrap().beat, 0, "a write is no read");
     rig.run(10);
     let beat = rig.keeper.view().unwrap().beat;
-    assert!((16..=22).contains(&beat), "twice a second: {beat}");
+    assert!((32..=44).contains(&beat), "four times a second: {beat}");
     rig.witness.register().reads_hang = true;
     rig.run(1);
     let beat = rig.keeper.view().unwrap().beat;

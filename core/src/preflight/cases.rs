@@ -248,12 +248,23 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("no connection noted, but it streams", |_, f| target(f).ships_wal_only = true, &[]),
     ("no row", |_, f| primary(f).replicas = Some(Vec::new()), &[Id::Streaming]),
     ("another's row", |_, f| replica(f).application_name = "shop-fsn-2".into(), &[Id::Streaming]),
+    ("replay not known", |_, f| standby(f).replay_paused = None, &[Id::ReplayPaused]),
+    ("hot-standby settings lower on the new half", |_, f| standby(f).hot_standby.as_mut().unwrap().connections = 50, &[Id::HotStandbySettings]),
+    ("hot-standby settings higher on the new half", |_, f| standby(f).hot_standby.as_mut().unwrap().connections = 500, &[]),
+    ("a logical slot on the old half alone", |_, f| primary(f).logical_slots = Some(vec!["feed".into()]), &[Id::LogicalSlots]),
+    ("a logical slot on both", |_, f| { primary(f).logical_slots = Some(vec!["feed".into()]); standby(f).logical_slots = Some(vec!["feed".into()]) }, &[]),
+    ("a dead connection beside the living one", |_, f| second_row(f), &[Id::ReplicaRows]),
+    ("the same, of a synchronous pair", |_, f| { second_row(f); synchronous(f, &["shop-fsn", "shop-hel"]); record(f).in_sync = true }, &[Id::ReplicaRows, Id::LagKnown]),
+    ("a standby that fell silent and is behind", |p, f| { p.rpo_seconds = 30; behind(f, 100); replica(f).reply_age = Some(Duration::from_secs(11)) }, &[Id::LagKnown]),
+    ("a standby that fell silent and has it all", |_, f| replica(f).reply_age = Some(Duration::from_secs(50)), &[]),
     ("replay paused", |_, f| standby(f).replay_paused = Some(true), &[Id::ReplayPaused]),
     ("columns hidden", |_, f| primary(f).replicas = None, &[Id::LagKnown]),
     ("behind with no lag", |_, f| replica(f).replay = Some(Lsn(1)), &[Id::LagKnown]),
     ("lag above the RPO", |p, f| { p.rpo_seconds = 5; behind(f, 6_000) }, &[Id::LagWithinRpo]),
-    ("lag at the RPO", |p, f| { p.rpo_seconds = 5; behind(f, 5_900) }, &[]),
-    ("lag below a second", |_, f| behind(f, 100), &[]),
+    ("lag just above the RPO", |p, f| { p.rpo_seconds = 5; behind(f, 5_001) }, &[Id::LagWithinRpo]),
+    ("lag at the RPO", |p, f| { p.rpo_seconds = 5; behind(f, 5_000) }, &[]),
+    ("behind by the time since it was heard", |p, f| { p.rpo_seconds = 5; behind(f, 100); replica(f).reply_age = Some(Duration::from_secs(6)) }, &[Id::LagWithinRpo]),
+    ("lag where nothing may be lost", |_, f| behind(f, 100), &[Id::LagWithinRpo]),
     ("synchronous on the old half only", |_, f| synchronous(f, &["shop-fsn"]), &[Id::SynchronousBoth]),
     ("synchronous on the new half only", |_, f| synchronous(f, &["shop-hel"]), &[Id::SynchronousBoth]),
     ("acknowledged by an own standby", |_, f| { synchronous(f, &["shop-fsn", "shop-hel"]); record(f).in_sync = true; source(f).instances = 2; target(f).instances = 2; mended(f); target(f).synchronous.as_mut().unwrap().number = 2 }, &[Id::SynchronousBoth]),
@@ -322,9 +333,20 @@ fn is_automatic(facts: &mut Facts) {
 fn replica<'a>(facts: &'a mut Facts<'_>) -> &'a mut crate::observe::ReplicaRow {
     &mut primary(facts).replicas.as_mut().unwrap()[0]
 }
+/// What a connection that died leaves for a minute: it stands before the new one.
+fn second_row(facts: &mut Facts) {
+    let dead = crate::observe::ReplicaRow {
+        replay: Some(Lsn(1)),
+        replay_lag: Some(Duration::from_millis(3)),
+        reply_age: Some(Duration::from_secs(40)),
+        ..replica(facts).clone()
+    };
+    primary(facts).replicas.as_mut().unwrap().insert(0, dead);
+}
 fn behind(facts: &mut Facts, lag_ms: u64) {
     let row = replica(facts);
     row.replay = Some(Lsn(1));
+    row.reply_age = Some(Duration::from_millis(200));
     row.replay_lag = Some(Duration::from_millis(lag_ms));
 }
 
@@ -376,7 +398,9 @@ fn the_table_names_every_precondition_once_and_in_the_order_of_steps() {
 #[rustfmt::skip]
 const LISTED: &[(&str, &[&str])] = &[
     ("target is the live downstream and streaming", &["target-replica", "streaming", "wal-only"]),
-    ("replay not paused", &["replay-paused"]),
+    ("replay not paused, and settings that let it go on", &["replay-paused", "hot-standby-settings"]),
+    ("logical slots that survive", &["logical-slots"]),
+    ("one connection of the standby", &["replica-rows"]),
     ("lag known and within the RPO", &["lag-known", "lag-within-rpo"]),
     ("target timeline not behind", &["timeline"]),
     ("same system id", &["system-id"]),

@@ -3,8 +3,8 @@
 use super::Facts;
 use crate::name::{ObjectName, Region};
 use crate::observe::{
-    Accepts, Answer, ClusterView, CopyView, DatabaseView, Half, Observations, ReplicaRow, Role, RouteView, Seen,
-    SeenRecord, StreamView, ZoneView,
+    Accepts, Answer, ClusterView, CopyView, DatabaseView, Half, HotStandby, Observations, ReplicaRow, Role, RouteView,
+    Seen, SeenRecord, StreamView, ZoneView,
 };
 use crate::plan::Plan;
 use crate::record::{Lineage, Lsn, Position, Record, RecordSet};
@@ -151,12 +151,22 @@ pub fn primary_database(standby: &str) -> DatabaseView {
         lsn: Some(lsn()),
         replay_paused: None,
         archive_mode: Some("on".into()),
+        pending_restart: Some(false),
+        hot_standby: Some(HotStandby {
+            connections: 100,
+            worker_processes: 32,
+            wal_senders: 10,
+            prepared_transactions: 0,
+            locks_per_transaction: 64,
+        }),
+        logical_slots: Some(Vec::new()),
         system_id: Some(SYSTEM_ID.into()),
         replicas: Some(vec![ReplicaRow {
             application_name: standby.into(),
             streaming: true,
             replay: Some(lsn()),
             replay_lag: None,
+            reply_age: Some(Duration::from_secs(4)),
             sync_state: "async".into(),
         }]),
     }

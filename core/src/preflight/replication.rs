@@ -2,8 +2,11 @@
 
 use super::pair::name_of;
 use super::{Case, Findings, Id, seconds};
-use crate::observe::{ClusterView, DatabaseView, Half, Seen};
+use crate::observe::{ClusterView, DatabaseView, Half, REPLY_AGE_MAX, ReplicaRow, Seen};
 use std::time::Duration;
+
+/// An idle standby says something every [`REPLY_AGE_MAX`]. One that has not for longer is silent.
+const SILENCE_MAX: Duration = REPLY_AGE_MAX.saturating_add(Duration::from_secs(5));
 
 pub(super) fn look(case: &Case, out: &mut Findings) {
     databases(case, out);
@@ -15,11 +18,94 @@ pub(super) fn look(case: &Case, out: &mut Findings) {
         return;
     }
     timeline(case, source, target, out);
-    if let Some(database) = case.from().database.known() {
-        lag(case, database, target, out);
+    let primary = case.from().database.known();
+    if let Some(primary) = primary {
+        lag(case, primary, target, source.synchronous_to(&target.object.name), out);
+        connections(primary, target, out);
     }
-    if case.to().database.known().is_some_and(|database| database.replay_paused == Some(true)) {
-        out.add(Id::ReplayPaused, format!("replay is paused on {}", target.object.name));
+    if let Some(standby) = case.to().database.known().filter(|standby| standby.in_recovery == Some(true)) {
+        let name = &target.object.name;
+        match standby.replay_paused {
+            Some(false) => {}
+            Some(true) => out.add(Id::ReplayPaused, format!("replay is paused on {name}")),
+            None => out.add(Id::ReplayPaused, format!("whether replay is paused on {name} is not known")),
+        }
+        if let Some(primary) = primary {
+            settings((source, primary), (target, standby), out);
+            slots((source, primary), (target, standby), out);
+        }
+    }
+}
+
+type Side<'a> = (&'a ClusterView, &'a DatabaseView);
+
+/// A standby with less than its primary had pauses its replay, and ends for good when it is promoted.
+fn settings((source, primary): Side, (target, standby): Side, out: &mut Findings) {
+    let (Some(of_primary), Some(of_standby)) = (&primary.hot_standby, &standby.hot_standby) else { return };
+    let lower: Vec<String> = of_primary
+        .named()
+        .into_iter()
+        .zip(of_standby.named())
+        .filter(|((_, primary), (_, standby))| standby < primary)
+        .map(|((setting, primary), (_, standby))| format!("{setting} {standby} below {primary}"))
+        .collect();
+    if !lower.is_empty() {
+        out.add(
+            Id::HotStandbySettings,
+            format!(
+                "{} has less than {}, and would not survive its promotion: {}",
+                target.object.name,
+                source.object.name,
+                lower.join(", ")
+            ),
+        );
+    }
+}
+
+/// A logical slot is a server's own, unless it is kept in step: whoever reads it would lose what comes after.
+fn slots((source, primary): Side, (target, standby): Side, out: &mut Findings) {
+    let (Some(there), Some(here)) = (&primary.logical_slots, &standby.logical_slots) else { return };
+    let lost: Vec<&str> = there.iter().filter(|slot| !here.contains(slot)).map(String::as_str).collect();
+    if !lost.is_empty() {
+        out.add(
+            Id::LogicalSlots,
+            format!(
+                "logical slots of {} that are not on {} would be lost: {}; drop them, or have them synchronised",
+                source.object.name,
+                target.object.name,
+                lost.join(", ")
+            ),
+        );
+    }
+}
+
+/// Two connections of one name: one of them is dead, and a synchronous commit may wait for it. A standby that is
+/// silent makes the shutdown of the primary last until it is given up.
+fn connections(database: &DatabaseView, target: &ClusterView, out: &mut Findings) {
+    let name = &target.object.name;
+    let rows = database.rows_of(name).unwrap_or_default();
+    let silent = |row: &ReplicaRow| row.reply_age.unwrap_or_default();
+    if let [newest, .., oldest] = rows[..] {
+        out.add(
+            Id::ReplicaRows,
+            format!(
+                "{} connections follow as {name}, heard {} and {} ago: the newest counts, and a synchronous commit may \
+                 wait for the other until it is given up",
+                rows.len(),
+                seconds(silent(newest)),
+                seconds(silent(oldest))
+            ),
+        );
+    }
+    if let Some(age) = rows.first().map(|row| silent(row)).filter(|age| *age > SILENCE_MAX) {
+        out.note(
+            2,
+            format!(
+                "{name} has said nothing for {}: the shutdown of its primary waits until it is given up \
+                 (wal_sender_timeout, 60 s by default)",
+                seconds(age)
+            ),
+        );
     }
 }
 
@@ -95,7 +181,7 @@ fn unknown(out: &mut Findings, id: Id, half: &Half, text: String) {
     if answers(half) { out.add(id, text) } else { out.unmet(2, text) }
 }
 
-fn lag(case: &Case, database: &DatabaseView, target: &ClusterView, out: &mut Findings) {
+fn lag(case: &Case, database: &DatabaseView, target: &ClusterView, synchronous: bool, out: &mut Findings) {
     let (source, target) = (name_of(case, &case.plan.from), &target.object.name);
     // A primary that does not answer is named already.
     if database.in_recovery.is_none() {
@@ -116,10 +202,10 @@ fn lag(case: &Case, database: &DatabaseView, target: &ClusterView, out: &mut Fin
         let text = format!("{target} does not stream from {source}");
         return if case.silent(case.to()) { out.unmet(2, text) } else { out.add(Id::Streaming, text) };
     }
-    match database.lag_to(target) {
+    let lag = if synchronous { database.worst_lag_to(target) } else { database.lag_to(target) };
+    match lag {
         None => out.add(Id::LagKnown, format!("the replication lag of {target} is not measured")),
-        // In whole seconds, as the status has it: a planned switchover waits for the last write anyway.
-        Some(lag) if lag.as_secs() > u64::from(case.plan.rpo_seconds) => out.add(
+        Some(lag) if lag > Duration::from_secs(case.plan.rpo_seconds.into()) => out.add(
             Id::LagWithinRpo,
             format!("{target} is {} behind, the RPO is {} s", seconds(lag), case.plan.rpo_seconds),
         ),

@@ -90,10 +90,13 @@ checks! {
     Timeline, "timeline", 2, Blocker, "the new half's timeline is not behind";
     WalOnly, "wal-only", 2, Blocker, "the new half has a connection to the old one, and not its archive alone";
     Streaming, "streaming", 2, Blocker, "the new half streams from the old one";
-    ReplayPaused, "replay-paused", 2, Blocker, "replay is not paused on the new half";
+    ReplayPaused, "replay-paused", 2, Blocker, "replay is not paused on the new half, and that is known";
+    HotStandbySettings, "hot-standby-settings", 2, Blocker, "no setting that a standby needs is lower on the new half (H49)";
+    LogicalSlots, "logical-slots", 2, Blocker, "the logical slots of the old half are on the new one";
     LagKnown, "lag-known", 2, Blocker, "the replication lag is known (H02)";
     LagWithinRpo, "lag-within-rpo", 2, Blocker, "the replication lag is within the RPO (H11)";
     SynchronousBoth, "synchronous-both", 2, Blocker, "synchronous settings stand on both halves or on neither";
+    ReplicaRows, "replica-rows", 2, Warning, "the new half follows over one connection (H48)";
     InSync, "in-sync", 2, Warning, "a synchronous pair is in sync (H28)";
     OperatorFlaw, "operator-flaw", 2, Warning, "no operator is a release with another known fault (H52)";
     OperatorsDiffer, "operators-differ", 2, Warning, "both halves have operators of one release";

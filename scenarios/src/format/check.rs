@@ -7,7 +7,7 @@ use super::spot::{Place, Spot};
 use super::steps::{RegionDoes, Skew, Slow, Step};
 use super::world::{WitnessPlace, World};
 use super::yaml::Wrong;
-use super::{Facts, Scenario};
+use super::{Facts, Scenario, TimeSpan};
 use continuum_core::spec::REQUEST_LIMIT_SECONDS;
 
 /// All that is wrong, in the order of the file.

@@ -116,16 +116,19 @@ impl Case {
 
     /// The scenario's text.
     pub fn text(self) -> String {
-        text(&self.to_string(), &format!("    - {}\n", self.line()))
+        // Faults end with the steps: one that begins at the very end needs the time to be felt.
+        let lasts = self.step == 7 && self.side == Side::After;
+        let pause = if lasts { "    - wait: { for: { elapsed: 14s }, atMost: 20s }\n" } else { "" };
+        text(&self.to_string(), &format!("    - {}\n", self.line()), pause)
     }
 }
 
 /// The text of the scenario in which nothing goes wrong.
 pub fn text_without_fault() -> String {
-    text("no-fault", "")
+    text("no-fault", "", "")
 }
 
-fn text(name: &str, fault: &str) -> String {
+fn text(name: &str, fault: &str, pause: &str) -> String {
     format!(
         "apiVersion: continuum.openova.io/v1alpha1
 kind: Scenario
@@ -135,6 +138,6 @@ spec:
   world: {{ drain: 2s, tick: 20ms, workload: {{ clients: 2, writesPerSecond: 4 }} }}
   steps:
 {fault}    - execute: {{ to: hel }}
-"
+{pause}"
     )
 }

@@ -27,6 +27,8 @@ pub(super) struct SenderRow {
     pub flushed: Lsn,
     pub replayed: Lsn,
     pub replay_lag: Option<Duration>,
+    /// When the receiver said something last. Absent: it never did.
+    pub heard: Option<Duration>,
 }
 
 /// What outlives a crash.

@@ -18,6 +18,7 @@
 mod connector;
 mod instance;
 mod journal;
+mod probe;
 mod process;
 mod replication;
 mod session;

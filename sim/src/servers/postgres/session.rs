@@ -194,6 +194,7 @@ impl Session {
         for part in parts {
             match part {
                 Part::Commit(lsn) => self.acknowledged(lsn, text).await?,
+                Part::Sleep(pause) => tokio::time::sleep(pause).await,
                 Part::Done(tag) => Backend::CommandComplete(CommandComplete::new(tag.into())).encode(&mut out)?,
                 Part::Rows(columns, rows) => encode_rows(&columns, &rows, &mut out)?,
                 Part::Error(code, message) => {
@@ -288,9 +289,9 @@ fn error(severity: &str, code: &str, message: &str) -> Backend {
     Backend::ErrorResponse(ErrorResponse::new(fields.map(|(key, value)| (key, value.to_owned())).to_vec()))
 }
 
-fn encode_rows(columns: &[&str], rows: &[Vec<Option<String>>], out: &mut BytesMut) -> Result<(), Ended> {
+fn encode_rows(columns: &[String], rows: &[Vec<Option<String>>], out: &mut BytesMut) -> Result<(), Ended> {
     const TEXT: u32 = 25;
-    let fields = columns.iter().map(|name| FieldDescription::new((*name).to_owned(), 0, 0, TEXT, -1, -1, 0));
+    let fields = columns.iter().map(|name| FieldDescription::new(name.clone(), 0, 0, TEXT, -1, -1, 0));
     Backend::RowDescription(RowDescription::new(fields.collect())).encode(out)?;
     for row in rows {
         let mut data = BytesMut::new();

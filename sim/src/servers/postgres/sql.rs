@@ -1,59 +1,37 @@
-//! The statements that the model answers: the production probe's, word for word, and the clients'.
+//! The statements that the model answers: a probe's, which stand in their own file, and the clients'.
 
 use super::instance::Inner;
 use super::journal::Event;
-use super::process;
 use super::wal::Content;
+use super::{probe, process};
 use continuum_core::record::Lsn;
-use continuum_live::postgres::{COMMIT_SQL, LOOK_SQL, REPLICAS_SQL, TRY_SQL};
 use std::time::Duration;
 
 /// Part of the answer to one query string.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     /// Column names and rows.
-    Rows(Vec<&'static str>, Vec<Vec<Option<String>>>),
+    Rows(Vec<String>, Vec<Vec<Option<String>>>),
     /// A command without rows is through.
     Done(&'static str),
     /// SQLSTATE and message. Nothing follows.
     Error(&'static str, String),
     /// The rest is told once the commit that ends here is acknowledged.
     Commit(Lsn),
+    /// Nothing is told for so long.
+    Sleep(Duration),
 }
 
 /// Whether a statement changes something when it succeeds: what a dry run must not send.
 pub(super) fn is_changing(sql: &str) -> bool {
-    sql == TRY_SQL || sql == COMMIT_SQL || sql.starts_with("insert")
+    probe::is_changing(sql) || sql.starts_with("insert")
 }
 
 /// Runs a query string.
 pub(super) fn run(inner: &mut Inner, now: Duration, sql: &str) -> Vec<Part> {
     let sql = sql.trim().trim_end_matches(';');
-    if sql == LOOK_SQL {
-        return vec![look(inner)];
-    }
-    if sql == REPLICAS_SQL {
-        return vec![replicas(inner)];
-    }
-    if sql == TRY_SQL {
-        let mut parts = vec![Part::Done("BEGIN")];
-        if inner.in_recovery {
-            parts.push(read_only("pg_current_xact_id() during recovery"));
-        } else {
-            let id = inner.fresh_id().to_string();
-            let row = vec![Some(id), Some("off".into())];
-            parts.push(Part::Rows(vec!["pg_current_xact_id", "read_only"], vec![row]));
-            parts.push(Part::Done("ROLLBACK"));
-        }
+    if let Some(parts) = probe::answer(inner, now, sql) {
         return parts;
-    }
-    if sql == COMMIT_SQL {
-        if inner.in_recovery {
-            return vec![Part::Error("XX000", "cannot assign TransactionIds during recovery".into())];
-        }
-        let lsn = commit(inner, Content::Message);
-        let row = vec![Some(lsn.to_string())];
-        return vec![Part::Commit(lsn), Part::Rows(vec!["pg_logical_emit_message"], vec![row])];
     }
     if let Some((client, number)) = parse_insert(sql) {
         if inner.in_recovery {
@@ -67,15 +45,15 @@ pub(super) fn run(inner: &mut Inner, now: Duration, sql: &str) -> Vec<Part> {
     if let Some((client, number)) = parse_row(sql) {
         let row = Content::Row { client, number };
         let count = inner.disk.wal.until(inner.replayed).iter().filter(|record| record.content == row).count();
-        return vec![Part::Rows(vec!["count"], vec![vec![Some(count.to_string())]])];
+        return vec![Part::Rows(vec!["count".into()], vec![vec![Some(count.to_string())]])];
     }
     match sql {
         "select count(*) from w" => {
             let replayed = inner.disk.wal.until(inner.replayed);
             let count = replayed.iter().filter(|record| matches!(record.content, Content::Row { .. })).count();
-            vec![Part::Rows(vec!["count"], vec![vec![Some(count.to_string())]])]
+            vec![Part::Rows(vec!["count".into()], vec![vec![Some(count.to_string())]])]
         }
-        "select 1" => vec![Part::Rows(vec!["?column?"], vec![vec![Some("1".into())]])],
+        "select 1" => vec![Part::Rows(vec!["?column?".into()], vec![vec![Some("1".into())]])],
         other => vec![Part::Error("42601", format!("the model does not know `{other}`"))],
     }
 }
@@ -95,48 +73,14 @@ fn parse_row(sql: &str) -> Option<(String, u64)> {
     Some((client.to_owned(), number.parse().ok()?))
 }
 
-fn commit(inner: &mut Inner, content: Content) -> Lsn {
+pub(super) fn commit(inner: &mut Inner, content: Content) -> Lsn {
     let lsn = inner.disk.wal.append(content);
     inner.replayed = lsn;
     lsn
 }
 
-fn read_only(what: &str) -> Part {
+pub(super) fn read_only(what: &str) -> Part {
     Part::Error("25006", format!("cannot execute {what}"))
-}
-
-fn look(inner: &Inner) -> Part {
-    let recovery = inner.in_recovery;
-    let truth = |value: bool| Some(if value { "t" } else { "f" }.to_owned());
-    let row = vec![
-        truth(recovery),
-        Some(if recovery { "on" } else { "off" }.to_owned()),
-        Some(inner.archive_mode.clone()),
-        Some(inner.settings.system_id.clone()),
-        Some(if recovery { inner.replayed } else { inner.disk.wal.end() }.to_string()),
-        if recovery { truth(inner.replay_paused) } else { None },
-        Some(if recovery { inner.replayed_timeline() } else { inner.disk.wal.timeline() }.to_string()),
-    ];
-    let columns = vec!["in_recovery", "read_only", "archive_mode", "system_id", "lsn", "replay_paused", "timeline"];
-    Part::Rows(columns, vec![row])
-}
-
-fn replicas(inner: &Inner) -> Part {
-    let columns = vec!["application_name", "state", "replay_lsn", "replay_lag", "sync_state"];
-    let names = &inner.disk.configuration.synchronous.standbys;
-    let rows = inner.senders.values().map(|row| {
-        if inner.statistics_hidden {
-            return vec![Some(row.application.clone()), None, None, None, None];
-        }
-        vec![
-            Some(row.application.clone()),
-            Some("streaming".to_owned()),
-            Some(row.replayed.to_string()),
-            row.replay_lag.map(|lag| format!("{:.6}", lag.as_secs_f64())),
-            Some(if names.contains(&row.application) { "quorum" } else { "async" }.to_owned()),
-        ]
-    });
-    Part::Rows(columns, rows.collect())
 }
 
 #[cfg(test)]
