@@ -13,7 +13,7 @@ use crate::keeper::{Keeper, NotWritten, View};
 use crate::look::{Needs, look};
 use crate::name::{ObjectName, Region};
 use crate::next::{
-    Action, Change, Decision, Interference, Memory, Now, Place, Standing, Upkeep, current_step, irreversible,
+    Action, Change, Decision, Interference, Memory, Now, Place, Settling, Standing, Upkeep, current_step, irreversible,
     makes_writable, next, standing,
 };
 use crate::observe::{CopyView, Half, Observations, Seen};
@@ -78,6 +78,7 @@ struct Mind {
     memory: Memory,
     upkeep: Upkeep,
     rounds: Rounds,
+    settling: Settling,
     /// Since when this process sees this region hold the record in this generation.
     held: Option<(u64, jiff::Timestamp)>,
     /// What was found interfered with, and when that was seen last.
@@ -178,6 +179,7 @@ impl Driver {
         let memory = &mut mind.memory;
         memory.look(record, &seen, at);
         memory.fill(&mut seen, at);
+        mind.settling.fill(&mut seen, at);
         let place = Place { record, me: &self.me, plan: &intent.plan, seen: &seen, at };
         self.watch_others(&mut mind.interference, &place);
         let abort = self.told().abort.clone();

@@ -159,7 +159,7 @@ async fn half_within(
         (Some(_), None) => Seen::NotLooked,
         (Some(probe), Some(cluster)) => limited(clock, limit, probe.look(region, &cluster.object)).await,
     };
-    Half { cluster, database }
+    Half { cluster, database, ..Half::default() }
 }
 
 async fn zone(observers: &Observers, clock: &dyn Clock, plan: &Plan, wanted: bool) -> Seen<crate::observe::ZoneView> {

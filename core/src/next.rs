@@ -18,6 +18,7 @@ mod left;
 mod memory;
 mod permit;
 mod promote;
+mod settle;
 mod source;
 mod standing;
 mod tend;
@@ -32,6 +33,7 @@ pub use copy::mend_copy;
 pub use give_way::give_way;
 pub use memory::Memory;
 pub use permit::{Missing, Permit, permit};
+pub(crate) use settle::Settling;
 pub use source::{Source, Token, data_source};
 pub use standing::{Interference, Object, Place, Standing, interference, standing};
 pub use tend::{acquire, tend};
@@ -252,10 +254,6 @@ impl Case<'_> {
         self.seen.half(self.intent.from()).database.known()
     }
 
-    fn database_to(&self) -> Option<&DatabaseView> {
-        self.seen.half(self.intent.to()).database.known()
-    }
-
     fn write_cluster(&self, region: &Region, cluster: &ClusterView, change: ClusterChange) -> Action {
         Action::Cluster(cluster_write(region, cluster, self.claim(), change))
     }
@@ -303,14 +301,6 @@ impl Case<'_> {
 /// The sets that decide which addresses a name answers. Others are not ours.
 fn address_sets(sets: &[RecordSet]) -> Vec<&RecordSet> {
     sets.iter().filter(|set| ADDRESS_TYPES.contains(&set.kind.as_str())).collect()
-}
-
-/// H30: a restart is ordered after every promotion; `archive_mode` tells when it is through, and that no setting
-/// waits for another one. Not seen is not through: while it goes on no connection is taken.
-fn restart_is_through(database: Option<&DatabaseView>) -> bool {
-    database.is_some_and(|d| {
-        d.archive_mode.as_deref().is_some_and(|mode| mode != "always") && d.pending_restart == Some(false)
-    })
 }
 
 /// A write to the half as it was just read. One that makes it writable dies young (PROTOCOL 3).

@@ -338,6 +338,8 @@ pub struct Half {
     pub cluster: Seen<ClusterView>,
     /// Its PostgreSQL.
     pub database: Seen<DatabaseView>,
+    /// For how long it has been seen to take writes while its operator had nothing to do.
+    pub settled_for: Duration,
 }
 
 impl Half {
@@ -469,7 +471,8 @@ pub struct Observations {
 }
 
 /// A half that was not looked at.
-static UNSEEN: Half = Half { cluster: Seen::NotLooked, database: Seen::NotLooked };
+static UNSEEN: Half =
+    Half { cluster: Seen::NotLooked, database: Seen::NotLooked, settled_for: Duration::ZERO };
 
 impl Observations {
     /// The half in this region; `NotLooked` where it was not looked at.

@@ -70,6 +70,7 @@ impl Driver {
         };
         let mut seen = look(&self.observers, &*self.clock, &plan, due).await;
         let at = self.clock.now();
+        mind.settling.fill(&mut seen, at);
         // What was seen before the record was read last proves nothing against anybody.
         self.watch_others(&mut mind.interference, &Place { record, me: &self.me, plan: &plan, seen: &seen, at });
         complete(&mut seen, &told);

@@ -19,8 +19,8 @@ fn facts() -> HealthFacts {
         expected_primary: hel(),
         other: fsn(),
         halves: [
-            (hel(), Half { cluster: Seen::Is(new), database: Seen::Is(fixture::primary_database("shop-fsn")) }),
-            (fsn(), Half { cluster: Seen::Is(old), database: Seen::Is(fixture::standby_database()) }),
+            (hel(), Half { cluster: Seen::Is(new), database: Seen::Is(fixture::primary_database("shop-fsn")), ..Half::default() }),
+            (fsn(), Half { cluster: Seen::Is(old), database: Seen::Is(fixture::standby_database()), ..Half::default() }),
         ]
         .into(),
         expected_addresses: vec![fixture::address(&hel())],

@@ -3,7 +3,8 @@
 
 use super::permit::{Missing, newer_claim, permit};
 use super::source::{Source, Token, data_source, has_replayed};
-use super::{Action, Case, Change, Decision, restart_is_through};
+use super::settle::restart_is_through;
+use super::{Action, Case, Change, Decision};
 use crate::observe::{ClusterView, Half, Role, Seen};
 use crate::ports::ClusterChange;
 use crate::record::Lineage;
@@ -145,7 +146,7 @@ impl Case<'_> {
         let Some(timeline) = cluster.timeline.filter(|timeline| before.is_none_or(|before| *timeline > before)) else {
             return self.wait(6, "its timeline has not grown yet");
         };
-        let restarted = restart_is_through(self.database_to());
+        let restarted = restart_is_through(self.seen.half(self.intent.to()));
         if cluster.ready != Some(true) || !restarted {
             let phase = cluster.phase.as_deref().unwrap_or("no phase");
             return self.wait(6, format!("promoted; the restart after it is not through: {phase}"));

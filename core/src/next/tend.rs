@@ -2,10 +2,11 @@
 //! records lead here. First acquisition, claims and "no half writable" are its cases (PROTOCOL 7).
 
 use super::permit::{Missing, newer_claim, permit};
+use super::settle::restart_is_through;
 use super::source::{Source, data_source, has_replayed};
 use super::standing::{Object, Place};
 use super::upkeep::Upkeep;
-use super::{Action, Change, Decision, NAME_UNKNOWN, cluster_write, demotion, left, name_of_other, restart_is_through};
+use super::{Action, Change, Decision, NAME_UNKNOWN, cluster_write, demotion, left, name_of_other};
 use crate::name::Region;
 use crate::observe::{Accepts, Claim, ClusterView, Half, Role, Seen};
 use crate::ports::ClusterChange;
@@ -161,7 +162,7 @@ impl Tending<'_> {
             return None;
         }
         let database = self.place.own().database.known();
-        if !self.place.own().takes_writes() || cluster.ready != Some(true) || !restart_is_through(database) {
+        if !self.place.own().takes_writes() || cluster.ready != Some(true) || !restart_is_through(self.place.own()) {
             return self.rest("its half is primary, and is not seen to take writes yet");
         }
         let timeline = database.and_then(|database| database.timeline).or(cluster.timeline)?;

@@ -250,7 +250,7 @@ impl World {
 
 fn parts(half: &mut Half) -> (&mut ClusterView, &mut DatabaseView) {
     match half {
-        Half { cluster: Seen::Is(cluster), database: Seen::Is(database) } => (cluster, database),
+        Half { cluster: Seen::Is(cluster), database: Seen::Is(database), .. } => (cluster, database),
         other => panic!("the half is seen: {other:?}"),
     }
 }

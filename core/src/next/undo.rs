@@ -4,7 +4,8 @@
 
 use super::permit::{Missing, Permit, permit};
 use super::source::{Source, data_source, has_replayed};
-use super::{Action, Case, Change, Decision, restart_is_through};
+use super::settle::restart_is_through;
+use super::{Action, Case, Change, Decision};
 use crate::observe::{Accepts, ClusterView, Role};
 use crate::ports::ClusterChange;
 use crate::record::{EndResult, Intent, Lineage};
@@ -119,7 +120,7 @@ impl Case<'_> {
         if database.accepts != Accepts::Yes {
             return Decision::Wait(2, format!("it does not take writes yet: {}", database.detail));
         }
-        let restarted = restart_is_through(Some(database));
+        let restarted = restart_is_through(self.seen.half(self.intent.from()));
         let timeline = match (database.timeline, cluster.timeline) {
             (Some(timeline), _) | (None, Some(timeline)) => timeline,
             (None, None) => return Decision::Wait(2, "its timeline is not known".into()),

@@ -224,7 +224,7 @@ pub fn observations() -> Observations {
         halves: [(fsn(), primary_database("shop-hel")), (hel(), standby_database())]
             .map(|(region, database)| {
                 let cluster = Seen::Is(cluster(&region));
-                (region, Half { cluster, database: Seen::Is(database) })
+                (region, Half { cluster, database: Seen::Is(database), ..Half::default() })
             })
             .into(),
         routes: both(|_| route()),
