@@ -1,11 +1,12 @@
 //! Audit events: the twelve reserved types, their bodies, and message ids made from durable facts.
 //!
 //! An event's id is `type:namespace/name:fact`, so a crash owes the event still, and a repeat is a duplicate
-//! that the stream drops. Whether an event is owed, and publishing it, is not decided here.
+//! that the stream drops. What is owed stands in the record ([`crate::record::Record::owed`]) or in a copy's status
+//! ([`crate::ledger`]); publishing is [`crate::publisher`]'s.
 
 use crate::name::{NotAnObjectName, ObjectName, Region};
 use crate::plan::{INITIATOR_DEFAULT, Plan};
-use crate::record::{Direction, EndResult, Intent, Kind, Pending};
+use crate::record::{Intent, Kind, Pending};
 use crate::spec::Spec;
 use crate::steps::{STEP_COUNT, failure_text};
 use jiff::Timestamp;
@@ -161,17 +162,34 @@ pub struct EventQuery {
     pub window_seconds: u32,
 }
 
+/// By how much the clocks of this machine, of whoever made the event, and of the stream may differ, s.
+const CLOCK_SLACK_SECONDS: i64 = 300;
+
+/// The window that begins when something happened, and a slack before it, s. Wall times of two machines meet here; a
+/// clock that is wrong by more than the slack makes a search miss what it looks for, and decides nothing else.
+pub fn window_since(happened: Timestamp, now: Timestamp) -> u32 {
+    let age = now.as_second().saturating_sub(happened.as_second()).max(0);
+    u32::try_from(age + CLOCK_SLACK_SECONDS).unwrap_or(u32::MAX)
+}
+
 impl Event {
-    /// The search for this very event, however old.
-    pub fn query(&self, continuum: &ObjectName) -> EventQuery {
+    /// The search for this very event, which nobody published before it happened.
+    pub fn query(&self, continuum: &ObjectName, now: Timestamp) -> EventQuery {
         EventQuery {
             continuum: continuum.clone(),
             kind: self.body.kind,
             from: None,
             to: None,
             message_id: Some(self.message_id.clone()),
-            window_seconds: u32::MAX,
+            window_seconds: window_since(self.body.timestamp, now),
         }
+    }
+
+    /// Whether it is about the intent, or the failback, of this id.
+    pub fn is_about(&self, id: &str) -> bool {
+        let prefix = format!("{}:{}:", self.body.kind.as_str(), self.body.continuum_name);
+        let fact = self.message_id.strip_prefix(&prefix).and_then(|fact| fact.strip_prefix(id));
+        fact.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
     }
 }
 
@@ -185,7 +203,8 @@ pub struct About<'a> {
 }
 
 impl<'a> About<'a> {
-    fn plan(plan: &'a Plan) -> Self {
+    /// The one that a plan moves.
+    pub fn plan(plan: &'a Plan) -> Self {
         Self { continuum: &plan.continuum, application: &plan.application }
     }
 
@@ -219,33 +238,22 @@ fn of_intent(kind: EventType, intent: &Intent, reason: &str, at: Timestamp) -> E
     event
 }
 
-/// Step 7 of a switchover: it succeeded.
+/// Step 7 of a switchover: it succeeded. The time is that of the step's beginning, however often it is published.
 pub fn switchover(intent: &Intent, at: Timestamp) -> Event {
+    let at = intent.step(STEP_COUNT).started_at.unwrap_or(at);
     let mut event = of_intent(EventType::Switchover, intent, &intent.plan.reason, at);
     event.body.step = format!("{STEP_COUNT}/{STEP_COUNT}");
     event.body.message = format!("switchover {} → {} completed", intent.from(), intent.to());
     event
 }
 
-/// What is owed to the stream when an intent ends, in order. `acknowledged`: step 7's event is there.
+/// What is owed to the stream when a switchover succeeded, in order. `acknowledged`: step 7's event is there.
 /// `missed_ms`: by how much the objective was missed.
-pub fn owed_at_end(
-    intent: &Intent,
-    result: EndResult,
-    acknowledged: bool,
-    missed_ms: Option<u64>,
-    at: Timestamp,
-) -> Vec<Event> {
-    match (result, &intent.direction) {
-        (EndResult::Succeeded, _) => {
-            let moved = (!acknowledged).then(|| switchover(intent, at));
-            let failback = (intent.kind == Kind::Failback).then(|| failback_completed(intent, at));
-            let missed = missed_ms.map(|missed_ms| rto_missed(intent, missed_ms, at));
-            moved.into_iter().chain(failback).chain(missed).collect()
-        }
-        (_, Direction::Undo { step, reason }) => vec![step_failed(intent, *step, reason, at)],
-        (_, Direction::Forward) => Vec::new(),
-    }
+pub fn owed_at_end(intent: &Intent, acknowledged: bool, missed_ms: Option<u64>, at: Timestamp) -> Vec<Event> {
+    let moved = (!acknowledged).then(|| switchover(intent, at));
+    let failback = (intent.kind == Kind::Failback).then(|| failback_completed(intent, at));
+    let missed = missed_ms.map(|missed_ms| rto_missed(intent, missed_ms, at));
+    moved.into_iter().chain(failback).chain(missed).collect()
 }
 
 /// A failback was asked for; also where no approval is needed, and then at once followed by its end.
@@ -266,9 +274,9 @@ pub fn failback_completed(intent: &Intent, at: Timestamp) -> Event {
     event
 }
 
-/// The holder of this generation lost its lease.
-pub fn lease_lost(about: About, holder: &Region, generation: u64, at: Timestamp) -> Event {
-    let mut event = about.event(EventType::LeaseLost, "lease-lost", &generation.to_string(), at);
+/// The holder of this generation lost its lease: the term that this renewal began ran out.
+pub fn lease_lost(about: About, holder: &Region, (generation, renewal): (u64, u64), at: Timestamp) -> Event {
+    let mut event = about.event(EventType::LeaseLost, "lease-lost", &format!("{generation}.{renewal}"), at);
     event.body.from_primary = Some(holder.clone());
     event.body.message = format!("lost lease of region \"{holder}\" (gen {generation})");
     event
@@ -282,9 +290,16 @@ pub fn lease_acquired(about: About, holder: &Region, generation: u64, at: Timest
     event
 }
 
-/// The lag went above the objective, once for each time it did: `since` is when that was first seen.
-pub fn lag_breach(about: About, primary: &Region, lag_seconds: u64, rto_seconds: u32, since: Timestamp) -> Event {
-    let mut event = about.event(EventType::LagBreach, "lag-breach", &format!("{primary}:{since}"), since);
+/// The lag went above the objective, once for each time it did: `fact` is where the record stood when that was first
+/// seen.
+pub fn lag_breach(
+    about: About,
+    primary: &Region,
+    (lag_seconds, rto_seconds): (u64, u32),
+    fact: &str,
+    at: Timestamp,
+) -> Event {
+    let mut event = about.event(EventType::LagBreach, "lag-breach", &format!("{primary}:{fact}"), at);
     event.body.from_primary = Some(primary.clone());
     event.body.lag_seconds = Some(lag_seconds);
     event.body.message = format!("replication lag {lag_seconds}s > RTO {rto_seconds}s");
@@ -333,28 +348,27 @@ pub fn interference(about: About, fact: &str, message: &str, at: Timestamp) -> E
     event
 }
 
-/// A requested switchover never began: the precondition of this step failed, of step 1 where the plan is invalid.
-/// `request` is the request's identity.
+/// A requested move never began: the precondition of this step failed, of step 1 where the plan is invalid. `request`
+/// is the request's identity; `why` names the step.
 pub fn request_failed(
     about: About,
     request: &str,
     to: &Region,
     by: Option<&str>,
-    (step, cause): (u8, &str),
+    (step, why): (u8, &str),
     at: Timestamp,
 ) -> Event {
     let mut event = about.event(EventType::Error, "step-failed", request, at);
     event.body.to_primary = Some(to.clone());
-    event.body.step = format!("{step}/{STEP_COUNT}");
-    event.body.message = failure_text(step, cause);
+    event.body.step = format!("{}/{STEP_COUNT}", step.max(1));
+    event.body.message = why.to_owned();
     event.body.initiated_by = by.unwrap_or(INITIATOR_DEFAULT).to_owned();
     event
 }
 
-/// Healthy again, or still: at every return to health, and every ten minutes at most.
-/// `transition` is the durable name of the return to health, or of the ten minutes.
-pub fn reconcile_success(about: About, primary: &Region, transition: &str, at: Timestamp) -> Event {
-    let mut event = about.event(EventType::ReconcileSuccess, "ok", transition, at);
+/// Healthy again: `fact` is where the record stood then.
+pub fn reconcile_success(about: About, primary: &Region, fact: &str, at: Timestamp) -> Event {
+    let mut event = about.event(EventType::ReconcileSuccess, "ok", fact, at);
     event.body.to_primary = Some(primary.clone());
     event
 }
@@ -383,10 +397,10 @@ pub fn config_changed(
     event
 }
 
-/// A re-acquire after a lost lease found another holder. An unreachable witness is no collision.
-pub fn lease_collision(about: About, primary: &Region, holder: &Region, generation: u64, at: Timestamp) -> Event {
-    let mut event = about.event(EventType::LeaseCollision, "lease-collision", &format!("{primary}:{generation}"), at);
-    event.body.from_primary = Some(primary.clone());
+/// A re-acquire after a lost lease found another holder. An unreachable witness is no collision. `loser` was primary.
+pub fn lease_collision(about: About, loser: &Region, holder: &Region, generation: u64, at: Timestamp) -> Event {
+    let mut event = about.event(EventType::LeaseCollision, "lease-collision", &format!("{loser}:{generation}"), at);
+    event.body.from_primary = Some(loser.clone());
     event.body.message = format!("ErrLeaseHeldByAnother: held by \"{holder}\" (gen {generation})");
     event
 }

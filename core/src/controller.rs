@@ -19,11 +19,13 @@ mod holder;
 use crate::clock::{Clock, Monotonic, within};
 use crate::driver::Driver;
 use crate::keeper::Keeper;
+use crate::ledger::Ledger;
 use crate::look::half_of;
 use crate::mailbox::Cancel;
 use crate::name::{ObjectName, Region};
-use crate::observe::{CopyView, Half, Seen, SeenRecord};
+use crate::observe::{CopyView, Half, Seen, SeenRecord, replication};
 use crate::ports::{Actors, Observers, Outcome};
+use crate::publisher::Publisher;
 use crate::record::{EndResult, Ended, Record};
 use crate::report::HealthReport;
 use crate::requests;
@@ -87,13 +89,10 @@ struct Shared {
     health: Option<(String, Result<HealthReport, String>)>,
     /// When this process first saw the pending failback of this id.
     pending_since: Option<(String, Monotonic)>,
-    /// The generation under which this process last saw time left of its own term.
-    had_lease: Option<u64>,
-    /// When this process first saw the lag above the objective; absent: it is not.
-    lag_breach: Option<jiff::Timestamp>,
-    /// Message ids that this process saw acknowledged, so that it need not search for them again.
-    published: Vec<String>,
-    owed_count: usize,
+    /// What one's own copy is to say of events; absent: that was not read yet.
+    ledger: Option<Ledger>,
+    /// The phase that was decided last.
+    phase: Option<String>,
     /// `status.seen.beat` when this process began.
     beat_before: Option<u64>,
 }
@@ -108,6 +107,7 @@ pub struct Controller {
     sequencer: Sequencer,
     observers: Observers,
     actors: Actors,
+    publisher: Arc<Publisher>,
     options: Options,
     shared: Mutex<Shared>,
 }
@@ -128,8 +128,11 @@ impl Controller {
             .clone()
             .zip(actors.witness.clone())
             .map(|(observe, act)| Arc::new(Keeper::new(me.clone(), clock.clone(), observe, act)));
+        let (observe, act) = (observers.audit.clone(), actors.audit.clone());
+        let publisher = Arc::new(Publisher::new(name.clone(), clock.clone(), observe, act));
         let driver = keeper.clone().map(|keeper| {
-            Driver::new(me.clone(), name.clone(), clock.clone(), keeper, observers.clone(), actors.clone())
+            let publisher = publisher.clone();
+            Driver::new(me.clone(), name.clone(), clock.clone(), keeper, observers.clone(), actors.clone(), publisher)
         });
         let sequencer = Sequencer {
             me: me.clone(),
@@ -139,8 +142,10 @@ impl Controller {
             observers: observers.clone(),
             dry_observers,
             actors: actors.clone(),
+            refused: Mutex::default(),
         };
-        Self { me, name, clock, keeper, driver, sequencer, observers, actors, options, shared: Mutex::default() }
+        let shared = Mutex::default();
+        Self { me, name, clock, keeper, driver, sequencer, observers, actors, publisher, options, shared }
     }
 
     /// The four operations.
@@ -333,19 +338,6 @@ impl Controller {
         }
     }
 
-    /// Publishes what is owed to the audit stream, in order.
-    async fn publish(&self) {
-        loop {
-            if let Some(record) = self.record().filter(|r| r.held_by(&self.me)) {
-                self.pay(&record).await;
-            }
-            if let Some((copy, spec)) = self.followed() {
-                self.tell_events(&copy, &spec).await;
-            }
-            self.clock.sleep(ATTEND_PAUSE).await;
-        }
-    }
-
     /// Writes the status, whenever it would say something else.
     async fn write_statuses(&self) {
         loop {
@@ -371,7 +363,7 @@ impl Controller {
             let regions: Vec<&Region> = std::iter::once(&spec.primary).chain(spec.standbys.first()).collect();
             // One that is away holds back nothing that is known of the other.
             join_all(regions.into_iter().map(|region| self.look_at_half(&pair, region))).await;
-            let seen = facts::replication(self.record().as_ref(), &self.shared().halves).1 == Some(true);
+            let seen = replication(self.record().as_ref(), &self.shared().halves).1 == Some(true);
             let unseen = {
                 let mut shared = self.shared();
                 shared.halves_unseen = if seen { 0 } else { shared.halves_unseen.saturating_add(1) };
@@ -416,7 +408,7 @@ impl Controller {
                 |region: &Region| shared.halves_at.get(region).zip(since).is_some_and(|(at, since)| *at >= since);
             let fresh = shared.halves.iter().filter(|(region, _)| fresh(region));
             let writers = facts::writers(record.as_ref(), fresh);
-            let (lag, standby_streams) = facts::replication(record.as_ref(), &shared.halves);
+            let (lag, standby_streams) = replication(record.as_ref(), &shared.halves);
             Known {
                 witness_unreachable: match &self.keeper {
                     _ if unbuilt.is_some() => unbuilt,
@@ -436,12 +428,13 @@ impl Controller {
                     .filter(|_| !shared.halves_ever_seen || shared.halves_unseen >= UNSEEN_TOLD),
                 progress: self.driver.as_ref().map(Driver::progress).unwrap_or_default(),
                 health: shared.health.clone(),
-                owed_count: shared.owed_count,
+                owed: shared.ledger.as_ref().map(|ledger| ledger.owed.clone()).unwrap_or_default(),
                 invalid,
                 record,
             }
         };
         let mut patch = status::patch(&known, &self.me, copy, self.clock.wall());
+        self.shared().phase = patch["phase"].as_str().map(str::to_owned);
         // The end of the term moves with every look; it alone is no reason to write before it has come.
         let expires = patch["leaseExpiresAt"].take();
         let told = copy.status.get("leaseExpiresAt").cloned().unwrap_or(Value::Null);
@@ -455,11 +448,14 @@ impl Controller {
         self.patch_status(&patch).await;
     }
 
-    async fn patch_status(&self, patch: &Value) {
+    /// Whether it was written.
+    async fn patch_status(&self, patch: &Value) -> bool {
         let outcome = within(&*self.clock, REQUEST_LIMIT, self.actors.copy.patch_status(patch)).await;
-        if !matches!(outcome, Some(Outcome::Done(()))) {
+        let done = matches!(outcome, Some(Outcome::Done(())));
+        if !done {
             tracing::debug!(?outcome, "the status was not written");
         }
+        done
     }
 
     /// Health, `health_delay` after a switchover that this region drove to its end.

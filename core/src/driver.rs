@@ -7,7 +7,6 @@ mod keep;
 mod needs;
 mod say;
 
-use crate::audit::Event;
 use crate::clock::{Clock, Monotonic, within};
 use crate::keeper::{Keeper, NotWritten, View};
 use crate::look::{Needs, look};
@@ -16,13 +15,14 @@ use crate::next::{
     Action, Change, Decision, Interference, Memory, Now, Place, Settling, Standing, Upkeep, current_step, irreversible,
     makes_writable, next, standing,
 };
-use crate::observe::{CopyView, Half, Observations, Seen};
+use crate::observe::{CopyView, Half, Observations, Seen, replication};
 use crate::plan::Plan;
-use crate::ports::{Actors, Observers, Outcome, PublishAudit};
+use crate::ports::{Actors, Observers, Outcome};
 use crate::preflight::{Facts, preflight};
+use crate::publisher::{Before, Publisher};
 use crate::record::{EndResult, Intent, Record};
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
-use crate::transition::{self, Edit, Ending};
+use crate::transition::{self, Edit, Ending, Told};
 use crate::{audit, steps};
 use needs::Rounds;
 use say::{describe, log_change, say};
@@ -52,9 +52,9 @@ pub struct Progress {
     pub interfered: bool,
 }
 
-/// What the driver is told by those who read the resource and the halves.
+/// What the driver hears of those who read the resource and the halves.
 #[derive(Default)]
-struct Told {
+struct Heard {
     abort: Option<String>,
     copy: Option<Arc<CopyView>>,
     halves: Arc<BTreeMap<Region, Half>>,
@@ -68,7 +68,8 @@ pub struct Driver {
     keeper: Arc<Keeper>,
     observers: Observers,
     actors: Actors,
-    told: Mutex<Told>,
+    publisher: Arc<Publisher>,
+    told: Mutex<Heard>,
     progress: Mutex<Progress>,
 }
 
@@ -94,11 +95,13 @@ impl Driver {
         keeper: Arc<Keeper>,
         observers: Observers,
         actors: Actors,
+        publisher: Arc<Publisher>,
     ) -> Self {
-        Self { me, name, clock, keeper, observers, actors, told: Mutex::default(), progress: Mutex::default() }
+        let (told, progress) = (Mutex::default(), Mutex::default());
+        Self { me, name, clock, keeper, observers, actors, publisher, told, progress }
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
+    fn told(&self) -> MutexGuard<'_, Heard> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -182,7 +185,10 @@ impl Driver {
         mind.settling.fill(&mut seen, at);
         let place = Place { record, me: &self.me, plan: &intent.plan, seen: &seen, at };
         self.watch_others(&mut mind.interference, &place);
-        let abort = self.told().abort.clone();
+        let (abort, halves) = {
+            let told = self.told();
+            (told.abort.clone(), told.halves.clone())
+        };
         let event = audit::switchover(intent, self.clock.wall());
         let now = Now {
             at,
@@ -191,6 +197,7 @@ impl Driver {
             held_since: mind.held.map(|(_, since)| since),
             witness_unread: self.keeper.unreachable(),
             blocker,
+            lag: replication(Some(record), &halves).0,
             event: Some(event),
         };
         let decision = next(record, &seen, memory, &now);
@@ -300,8 +307,8 @@ impl Driver {
             // The keeper renews meanwhile; nothing is sent that could outlive the term.
             return LOOK_PAUSE;
         }
-        let search = memory.may_have_tried(step);
-        let outcome = within(&*self.clock, limit, self.perform(action, &intent.plan, search))
+        let before = if memory.is_ours_alone(step) { Before::Us } else { Before::Others };
+        let outcome = within(&*self.clock, limit, self.perform(action, &intent.plan, before))
             .await
             .unwrap_or_else(|| no_answer(limit));
         tracing::info!(
@@ -339,8 +346,8 @@ impl Driver {
         }
     }
 
-    /// `search`: what is published may be there already.
-    async fn perform(&self, action: &Action, plan: &Plan, search: bool) -> Outcome<()> {
+    /// `before`: who may have published the event of an [`Action::Emit`] already.
+    async fn perform(&self, action: &Action, plan: &Plan, before: Before) -> Outcome<()> {
         match action {
             Action::Record(_) => Outcome::Done(()),
             Action::Cluster(write) => self.actors.pair.write(write).await,
@@ -350,10 +357,7 @@ impl Driver {
                 _ => Outcome::Refused("no DNS publisher is configured".into()),
             },
             Action::TryWrite { region, commit } => self.try_write(region, plan, *commit).await,
-            Action::Emit(event) => match &self.actors.audit {
-                Some(audit) => self.emit(&**audit, event, &plan.continuum, search).await,
-                None => Outcome::Refused("no audit stream is configured".into()),
-            },
+            Action::Emit(event) => self.publisher.publish(event, before, WITNESS_LIMIT).await,
             Action::Admit(write) => match self.observers.pair.admits(write).await {
                 Seen::Is(Ok(())) => Outcome::Done(()),
                 Seen::Is(Err(why)) => Outcome::NotApplied(format!("the promotion would be refused: {why}")),
@@ -368,27 +372,6 @@ impl Driver {
             (Seen::Is(cluster), Some(database)) => database.try_write(region, &cluster.object, commit).await,
             (Seen::Is(_), None) => Outcome::Refused("no database probe is configured".into()),
             (other, _) => Outcome::NotApplied(other.why().unwrap_or_default()),
-        }
-    }
-
-    /// Publishes the event. Where it may have been published before, the stream is searched first: it drops a
-    /// repeat for two minutes only.
-    async fn emit(&self, audit: &dyn PublishAudit, event: &Event, name: &ObjectName, search: bool) -> Outcome<()> {
-        if search && let Some(observe) = &self.observers.audit {
-            match observe.find(&event.query(name)).await {
-                Ok(Some(_)) => return Outcome::Done(()),
-                Ok(None) => {}
-                Err(cause) => return Outcome::NotApplied(format!("the stream could not be searched: {cause}")),
-            }
-        }
-        match audit.publish(event).await {
-            Outcome::Done(sequence) => {
-                tracing::info!(kind = event.body.kind.as_str(), sequence, "event acknowledged");
-                Outcome::Done(())
-            }
-            Outcome::NotApplied(cause) => Outcome::NotApplied(cause),
-            Outcome::Refused(cause) => Outcome::Refused(cause),
-            Outcome::Unknown(cause) => Outcome::Unknown(cause),
         }
     }
 
@@ -426,9 +409,7 @@ impl Driver {
         let now = self.clock.wall();
         let acknowledged = memory.event_passed() || intent.step(7).finished_at.is_some();
         let took_ms = intent.lasted_ms(intent.started_at, now).filter(|_| result == EndResult::Succeeded);
-        let missed_ms = transition::rto_missed_by_ms(intent, took_ms);
-        let owed = audit::owed_at_end(intent, result, acknowledged, missed_ms, now);
-        let ending = Ending { result, now, owed, write_gap_ms: write_gap_ms(intent, result), took_ms };
+        let ending = Ending { result, now, acknowledged, write_gap_ms: write_gap_ms(intent, result), took_ms };
         let (me, id) = (self.me.clone(), intent.id.clone());
         let written = self.keeper.update(move |record| transition::end(record, &me, &id, &ending)).await;
         if written.is_ok() {
@@ -446,7 +427,7 @@ pub(crate) fn apply(record: &Record, me: &Region, id: &str, step: u8, now: jiff:
         Change::Start(what) => transition::start(record, me, id, step, now, what),
         Change::Finish(effect) => transition::finish(record, me, id, step, now, effect),
         Change::Turn { step, reason, promotion_refused } => {
-            transition::turn(record, me, id, *step, reason, *promotion_refused)
+            transition::turn(record, me, id, *step, reason, *promotion_refused, now)
         }
         Change::Swap => transition::swap(record, me, id, now),
         Change::SwapBack => transition::swap_back(record, me, id, now),
@@ -460,8 +441,10 @@ pub(crate) fn apply(record: &Record, me: &Region, id: &str, step: u8, now: jiff:
             let id = seen.intent.as_ref().map_or("", |intent| &intent.id);
             transition::take_back(record, me, id, seen, now, reason)
         }
-        Change::Acquire { timeline, claimed, ttl_seconds } => {
-            transition::acquire_above(record, me, *ttl_seconds, *timeline, *claimed)
+        Change::Acquire { timeline, claimed, ttl_seconds, about } => {
+            let about = about.as_ref().map(|(continuum, application)| audit::About { continuum, application });
+            let told = about.map(|about| Told { about, at: now });
+            transition::acquire_above(record, me, *ttl_seconds, *timeline, *claimed, told)
         }
         Change::Lineage(lineage) => transition::keep_lineage(record, me, lineage),
         Change::InSync(in_sync) => transition::keep_in_sync(record, me, *in_sync),

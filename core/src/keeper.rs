@@ -5,6 +5,7 @@
 //! unknown outcome it reads before it writes (H25). It decides nothing about a switchover.
 
 use crate::clock::{Clock, Monotonic, within};
+use crate::ledger::Lapse;
 use crate::mailbox::{Bell, Slot, Waiting, slot};
 use crate::name::Region;
 use crate::ports::{ActOnWitness, Cas, ObserveWitness, Version};
@@ -71,6 +72,8 @@ struct Renewed {
     generation: u64,
     /// The term that the record promised the others, whatever the spec says since, s.
     ttl_seconds: u32,
+    /// It was noticed that this term ran out.
+    lapsed: bool,
 }
 
 /// What the keeper does next.
@@ -95,6 +98,8 @@ struct State {
     /// When the last read failed, where it did.
     read_failed_at: Option<Monotonic>,
     renewed: Option<Renewed>,
+    /// The last term of this process that ran out before it was renewed, and when that was noticed.
+    lapse: Option<(Lapse, Monotonic)>,
     tried_at: Option<Monotonic>,
     position: Option<Position>,
     jobs: VecDeque<Job>,
@@ -171,6 +176,26 @@ impl Keeper {
         }
     }
 
+    /// The last term that ran out before it was renewed, as far as this process knows, and when it noticed.
+    pub fn lapse(&self) -> Option<(Lapse, Monotonic)> {
+        let mut state = self.state();
+        self.note_lapse(&mut state);
+        state.lapse
+    }
+
+    /// Takes note of a term that ran out: also where it is renewed at this very moment.
+    fn note_lapse(&self, state: &mut State) {
+        let now = self.clock.now();
+        let record = state.view.as_ref().and_then(|view| view.record.as_ref()).filter(|r| r.held_by(&self.me));
+        let Some((record, renewed)) = record.zip(state.renewed.as_mut()) else { return };
+        let over = now.since(renewed.sent) >= Duration::from_secs(renewed.ttl_seconds.into());
+        if over && renewed.generation == record.generation && !renewed.lapsed {
+            renewed.lapsed = true;
+            let lapse = Lapse { generation: record.generation, renewal: record.renewal };
+            state.lapse = Some((lapse, now));
+        }
+    }
+
     /// Asks for a read as soon as possible.
     pub fn read_soon(&self) {
         self.state().read_wanted = true;
@@ -224,7 +249,7 @@ impl Keeper {
 
     fn read_every(state: &State) -> Duration {
         let record = state.view.as_ref().and_then(|v| v.record.as_ref());
-        let owes = |record: &Record| record.last.as_ref().is_some_and(|last| !last.owed.is_empty());
+        let owes = |record: &Record| !record.owed.is_empty();
         match record {
             Some(record) if record.intent.is_some() || record.pending.is_some() || owes(record) => READ_BUSY,
             _ => state.lease.map_or(READ_BUSY, |lease| Duration::from_secs(lease.renew_seconds.into())),
@@ -324,11 +349,12 @@ impl Keeper {
         let mut state = self.state();
         match answer.unwrap_or_else(|| Cas::Unknown(format!("no answer in {} s", WITNESS_LIMIT.as_secs()))) {
             Cas::Done(version) => {
+                self.note_lapse(&mut state);
                 state.refused = None;
                 let before = state.view.as_ref().and_then(|v| v.record.as_ref()).map_or(0, |r| r.renewal);
                 if next.held_by(&self.me) && next.renewal > before {
                     let Record { generation, ttl_seconds, .. } = next;
-                    state.renewed = Some(Renewed { sent, generation, ttl_seconds });
+                    state.renewed = Some(Renewed { sent, generation, ttl_seconds, lapsed: false });
                 }
                 Self::saw(&mut state, version, Some(next), now, false);
                 Ok(())

@@ -42,7 +42,7 @@ pub use upkeep::Upkeep;
 
 use crate::audit::Event;
 use crate::clock::Monotonic;
-use crate::name::Region;
+use crate::name::{ObjectName, Region};
 use crate::observe::{Accepts, Answer, Claim, ClusterView, DatabaseView, Half, Observations, Seen};
 use crate::plan::Plan;
 use crate::ports::{ClusterChange, ClusterWrite, RouteWrite};
@@ -150,6 +150,8 @@ pub enum Change {
         claimed: u64,
         /// The term, s.
         ttl_seconds: u32,
+        /// Continuum and application, for the event; absent: there is no stream to tell.
+        about: Option<(ObjectName, String)>,
     },
     /// The lineage is confirmed, or in doubt.
     Lineage(Lineage),
@@ -185,6 +187,8 @@ pub struct Now<'a> {
     pub witness_unread: Option<String>,
     /// The first blocker of the preflight run for step 1; `None`: not run yet; `Some(None)`: none.
     pub blocker: Option<Option<String>>,
+    /// How far the standby was behind when it was measured last; absent: it could not be.
+    pub lag: Option<std::time::Duration>,
     /// The event that step 7 publishes.
     pub event: Option<Event>,
 }

@@ -4,7 +4,7 @@
 //! not say is an `Option`.
 
 use crate::name::{ObjectName, Region};
-use crate::record::{Lsn, Position, RecordSet};
+use crate::record::{Lsn, Position, Record, RecordSet};
 use crate::spec::{Invalid, Spec};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -349,6 +349,20 @@ impl Half {
     }
 }
 
+/// Lag and streaming from the holder's half to the other.
+pub fn replication(record: Option<&Record>, halves: &BTreeMap<Region, Half>) -> (Option<Duration>, Option<bool>) {
+    let Some(holder) = record.and_then(|r| r.holder.as_ref()) else { return (None, None) };
+    let Some(database) = halves.get(holder).and_then(|h| h.database.known()) else { return (None, None) };
+    let other = halves.iter().find(|(region, _)| *region != holder).and_then(|(_, h)| h.cluster.known());
+    let Some(other) = other else { return (None, None) };
+    let lag = database.lag_to(&other.object.name);
+    let streams = database
+        .replicas
+        .as_ref()
+        .map(|rows| rows.iter().any(|row| row.application_name == other.object.name && row.streaming));
+    (lag, streams)
+}
+
 /// An HTTPRoute of one region.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteView {
@@ -485,3 +499,6 @@ impl Observations {
         self.halves.entry(region.clone()).or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 //! Only data here. How a record becomes another is `transition`; who writes it, `keeper`.
 //! Fields that a newer version wrote and this one does not know are kept (`extra`).
 
+use crate::audit::Event;
 use crate::name::Region;
 use crate::plan::Plan;
 use jiff::Timestamp;
@@ -33,6 +34,10 @@ pub struct Record {
     /// The region that may be primary. Absent: free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<Region>,
+    /// The region whose controller wrote the present holder in: a lease that its holder handed on was not lost.
+    /// Absent: free, or an older version wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named_by: Option<Region>,
     /// Grows by one at every change of holder, and never otherwise; by more where a free record is taken and a
     /// greater claim stands.
     #[serde(default)]
@@ -70,6 +75,10 @@ pub struct Record {
     /// The switchover that ended last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Ended>,
+    /// Events owed to the audit stream, in order: each is put here by the write that makes what it tells of so, and
+    /// taken away when the stream has acknowledged it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owed: Vec<Event>,
     /// What the last move left, whether it succeeded or was undone. Absent: nothing was moved yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<Left>,
@@ -335,7 +344,7 @@ pub enum EndResult {
     Declined,
 }
 
-/// The switchover that ended last: report, health check and owed events survive a crash through it.
+/// The switchover that ended last: report and health check survive a crash through it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ended {
@@ -385,9 +394,6 @@ pub struct Ended {
     /// Writes lost as replication lag at the takeover, s. Planned moves: 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_seconds: Option<u64>,
-    /// Events still owed to the audit stream, in order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub owed: Vec<crate::audit::Event>,
     /// What a newer version wrote.
     #[serde(flatten)]
     pub extra: Extra,
@@ -399,6 +405,7 @@ impl Record {
         Self {
             format: RECORD_FORMAT,
             holder: None,
+            named_by: None,
             generation: 0,
             renewal: 0,
             ttl_seconds,
@@ -411,6 +418,7 @@ impl Record {
             pending: None,
             served: Vec::new(),
             last: None,
+            owed: Vec::new(),
             left: None,
             extra: Extra::new(),
         }
@@ -419,6 +427,11 @@ impl Record {
     /// Whether `region` holds it.
     pub fn held_by(&self, region: &Region) -> bool {
         self.holder.as_ref() == Some(region)
+    }
+
+    /// The events owed that are about the intent, or the failback, of this id.
+    pub fn owed_of(&self, id: &str) -> impl Iterator<Item = &Event> {
+        self.owed.iter().filter(move |event| event.is_about(id))
     }
 }
 

@@ -21,10 +21,12 @@ use crate::record::{Kind, Record};
 use crate::report::{DryRunReport, ExecuteReport, ExecuteResult};
 use crate::requests::{failback_served, identity, of_switchover};
 use crate::spec::{Invalid, Spec};
+use crate::steps::failure_text;
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
-use crate::transition::{self, Order};
+use crate::transition::{self, Order, Told};
+use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How often a request is put into a copy that others change meanwhile.
@@ -130,7 +132,7 @@ pub struct Following {
     /// The plan, as this region has it.
     plan: Plan,
     /// When it was asked.
-    since: jiff::Timestamp,
+    since: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -151,6 +153,52 @@ impl Following {
     }
 }
 
+/// A requested move that never began.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    /// Where to.
+    pub to: Region,
+    /// The step whose precondition failed.
+    pub step: u8,
+    /// Why; names the step.
+    pub why: String,
+}
+
+impl Refusal {
+    /// What is to be told of what came of an order; absent: it began, that is not known, or there was nothing to do.
+    pub fn of(to: &Region, begun: &Result<Begun, OperationError>) -> Option<Self> {
+        let (step, why) = match begun {
+            Ok(Begun::Report(report)) if report.result == ExecuteResult::Refused => {
+                (report.failed_at_step, report.error.clone().unwrap_or_default())
+            }
+            Err(error @ OperationError::InvalidPlan { .. }) => (1, failure_text(1, &error.cause())),
+            _ => return None,
+        };
+        Some(Self { to: to.clone(), step, why })
+    }
+
+    /// Its event. `request` is the request's identity.
+    pub fn event(&self, about: About, request: &str, by: Option<&str>, at: Timestamp) -> Event {
+        request_failed(about, request, &self.to, by, (self.step, &self.why), at)
+    }
+}
+
+/// An order that was refused to whoever gave it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefusedOrder {
+    refusal: Refusal,
+    by: Option<String>,
+    at: Timestamp,
+}
+
+impl RefusedOrder {
+    /// Its event.
+    pub fn event(&self, about: About) -> Event {
+        let by = self.by.as_deref();
+        self.refusal.event(about, &identity(&self.refusal.to, self.at, by), by, self.at)
+    }
+}
+
 /// See the module.
 pub struct Sequencer {
     /// This region.
@@ -165,8 +213,10 @@ pub struct Sequencer {
     pub observers: Observers,
     /// What a dry run looks through: the same, marked as a dry run's.
     pub dry_observers: Observers,
-    /// What Execute publishes and writes through.
+    /// What Execute writes through.
     pub actors: Actors,
+    /// Orders that were refused, until the controller takes them over.
+    pub refused: Mutex<Vec<RefusedOrder>>,
 }
 
 /// What is asked of another region.
@@ -250,7 +300,9 @@ impl Sequencer {
 
     /// Moves the role to `to`, and follows the record until that ended.
     pub async fn execute(&self, to: &Region, order: &ExecuteOrder) -> Result<ExecuteReport, OperationError> {
-        match self.begin(to, order).await? {
+        let begun = self.begin(to, order).await;
+        self.note_refusal(to, order, &begun);
+        match begun? {
             Begun::Report(report) => Ok(*report),
             Begun::Following(what) => Ok(self.follow(&what).await),
         }
@@ -261,13 +313,8 @@ impl Sequencer {
         let operation = "execute";
         let started = self.clock.wall();
         let (_, spec) = self.own_copy(&self.observers, operation).await?;
-        let plan = match Plan::new(&self.name, &spec, to, order.reason.as_deref(), order.requested_by.as_deref()) {
-            Ok(plan) => plan,
-            Err(source) => {
-                self.tell_invalid(&spec, to, order, &source).await;
-                return Err(OperationError::InvalidPlan { operation, source });
-            }
-        };
+        let plan = Plan::new(&self.name, &spec, to, order.reason.as_deref(), order.requested_by.as_deref())
+            .map_err(|source| OperationError::InvalidPlan { operation, source })?;
         let refused = |step: u8, cause: &str| Begun::Report(Box::new(self.unbegun(&plan, step, cause, started)));
         let fingerprint = plan.fingerprint();
         // A dry run does not know who will order, so what it showed counts as well.
@@ -278,7 +325,6 @@ impl Sequencer {
                 "the plan has changed: {confirmed} was confirmed, it is {fingerprint} now (regions, records, timings, \
                  reason and initiator all count)"
             );
-            self.tell_error(&plan, 1, &cause, order.request.as_deref()).await;
             return Ok(refused(1, &cause));
         }
         let standing = self.keeper.as_ref().and_then(|k| k.view()?.record?.intent);
@@ -293,9 +339,7 @@ impl Sequencer {
             return Ok(Begun::Report(Box::new(report)));
         }
         if let Some(blocker) = findings.blockers().next() {
-            let (step, cause) = (blocker.step(), blocker.text.clone());
-            self.tell_error(&plan, step, &cause, order.request.as_deref()).await;
-            return Ok(refused(step, &cause));
+            return Ok(refused(blocker.step(), &blocker.text));
         }
         let Some(keeper) = &self.keeper else { return Ok(refused(1, "no witness is configured")) };
         // A free record is taken by the region that the role is to leave: only it may begin.
@@ -328,14 +372,18 @@ impl Sequencer {
         let (me, ttl) = (self.me.clone(), order.plan.lease.ttl_seconds);
         if keeper.view().and_then(|v| v.record).is_none_or(|r| r.holder.is_none()) {
             // The dry run warned that the lease is taken cold.
-            keeper.update(move |record| transition::acquire(record, &me, ttl, timeline)).await?;
+            let (plan, at) = (order.plan.clone(), order.now);
+            let acquire = move |record: &Record| {
+                transition::acquire(record, &me, ttl, timeline, Some(Told { about: About::plan(&plan), at }))
+            };
+            keeper.update(acquire).await?;
         }
         let (me, order) = (self.me.clone(), order.clone());
         keeper.update(move |record| transition::begin(record, &me, &order)).await
     }
 
     /// Puts the request into one's own copy, for the holder, which reads requests from both.
-    async fn hand_on(&self, operation: &'static str, plan: Plan, since: jiff::Timestamp, asked: Asked) -> Begun {
+    async fn hand_on(&self, operation: &'static str, plan: Plan, since: Timestamp, asked: Asked) -> Begun {
         let patch = match asked {
             Asked::Switchover { confirmed } => json!({ "switchover": {
                 "requested": true,
@@ -406,30 +454,17 @@ impl Sequencer {
         }
     }
 
-    /// A requested move that never began.
-    async fn tell_error(&self, plan: &Plan, step: u8, cause: &str, request: Option<&str>) {
-        let about = About { continuum: &plan.continuum, application: &plan.application };
-        let fingerprint = plan.fingerprint();
-        let fact = request.unwrap_or(&fingerprint);
-        let by = Some(plan.initiated_by.as_str());
-        self.tell(&request_failed(about, fact, &plan.to, by, (step, cause), self.clock.wall())).await;
-    }
-
-    /// A requested move that cannot be: a failure of step 1 without an intent.
-    async fn tell_invalid(&self, spec: &Spec, to: &Region, order: &ExecuteOrder, cause: &InvalidPlan) {
-        let about = About { continuum: &self.name, application: &spec.application };
-        let fact = order.request.as_deref().unwrap_or(to.as_str());
-        let by = order.requested_by.as_deref();
-        self.tell(&request_failed(about, fact, to, by, (1, &cause.to_string()), self.clock.wall())).await;
-    }
-
-    /// Publishes something that is true now and is owed to nobody later.
-    async fn tell(&self, event: &Event) {
-        let Some(audit) = &self.actors.audit else { return };
-        let outcome = within(&*self.clock, WITNESS_LIMIT, audit.publish(event)).await;
-        if !matches!(outcome, Some(Outcome::Done(_))) {
-            tracing::warn!(kind = event.body.kind.as_str(), ?outcome, "event not acknowledged");
+    /// Whoever gave the order hears that it was refused; the stream is owed it too.
+    fn note_refusal(&self, to: &Region, order: &ExecuteOrder, begun: &Result<Begun, OperationError>) {
+        if let Some(refusal) = Refusal::of(to, begun) {
+            let refused = RefusedOrder { refusal, by: order.requested_by.clone(), at: self.clock.wall() };
+            self.refused.lock().unwrap_or_else(PoisonError::into_inner).push(refused);
         }
+    }
+
+    /// The orders that were refused since the last call.
+    pub fn take_refused(&self) -> Vec<RefusedOrder> {
+        std::mem::take(&mut *self.refused.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -2,6 +2,7 @@
 //! values are written as null, so that a merge patch removes what is not known any more (an unmeasured
 //! lag is never an old one).
 
+use crate::audit::Event;
 use crate::driver::Progress;
 use crate::name::Region;
 use crate::observe::{CopyView, SeenRecord};
@@ -42,7 +43,7 @@ pub struct Known {
     /// What is wrong with the resource.
     pub invalid: Option<String>,
     /// Events owed to the stream by this controller beside those in the record.
-    pub owed_count: usize,
+    pub owed: Vec<Event>,
 }
 
 /// Who takes writes, as far as it was observed since the holder is the holder.
@@ -62,7 +63,7 @@ pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Val
     let primary = record.and_then(acting_primary).or_else(|| known.observed_primary.clone());
     // Another region's record is known only as of the last read; what it owes is its holder's to tell.
     let own = record.filter(|r| r.held_by(me));
-    let owed = own.and_then(|r| r.last.as_ref()).map_or(0, |last| last.owed.len());
+    let owed = || own.iter().flat_map(|record| &record.owed).chain(&known.owed);
     let intent = record.and_then(|r| r.intent.as_ref());
     let step = intent.map(|intent| {
         let number = if known.progress.step > 0 { known.progress.step } else { crate::next::current_step(intent) };
@@ -83,7 +84,8 @@ pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Val
         "standbyAvailable": known.standby_streams,
         "hotStandbyAbsent": known.standby_streams.map(|there| !there),
         "observedGeneration": copy.generation,
-        "eventsOwed": owed + known.owed_count,
+        "eventsOwed": owed().count(),
+        "eventsOwedSince": owed().map(|event| event.body.timestamp).min(),
     });
     // What is not known any more is removed; what is only not known here stays: a null in a merge patch removes.
     let standby = standby_of(record, copy).zip(known.lag_seconds);

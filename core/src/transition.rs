@@ -4,15 +4,16 @@
 //! apart "not any more" ([`Edit::Stale`]) and "it stands there already" ([`Edit::Already`]).
 
 mod failback;
+mod holder;
 
 pub use failback::{Approval, approve, decline, pend};
+pub use holder::{Told, acquire, acquire_above, release, renew, swap, swap_back, take_back};
 
-use crate::audit::Event;
+use crate::audit::{self, Event};
 use crate::name::Region;
 use crate::plan::Plan;
 use crate::record::{
-    Direction, EndResult, Ended, Extra, Former, Intent, Kind, Left, Lineage, Position, Record, SERVED_COUNT_MAX,
-    StepState,
+    Direction, EndResult, Ended, Extra, Former, Intent, Kind, Left, Lineage, Record, SERVED_COUNT_MAX, StepState,
 };
 use jiff::Timestamp;
 
@@ -33,68 +34,6 @@ fn write(record: Record) -> Edit {
 
 fn stale(why: impl Into<String>) -> Edit {
     Edit::Stale(why.into())
-}
-
-/// Takes a free record for `me`, whose half stands on `timeline` (absent: neither half is primary yet).
-pub fn acquire(record: &Record, me: &Region, ttl_seconds: u32, timeline: Option<u32>) -> Edit {
-    acquire_above(record, me, ttl_seconds, timeline, 0)
-}
-
-/// As [`acquire`], under a generation above every claim that was seen: a register that was lost and made anew
-/// would else begin below the claims that stand, and nothing could be written any more.
-pub fn acquire_above(record: &Record, me: &Region, ttl_seconds: u32, timeline: Option<u32>, claimed: u64) -> Edit {
-    match &record.holder {
-        Some(holder) if holder == me => Edit::Already,
-        Some(holder) => stale(format!("ErrLeaseHeldByAnother: held by {holder}, generation {}", record.generation)),
-        None => {
-            let mut next = record.clone();
-            next.holder = Some(me.clone());
-            next.generation = record.generation.max(claimed) + 1;
-            next.ttl_seconds = ttl_seconds;
-            if let Some(timeline) = timeline {
-                next.lineage = Lineage::Of { region: me.clone(), timeline };
-            }
-            write(next)
-        }
-    }
-}
-
-/// Renews. The position is the newest at hand; the timeline grows with the holder's own half under the
-/// same claim, since the operator fails over inside a region by itself.
-pub fn renew(record: &Record, me: &Region, ttl_seconds: u32, position: Option<Position>) -> Edit {
-    if !record.held_by(me) {
-        return stale(match &record.holder {
-            Some(holder) => format!("held by {holder}, generation {}", record.generation),
-            None => "the record is free".into(),
-        });
-    }
-    let mut next = record.clone();
-    next.renewal += 1;
-    next.ttl_seconds = ttl_seconds;
-    if let Some(position) = position {
-        next.position = Some(position);
-        if let Lineage::Of { region, timeline } = &mut next.lineage
-            && region == me
-            && position.timeline > *timeline
-        {
-            *timeline = position.timeline;
-        }
-    }
-    write(next)
-}
-
-/// Gives the record back. Not the holder: nothing to do.
-pub fn release(record: &Record, me: &Region) -> Edit {
-    if !record.held_by(me) {
-        return Edit::Already;
-    }
-    if let Some(why) = under_way(record) {
-        return stale(why);
-    }
-    let mut next = record.clone();
-    next.holder = None;
-    next.generation += 1;
-    write(next)
 }
 
 /// The order to move the role.
@@ -141,8 +80,16 @@ fn under_way(record: &Record) -> Option<String> {
 }
 
 fn busy(record: &Record) -> Option<String> {
-    let owed = record.last.as_ref().filter(|last| !last.owed.is_empty());
-    under_way(record).or_else(|| owed.map(|last| format!("{} events of {} are owed", last.owed.len(), last.id)))
+    let last = record.last.as_ref().map(|last| (&last.id, record.owed_of(&last.id).count()));
+    let owed = last.filter(|(_, count)| *count > 0);
+    under_way(record).or_else(|| owed.map(|(id, count)| format!("{count} events of {id} are owed")))
+}
+
+/// The event is owed from this write on.
+fn owe(next: &mut Record, event: Event) {
+    if next.owed.iter().all(|owed| owed.message_id != event.message_id) {
+        next.owed.push(event);
+    }
 }
 
 /// Whether `me` may begin what the order asks: it holds the record, the role is to leave it, and nothing
@@ -206,8 +153,8 @@ fn intent(record: &Record, order: &Order, id: String, approved_by: Option<String
     }
 }
 
-/// Remembers that a request was answered without an intent.
-pub fn refuse(record: &Record, me: &Region, request: &str) -> Edit {
+/// Remembers that a request was answered without an intent. `told`: the event that says so; absent: there is none.
+pub fn refuse(record: &Record, me: &Region, request: &str, told: Option<Event>) -> Edit {
     if record.served.iter().any(|s| s == request) {
         return Edit::Already;
     }
@@ -216,6 +163,9 @@ pub fn refuse(record: &Record, me: &Region, request: &str) -> Edit {
     }
     let mut next = record.clone();
     serve(&mut next, Some(&request.to_owned()));
+    if let Some(event) = told {
+        owe(&mut next, event);
+    }
     write(next)
 }
 
@@ -305,6 +255,8 @@ pub struct Effect {
     pub lineage: Option<Lineage>,
     /// For people.
     pub note: Option<String>,
+    /// How far the standby was behind (step 1), s, rounded up. Absent: not measured.
+    pub lag_seconds: Option<u64>,
 }
 
 /// The effect of step `number` was seen.
@@ -322,6 +274,9 @@ pub fn finish(record: &Record, me: &Region, id: &str, number: u8, now: Timestamp
         }
         if let Some(lineage) = &effect.lineage {
             next.lineage = lineage.clone();
+        }
+        if number == 1 {
+            owe(next, audit::promotable(intent, effect.lag_seconds, now));
         }
         write(next.clone())
     })
@@ -379,35 +334,6 @@ pub fn ask_abort(record: &Record, id: &str) -> Edit {
     write(next)
 }
 
-/// `from` takes the record back from a holder whose term is over, to undo a move that has not come to its promotion
-/// (PROTOCOL 2.11). `seen` is the record that stood still for so long: any other is left alone.
-pub fn take_back(record: &Record, me: &Region, id: &str, seen: &Record, now: Timestamp, reason: &str) -> Edit {
-    let Some(intent) = record.intent.as_ref().filter(|i| i.id == id) else {
-        return stale(format!("intent {id} stands no more"));
-    };
-    if record.held_by(me) && record.generation > seen.generation {
-        return Edit::Already;
-    }
-    if (&record.holder, record.generation, record.renewal) != (&seen.holder, seen.generation, seen.renewal) {
-        return stale("its holder lives: the record has changed");
-    }
-    if intent.from() != me || intent.past_return() {
-        return stale("only the old region takes it back, and only before step 6 was started");
-    }
-    let mut next = record.clone();
-    let mut intent = intent.clone();
-    next.holder = Some(me.clone());
-    next.generation += 1;
-    next.position = None;
-    if intent.forward() {
-        intent.direction = Direction::Undo { step: 6, reason: reason.to_owned() };
-        intent.step_mut(6).failure = Some(reason.to_owned());
-    }
-    intent.step_mut(5).undone_at = Some(now);
-    next.intent = Some(intent);
-    write(next)
-}
-
 /// Changes what the holder keeps while no intent stands.
 fn kept(record: &Record, me: &Region, change: impl FnOnce(&mut Record)) -> Edit {
     if !record.held_by(me) {
@@ -433,7 +359,15 @@ pub fn keep_in_sync(record: &Record, me: &Region, in_sync: bool) -> Edit {
 
 /// Back, because step `number` failed (0: a person's abort). Refused past the point of no return, but for
 /// the one exception, where every attempt of step 6 was refused (`promotion_refused`).
-pub fn turn(record: &Record, me: &Region, id: &str, number: u8, reason: &str, promotion_refused: bool) -> Edit {
+pub fn turn(
+    record: &Record,
+    me: &Region,
+    id: &str,
+    number: u8,
+    reason: &str,
+    promotion_refused: bool,
+    now: Timestamp,
+) -> Edit {
     on_intent(record, me, id, |next, intent| {
         if !intent.forward() {
             return Edit::Already;
@@ -441,54 +375,21 @@ pub fn turn(record: &Record, me: &Region, id: &str, number: u8, reason: &str, pr
         if intent.past_return() && !promotion_refused {
             return stale("the point of no return is passed: step 6 was started, so it goes forward only");
         }
-        intent.direction = Direction::Undo { step: number, reason: reason.to_owned() };
-        if number > 0 {
-            intent.step_mut(number).failure = Some(reason.to_owned());
-        }
+        turn_back(next, intent, number, reason, now);
         write(next.clone())
     })
 }
 
-/// The lease passes to `to`, intent and driving with it (H06: one compare-and-set).
-pub fn swap(record: &Record, me: &Region, id: &str, now: Timestamp) -> Edit {
-    on_intent(record, me, id, |next, intent| {
-        if !intent.forward() {
-            return stale("the switchover is being undone");
-        }
-        if next.held_by(intent.to()) {
-            return Edit::Already;
-        }
-        next.holder = Some(intent.to().clone());
-        next.generation += 1;
-        next.lineage = Lineage::Unknown;
-        next.position = None;
-        let note = format!("{} holds generation {}; {} drives from here", intent.to(), next.generation, intent.to());
-        let step = intent.step_mut(5);
-        step.started_at.get_or_insert(now);
-        step.finished_at = Some(now);
-        step.note = Some(note);
-        write(next.clone())
-    })
-}
-
-/// The lease passes back to `from`, to go on undoing.
-pub fn swap_back(record: &Record, me: &Region, id: &str, now: Timestamp) -> Edit {
-    on_intent(record, me, id, |next, intent| {
-        if intent.forward() {
-            return stale("the switchover goes forward");
-        }
-        if next.held_by(intent.from()) {
-            return Edit::Already;
-        }
-        next.holder = Some(intent.from().clone());
-        next.generation += 1;
-        next.position = None;
-        intent.step_mut(5).undone_at = Some(now);
-        if intent.step(6).started_at.is_some() {
-            intent.step_mut(6).undone_at = Some(now);
-        }
-        write(next.clone())
-    })
+/// The direction is back from here, and the failure is owed to the stream: once for each step that failed.
+fn turn_back(next: &mut Record, intent: &mut Intent, number: u8, reason: &str, now: Timestamp) {
+    let failed_before = number > 0 && intent.step(number).failure.is_some();
+    if !failed_before {
+        owe(next, audit::step_failed(intent, number, reason, now));
+    }
+    intent.direction = Direction::Undo { step: number, reason: reason.to_owned() };
+    if number > 0 {
+        intent.step_mut(number).failure = Some(reason.to_owned());
+    }
 }
 
 /// The promotion of `to` turned out to have been issued: forward again, through another swap.
@@ -543,8 +444,8 @@ pub struct Ending {
     pub result: EndResult,
     /// Wall time.
     pub now: Timestamp,
-    /// Events that the stream has not acknowledged.
-    pub owed: Vec<Event>,
+    /// The stream acknowledged the event of step 7.
+    pub acknowledged: bool,
     /// How long writes were not accepted, ms.
     pub write_gap_ms: Option<u64>,
     /// How long it took, ms.
@@ -568,6 +469,12 @@ pub fn end(record: &Record, me: &Region, id: &str, ending: &Ending) -> Edit {
             intent.step_mut(1).undone_at = Some(ending.now);
         }
         next.abort = None;
+        let missed_ms = rto_missed_by_ms(intent, ending.took_ms);
+        if ending.result == EndResult::Succeeded {
+            for event in audit::owed_at_end(intent, ending.acknowledged, missed_ms, ending.now) {
+                owe(next, event);
+            }
+        }
         if ending.result != EndResult::Declined {
             next.left = Some(Left {
                 plan: intent.plan.clone(),
@@ -594,9 +501,8 @@ pub fn end(record: &Record, me: &Region, id: &str, ending: &Ending) -> Edit {
             steps: intent.steps.clone(),
             write_gap_ms: ending.write_gap_ms,
             took_ms: ending.took_ms,
-            rto_missed_by_ms: rto_missed_by_ms(intent, ending.took_ms),
+            rto_missed_by_ms: missed_ms,
             loss_seconds: (ending.result == EndResult::Succeeded && intent.kind != Kind::Failover).then_some(0),
-            owed: ending.owed.clone(),
             extra: Extra::new(),
         });
         write(next.clone())
@@ -609,10 +515,8 @@ pub fn paid(record: &Record, me: &Region, message_id: &str) -> Edit {
         return stale("not the holder any more");
     }
     let mut next = record.clone();
-    let Some(last) = next.last.as_mut() else { return Edit::Already };
-    let before = last.owed.len();
-    last.owed.retain(|event| event.message_id != message_id);
-    if last.owed.len() == before { Edit::Already } else { write(next) }
+    next.owed.retain(|event| event.message_id != message_id);
+    if next.owed.len() == record.owed.len() { Edit::Already } else { write(next) }
 }
 
 #[cfg(test)]

@@ -104,6 +104,7 @@ fn sequencer() -> Sequencer {
         observers: observers.clone(),
         dry_observers: observers,
         actors,
+        refused: Default::default(),
     }
 }
 

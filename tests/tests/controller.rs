@@ -40,6 +40,38 @@ fn a_resource_is_told_of_once_for_each_region_over_many_reconciles_and_a_restart
 }
 
 #[test]
+fn after_the_streams_retention_a_restart_tells_nothing_again() {
+    Stage::play(options(), |stage| {
+        stage.begin();
+        assert_eq!(stage.execute("fsn", "hel").unwrap().result, ExecuteResult::Succeeded);
+        stage.pass(Duration::from_secs(60));
+        stage.world.nats.expire();
+        for host in REGIONS.map(|region| format!("controller.{region}")) {
+            stage.world.hurt(&WorldFault::Crash(host.clone()));
+            stage.pass(Duration::from_secs(1));
+            stage.world.hurt(&WorldFault::Restart(host));
+        }
+        stage.pass(Duration::from_secs(30));
+        let told = stage.world.nats.messages();
+        assert!(told.is_empty(), "{:?}", told.iter().map(|m| m.message.message_id()).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn a_large_shared_stream_keeps_no_switchover_from_anything() {
+    Stage::play(options(), |stage| {
+        stage.begin();
+        // To read so many takes longer than a search in a step may.
+        stage.world.nats.share(200_000);
+        let there = stage.execute("fsn", "hel").unwrap();
+        assert_eq!((there.result, there.events_owed), (ExecuteResult::Succeeded, 0));
+        stage.pass(Duration::from_secs(5));
+        let back = stage.execute("hel", "fsn").unwrap();
+        assert_eq!((back.result, back.events_owed), (ExecuteResult::Succeeded, 0));
+    });
+}
+
+#[test]
 fn a_changed_configuration_is_told_of_once_with_both_fingerprints() {
     Stage::play(options(), |stage| {
         stage.begin();

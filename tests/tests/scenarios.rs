@@ -17,7 +17,9 @@ scenarios! {
     abort_after_the_point_of_no_return
     abort_before_the_point_of_no_return
     answers_cut_off_at_the_promotion
+    audit_answer_lost_then_crash
     audit_down_at_step_7
+    audit_down_then_both_controllers_crash
     audit_hangs_at_step_7
     blocked_by_a_changed_secret
     blocked_by_a_deleted_route
@@ -87,6 +89,7 @@ scenarios! {
     target_controller_dead
     target_controller_silent_after_the_swap
     target_silent_after_the_swap
+    term_lapses_twice
     the_primary_is_told_to_be_a_replica
     the_same_order_in_both_regions
     there_and_back_again

@@ -58,9 +58,9 @@ fn one_of_each() -> Vec<Event> {
         switchover(&intent(), AT),
         failback_pending(about, &pending(), &hel()),
         failback_completed(&intent(), AT),
-        lease_lost(about, &fsn(), 4, AT),
+        lease_lost(about, &fsn(), (4, 17), AT),
         lease_acquired(about, &hel(), 5, AT),
-        lag_breach(about, &fsn(), 61, 60, AT),
+        lag_breach(about, &fsn(), (61, 60), "4.17", AT),
         promotable(&intent(), Some(0), AT),
         step_failed(&intent(), 4, "timed out after 5 s", AT),
         reconcile_success(about, &fsn(), "2", AT),
@@ -199,7 +199,14 @@ fn the_messages_are_the_contracts() {
 #[test]
 fn an_invalid_plan_fails_at_step_1() {
     let name = fixture::shop();
-    let event = request_failed(about(&name), "0123456789abcdef", &hel(), Some("ops"), (1, "invalid plan"), AT);
+    let event = request_failed(
+        about(&name),
+        "0123456789abcdef",
+        &hel(),
+        Some("ops"),
+        (1, "step-1 (validate-lease): invalid plan"),
+        AT,
+    );
     assert_eq!((event.body.step.as_str(), event.body.reason.as_str()), ("1/7", "step-failed"));
     assert_eq!(event.body.message, "step-1 (validate-lease): invalid plan");
     assert_eq!(event.body.initiated_by, "ops");
@@ -216,9 +223,9 @@ fn message_ids_are_made_from_durable_facts() {
             "continuum-switchover:shop/shop:shop/shop/4.2",
             "continuum-failback-pending:shop/shop:shop/shop/4.3",
             "continuum-failback-completed:shop/shop:shop/shop/4.2",
-            "continuum-lease-lost:shop/shop:4",
+            "continuum-lease-lost:shop/shop:4.17",
             "continuum-lease-acquired:shop/shop:5",
-            "continuum-cnpg-lag-breach:shop/shop:fsn:1970-01-01T00:00:00Z",
+            "continuum-cnpg-lag-breach:shop/shop:fsn:4.17",
             "continuum-cnpg-promotable:shop/shop:shop/shop/4.2",
             "continuum-error:shop/shop:shop/shop/4.2:4",
             "continuum-reconcile-success:shop/shop:2",

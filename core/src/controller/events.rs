@@ -1,160 +1,149 @@
-//! The events that a controller owes the stream, beside the one that step 7 publishes.
+//! The events that a controller owes the stream: those in the record, while it holds it, and those in its own copy's
+//! status. What is owed is decided by [`crate::transition`] and [`crate::ledger`]; this writes it down and pays it.
 
-use super::Controller;
-use super::facts::{LeaseNews, configuration, lease_news, replication};
-use crate::audit::{self, About, Event};
-use crate::clock::within;
-use crate::observe::CopyView;
+use super::{ATTEND_PAUSE, Controller};
+use crate::audit::{About, Event, EventType};
+use crate::ledger::{Facts, Ledger};
+use crate::observe::{CopyView, replication};
 use crate::ports::Outcome;
+use crate::publisher::Before;
 use crate::record::Record;
 use crate::spec::Spec;
-use crate::status;
 use crate::term::WITNESS_LIMIT;
 use crate::transition;
-use serde_json::{Value, json};
-use std::time::Duration;
+use std::collections::BTreeSet;
+
+/// What the task that pays remembers.
+#[derive(Default)]
+pub(super) struct Purse {
+    /// The ledger, as the status has it.
+    written: Option<Ledger>,
+    /// The generation that this region held when it was looked at last.
+    held: Option<u64>,
+    /// The record was seen before.
+    seen: bool,
+    /// Events of which another process may have published any: a former one of this region, or the other region's.
+    inherited: BTreeSet<String>,
+}
+
+impl Purse {
+    /// Takes note of the record: what was owed when this region came to hold it, another may have published. Only the
+    /// event of its own coming is new.
+    fn look(&mut self, record: &Record, held: bool) {
+        let held = held.then_some(record.generation);
+        if held != self.held || !self.seen {
+            let own = format!("{}:", EventType::LeaseAcquired.as_str());
+            let last = format!(":{}", record.generation);
+            let is_own = |id: &str| self.seen && id.starts_with(&own) && id.ends_with(&last);
+            let owed = record.owed.iter().map(|event| event.message_id.clone());
+            self.inherited.extend(owed.filter(|id| !is_own(id)));
+        }
+        (self.held, self.seen) = (held, true);
+    }
+
+    fn before(&self, event: &Event) -> Before {
+        if self.inherited.contains(&event.message_id) { Before::Others } else { Before::Us }
+    }
+}
 
 impl Controller {
-    /// Publishes the events that the record owes, in order.
-    pub(super) async fn pay(&self, record: &Record) {
-        let Some(last) = &record.last else { return };
-        // Without a stream they stay owed: what nobody took is not paid.
-        if self.observers.audit.is_none() || self.actors.audit.is_none() {
-            return;
+    /// Publishes what is owed to the audit stream, in order. Without a stream it stays owed: what nobody took is not
+    /// paid.
+    pub(super) async fn publish(&self) {
+        let mut purse = Purse::default();
+        loop {
+            if self.publisher.is_configured() {
+                if let Some((copy, spec)) = self.followed() {
+                    self.write_ledger(&mut purse, &copy, &spec).await;
+                }
+                if let Some(record) = self.record() {
+                    let held = record.held_by(&self.me);
+                    purse.look(&record, held);
+                    if held {
+                        self.pay_record(&purse, &record).await;
+                    }
+                }
+                self.pay_ledger(&mut purse).await;
+            }
+            self.clock.sleep(ATTEND_PAUSE).await;
         }
-        for event in &last.owed {
-            if !self.publish_once(event.clone()).await {
+    }
+
+    /// Puts what became so since into the ledger, and that into the status.
+    async fn write_ledger(&self, purse: &mut Purse, copy: &CopyView, spec: &Spec) {
+        let view = self.keeper.as_ref().and_then(|keeper| keeper.view());
+        let record = view.as_ref().and_then(|view| Some((view.record.as_ref()?, view.read_at)));
+        let interferences = self.driver.as_ref().map(|driver| driver.progress().interference).unwrap_or_default();
+        let refused = self.sequencer.take_refused();
+        let before = purse.written.get_or_insert_with(|| {
+            let ledger = Ledger::of(&copy.status);
+            purse.inherited.extend(ledger.owed.iter().map(|event| event.message_id.clone()));
+            ledger
+        });
+        let ledger = {
+            let mut shared = self.shared();
+            let (lag, _) = replication(record.map(|(record, _)| record), &shared.halves);
+            let phase = shared.phase.clone();
+            let ledger = shared.ledger.get_or_insert_with(|| before.clone());
+            ledger.note(&Facts {
+                me: &self.me,
+                name: &self.name,
+                copy,
+                spec,
+                record,
+                lapse: self.keeper.as_ref().and_then(|keeper| keeper.lapse()),
+                lag,
+                phase: phase.as_deref(),
+                interferences: &interferences,
+                now: self.clock.wall(),
+            });
+            let about = About { continuum: &self.name, application: &spec.application };
+            for order in refused {
+                ledger.owe_refusal(order.event(about));
+            }
+            ledger.clone()
+        };
+        if ledger != *before && self.patch_status(&ledger.patch()).await {
+            *before = ledger;
+        }
+    }
+
+    /// Publishes the events that the record owes.
+    async fn pay_record(&self, purse: &Purse, record: &Record) {
+        let Some(keeper) = &self.keeper else { return };
+        for event in &record.owed {
+            if !self.is_taken(event, purse.before(event)).await {
                 return;
             }
             let (me, id) = (self.me.clone(), event.message_id.clone());
-            if let Some(keeper) = &self.keeper
-                && let Err(cause) = keeper.update(move |record| transition::paid(record, &me, &id)).await
-            {
+            if let Err(cause) = keeper.update(move |record| transition::paid(record, &me, &id)).await {
                 tracing::warn!(%cause, "a paid event was not written down");
                 return;
             }
         }
     }
 
-    /// Publishes an event unless the stream has it. Whether it is there now. The search comes first,
-    /// since a repeat is dropped by the stream only for two minutes.
-    pub(super) async fn publish_once(&self, event: Event) -> bool {
-        if self.shared().published.contains(&event.message_id) {
-            return true;
-        }
-        let (Some(observe), Some(act)) = (&self.observers.audit, &self.actors.audit) else { return true };
-        let query = event.query(&self.name);
-        let there = match within(&*self.clock, WITNESS_LIMIT, observe.find(&query)).await {
-            Some(Ok(found)) => found.is_some(),
-            _ => return false,
-        };
-        let there = there
-            || match within(&*self.clock, WITNESS_LIMIT, act.publish(&event)).await {
-                Some(Outcome::Done(sequence)) => {
-                    tracing::info!(kind = event.body.kind.as_str(), sequence, "event acknowledged");
-                    true
-                }
-                _ => false,
-            };
-        if there {
-            self.shared().published.push(event.message_id);
-        }
-        there
-    }
-
-    /// Events that follow from the resource and the record, once each.
-    pub(super) async fn tell_events(&self, copy: &CopyView, spec: &Spec) {
-        let about = About { continuum: &self.name, application: &spec.application };
-        let now = self.clock.wall();
-        let mut events = vec![audit::cr_created(about, spec, &self.me, &copy.uid, now)];
-        let record = self.record();
-        events.extend(record.as_ref().and_then(|record| self.lease_event(about, record, spec)));
-        if record.as_ref().is_none_or(|r| !r.held_by(&self.me)) {
-            self.shared().lag_breach = None;
-        }
-        if let Some(record) = record.as_ref().filter(|r| r.held_by(&self.me)) {
-            events.push(audit::lease_acquired(about, &self.me, record.generation, now));
-            events.extend(self.lag_event(about, record, spec));
-            if let Some(intent) = record.intent.as_ref().filter(|i| i.step(1).finished_at.is_some()) {
-                let (lag, _) = replication(Some(record), &self.shared().halves);
-                events.push(audit::promotable(intent, lag.map(whole_seconds), intent.started_at));
-            } else if record.intent.is_none()
-                && let (_, Some(true)) = replication(Some(record), &self.shared().halves)
-                && let Some(primary) = status::acting_primary(record)
-            {
-                let fact = format!("{}.{}", record.generation, record.sequence);
-                events.push(audit::reconcile_success(about, &primary, &fact, now));
-            }
-        }
-        for interference in self.driver.iter().flat_map(|driver| driver.progress().interference) {
-            events.push(audit::interference(about, &interference.fact(), &interference.to_string(), now));
-        }
-        let mut owed = 0;
-        for event in events {
-            if owed > 0 || !self.publish_once(event).await {
-                owed += 1;
-            }
-        }
-        self.tell_drift(copy, spec, about).await;
-        let mut shared = self.shared();
-        shared.owed_count = owed;
-        if owed == 0 && record.is_some_and(|record| !record.held_by(&self.me)) {
-            // It was handed on, or its loss was told: what happens to it from now on is another's.
-            shared.had_lease = None;
-        }
-    }
-
-    /// `continuum-lease-lost` and `continuum-lease-collision`, where this process lost the lease that it had.
-    fn lease_event(&self, about: About<'_>, record: &Record, spec: &Spec) -> Option<Event> {
-        let left = self.keeper.as_ref()?.term().left;
-        let mut shared = self.shared();
-        if record.held_by(&self.me) && !left.is_zero() {
-            shared.had_lease = Some(record.generation);
-        }
-        let now = self.clock.wall();
-        Some(match lease_news(&self.me, shared.had_lease, left, record)? {
-            LeaseNews::Lost { generation } => audit::lease_lost(about, &self.me, generation, now),
-            LeaseNews::Collision { holder, generation } => {
-                audit::lease_collision(about, &spec.primary, &holder, generation, now)
-            }
-        })
-    }
-
-    /// `continuum-cnpg-lag-breach`, once for each time that the lag went above the objective.
-    fn lag_event(&self, about: About<'_>, record: &Record, spec: &Spec) -> Option<Event> {
-        let mut shared = self.shared();
-        // A lag that cannot be measured ends no breach, and begins none.
-        let lag = replication(Some(record), &shared.halves).0?;
-        if lag <= Duration::from_secs(spec.rto_seconds.into()) {
-            shared.lag_breach = None;
-            return None;
-        }
-        let since = *shared.lag_breach.get_or_insert_with(|| self.clock.wall());
-        Some(audit::lag_breach(about, &self.me, whole_seconds(lag), spec.rto_seconds, since))
-    }
-
-    /// `continuum-config-changed`, where what a plan is made of is not what the status remembers.
-    async fn tell_drift(&self, copy: &CopyView, spec: &Spec, about: About<'_>) {
-        let Some(fingerprint) = configuration(&self.name, spec) else { return };
-        let before = copy.status.get("configurationFingerprint").and_then(Value::as_str);
-        if before == Some(fingerprint.as_str()) {
-            return;
-        }
-        let Some(record) = self.record() else { return };
-        // One region tells it: the two copies have to be changed alike.
-        let teller = record.holder.as_ref().unwrap_or(&spec.primary);
-        if let Some(before) = before.filter(|_| *teller == self.me) {
-            let of = (&self.me, copy.generation);
-            let event = audit::config_changed(about, spec, of, (before, &fingerprint), self.clock.wall());
-            if !self.publish_once(event).await {
+    /// Publishes the events that the status says are owed: only what is written down there.
+    async fn pay_ledger(&self, purse: &mut Purse) {
+        let owed = purse.written.as_ref().map(|ledger| ledger.owed.clone()).unwrap_or_default();
+        for event in owed {
+            // Both regions see what somebody else wrote.
+            let shared = event.body.reason == "interference";
+            let before = if shared { Before::Others } else { purse.before(&event) };
+            if !self.is_taken(&event, before).await {
                 return;
             }
+            if let Some(ledger) = &mut self.shared().ledger {
+                ledger.paid(&event.message_id);
+            }
         }
-        self.patch_status(&json!({ "configurationFingerprint": fingerprint })).await;
     }
-}
 
-/// A lag as events tell it, s: rounded up, so that one above its objective is told as such.
-fn whole_seconds(lag: Duration) -> u64 {
-    u64::try_from(lag.as_millis().div_ceil(1000)).unwrap_or(u64::MAX)
+    async fn is_taken(&self, event: &Event, before: Before) -> bool {
+        let outcome = self.publisher.publish(event, before, WITNESS_LIMIT).await;
+        if let Outcome::NotApplied(cause) | Outcome::Refused(cause) | Outcome::Unknown(cause) = &outcome {
+            tracing::debug!(id = %event.message_id, %cause, "an event stays owed");
+        }
+        matches!(outcome, Outcome::Done(()))
+    }
 }

@@ -1,13 +1,13 @@
 //! What the holder is asked: requests, and the answer to a waiting failback.
 
 use super::Controller;
-use crate::audit::{self, About};
+use crate::audit::{About, Event, EventType};
 use crate::name::Region;
 use crate::observe::{CopyView, Seen};
 use crate::record::Record;
 use crate::report::ExecuteResult;
 use crate::requests::{self, Answer, Asked};
-use crate::sequencer::{Begun, ExecuteOrder, OperationError, TIMED_OUT};
+use crate::sequencer::{Begun, ExecuteOrder, OperationError, Refusal, TIMED_OUT};
 use crate::spec::Spec;
 use crate::transition;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ impl Controller {
             if let Some(Asked::Switchover { id, request }) = requests::unserved(record, &copies)
                 && request.target == *intent.to()
             {
-                self.refuse(&id, &transition::already_under_way(intent)).await;
+                self.refuse(&id, &transition::already_under_way(intent), None).await;
             }
             return;
         }
@@ -31,7 +31,7 @@ impl Controller {
             return;
         }
         let Some(asked) = requests::unserved(record, &copies) else { return };
-        let (id, begun) = match asked {
+        let (id, to, by, begun) = match asked {
             Asked::Switchover { id, request } => {
                 let order = ExecuteOrder {
                     reason: request.reason.clone(),
@@ -39,17 +39,21 @@ impl Controller {
                     request: Some(id.clone()),
                     confirmed: request.confirmed.clone(),
                 };
-                (id, self.sequencer.begin(&request.target, &order).await)
+                let begun = self.sequencer.begin(&request.target, &order).await;
+                (id, request.target, request.requested_by, begun)
             }
-            Asked::Failback { id, failback, .. } => {
+            Asked::Failback { id, target, failback } => {
                 let order = ExecuteOrder {
                     requested_by: failback.requested_by.clone(),
                     request: Some(id.clone()),
                     ..ExecuteOrder::default()
                 };
-                (id, self.sequencer.pend(spec, &failback, &order).await)
+                (id, target, failback.requested_by.clone(), self.sequencer.pend(spec, &failback, &order).await)
             }
         };
+        let about = About { continuum: &self.name, application: &spec.application };
+        let refusal = Refusal::of(&to, &begun).filter(|_| self.publisher.is_configured());
+        let told = refusal.map(|refusal| refusal.event(about, &id, by.as_deref(), self.clock.wall()));
         let why = match begun {
             Ok(Begun::Following(what)) => {
                 return tracing::info!(intent = what.id(), request = %id, "request served");
@@ -65,15 +69,16 @@ impl Controller {
             }
             Err(error) => error.chain(),
         };
-        self.refuse(&id, &why).await;
+        self.refuse(&id, &why, told).await;
     }
 
-    /// Writes down that a request was answered, and begins nothing for it.
-    async fn refuse(&self, id: &str, why: &str) {
+    /// Writes down that a request was answered, and begins nothing for it. Its event is owed by the same write, so that
+    /// it is told once: where it cannot be written the request stands, and nothing was answered yet.
+    async fn refuse(&self, id: &str, why: &str, told: Option<Event>) {
         tracing::warn!(request = %id, %why, "request refused");
         let Some(keeper) = &self.keeper else { return };
         let (me, id) = (self.me.clone(), id.to_owned());
-        if let Err(cause) = keeper.update(move |record| transition::refuse(record, &me, &id)).await {
+        if let Err(cause) = keeper.update(move |record| transition::refuse(record, &me, &id, told.clone())).await {
             tracing::warn!(%cause, "the refusal was not written");
         }
     }
@@ -90,9 +95,7 @@ impl Controller {
         };
         // The event of its waiting comes before its end, also where no approval is required. A stream
         // that is away keeps it from beginning, and from nothing else.
-        let about = About { continuum: &self.name, application: &spec.application };
-        let event = audit::failback_pending(about, pending, &self.me);
-        let told = self.publish_once(event).await;
+        let told = record.owed_of(&pending.id).all(|event| event.body.kind != EventType::FailbackPending);
         let approved_by = match requests::answer(copies, pending.since) {
             Some(Answer::Refused) => return self.sequencer.decline(pending, "refused by a person").await,
             Some(Answer::Approved(who)) => Some(who),

@@ -15,6 +15,7 @@ use crate::next::{
 use crate::observe::{CopyView, Half, Observations, Seen};
 use crate::plan::Plan;
 use crate::ports::Outcome;
+use crate::publisher::Before;
 use crate::record::Record;
 use crate::spec::Spec;
 use crate::term::REQUEST_LIMIT;
@@ -34,7 +35,8 @@ impl Driver {
             (spec, told.halves.clone())
         };
         let Some(spec) = spec.filter(|spec| spec.lease.kind.unavailable().is_none()) else { return IDLE_PAUSE };
-        match acquire(&self.me, &spec, &halves) {
+        let told_of = self.publisher.is_configured().then_some(&self.name);
+        match acquire(&self.me, &spec, &halves, told_of) {
             Ok(change) => {
                 if !mind.upkeep.may_try(&Object::Record, self.clock.now()) {
                     return IDLE_PAUSE;
@@ -139,7 +141,9 @@ impl Driver {
                 if irreversible(action) && !self.still_stands(record).await || !free && !self.allows(action, limit) {
                     return LOOK_PAUSE;
                 }
-                within(&*self.clock, limit, self.perform(action, plan, false)).await.unwrap_or_else(|| no_answer(limit))
+                within(&*self.clock, limit, self.perform(action, plan, Before::Us))
+                    .await
+                    .unwrap_or_else(|| no_answer(limit))
             }
         };
         tracing::info!(%object, action = describe(action), outcome = say(&outcome), "kept");

@@ -132,7 +132,9 @@ impl Rig {
             audit: None,
             copy: outside.clone(),
         };
-        let driver = Arc::new(Driver::new(fsn(), fixture::shop(), clock.clone(), keeper.clone(), observers, actors));
+        let publisher = Arc::new(Publisher::new(fixture::shop(), clock.clone(), None, None));
+        let (me, name) = (fsn(), fixture::shop());
+        let driver = Arc::new(Driver::new(me, name, clock.clone(), keeper.clone(), observers, actors, publisher));
         let mut bench = Bench::new(&clock);
         let running = keeper.clone();
         bench.spawn(async move { running.run().await });

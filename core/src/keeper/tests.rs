@@ -104,7 +104,7 @@ fn nothing_is_written_before_the_timings_are_known_or_anything_was_read() {
 #[test]
 fn a_register_that_nobody_made_yet_is_made_by_the_first_change() {
     let mut rig = Rig::new(fsn(), None);
-    let record = rig.update(|record| transition::acquire(record, &fsn(), 30, Some(3))).unwrap();
+    let record = rig.update(|record| transition::acquire(record, &fsn(), 30, Some(3), None)).unwrap();
     assert_eq!((record.held_by(&fsn()), record.generation), (true, 1));
     rig.run(1);
     assert_eq!(rig.witness.record().renewal, 1, "and renewed at once");
@@ -343,7 +343,7 @@ fn of_two_that_acquire_at_once_one_wins_and_the_other_hears_who() {
         let answers = answers.clone();
         bench.spawn(async move {
             let me = region.clone();
-            let answer = keeper.update(move |record| transition::acquire(record, &me, 30, Some(3))).await;
+            let answer = keeper.update(move |record| transition::acquire(record, &me, 30, Some(3), None)).await;
             answers.borrow_mut().push((region, answer));
         });
     }

@@ -2,6 +2,7 @@
 
 use super::permit::runs_as_standby;
 use super::{Action, Case, Change, Decision, NAME_UNKNOWN, current_step, name_of_other};
+use crate::ledger::whole_seconds;
 use crate::observe::{Accepts, ClusterView, Role};
 use crate::ports::ClusterChange;
 use crate::record::{EndResult, Lineage};
@@ -120,7 +121,14 @@ impl Case<'_> {
         match &self.now.blocker {
             None => self.wait(1, "preconditions are being looked at"),
             Some(Some(blocker)) => self.turn(1, blocker.clone()),
-            Some(None) => self.noted(1, format!("{} holds generation {}", self.intent.from(), self.record.generation)),
+            Some(None) => self.done(
+                1,
+                Effect {
+                    note: Some(format!("{} holds generation {}", self.intent.from(), self.record.generation)),
+                    lag_seconds: self.now.lag.map(whole_seconds),
+                    ..Effect::default()
+                },
+            ),
         }
     }
 
@@ -150,7 +158,7 @@ impl Case<'_> {
                 Effect {
                     token: Some(token),
                     note: Some(format!("last write before {redo}, token in hand")),
-                    lineage: None,
+                    ..Effect::default()
                 },
             ),
             Ok(_) => self.wait(2, "the token is there, but the half is not seen to refuse writes"),

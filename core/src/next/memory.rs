@@ -239,10 +239,9 @@ impl Memory {
             && (tries.count > 0 || forward && !tries.begun)
     }
 
-    /// Whether the step's action may have been tried before: by this process, or by another that started it.
-    pub fn may_have_tried(&self, step: u8) -> bool {
-        let tries = &self.steps[usize::from(step)];
-        tries.count > 0 || !tries.begun
+    /// Whether nobody but this process can have tried the step's action: it started the step.
+    pub fn is_ours_alone(&self, step: u8) -> bool {
+        self.steps[usize::from(step)].begun
     }
 
     /// The witness refused a change of the record. Only the swap is itself what its step does; a journal that could

@@ -160,6 +160,6 @@ impl Case<'_> {
         if !matches!(self.half_from().cluster, Seen::Is(_)) {
             note.push_str(&format!("; the half in {} was not reached", self.intent.from()));
         }
-        self.done(6, Effect { token: None, lineage: Some(lineage), note: Some(note) })
+        self.done(6, Effect { lineage: Some(lineage), note: Some(note), ..Effect::default() })
     }
 }

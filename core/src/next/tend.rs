@@ -7,7 +7,7 @@ use super::source::{Source, data_source, has_replayed};
 use super::standing::{Object, Place};
 use super::upkeep::Upkeep;
 use super::{Action, Change, Decision, NAME_UNKNOWN, cluster_write, demotion, left, name_of_other};
-use crate::name::Region;
+use crate::name::{ObjectName, Region};
 use crate::observe::{Accepts, Claim, ClusterView, Half, Role, Seen};
 use crate::ports::ClusterChange;
 use crate::record::{Lineage, Record};
@@ -195,11 +195,17 @@ impl Tending<'_> {
 
 /// Whether this region takes a free record: its half is the acting primary, or neither is and the spec names it. Else
 /// why not.
-pub fn acquire(me: &Region, spec: &Spec, halves: &BTreeMap<Region, Half>) -> Result<Change, &'static str> {
+pub fn acquire(
+    me: &Region,
+    spec: &Spec,
+    halves: &BTreeMap<Region, Half>,
+    told_of: Option<&ObjectName>,
+) -> Result<Change, &'static str> {
     let timeline = may_acquire(me, spec, halves)?;
     let claims = halves.values().filter_map(|half| half.cluster.known()?.claim.as_ref());
     let claimed = claims.map(|claim| claim.generation).max().unwrap_or_default();
-    Ok(Change::Acquire { timeline, claimed, ttl_seconds: spec.lease.ttl_seconds })
+    let about = told_of.map(|name| (name.clone(), spec.application.clone()));
+    Ok(Change::Acquire { timeline, claimed, ttl_seconds: spec.lease.ttl_seconds, about })
 }
 
 /// The timeline its half stands on; absent: neither half is primary yet, and the spec names this region.

@@ -143,6 +143,7 @@ impl World {
         let intent = self.record.intent.as_ref().expect("an intent stands");
         let event = Some(crate::audit::switchover(intent, wall(60)));
         let now = Now {
+            lag: None,
             at: self.at,
             me: &self.me,
             abort: self.abort.as_deref(),

@@ -119,7 +119,6 @@ fn ended() -> Ended {
         took_ms: None,
         rto_missed_by_ms: None,
         loss_seconds: None,
-        owed: Vec::new(),
         extra: Default::default(),
     }
 }
@@ -170,7 +169,8 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("failback waits", |_, f| record(f).pending = Some(pending()), &[Id::UnderWay]),
     ("own failback waits", |_, f| { record(f).pending = Some(pending()); f.in_execution_of = Some("shop/shop/4.3") }, &[]),
     ("another's failback waits", |_, f| { record(f).pending = Some(pending()); f.in_execution_of = Some("shop/shop/4.4") }, &[Id::UnderWay]),
-    ("event owed", |_, f| record(f).last = Some(Ended { owed: vec![owed()], ..ended() }), &[Id::EventsOwed]),
+    ("event of the last one owed", |_, f| { record(f).last = Some(ended()); record(f).owed = vec![owed("shop/shop/4.2")] }, &[Id::EventsOwed]),
+    ("another event owed", |_, f| { record(f).last = Some(ended()); record(f).owed = vec![owed("0123456789abcdef"), owed("shop/shop/4.20")] }, &[]),
     ("last one ended well", |_, f| record(f).last = Some(ended()), &[]),
     ("too many hostnames", |p, _| p.records.hostnames = (0..1000).map(|i| format!("shop-number-{i}.example.org")).collect(), &[Id::IntentLength]),
     ("API server of hel down", |_, f| hel_down(f), &[Id::ApiServers]),
@@ -308,9 +308,9 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("stream unreachable", |_, f| f.observations.stream = unreadable(), &[Id::AuditStream]),
 ];
 
-fn owed() -> audit::Event {
+fn owed(of: &str) -> audit::Event {
     let about = audit::About { continuum: &fixture::shop(), application: "shop" };
-    audit::lease_acquired(about, &fsn(), 4, Timestamp::UNIX_EPOCH)
+    audit::request_failed(about, of, &hel(), None, (1, ""), Timestamp::UNIX_EPOCH)
 }
 /// Operators of a build without faults that are known.
 fn mended(facts: &mut Facts) {

@@ -64,14 +64,11 @@ fn holder(case: &Case, record: &Record, out: &mut Findings) {
     }
     newest_claim(case, generation, out);
     under_way(case, record, out);
-    if let Some(last) = record.last.as_ref().filter(|last| !last.owed.is_empty()) {
+    let owed = record.last.as_ref().map(|last| (last, record.owed_of(&last.id).count()));
+    if let Some((last, owed)) = owed.filter(|(_, owed)| *owed > 0) {
         out.add(
             Id::EventsOwed,
-            format!(
-                "{} of {} still owed to the audit stream",
-                count(last.owed.len(), "event is", "events are"),
-                last.id
-            ),
+            format!("{} of {} still owed to the audit stream", count(owed, "event is", "events are"), last.id),
         );
     }
 }

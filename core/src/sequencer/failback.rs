@@ -25,7 +25,10 @@ impl Sequencer {
         let operation = "failback";
         let (_, spec) = self.own_copy(&self.observers, operation).await?;
         let seconds = spec.failback.timeout_seconds;
-        let what = match self.pend(&spec, &spec.failback, order).await? {
+        let begun = self.pend(&spec, &spec.failback, order).await;
+        let to = self.led(&spec).standbys.first().cloned().unwrap_or(self.me.clone());
+        self.note_refusal(&to, order, &begun);
+        let what = match begun? {
             Begun::Report(report) => return Ok(*report),
             Begun::Following(what) => what,
         };
@@ -60,12 +63,7 @@ impl Sequencer {
     pub async fn pend(&self, spec: &Spec, asked: &FailbackSpec, order: &ExecuteOrder) -> Result<Begun, OperationError> {
         let operation = "failback";
         let started = self.clock.wall();
-        // Right after a switchover the spec does not name the acting primary yet.
-        let view = self.keeper.as_ref().and_then(|k| k.view()).and_then(|v| v.record);
-        let spec = &match view.map(|record| record.lineage) {
-            Some(Lineage::Of { region, .. }) => spec.led_by(&region),
-            _ => spec.clone(),
-        };
+        let spec = &self.led(spec);
         let to = spec.standbys.first().unwrap_or(&spec.primary);
         let plan = self.failback_plan(spec, to, order.requested_by.as_deref())?;
         let Some(keeper) = &self.keeper else {
@@ -76,7 +74,6 @@ impl Sequencer {
         if let Some(blocker) = findings.blockers().next() {
             let (step, cause) = (blocker.step(), blocker.text.clone());
             tracing::warn!(operation, step, %cause, "refused");
-            self.tell_error(&plan, step, &cause, order.request.as_deref()).await;
             return Ok(Begun::Report(Box::new(self.unbegun(&plan, step, &cause, started))));
         }
         if let Some(region) = answered_before(&facts.observations.copies, to, order.request.as_deref()) {
@@ -84,7 +81,6 @@ impl Sequencer {
                 "the copy in {region} holds an answer to an earlier failback; set failback.approved and \
                  failback.refused to false there, and ask again"
             );
-            self.tell_error(&plan, 1, &cause, order.request.as_deref()).await;
             return Ok(Begun::Report(Box::new(self.unbegun(&plan, 1, &cause, started))));
         }
         let holder = facts.witness.known().and_then(|r| r.as_ref()?.holder.clone());
@@ -107,6 +103,15 @@ impl Sequencer {
                 Ok(Begun::Report(Box::new(self.unknown(&plan, "", &why, started))))
             }
             Err(cause) => Ok(Begun::Report(Box::new(self.unbegun(&plan, 1, &cause.to_string(), started)))),
+        }
+    }
+
+    /// The spec, led by the acting primary: right after a switchover it does not name it yet.
+    pub fn led(&self, spec: &Spec) -> Spec {
+        let record = self.keeper.as_ref().and_then(|k| k.view()).and_then(|v| v.record);
+        match record.map(|record| record.lineage) {
+            Some(Lineage::Of { region, .. }) => spec.led_by(&region),
+            _ => spec.clone(),
         }
     }
 
@@ -148,7 +153,7 @@ impl Sequencer {
         let Some(keeper) = &self.keeper else { return };
         let now = self.clock.wall();
         let (me, id, why) = (self.me.clone(), pending.id.clone(), why.to_owned());
-        let written = keeper.update(move |record| transition::decline(record, &me, &id, &why, now, Vec::new())).await;
+        let written = keeper.update(move |record| transition::decline(record, &me, &id, &why, now)).await;
         if let Err(cause) = written {
             tracing::warn!(%cause, "the declined failback was not written");
         }

@@ -22,8 +22,8 @@ const UNSERVED_LIMIT: Duration = Duration::from_secs(60);
 /// What the record shows of it.
 #[derive(Clone, Debug, PartialEq)]
 enum Sight {
-    /// It ended.
-    Ended(Box<Ended>),
+    /// It ended, and so many of its events are owed.
+    Ended(Box<Ended>, usize),
     /// It is under way forward, or waits for a person.
     UnderWay,
     /// The request was not served yet, or there is no record.
@@ -45,7 +45,7 @@ fn sight(view: &View, what: &What, now: Monotonic) -> Sight {
         What::Request(wanted) => request == Some(wanted),
     };
     if let Some(last) = record.last.as_ref().filter(|last| is(&last.id, last.request.as_ref())) {
-        return Sight::Ended(Box::new(last.clone()));
+        return Sight::Ended(Box::new(last.clone()), record.owed_of(&last.id).count());
     }
     let silent_for = now.since(view.first_seen);
     if silent_for >= silence_limit(record) {
@@ -80,7 +80,7 @@ impl Sequencer {
             let now = self.clock.now();
             let sight = self.keeper.as_ref().and_then(|k| k.view()).map(|view| sight(&view, &what.what, now));
             match sight.unwrap_or(Sight::Unserved) {
-                Sight::Ended(last) => return ExecuteReport::from_ended(&last),
+                Sight::Ended(last, owed) => return ExecuteReport::from_ended(&last, owed),
                 Sight::UnderWay => undoing = None,
                 Sight::Unserved if now.since(began) < UNSERVED_LIMIT => {}
                 Sight::Unserved => {

@@ -49,11 +49,11 @@ fn ended(result: EndResult) -> Record {
     let record = with_intent();
     let id = record.intent.as_ref().unwrap().id.clone();
     let turned = match result {
-        EndResult::Undone => transition::turn(&record, &fsn(), &id, 4, "SERVFAIL", false),
+        EndResult::Undone => transition::turn(&record, &fsn(), &id, 4, "SERVFAIL", false, at(0)),
         _ => Edit::Write(Box::new(record)),
     };
     let Edit::Write(record) = turned else { panic!() };
-    let ending = Ending { result, now: at(0), owed: Vec::new(), write_gap_ms: None, took_ms: None };
+    let ending = Ending { result, now: at(0), acknowledged: true, write_gap_ms: None, took_ms: None };
     let Edit::Write(record) = transition::end(&record, &fsn(), &id, &ending) else { panic!() };
     *record
 }

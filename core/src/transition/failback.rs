@@ -1,7 +1,7 @@
 //! A failback in the record: it waits, and becomes the intent or ends without one.
 
-use super::{Edit, Order, intent, may_begin, next_id, serve, stale, write};
-use crate::audit::Event;
+use super::{Edit, Order, intent, may_begin, next_id, owe, serve, stale, write};
+use crate::audit::{self, About};
 use crate::name::Region;
 use crate::plan::REASON_FAILBACK;
 use crate::record::{EndResult, Ended, Extra, Kind, Pending, Record};
@@ -29,7 +29,7 @@ pub fn pend(record: &Record, me: &Region, order: &Order, approval: Approval) -> 
         return cannot;
     }
     let mut next = record.clone();
-    next.pending = Some(Pending {
+    let pending = Pending {
         id: next_id(record, &order.plan),
         to: order.plan.to.clone(),
         requested_by: order.plan.initiated_by.clone(),
@@ -40,7 +40,9 @@ pub fn pend(record: &Record, me: &Region, order: &Order, approval: Approval) -> 
         approval_required: approval.required,
         fingerprint: order.plan.fingerprint(),
         extra: Extra::new(),
-    });
+    };
+    owe(&mut next, audit::failback_pending(About::plan(&order.plan), &pending, &order.plan.from));
+    next.pending = Some(pending);
     next.sequence += 1;
     serve(&mut next, order.request.as_ref());
     write(next)
@@ -72,7 +74,7 @@ pub fn approve(record: &Record, me: &Region, id: &str, order: &Order, approved_b
 }
 
 /// The pending failback of this id was refused, cancelled or not approved in time.
-pub fn decline(record: &Record, me: &Region, id: &str, why: &str, now: Timestamp, owed: Vec<Event>) -> Edit {
+pub fn decline(record: &Record, me: &Region, id: &str, why: &str, now: Timestamp) -> Edit {
     if record.last.as_ref().is_some_and(|l| l.id == id) {
         return Edit::Already;
     }
@@ -104,7 +106,6 @@ pub fn decline(record: &Record, me: &Region, id: &str, why: &str, now: Timestamp
         took_ms: None,
         rto_missed_by_ms: None,
         loss_seconds: None,
-        owed,
         extra: Extra::new(),
     });
     write(next)

@@ -1,10 +1,11 @@
 use super::*;
 use crate::preflight::fixture::{self, fsn, hel};
-use crate::record::{FormerWeights, INTENT_LENGTH_MAX, Lsn, RecordSet};
+use crate::record::{FormerWeights, INTENT_LENGTH_MAX, Lsn, Position, RecordSet};
 use crate::testing::Random;
 use serde_json::json;
 
 mod failback;
+mod owed;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_795_000_000 + second).unwrap()
@@ -43,25 +44,25 @@ fn failback() -> Order {
 
 #[test]
 fn an_empty_record_is_acquired_with_a_new_generation() {
-    let record = written(acquire(&Record::free(30), &fsn(), 20, Some(3)));
+    let record = written(acquire(&Record::free(30), &fsn(), 20, Some(3), None));
     assert_eq!((record.held_by(&fsn()), record.generation, record.ttl_seconds), (true, 1, 20));
     assert_eq!(record.lineage, Lineage::Of { region: fsn(), timeline: 3 });
 }
 
 #[test]
 fn where_neither_half_is_primary_the_lineage_stays_unknown() {
-    assert_eq!(written(acquire(&Record::free(30), &fsn(), 30, None)).lineage, Lineage::Unknown);
+    assert_eq!(written(acquire(&Record::free(30), &fsn(), 30, None, None)).lineage, Lineage::Unknown);
 }
 
 #[test]
 fn a_record_held_by_another_is_not_acquired_and_the_holder_is_named() {
-    let why = refused(acquire(&fixture::record(), &hel(), 30, Some(3)));
+    let why = refused(acquire(&fixture::record(), &hel(), 30, Some(3), None));
     assert_eq!(why, "ErrLeaseHeldByAnother: held by fsn, generation 4");
 }
 
 #[test]
 fn acquiring_what_one_holds_changes_nothing() {
-    assert_eq!(acquire(&fixture::record(), &fsn(), 30, Some(9)), Edit::Already);
+    assert_eq!(acquire(&fixture::record(), &fsn(), 30, Some(9), None), Edit::Already);
 }
 
 #[test]
@@ -98,10 +99,10 @@ fn who_is_not_the_holder_renews_nothing() {
 
 #[test]
 fn a_register_that_was_made_anew_begins_above_the_claims_that_stand() {
-    let record = written(acquire_above(&Record::free(30), &fsn(), 30, Some(3), 7));
+    let record = written(acquire_above(&Record::free(30), &fsn(), 30, Some(3), 7, None));
     assert_eq!(record.generation, 8);
     assert_eq!(
-        written(acquire_above(&Record { generation: 9, ..Record::free(30) }, &fsn(), 30, None, 7)).generation,
+        written(acquire_above(&Record { generation: 9, ..Record::free(30) }, &fsn(), 30, None, 7, None)).generation,
         10
     );
 }
@@ -162,9 +163,9 @@ fn a_request_is_served_once() {
     let ended = written(end(&turned(&record, &id), &fsn(), &id, &ending(EndResult::Undone)));
     assert!(refused(begin(&ended, &fsn(), &order())).contains("was served already"));
     assert!(refused(pend(&ended, &fsn(), &failback(), APPROVAL)).contains("was served already"));
-    let refusal = written(refuse(&fixture::record(), &fsn(), "00c0ffee00c0ffee"));
+    let refusal = written(refuse(&fixture::record(), &fsn(), "00c0ffee00c0ffee", None));
     assert!(refused(begin(&refusal, &fsn(), &order())).contains("was served already"));
-    assert_eq!(refuse(&refusal, &fsn(), "00c0ffee00c0ffee"), Edit::Already);
+    assert_eq!(refuse(&refusal, &fsn(), "00c0ffee00c0ffee", None), Edit::Already);
 }
 
 #[test]
@@ -180,9 +181,10 @@ fn only_the_holder_begins_and_only_away_from_its_own_region() {
 #[test]
 fn owed_events_hold_the_next_switchover_back() {
     let (record, id) = begun();
-    let event = crate::audit::switchover(record.intent.as_ref().unwrap(), at(9));
-    let ending = Ending { owed: vec![event.clone()], ..ending(EndResult::Succeeded) };
+    let event = crate::audit::switchover(record.intent.as_ref().unwrap(), at(30));
+    let ending = Ending { acknowledged: false, ..ending(EndResult::Succeeded) };
     let ended = written(end(&record, &fsn(), &id, &ending));
+    assert_eq!(ended.owed, std::slice::from_ref(&event));
     let next = Order { request: None, ..order() };
     assert_eq!(refused(begin(&ended, &fsn(), &next)), format!("1 events of {id} are owed"));
     assert!(refused(pend(&ended, &fsn(), &next, APPROVAL)).contains("are owed"));
@@ -194,7 +196,8 @@ fn owed_events_hold_the_next_switchover_back() {
 
 #[test]
 fn the_last_32_requests_are_remembered() {
-    let record = (0..40).fold(fixture::record(), |record, n| written(refuse(&record, &fsn(), &format!("{n:016x}"))));
+    let record =
+        (0..40).fold(fixture::record(), |record, n| written(refuse(&record, &fsn(), &format!("{n:016x}"), None)));
     assert_eq!(record.served.len(), SERVED_COUNT_MAX);
     assert_eq!(record.served.first().unwrap(), &format!("{:016x}", 8));
     assert_eq!(record.served.last().unwrap(), &format!("{:016x}", 39));
@@ -230,7 +233,7 @@ fn every_further_attempt_is_counted() {
 #[test]
 fn an_effect_is_written_once_with_what_it_brought() {
     let (record, id) = begun();
-    let effect = Effect { token: Some("token".into()), lineage: None, note: Some("in hand".into()) };
+    let effect = Effect { token: Some("token".into()), note: Some("in hand".into()), ..Effect::default() };
     let record = written(finish(&record, &fsn(), &id, 2, at(3), &effect));
     assert_eq!(finish(&record, &fsn(), &id, 2, at(4), &effect), Edit::Already);
     let intent = record.intent.unwrap();
@@ -262,7 +265,7 @@ fn a_switchover_that_is_being_undone_is_not_swapped_and_one_that_goes_on_not_swa
 fn swapping_back_is_one_more_generation_and_marks_the_undo() {
     let (record, id) = begun();
     let swapped = written(swap(&record, &fsn(), &id, at(5)));
-    let back = written(turn(&swapped, &hel(), &id, 0, "aborted by a person", false));
+    let back = written(turn(&swapped, &hel(), &id, 0, "aborted by a person", false, at(9)));
     let back = written(swap_back(&back, &hel(), &id, at(7)));
     assert_eq!((back.held_by(&fsn()), back.generation), (true, 6));
     assert_eq!(back.intent.as_ref().unwrap().step(5).undone_at, Some(at(7)));
@@ -275,8 +278,8 @@ fn past_the_point_of_no_return_nothing_turns_back_but_for_a_promotion_that_was_a
     let (record, id) = begun();
     let swapped = written(swap(&record, &fsn(), &id, at(5)));
     let issued = written(start(&swapped, &hel(), &id, 6, at(6), &Beginning::default()));
-    assert!(refused(turn(&issued, &hel(), &id, 0, "aborted by a person", false)).contains("point of no return"));
-    let back = written(turn(&issued, &hel(), &id, 6, "forbidden", true));
+    assert!(refused(turn(&issued, &hel(), &id, 0, "aborted by a person", false, at(9))).contains("point of no return"));
+    let back = written(turn(&issued, &hel(), &id, 6, "forbidden", true, at(9)));
     let back = written(swap_back(&back, &hel(), &id, at(7)));
     assert_eq!(back.intent.unwrap().step(6).undone_at, Some(at(7)));
 }
@@ -284,8 +287,8 @@ fn past_the_point_of_no_return_nothing_turns_back_but_for_a_promotion_that_was_a
 #[test]
 fn a_turn_says_which_step_failed_and_why() {
     let (record, id) = begun();
-    let record = written(turn(&record, &fsn(), &id, 4, "SERVFAIL", false));
-    assert_eq!(turn(&record, &fsn(), &id, 3, "later", false), Edit::Already);
+    let record = written(turn(&record, &fsn(), &id, 4, "SERVFAIL", false, at(9)));
+    assert_eq!(turn(&record, &fsn(), &id, 3, "later", false, at(9)), Edit::Already);
     let intent = record.intent.unwrap();
     assert_eq!(intent.direction, Direction::Undo { step: 4, reason: "SERVFAIL".into() });
     assert_eq!(intent.step(4).failure.as_deref(), Some("SERVFAIL"));
@@ -295,7 +298,7 @@ fn a_turn_says_which_step_failed_and_why() {
 fn forward_again_after_the_lease_was_given_back_it_is_swapped_once_more() {
     let (record, id) = begun();
     let swapped = written(swap(&record, &fsn(), &id, at(5)));
-    let back = written(turn(&swapped, &hel(), &id, 0, "aborted by a person", false));
+    let back = written(turn(&swapped, &hel(), &id, 0, "aborted by a person", false, at(9)));
     let still_there = written(turn_forward(&back, &hel(), &id)).intent.unwrap();
     assert!(still_there.forward() && still_there.step(5).finished_at.is_some());
     let back = written(swap_back(&back, &hel(), &id, at(7)));
@@ -320,11 +323,11 @@ fn the_lineage_is_in_doubt_until_the_undo_was_seen() {
 }
 
 fn ending(result: EndResult) -> Ending {
-    Ending { result, now: at(30), owed: Vec::new(), write_gap_ms: Some(1_500), took_ms: Some(2_500) }
+    Ending { result, now: at(30), acknowledged: true, write_gap_ms: Some(1_500), took_ms: Some(2_500) }
 }
 
 fn turned(record: &Record, id: &str) -> Record {
-    written(turn(record, &fsn(), id, 2, "no token", false))
+    written(turn(record, &fsn(), id, 2, "no token", false, at(9)))
 }
 
 #[test]
@@ -355,7 +358,7 @@ fn what_is_meant_for_another_intent_or_by_another_region_changes_nothing() {
             start(&record, me, id, 2, at(1), &Beginning::default()),
             retry(&record, me, id, 2),
             finish(&record, me, id, 2, at(1), &Effect::default()),
-            turn(&record, me, id, 2, "", false),
+            turn(&record, me, id, 2, "", false, at(9)),
             swap(&record, me, id, at(1)),
             swap_back(&record, me, id, at(1)),
             turn_forward(&record, me, id),
@@ -411,18 +414,18 @@ fn any_edit(record: &Record, random: &mut Random) -> Edit {
     let id = id.unwrap_or_else(|| "shop/shop/0.0".into());
     let step = 2 + random.below(6) as u8;
     match random.below(20) {
-        0 => acquire(record, &me, 30, Some(3)),
+        0 => acquire(record, &me, 30, Some(3), None),
         1 => renew(record, &me, 30, Some(Position { timeline: random.below(6) as u32, lsn: Lsn(1) })),
         2 => release(record, &me),
         3 => begin(record, &me, &order),
         4 => pend(record, &me, &order, APPROVAL),
         5 => approve(record, &me, &id, &order, "alice"),
-        6 => decline(record, &me, &id, "no", order.now, vec![]),
-        7 => refuse(record, &me, &format!("{:016x}", random.below(50))),
+        6 => decline(record, &me, &id, "no", order.now),
+        7 => refuse(record, &me, &format!("{:016x}", random.below(50)), None),
         8 | 9 => start(record, &me, &id, step, at(1), &Beginning::default()),
         10 => retry(record, &me, &id, step),
         11 => finish(record, &me, &id, step, at(1), &Effect::default()),
-        12 => turn(record, &me, &id, step, "failed", random.below(4) == 0),
+        12 => turn(record, &me, &id, step, "failed", random.below(4) == 0, at(1)),
         13 | 14 => swap(record, &me, &id, at(1)),
         15 => swap_back(record, &me, &id, at(1)),
         16 => turn_forward(record, &me, &id),

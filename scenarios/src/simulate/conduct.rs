@@ -468,7 +468,7 @@ fn follow(record: Option<&Record>, sequence: u64, for_: Duration) -> Option<Resu
     if record.sequence > sequence {
         let ended = record.intent.is_none() && record.pending.is_none();
         let last = record.last.as_ref().filter(|_| ended)?;
-        return Some(Ok(ExecuteReport::from_ended(last)));
+        return Some(Ok(ExecuteReport::from_ended(last, record.owed_of(&last.id).count())));
     }
     (for_ >= BEGIN_LIMIT).then(|| Err("the controller died before it began".into()))
 }

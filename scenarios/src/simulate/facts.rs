@@ -212,7 +212,7 @@ pub(super) fn expect_facts(run: &mut Conductor<'_>, place: Option<Place>, what: 
         let found = event_count(&run.world, name);
         compare(run, place, &at(&format!("events.{name}")), Some(*count), Some(found));
     }
-    let owed = record.and_then(|r| r.last).map_or(0, |last| last.owed.len());
+    let owed = record.map_or(0, |record| record.owed.len());
     compare(run, place, &at("eventsOwed"), expected.events_owed, Some(owed));
 }
 

@@ -153,7 +153,7 @@ mod tests {
         let facts = [
             ("continuum-lease-acquired", "2", json!({ "toPrimary": "fsn" }), "? -> fsn"),
             ("continuum-lease-acquired", "3", json!({ "toPrimary": "fsn" }), "? -> fsn"),
-            ("continuum-lease-lost", "2", json!({ "fromPrimary": "fsn" }), "fsn -> ?"),
+            ("continuum-lease-lost", "2.1", json!({ "fromPrimary": "fsn" }), "fsn -> ?"),
             ("continuum-lease-collision", "hel:3", json!({ "fromPrimary": "hel" }), "hel -> ?"),
             ("continuum-cnpg-promotable", "shop/shop/1.9", json!({ "fromPrimary": "fsn" }), "fsn -> ?"),
             ("continuum-failback-pending", INTENT, json!({ "fromPrimary": "fsn", "toPrimary": "hel" }), "fsn -> hel"),

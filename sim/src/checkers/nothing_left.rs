@@ -18,8 +18,7 @@ pub fn check(ground: &Ground) -> Verdict {
         if let Some(pending) = record.pending.as_ref().filter(|_| !ground.may_be_left.pending) {
             evidence.push(format!("failback {} waits", pending.id));
         }
-        let owed = record.last.iter().flat_map(|last| &last.owed);
-        evidence.extend(owed.map(|event| format!("event {} is owed", event.message_id)));
+        evidence.extend(record.owed.iter().map(|event| format!("event {} is owed", event.message_id)));
     }
     for (region, truth) in &ground.regions {
         evidence.extend(of_cluster(ground, region, truth));

@@ -57,7 +57,7 @@ async fn apply(witness: &LeaseWitness, edit: impl Fn(&Record) -> Edit) -> Edit {
 }
 
 async fn acquire(witness: &LeaseWitness, me: &Region) -> Edit {
-    apply(witness, |record| transition::acquire(record, me, TTL, Some(1))).await
+    apply(witness, |record| transition::acquire(record, me, TTL, Some(1), None)).await
 }
 
 pub async fn nothing_is_read_where_nobody_wrote(bed: Bed) {

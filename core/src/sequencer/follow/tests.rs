@@ -53,7 +53,7 @@ fn one_that_the_record_does_not_name_any_more_is_not_waited_for() {
         sight(&View { record: None, ..view(record.clone()) }, &What::Id("shop/shop/1.1".into()), at(0)),
         Sight::Unserved
     );
-    let refused = written(transition::refuse(&record, &fsn(), "r1"));
+    let refused = written(transition::refuse(&record, &fsn(), "r1", None));
     assert_eq!(sight(&view(refused), &What::Request("r1".into()), at(0)), Sight::Refused(None));
 }
 
@@ -63,8 +63,8 @@ fn one_that_ended_is_told_also_where_nobody_renews() {
     let record = written(transition::pend(&fixture::record(), &fsn(), &order(Some("r1")), approval));
     let id = record.pending.as_ref().unwrap().id.clone();
     assert_eq!(sight(&view(record.clone()), &What::Request("r1".into()), at(0)), Sight::UnderWay, "it waits");
-    let ended = written(transition::decline(&record, &fsn(), &id, "refused", jiff::Timestamp::UNIX_EPOCH, Vec::new()));
+    let ended = written(transition::decline(&record, &fsn(), &id, "refused", jiff::Timestamp::UNIX_EPOCH));
     for mark in [What::Id(id.clone()), What::Request("r1".into())] {
-        assert!(matches!(sight(&view(ended.clone()), &mark, at(1000)), Sight::Ended(_)));
+        assert!(matches!(sight(&view(ended.clone()), &mark, at(1000)), Sight::Ended(_, 1)));
     }
 }

@@ -38,9 +38,9 @@ fn an_approval_counts_for_the_failback_that_waits_and_for_no_other() {
 fn a_declined_failback_ends_with_its_cause() {
     let waiting = written(pend(&fixture::record(), &fsn(), &failback(), APPROVAL));
     let id = "shop/shop/4.1";
-    assert_eq!(refused(decline(&waiting, &hel(), id, "", at(60), vec![])), "not the holder any more");
-    let ended = written(decline(&waiting, &fsn(), id, "refused by a person", at(60), vec![]));
-    assert_eq!(decline(&ended, &fsn(), id, "", at(60), vec![]), Edit::Already);
+    assert_eq!(refused(decline(&waiting, &hel(), id, "", at(60))), "not the holder any more");
+    let ended = written(decline(&waiting, &fsn(), id, "refused by a person", at(60)));
+    assert_eq!(decline(&ended, &fsn(), id, "", at(60)), Edit::Already);
     assert_eq!(ended.pending, None);
     let last = ended.last.unwrap();
     assert_eq!((last.id.as_str(), last.result), (id, EndResult::Declined));

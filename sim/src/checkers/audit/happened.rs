@@ -49,14 +49,27 @@ fn intents(ground: &Ground) -> BTreeMap<&str, &Intent> {
     intents.map(|intent| (intent.id.as_str(), intent)).collect()
 }
 
+/// The steps of each intent that the record ever showed as failed; 0: an abort.
+fn failed_steps(ground: &Ground) -> BTreeMap<&str, BTreeSet<u8>> {
+    let mut failed: BTreeMap<&str, BTreeSet<u8>> = BTreeMap::new();
+    for intent in ground.lease.iter().filter_map(|write| write.record.intent.as_ref()) {
+        if let Direction::Undo { step, .. } = &intent.direction {
+            failed.entry(&intent.id).or_default().insert(*step);
+        }
+    }
+    failed
+}
+
 fn of_moves(ground: &Ground, happened: &mut Vec<Happened>) {
     let intents = intents(ground);
+    let failed = failed_steps(ground);
     for move_ in ground.moments.moves() {
         let may_come = move_.ended.is_none() && ground.may_be_left.intent;
         let (from, to) = (Some(move_.from.to_string()), Some(move_.to.to_string()));
         let one = |kind, must| Happened { kind, fact: move_.intent.clone(), from: from.clone(), to: to.clone(), must };
         let intent = intents.get(move_.intent.as_str());
-        happened.push(Happened { to: None, ..one("continuum-cnpg-promotable", false) });
+        let promotable = intent.is_some_and(|intent| intent.step(1).finished_at.is_some()) && move_.ended.is_some();
+        happened.push(Happened { to: None, ..one("continuum-cnpg-promotable", promotable) });
         if move_.effect(6).is_some() {
             happened.push(one("continuum-switchover", !may_come));
             // How long it took is measured by the controllers, each part by its own clock.
@@ -68,7 +81,9 @@ fn of_moves(ground: &Ground, happened: &mut Vec<Happened>) {
             if intent.is_some_and(|intent| intent.kind == Kind::Failback) {
                 happened.push(one("continuum-failback-completed", !may_come));
             }
-        } else if let Some(Direction::Undo { step, .. }) = intent.map(|intent| &intent.direction) {
+        }
+        // Also where it went forward again afterwards: that the step failed was so.
+        for step in failed.get(move_.intent.as_str()).into_iter().flatten() {
             let fact = format!("{}:{step}", move_.intent);
             happened.push(Happened { fact, ..one("continuum-error", move_.ended.is_some()) });
         }
@@ -94,8 +109,8 @@ fn of_failbacks(ground: &Ground, happened: &mut Vec<Happened>) {
 /// What follows from who held the lease.
 fn of_terms(ground: &Ground, happened: &mut Vec<Happened>) {
     let moved = ground.moments.moves().iter().any(|move_| move_.effect(6).is_some());
-    let last = ground.record().map(|record| record.generation);
     let mut known: BTreeSet<(u64, u64)> = BTreeSet::new();
+    let mut lapsed: BTreeSet<(u64, u64)> = BTreeSet::new();
     let mut before: Option<&LeaseWrite> = None;
     let ends = ground.lease.iter().skip(1).map(|write| write.at).chain([ground.end]);
     for (write, end) in ground.lease.iter().zip(ends) {
@@ -108,11 +123,16 @@ fn of_terms(ground: &Ground, happened: &mut Vec<Happened>) {
         // A holder that renews for less than half its term may have lost it; the term that it counts is shorter
         // than the one that stands there.
         if end.saturating_sub(write.at) >= Duration::from_secs(u64::from(write.record.ttl_seconds) / 2) {
-            push("continuum-lease-lost", number.to_string(), Some(region.clone()), None, false);
+            // The holder knows its own renewal by the answer, and the last one may have been lost.
+            let renewal = write.record.renewal;
+            for renewal in [renewal, renewal.saturating_sub(1)].into_iter().filter(|r| lapsed.insert((number, *r))) {
+                push("continuum-lease-lost", format!("{number}.{renewal}"), Some(region.clone()), None, false);
+            }
         }
         if former.map(|former| former.record.generation) != Some(number) {
-            // The one of the end has had time to be told of, where there is a stream.
-            let must = moved && last == Some(number);
+            // Also where it was held for a moment. Where the role moved there is a stream; what stood there when the
+            // run began was told of before.
+            let must = moved && write.by.contains("@controller.");
             push("continuum-lease-acquired", number.to_string(), None, Some(region.clone()), must);
             // A region that hands its lease on, or gives it back, collides with nobody.
             let lost = former.and_then(holder).filter(|former| *former != region);
@@ -120,7 +140,7 @@ fn of_terms(ground: &Ground, happened: &mut Vec<Happened>) {
                 push("continuum-lease-collision", format!("{former}:{number}"), Some(former), None, false);
             }
         }
-        let place = (number, write.record.sequence);
+        let place = (number, write.record.renewal);
         if write.record.intent.is_none() && known.insert(place) {
             let fact = format!("{number}.{}", place.1);
             push("continuum-reconcile-success", fact, None, Some(region), false);

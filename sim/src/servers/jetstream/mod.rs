@@ -10,11 +10,12 @@
 pub mod protocol;
 pub mod stream;
 
-use self::protocol::{Call, Reply, Request, Stored};
+use self::protocol::{Call, Publish, Reply, Request, Stored};
 use self::stream::Stream;
 use super::gated::{self, Passed};
 use crate::fabric::{BoxStream, Net, Software};
 use crate::gate::{Asked, SharedGate};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -71,6 +72,25 @@ impl JetStream {
     /// Answers every request with this code and does nothing; `None`: no more.
     pub fn refuse(&self, code: Option<u16>) {
         self.disk().refusing = code;
+    }
+
+    /// The stream's retention takes everything that is in it.
+    pub fn expire(&self) {
+        if let Some(stream) = &mut self.disk().stream {
+            stream.expire();
+        }
+    }
+
+    /// Others who share the stream publish so many messages at once.
+    pub fn share(&self, count: usize) {
+        let now = self.net.now();
+        if let Some(stream) = &mut self.disk().stream {
+            for _ in 0..count {
+                let subject = continuum_core::audit::SUBJECT.to_owned();
+                let message = Publish { subject, headers: BTreeMap::new(), payload: "somebody else's".into() };
+                stream.publish(message, now);
+            }
+        }
     }
 
     /// Deletes the stream with all that is in it.

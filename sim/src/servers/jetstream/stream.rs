@@ -15,6 +15,8 @@ pub struct Stream {
     name: String,
     subjects: Vec<String>,
     messages: Vec<(Duration, Stored)>,
+    /// So many came before them.
+    expired: u64,
     /// Sequence and time of the first message of each id.
     ids: BTreeMap<String, (u64, Duration)>,
     /// Takes no new message.
@@ -25,7 +27,7 @@ impl Stream {
     /// An empty stream that takes these subjects, as they stand: no wildcards.
     pub fn new(name: &str, subjects: &[&str]) -> Self {
         let subjects = subjects.iter().map(|subject| (*subject).to_owned()).collect();
-        Self { name: name.to_owned(), subjects, messages: Vec::new(), ids: BTreeMap::new(), full: false }
+        Self { name: name.to_owned(), subjects, messages: Vec::new(), expired: 0, ids: BTreeMap::new(), full: false }
     }
 
     /// Whether it takes messages of this subject.
@@ -68,8 +70,15 @@ impl Stream {
         Reply::Messages(wanted.take(count_max).map(|(_, stored)| stored.clone()).collect())
     }
 
+    /// Forgets every message and id so far, as retention does in the end. Sequences go on.
+    pub fn expire(&mut self) {
+        self.expired = self.count();
+        self.messages.clear();
+        self.ids.clear();
+    }
+
     fn count(&self) -> u64 {
-        u64::try_from(self.messages.len()).expect("fits")
+        self.expired + u64::try_from(self.messages.len()).expect("fits")
     }
 }
 
