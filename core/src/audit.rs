@@ -212,7 +212,7 @@ impl<'a> About<'a> {
     /// it must be durable, so that whoever emits it again gives it the same id.
     fn event(&self, kind: EventType, reason: &str, fact: &str, at: Timestamp) -> Event {
         Event {
-            message_id: format!("{}:{}:{fact}", kind.as_str(), self.continuum),
+            message_id: message_id(kind, self.continuum, fact),
             body: EventBody {
                 kind,
                 continuum_name: self.continuum.to_string(),
@@ -228,6 +228,15 @@ impl<'a> About<'a> {
             },
         }
     }
+}
+
+fn message_id(kind: EventType, continuum: &ObjectName, fact: &str) -> String {
+    format!("{}:{continuum}:{fact}", kind.as_str())
+}
+
+/// The id of the event of the switchover with this intent.
+pub fn switchover_id(continuum: &ObjectName, intent: &str) -> String {
+    message_id(EventType::Switchover, continuum, intent)
 }
 
 fn of_intent(kind: EventType, intent: &Intent, reason: &str, at: Timestamp) -> Event {

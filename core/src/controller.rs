@@ -87,6 +87,8 @@ struct Shared {
     /// It was, in this process.
     halves_ever_seen: bool,
     health: Option<(String, Result<HealthReport, String>)>,
+    /// The last report of a check, and the switchover that it is about; absent: of none.
+    report: Option<(Option<String>, HealthReport)>,
     /// When this process first saw the pending failback of this id.
     pending_since: Option<(String, Monotonic)>,
     /// What one's own copy is to say of events; absent: that was not read yet.
@@ -153,12 +155,32 @@ impl Controller {
         &self.sequencer
     }
 
-    /// Health of the last switchover that the record tells of; where there was none, of the acting primary.
+    /// Health of the last switchover that the record tells of; where there was none, of the acting primary. The report
+    /// is kept for [`Controller::last_health`].
     pub async fn health(&self, cancel: &Cancel) -> Result<HealthReport, OperationError> {
+        let (primary, last) = self.to_be_checked();
+        let report = self.sequencer.health(last.as_ref(), &primary, cancel).await?;
+        self.shared().report = Some((last.map(|last| last.id), report.clone()));
+        Ok(report)
+    }
+
+    /// The report of the last check of that, where there was one in this process; else one is made, and kept.
+    pub async fn last_health(&self, cancel: &Cancel) -> Result<HealthReport, OperationError> {
+        let (primary, last) = self.to_be_checked();
+        let id = last.map(|last| last.id);
+        let kept = self.shared().report.clone();
+        match kept.filter(|(of, report)| *of == id && report.new_primary_region == primary) {
+            Some((_, report)) => Ok(report),
+            None => self.health(cancel).await,
+        }
+    }
+
+    /// The acting primary, and the switchover that made it so.
+    fn to_be_checked(&self) -> (Region, Option<Ended>) {
         let record = self.record();
         let primary = record.as_ref().and_then(status::acting_primary).unwrap_or_else(|| self.me.clone());
         let last = record.and_then(|r| r.last).filter(|l| l.result == EndResult::Succeeded && l.to == primary);
-        self.sequencer.health(last.as_ref(), &primary, cancel).await
+        (primary, last)
     }
 
     /// Runs for ever.
@@ -475,9 +497,6 @@ impl Controller {
             if self.checked(&last.id) {
                 continue;
             }
-            if status::health_is_stale(&last, self.clock.wall()) {
-                continue;
-            }
             let now = self.clock.now();
             let since = waiting.as_ref().filter(|(id, _)| *id == last.id).map_or(now, |(_, at)| *at);
             waiting = Some((last.id.clone(), since));
@@ -492,7 +511,11 @@ impl Controller {
                 None => Err(format!("did not end in {} s", HEALTH_LIMIT.as_secs())),
             };
             tracing::info!(id = %last.id, healthy = ?result.as_ref().map(|r| r.overall_healthy), "health checked");
-            self.shared().health = Some((last.id, result));
+            let mut shared = self.shared();
+            if let Ok(report) = &result {
+                shared.report = Some((Some(last.id.clone()), report.clone()));
+            }
+            shared.health = Some((last.id, result));
         }
     }
 

@@ -4,7 +4,7 @@
 //! nothing about the switchover itself, which has ended.
 
 use crate::name::Region;
-use crate::observe::{Accepts, ClusterView, DatabaseView, FoundEvent, Half, Role, Seen};
+use crate::observe::{Accepts, ClusterView, DatabaseView, FoundEvent, Half, Role, RouteView, Seen};
 use crate::report::{HealthCheck, HealthReport};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,7 @@ use std::net::IpAddr;
 pub const VANTAGES_DEFAULT: [&str; 3] = ["8.8.8.8", "1.1.1.1", "9.9.9.9"];
 /// The longest that one vantage may take to answer, s.
 pub const PROBE_LIMIT_SECONDS: u64 = 3;
-/// How far back the audit event is looked for, s.
+/// How far back the audit event is looked for at least, s: the search begins where the switchover did.
 pub const AUDIT_WINDOW_SECONDS: u32 = 300;
 /// Latency is normal while it is at most this many times what it was before.
 pub const LATENCY_RATIO_MAX: f64 = 2.0;
@@ -35,8 +35,13 @@ pub struct Probe {
 pub enum AuditFact {
     /// It could not be looked for, and why: no stream configured, or no switchover to look for.
     Deferred(String),
-    /// It was looked for.
-    Looked(Result<Option<FoundEvent>, String>),
+    /// It was looked for, among what was stored since the switchover began.
+    Looked {
+        /// When that was.
+        since: Timestamp,
+        /// What was found.
+        found: Result<Option<FoundEvent>, String>,
+    },
 }
 
 /// What the health check decides from.
@@ -48,6 +53,10 @@ pub struct HealthFacts {
     pub other: Region,
     /// The halves. A region without one was not looked at.
     pub halves: BTreeMap<Region, Half>,
+    /// The route of each region. Empty: none is configured.
+    pub routes: BTreeMap<Region, Seen<RouteView>>,
+    /// Names of the route's backends: in the expected primary's region, and in the other.
+    pub backends: (String, String),
     /// Addresses of the expected primary.
     pub expected_addresses: Vec<IpAddr>,
     /// The application's hostnames.
@@ -133,10 +142,34 @@ fn replicas(facts: &HealthFacts) -> Result<String, Vec<String>> {
     }
     let [primary, replica] = clusters[..] else { return Err(faults) };
     let streaming = streaming(facts, primary, replica, &mut faults);
+    if primary.archiving == Some(false) {
+        let name = &primary.object.name;
+        faults.push(format!(
+            "{name} does not archive its WAL (condition ContinuousArchiving is False), which fills its volume"
+        ));
+    }
+    traffic(facts, &mut faults);
     if !faults.is_empty() {
         return Err(faults);
     }
     Ok(format!("{} primary, {} replica, both Ready, {streaming}", primary.object.name, replica.object.name))
+}
+
+/// The new primary's region gets its traffic, and the old one none, in the route of each region.
+fn traffic(facts: &HealthFacts, faults: &mut Vec<String>) {
+    let (wanted, other) = &facts.backends;
+    for (region, seen) in &facts.routes {
+        let Some(route) = seen.known() else {
+            faults.push(format!("the route in {region} could not be read: {}", seen.why().unwrap_or_default()));
+            continue;
+        };
+        if route.weight(wanted).is_none_or(|weight| weight == 0) {
+            faults.push(format!("the route in {region} sends nothing to {wanted}"));
+        }
+        if let Some(weight) = route.weight(other).filter(|weight| *weight > 0) {
+            faults.push(format!("the route in {region} still sends to {other} (weight {weight})"));
+        }
+    }
 }
 
 fn cluster_faults(cluster: &ClusterView, role: Role, faults: &mut Vec<String>) {
@@ -264,10 +297,14 @@ fn latency_normal(facts: &HealthFacts) -> Verdict {
 fn audit_posted(facts: &HealthFacts) -> Verdict {
     match &facts.audit {
         AuditFact::Deferred(reason) => Verdict::Deferred(reason.clone()),
-        AuditFact::Looked(Err(cause)) => Verdict::Failed(format!("the audit stream could not be read: {cause}")),
-        AuditFact::Looked(Ok(Some(event))) => Verdict::Passed(format!("sequence {} at {}", event.sequence, event.at)),
-        AuditFact::Looked(Ok(None)) => Verdict::Failed(format!(
-            "no continuum-switchover event {} → {} found in the last {AUDIT_WINDOW_SECONDS} s",
+        AuditFact::Looked { found: Err(cause), .. } => {
+            Verdict::Failed(format!("the audit stream could not be read: {cause}"))
+        }
+        AuditFact::Looked { found: Ok(Some(event)), .. } => {
+            Verdict::Passed(format!("sequence {} at {}", event.sequence, event.at))
+        }
+        AuditFact::Looked { since, found: Ok(None) } => Verdict::Failed(format!(
+            "no continuum-switchover event {} → {} found since {since}",
             facts.other, facts.expected_primary
         )),
     }

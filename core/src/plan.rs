@@ -143,8 +143,13 @@ impl Plan {
 
     /// Name of the route's backend in `region`.
     pub fn backend(&self, region: &Region) -> String {
-        format!("{}-{region}", self.application)
+        backend(&self.application, region)
     }
+}
+
+/// Name of an application's backend in a route, for `region`.
+pub fn backend(application: &str, region: &Region) -> String {
+    format!("{application}-{region}")
 }
 
 /// The front of a SHA-256, 16 hex digits.

@@ -6,16 +6,13 @@ use crate::audit::Event;
 use crate::driver::Progress;
 use crate::name::Region;
 use crate::observe::{CopyView, SeenRecord};
-use crate::record::{Direction, EndResult, Ended, Intent, Lineage, Record, RecordSet};
+use crate::record::{Direction, EndResult, Intent, Lineage, Record, RecordSet};
 use crate::records::{LUA, record_sets};
 use crate::report::HealthReport;
 use crate::steps;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
-
-/// Health after a switchover that is older than this is not checked any more, s.
-const HEALTH_STALE_SECONDS: i64 = 3600;
 
 /// What a status is made of.
 #[derive(Clone, Debug, Default)]
@@ -70,7 +67,7 @@ pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Val
         format!("step {number}/7 — {}", steps::name(number))
     });
     let lease_expires = known.term_left.filter(|left| !left.is_zero()).and_then(|left| now.checked_add(left).ok());
-    let (phase, ready) = phase(known, me, copy, now);
+    let (phase, ready) = phase(known, me, copy);
     let mut status = json!({
         "phase": phase,
         "primaryRegion": primary,
@@ -149,19 +146,13 @@ pub fn checked(status: &Value) -> Option<&str> {
     status["lastSwitchoverHealth"]["id"].as_str()
 }
 
-/// Whether a switchover is so long ago that its health is not checked any more: its event is no longer looked
-/// for, and much may have happened since.
-pub fn health_is_stale(last: &Ended, now: Timestamp) -> bool {
-    now.as_second() - last.finished_at.as_second() > HEALTH_STALE_SECONDS
-}
-
 struct Ready {
     status: &'static str,
     reason: &'static str,
     message: String,
 }
 
-fn phase(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> (&'static str, Ready) {
+fn phase(known: &Known, me: &Region, copy: &CopyView) -> (&'static str, Ready) {
     let ready = |status, reason, message: String| Ready { status, reason, message };
     if let Some(why) = &known.invalid {
         return ("Failed", ready("False", "Invalid", why.clone()));
@@ -208,7 +199,7 @@ fn phase(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> (&'stat
     if known.standby_streams == Some(false) {
         return ("Degraded", ready("False", "NotHolder", "the standby does not stream".into()));
     }
-    let moved = record.last.as_ref().filter(|l| l.result == EndResult::Succeeded && !health_is_stale(l, now));
+    let moved = record.last.as_ref().filter(|l| l.result == EndResult::Succeeded);
     let checked = known.health.as_ref().map(|(id, _)| id.as_str()).or(checked(&copy.status));
     if let Some(last) = moved.filter(|last| record.held_by(me) && checked != Some(last.id.as_str())) {
         let missed =

@@ -17,6 +17,7 @@ scenarios! {
     abort_after_the_point_of_no_return
     abort_before_the_point_of_no_return
     answers_cut_off_at_the_promotion
+    archiving_fails_after_the_promotion
     audit_answer_lost_then_crash
     audit_down_at_step_7
     audit_down_then_both_controllers_crash

@@ -4,6 +4,18 @@ use super::*;
 use crate::observe::ReplicaRow;
 use crate::preflight::fixture::{self, fsn, hel};
 
+fn looked(found: Result<Option<FoundEvent>, String>) -> AuditFact {
+    AuditFact::Looked { since: Timestamp::UNIX_EPOCH, found }
+}
+
+fn drained() -> RouteView {
+    let mut route = fixture::route();
+    for (name, weight) in &mut route.backends {
+        *weight = if name == "shop-hel" { 100 } else { 0 };
+    }
+    route
+}
+
 /// After a switchover from fsn to hel; latency alone has no source.
 fn facts() -> HealthFacts {
     let mut new = fixture::cluster(&hel());
@@ -23,11 +35,13 @@ fn facts() -> HealthFacts {
             (fsn(), Half { cluster: Seen::Is(old), database: Seen::Is(fixture::standby_database()), ..Half::default() }),
         ]
         .into(),
+        routes: [(hel(), Seen::Is(drained())), (fsn(), Seen::Is(drained()))].into(),
+        backends: ("shop-hel".into(), "shop-fsn".into()),
         expected_addresses: vec![fixture::address(&hel())],
         hostnames: vec!["shop.example.org".into()],
         probes: Some(VANTAGES_DEFAULT.map(probe).to_vec()),
         latency: None,
-        audit: AuditFact::Looked(Ok(Some(FoundEvent { sequence: 4, at: Timestamp::UNIX_EPOCH }))),
+        audit: looked(Ok(Some(FoundEvent { sequence: 4, at: Timestamp::UNIX_EPOCH }))),
         now: Timestamp::UNIX_EPOCH,
     }
 }
@@ -210,12 +224,16 @@ fn no_resolvers_and_no_tail_are_deferred() {
 
 #[test]
 fn a_missing_event_fails() {
-    failed(|f| f.audit = AuditFact::Looked(Ok(None)), 3, "no continuum-switchover event fsn → hel found");
+    failed(
+        |f| f.audit = looked(Ok(None)),
+        3,
+        "no continuum-switchover event fsn → hel found since 1970-01-01T00:00:00Z",
+    );
 }
 
 #[test]
 fn a_tail_error_fails_and_is_named() {
-    failed(|f| f.audit = AuditFact::Looked(Err("connection lost".into())), 3, "connection lost");
+    failed(|f| f.audit = looked(Err("connection lost".into())), 3, "connection lost");
 }
 
 #[test]
@@ -237,11 +255,31 @@ fn all_four_checks_run_where_every_one_fails() {
         f.halves.clear();
         f.probes.as_mut().unwrap()[0].result = Err("refused".into());
         f.latency = Some(Err("503".into()));
-        f.audit = AuditFact::Looked(Ok(None));
+        f.audit = looked(Ok(None));
     });
     assert!(report.checks.iter().all(|check| !check.passed && !check.deferred));
     assert!(
         summary(&report).starts_with("UNHEALTHY: 0 passed, 4 failed, 0 deferred (new primary=hel); replicas-healthy: ")
     );
     assert!(!summary(&report).contains('\n'));
+}
+
+#[test]
+fn a_new_primary_that_does_not_archive_is_not_healthy() {
+    failed(|f| cluster(f, &hel()).archiving = Some(false), 0, "shop-hel does not archive its WAL");
+    assert!(checked(|f| cluster(f, &hel()).archiving = None).overall_healthy, "a half that has no archive");
+    assert!(checked(|f| cluster(f, &fsn()).archiving = Some(false)).overall_healthy, "the replica's fills no volume");
+}
+
+#[test]
+fn routes_that_lead_elsewhere_are_not_healthy() {
+    fn weigh(facts: &mut HealthFacts, backend: &str, weight: u32) {
+        let Some(Seen::Is(route)) = facts.routes.get_mut(&fsn()) else { panic!() };
+        route.backends.iter_mut().filter(|(name, _)| name == backend).for_each(|(_, stands)| *stands = weight);
+    }
+    failed(|f| weigh(f, "shop-hel", 0), 0, "the route in fsn sends nothing to shop-hel");
+    failed(|f| weigh(f, "shop-fsn", 1), 0, "the route in fsn still sends to shop-fsn (weight 1)");
+    let unread = |f: &mut HealthFacts| drop(f.routes.insert(hel(), Seen::Unknown("no answer".into())));
+    failed(unread, 0, "the route in hel could not be read: no answer");
+    assert!(checked(|f| f.routes.clear()).overall_healthy, "no route is configured");
 }

@@ -1,23 +1,23 @@
 //! PostSwitchoverHealth: what the four checks look at.
 
 use super::{OperationError, Sequencer};
-use crate::audit::{EventQuery, EventType};
+use crate::audit::{EventQuery, EventType, window_since};
 use crate::clock::within;
-use crate::health::{AuditFact, HealthFacts, Probe, health};
+use crate::health::{AUDIT_WINDOW_SECONDS, AuditFact, HealthFacts, PROBE_LIMIT_SECONDS, Probe, health};
 use crate::mailbox::Cancel;
 use crate::name::Region;
+use crate::observe::Seen;
+use crate::plan::backend;
 use crate::record::{EndResult, Ended};
 use crate::report::HealthReport;
 use crate::spec::Spec;
-use crate::term::WITNESS_LIMIT;
+use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Limit of one vantage's answer.
-const VANTAGE_LIMIT: Duration = Duration::from_secs(3);
-/// How far back the event of a switchover is looked for, s.
-const AUDIT_WINDOW_SECONDS: u32 = 300;
+const VANTAGE_LIMIT: Duration = Duration::from_secs(PROBE_LIMIT_SECONDS);
 
 impl Sequencer {
     /// Checks the world after a switchover: `ended`, or where there was none, for the acting primary.
@@ -47,8 +47,18 @@ impl Sequencer {
                 halves.insert(region.clone(), half);
             }
         }
+        let mut routes = BTreeMap::new();
+        if let Some(route) = &spec.route {
+            for region in [primary, &other] {
+                let look = within(&*self.clock, REQUEST_LIMIT, observers.route.route(region, &route.object)).await;
+                let seen = look.unwrap_or_else(|| Seen::Unknown(format!("no answer in {} s", REQUEST_LIMIT.as_secs())));
+                routes.insert(region.clone(), seen);
+            }
+        }
         HealthFacts {
             expected_primary: primary.clone(),
+            routes,
+            backends: (backend(&spec.application, primary), backend(&spec.application, &other)),
             other,
             halves,
             expected_addresses: spec.addresses(primary).to_vec(),
@@ -88,15 +98,17 @@ impl Sequencer {
         let Some(ended) = ended.filter(|e| e.result == EndResult::Succeeded) else {
             return AuditFact::Deferred("there was no switchover to look for".into());
         };
+        // Whenever the check runs: what was published after the switchover began is in the window.
+        let window = window_since(ended.started_at, self.clock.wall());
         let query = EventQuery {
             continuum: self.name.clone(),
             kind: EventType::Switchover,
             from: Some(ended.from.clone()),
             to: Some(ended.to.clone()),
-            message_id: None,
-            window_seconds: AUDIT_WINDOW_SECONDS,
+            message_id: Some(crate::audit::switchover_id(&self.name, &ended.id)),
+            window_seconds: window.max(AUDIT_WINDOW_SECONDS),
         };
         let found = within(&*self.clock, WITNESS_LIMIT, audit.find(&query)).await;
-        AuditFact::Looked(found.unwrap_or_else(|| Err("no answer in 3 s".into())))
+        AuditFact::Looked { since: ended.started_at, found: found.unwrap_or_else(|| Err("no answer in 3 s".into())) }
     }
 }
