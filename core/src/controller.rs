@@ -19,7 +19,7 @@ mod holder;
 use crate::clock::{Clock, Monotonic, within};
 use crate::driver::Driver;
 use crate::keeper::Keeper;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, whole_seconds};
 use crate::look::half_of;
 use crate::mailbox::Cancel;
 use crate::name::{ObjectName, Region};
@@ -441,7 +441,7 @@ impl Controller {
                     None => Some("no witness is configured".into()),
                 },
                 term_left: self.keeper.as_ref().filter(|_| holds).map(|k| k.term().left),
-                lag_seconds: lag.map(|lag| lag.as_secs()),
+                lag_seconds: lag.map(whole_seconds),
                 writers,
                 observed_primary: facts::observed_primary(&shared.halves),
                 standby_streams,

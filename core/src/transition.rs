@@ -213,6 +213,10 @@ pub struct Beginning {
 pub fn start(record: &Record, me: &Region, id: &str, number: u8, now: Timestamp, what: &Beginning) -> Edit {
     on_intent(record, me, id, |next, intent| {
         if intent.step(number).started_at.is_some() {
+            if number == 4 && intent.beat_before.is_none() && what.beat.is_some() {
+                intent.beat_before = what.beat;
+                return write(next.clone());
+            }
             return Edit::Already;
         }
         let step = intent.step_mut(number);
@@ -400,7 +404,9 @@ pub fn turn_forward(record: &Record, me: &Region, id: &str) -> Edit {
         }
         intent.direction = Direction::Forward;
         if !next.held_by(&intent.plan.to) {
-            // What was undone meanwhile is done once more, and the lease passes once more.
+            // What was undone meanwhile is done once more, and the lease passes once more: to a controller that has
+            // shown since then that it lives.
+            intent.beat_before = None;
             for number in 3..=5 {
                 intent.step_mut(number).finished_at = None;
                 intent.step_mut(number).undone_at = None;

@@ -17,6 +17,7 @@ scenarios! {
     abort_after_the_point_of_no_return
     abort_before_the_point_of_no_return
     answers_cut_off_at_the_promotion
+    approval_in_the_other_region
     archiving_fails_after_the_promotion
     audit_answer_lost_then_crash
     audit_down_at_step_7

@@ -97,12 +97,16 @@ impl Controller {
         // that is away keeps it from beginning, and from nothing else.
         let told = record.owed_of(&pending.id).all(|event| event.body.kind != EventType::FailbackPending);
         let approved_by = match requests::answer(copies, pending.since) {
-            Some(Answer::Refused) => return self.sequencer.decline(pending, "refused by a person").await,
+            Some(Answer::Refused) => {
+                self.sequencer.decline(pending, "refused by a person").await;
+                return;
+            }
             Some(Answer::Approved(who)) => Some(who),
             None if !pending.approval_required && !requests::approval_required(copies) => Some("not required".into()),
             None if now.since(since) >= Duration::from_secs(pending.timeout_seconds.into()) => {
                 let why = format!("{TIMED_OUT} after {} s", pending.timeout_seconds);
-                return self.sequencer.decline(pending, &why).await;
+                self.sequencer.decline(pending, &why).await;
+                return;
             }
             None => None,
         };

@@ -18,7 +18,7 @@ use crate::ports::Outcome;
 use crate::publisher::Before;
 use crate::record::Record;
 use crate::spec::Spec;
-use crate::term::REQUEST_LIMIT;
+use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -106,7 +106,11 @@ impl Driver {
         let plan = self.plan_here(copy.spec.as_ref().ok()?, record)?;
         // The status is written often, and with each write the version changes.
         let fresh = within(&*self.clock, REQUEST_LIMIT, self.observers.copies.copy(&self.me)).await?;
-        let Decision::Keep(object, action) = mend_copy(record, fresh.known()?)? else { return None };
+        let fresh = fresh.known()?;
+        // And the record is read after the copy: what stands there may be a person's answer to what an older record
+        // does not know yet.
+        let read = within(&*self.clock, WITNESS_LIMIT, self.observers.witness.as_ref()?.read()).await?;
+        let Decision::Keep(object, action) = mend_copy(&read.ok()?.1?, fresh)? else { return None };
         Some(self.keep_object(mind, Some((record, &plan)), &object, &action).await)
     }
 

@@ -51,7 +51,9 @@ impl Case<'_> {
     }
 
     pub(super) fn start(&self, step: u8, what: Beginning) -> Option<Decision> {
-        let begun = self.intent.step(step).started_at.is_some();
+        // Where step 4 is done once more, the sign of life is counted anew (2.8).
+        let uncounted = step == 4 && self.intent.beat_before.is_none() && what.beat.is_some();
+        let begun = self.intent.step(step).started_at.is_some() && !uncounted;
         (!begun).then_some(Decision::Act(step, Action::Record(Change::Start(what))))
     }
 

@@ -33,8 +33,11 @@ impl Sequencer {
             Begun::Following(what) => what,
         };
         let Some(report) = cancel.unless(self.follow(&what)).await else {
-            self.withdraw(&what).await;
-            return Err(OperationError::Cancelled { operation });
+            if self.withdraw(&what).await {
+                return Err(OperationError::Cancelled { operation });
+            }
+            let why = "it was given up, and it may run all the same: it was approved before, or could not be withdrawn";
+            return Ok(self.unknown(&what.plan, what.id(), why, what.since));
         };
         if report.result == ExecuteResult::Declined && report.error.as_deref().is_some_and(|e| e.contains(TIMED_OUT)) {
             return Err(OperationError::ApprovalTimeout { seconds });
@@ -42,19 +45,29 @@ impl Sequencer {
         Ok(report)
     }
 
-    /// The caller gave up while it waited: nobody is to approve it any more.
-    async fn withdraw(&self, what: &Following) {
+    /// The caller gave up while it waited: nobody is to approve it any more. Whether that is so; else it may run.
+    async fn withdraw(&self, what: &Following) -> bool {
         if let What::Id(id) = &what.what {
             let record = self.keeper.as_ref().and_then(|k| k.view()).and_then(|v| v.record);
-            if let Some(pending) = record.and_then(|r| r.pending).filter(|p| p.id == *id) {
-                self.decline(&pending, "cancelled").await;
-            }
-            return;
+            return match record.and_then(|r| r.pending).filter(|p| p.id == *id) {
+                Some(pending) => self.decline(&pending, "cancelled").await,
+                None => false,
+            };
+        }
+        let record = self.keeper.as_ref().and_then(|k| k.view()).and_then(|v| v.record);
+        let begun =
+            |request: &String| record.and_then(|r| r.intent).is_some_and(|i| i.request.as_ref() == Some(request));
+        if matches!(&what.what, What::Request(request) if begun(request)) {
+            return false;
         }
         // The holder has it: it is told in the resource.
         let patch = json!({ "failback": { "refused": true } });
-        if let Put::Not(why) | Put::Unknown(why) = self.put("failback", None, &patch).await {
-            tracing::error!(%why, "a failback that was given up may still run; refuse it in the resource");
+        match self.put("failback", None, &patch).await {
+            Put::Done => true,
+            Put::Not(why) | Put::Unknown(why) => {
+                tracing::error!(%why, "a failback that was given up may still run; refuse it in the resource");
+                false
+            }
         }
     }
 
@@ -126,7 +139,10 @@ impl Sequencer {
         // It goes where it was approved to go, whatever the order of the regions is by now.
         let plan = match self.failback_plan(spec, &pending.to, Some(&pending.requested_by)) {
             Ok(plan) => plan,
-            Err(error) => return self.decline(pending, &error.cause()).await,
+            Err(error) => {
+                self.decline(pending, &error.cause()).await;
+                return;
+            }
         };
         let Some(keeper) = &self.keeper else { return };
         let findings = self.findings_of(&plan, &pending.id).await;
@@ -148,14 +164,15 @@ impl Sequencer {
         preflight(plan, &Facts { in_execution_of: Some(id), ..facts })
     }
 
-    /// The pending failback ends without an intent.
-    pub async fn decline(&self, pending: &Pending, why: &str) {
-        let Some(keeper) = &self.keeper else { return };
+    /// The pending failback ends without an intent. Whether that was written.
+    pub async fn decline(&self, pending: &Pending, why: &str) -> bool {
+        let Some(keeper) = &self.keeper else { return false };
         let now = self.clock.wall();
         let (me, id, why) = (self.me.clone(), pending.id.clone(), why.to_owned());
         let written = keeper.update(move |record| transition::decline(record, &me, &id, &why, now)).await;
-        if let Err(cause) = written {
+        if let Err(cause) = &written {
             tracing::warn!(%cause, "the declined failback was not written");
         }
+        written.is_ok()
     }
 }

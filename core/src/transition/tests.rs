@@ -306,6 +306,12 @@ fn forward_again_after_the_lease_was_given_back_it_is_swapped_once_more() {
     assert_eq!(turn_forward(&again, &fsn(), &id), Edit::Already);
     let intent = again.intent.as_ref().unwrap();
     assert!(intent.forward() && (3..=5).all(|n| intent.step(n).finished_at.is_none()));
+    assert_eq!(intent.beat_before, None, "hel has to show anew that it lives");
+    let started = written(start(&again, &fsn(), &id, 4, at(8), &Beginning::default()));
+    let lives = Beginning { beat: Some(9), ..Beginning::default() };
+    let counted = written(start(&started, &fsn(), &id, 4, at(8), &lives));
+    assert_eq!(counted.intent.unwrap().beat_before, Some(9));
+    assert_eq!(start(&started, &fsn(), &id, 4, at(8), &Beginning::default()), Edit::Already);
     let swapped = written(swap(&again, &fsn(), &id, at(9)));
     assert_eq!((swapped.held_by(&hel()), swapped.generation), (true, 7));
 }

@@ -57,8 +57,7 @@ fn of_record(standing: &Standing<'_>, primary: &Region) -> Vec<String> {
     }
     missing.extend(record.intent.iter().map(|intent| format!("switchover {} is under way", intent.id)));
     missing.extend(record.pending.iter().map(|pending| format!("failback {} waits", pending.id)));
-    let owed = record.last.iter().flat_map(|last| &last.owed);
-    missing.extend(owed.map(|event| format!("event {} is owed", event.message_id)));
+    missing.extend(record.owed.iter().map(|event| format!("event {} is owed", event.message_id)));
     missing
 }
 
