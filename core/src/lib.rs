@@ -44,3 +44,4 @@ pub mod term;
 mod testing;
 pub mod token;
 pub mod transition;
+pub mod weights;

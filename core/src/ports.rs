@@ -14,6 +14,7 @@ use crate::observe::{
 };
 use crate::plan::Plan;
 use crate::record::{Record, RecordSet};
+use crate::weights::Weights;
 use async_trait::async_trait;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -186,8 +187,8 @@ pub struct RouteWrite {
     pub resource_version: String,
     /// Written with it.
     pub claim: Claim,
-    /// New weights, by backend. Other backends stay as they are.
-    pub weights: BTreeMap<String, u32>,
+    /// New weights of each rule, in order. Other backends stay as they are.
+    pub weights: Weights,
 }
 
 /// The route of each region, looked at.

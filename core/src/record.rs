@@ -251,13 +251,29 @@ pub struct Former {
 }
 
 /// The weights of the two backends of one region's route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FormerWeights {
-    /// Weight toward `from`'s backend.
+    /// Weight toward `from`'s backend: the greatest of all rules.
     pub from: u32,
-    /// Weight toward `to`'s backend.
+    /// Weight toward `to`'s backend: the greatest of all rules.
     pub to: u32,
+    /// The same of each rule that has one of them, by the rule's key. Empty in a record of an older version, where
+    /// the two above are those of each rule.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rules: BTreeMap<String, FormerRule>,
+}
+
+/// The weights of the two backends of one rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FormerRule {
+    /// Weight toward `from`'s backend. Absent: the rule had no such backend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u32>,
+    /// Weight toward `to`'s backend. Absent: the rule had no such backend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u32>,
 }
 
 /// A set of DNS records of one name and type.

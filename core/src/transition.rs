@@ -223,7 +223,7 @@ pub fn start(record: &Record, me: &Region, id: &str, number: u8, now: Timestamp,
         step.started_at = Some(now);
         step.attempts = 1;
         for (region, weights) in &what.former.weights {
-            intent.former.weights.entry(region.clone()).or_insert(*weights);
+            intent.former.weights.entry(region.clone()).or_insert(weights.clone());
         }
         if intent.former.records.is_none() {
             intent.former.records = what.former.records.clone();

@@ -1,16 +1,16 @@
 //! The HTTPRoute that is drained, of the same name in both regions. Only the few fields that matter are
 //! read; whatever else stands in its rules is written back as it was read.
 
-use crate::kube_api::{ROUTES, Regions, claim_of, claiming, name_of, no_server, text};
+mod view;
+
+use crate::kube_api::{ROUTES, Regions, claiming, name_of, no_server, text};
 use async_trait::async_trait;
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::observe::{RouteView, Seen};
 use continuum_core::ports::{ActOnRoute, ObserveRoute, Outcome, RouteWrite};
+use continuum_core::weights::Weights;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-
-/// The weight of a backend that names none (Gateway API).
-const WEIGHT_DEFAULT: u32 = 1;
+use view::route_view;
 
 /// The route in each region.
 pub struct KubeRoute {
@@ -65,39 +65,26 @@ impl ActOnRoute for KubeRoute {
     }
 }
 
-fn route_view(object: &Value) -> Result<RouteView, String> {
-    let rules = object.pointer("/spec/rules").and_then(Value::as_array).into_iter().flatten();
-    let backends = rules
-        .flat_map(|rule| rule["backendRefs"].as_array().into_iter().flatten())
-        .map(|backend| (text(backend, "/name").to_owned(), weight(backend)))
-        .collect();
-    Ok(RouteView {
-        object: name_of(object),
-        resource_version: text(object, "/metadata/resourceVersion").to_owned(),
-        claim: claim_of(object)?,
-        backends,
-    })
-}
-
-fn weight(backend: &Value) -> u32 {
-    backend["weight"].as_u64().and_then(|weight| u32::try_from(weight).ok()).unwrap_or(WEIGHT_DEFAULT)
-}
-
 /// The rules with these weights. An error where a backend is not there: a route of which only a part would be
 /// changed is left alone (H18).
-fn with_weights(object: &Value, weights: &BTreeMap<String, u32>) -> Result<Value, String> {
+fn with_weights(object: &Value, weights: &Weights) -> Result<Value, String> {
+    let name = name_of(object);
     let mut rules = object.pointer("/spec/rules").cloned().unwrap_or_default();
-    for (name, weight) in weights {
-        let mut found = false;
-        for rule in rules.as_array_mut().into_iter().flatten() {
-            let backends = rule.get_mut("backendRefs").and_then(Value::as_array_mut);
-            for backend in backends.into_iter().flatten().filter(|backend| backend["name"] == name.as_str()) {
+    let count = rules.as_array().map_or(0, Vec::len);
+    if count != weights.len() {
+        return Err(format!("HTTPRoute {name} has {count} rules, not {}", weights.len()));
+    }
+    for (index, weights) in weights.iter().enumerate() {
+        for (backend, weight) in weights {
+            let refs = rules[index].get_mut("backendRefs").and_then(Value::as_array_mut).into_iter().flatten();
+            let mut found = false;
+            for backend in refs.filter(|candidate| candidate["name"] == backend.as_str()) {
                 backend["weight"] = json!(weight);
                 found = true;
             }
-        }
-        if !found {
-            return Err(format!("HTTPRoute {} has no backend {name}", name_of(object)));
+            if !found {
+                return Err(format!("HTTPRoute {name} has no backend {backend} in rule {}", index + 1));
+            }
         }
     }
     Ok(rules)
@@ -122,30 +109,118 @@ mod tests {
         })
     }
 
+    fn weights(rules: &[&[(&str, u32)]]) -> Weights {
+        rules.iter().map(|rule| rule.iter().map(|(name, weight)| ((*name).to_owned(), *weight)).collect()).collect()
+    }
+
     #[test]
-    fn backends_of_all_rules_are_seen_and_a_missing_weight_is_one() {
+    fn each_rule_is_seen_by_itself_and_a_missing_weight_is_one() {
         let view = route_view(&route()).unwrap();
-        let expected = [("shop-fsn", 100), ("shop-hel", 0), ("shop-fsn", 1), ("static", 1)];
-        assert_eq!(view.backends, expected.map(|(name, weight)| (name.to_owned(), weight)));
-        assert_eq!(view.weight("shop-fsn"), Some(100));
-        assert_eq!(view.claim, None);
+        let backends: Vec<_> = view.rules.iter().map(|rule| rule.backends.clone()).collect();
+        let expected = [[("shop-fsn", 100), ("shop-hel", 0)], [("shop-fsn", 1), ("static", 1)]];
+        assert_eq!(backends, expected.map(|rule| rule.map(|(name, weight)| (name.to_owned(), weight))));
+        assert_eq!(view.rules[0].about, "rule 1 (/)");
+        assert_ne!(view.rules[0].key, view.rules[1].key);
+        assert_eq!((view.weight("shop-fsn"), view.claim), (Some(100), None));
+    }
+
+    #[test]
+    fn a_rule_is_known_by_its_name_or_its_matches_wherever_it_stands() {
+        let mut object = route();
+        object["spec"]["rules"][1]["name"] = json!("admin");
+        let keys =
+            |object: &Value| route_view(object).unwrap().rules.into_iter().map(|rule| rule.key).collect::<Vec<_>>();
+        let before = keys(&object);
+        object["spec"]["rules"][0]["timeouts"] = json!({ "request": "1s" });
+        object["spec"]["rules"].as_array_mut().unwrap().reverse();
+        assert_eq!(keys(&object), [before[1].clone(), before[0].clone()]);
+        object["spec"]["rules"][0]["name"] = Value::Null;
+        object["spec"]["rules"][0]["matches"] = object["spec"]["rules"][1]["matches"].clone();
+        assert_ne!(keys(&object)[0], keys(&object)[1], "two alike are kept apart");
+    }
+
+    #[test]
+    fn mirrors_and_session_persistence_are_seen() {
+        let mut object = route();
+        let mirror =
+            |name: &str| json!([{ "type": "RequestMirror", "requestMirror": { "backendRef": { "name": name } } }]);
+        object["spec"]["rules"][0]["filters"] = mirror("shadow");
+        object["spec"]["rules"][0]["backendRefs"][1]["filters"] = mirror("deep");
+        object["spec"]["rules"][1]["sessionPersistence"] = json!({ "sessionName": "s" });
+        let view = route_view(&object).unwrap();
+        assert_eq!(view.rules[0].mirrors, ["shadow", "deep"]);
+        assert_eq!((view.rules[0].session_persistence, view.rules[1].session_persistence), (false, true));
+    }
+
+    #[test]
+    fn a_field_of_another_type_is_named_and_no_default() {
+        for (pointer, value, named) in [
+            ("/spec/rules", json!({}), "spec.rules of"),
+            ("/spec/rules/1", json!("x"), "spec.rules[1] of"),
+            ("/spec/rules/0/backendRefs", json!(3), "spec.rules[0].backendRefs of"),
+            ("/spec/rules/0/backendRefs/1/weight", json!("100"), "spec.rules[0].backendRefs[1].weight of"),
+            ("/spec/rules/0/backendRefs/1/weight", json!(-1), "spec.rules[0].backendRefs[1].weight of"),
+            ("/spec/rules/0/backendRefs/1/name", json!(7), "spec.rules[0].backendRefs[1].name of"),
+            ("/spec/rules/0/matches", json!("/"), "spec.rules[0].matches of"),
+        ] {
+            let mut object = route();
+            *object.pointer_mut(pointer).unwrap() = value;
+            let error = route_view(&object).unwrap_err();
+            assert!(error.starts_with(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_gateways_say_counts_for_the_route_as_it_stands() {
+        let mut object = route();
+        object["metadata"]["generation"] = json!(4);
+        let condition = |kind: &str, status: &str, of: u32| json!({ "type": kind, "status": status, "observedGeneration": of, "reason": "Why", "message": "because" });
+        object["status"] = json!({ "parents": [
+            { "parentRef": { "name": "public" }, "conditions": [condition("Accepted", "False", 4), condition("ResolvedRefs", "True", 4)] },
+            { "parentRef": { "name": "inside" }, "conditions": [condition("Accepted", "False", 3), condition("ResolvedRefs", "Unknown", 4)] },
+        ] });
+        let parents = route_view(&object).unwrap().parents;
+        assert_eq!((parents[0].accepted, parents[0].resolved), (Some(false), Some(true)));
+        assert_eq!(parents[0].detail, "Why: because");
+        assert_eq!((parents[1].accepted, parents[1].resolved, parents[1].name.as_str()), (None, None, "inside"));
+    }
+
+    #[test]
+    fn who_wrote_the_rules_last_is_known_by_managed_fields() {
+        let mut object = route();
+        let entry = |manager: &str, time: &str, field: &str| {
+            let mut owned = json!({ "f:spec": {} });
+            owned["f:spec"][field] = json!({});
+            json!({ "manager": manager, "operation": "Update", "time": time, "fieldsV1": owned })
+        };
+        object["metadata"]["managedFields"] = json!([
+            entry("argocd-controller", "2026-11-28T10:00:05Z", "f:rules"),
+            entry("continuum", "2026-11-28T10:00:00Z", "f:rules"),
+            entry("kubectl", "2026-11-28T10:00:09Z", "f:hostnames"),
+        ]);
+        let writer = route_view(&object).unwrap().weights_writer.unwrap();
+        assert_eq!(writer.manager, "argocd-controller");
+        assert_eq!(writer.at, Some("2026-11-28T10:00:05Z".parse().unwrap()));
+        assert_eq!(route_view(&route()).unwrap().weights_writer, None);
     }
 
     #[test]
     fn new_weights_leave_everything_else_in_the_rules_as_it_was() {
-        let weights = BTreeMap::from([("shop-fsn".to_owned(), 0), ("shop-hel".to_owned(), 100)]);
-        let rules = with_weights(&route(), &weights).unwrap();
+        let rules =
+            with_weights(&route(), &weights(&[&[("shop-fsn", 0), ("shop-hel", 100)], &[("shop-fsn", 7)]])).unwrap();
         let mut expected = route()["spec"]["rules"].clone();
         expected[0]["backendRefs"][0]["weight"] = json!(0);
         expected[0]["backendRefs"][1]["weight"] = json!(100);
-        expected[1]["backendRefs"][0]["weight"] = json!(0);
+        expected[1]["backendRefs"][0]["weight"] = json!(7);
         assert_eq!(rules, expected);
     }
 
     #[test]
-    fn a_backend_that_is_not_there_leaves_the_route_alone() {
-        let weights = BTreeMap::from([("shop-fsn".to_owned(), 0), ("shop-nbg".to_owned(), 100)]);
-        assert_eq!(with_weights(&route(), &weights), Err("HTTPRoute shop/shop has no backend shop-nbg".into()));
+    fn a_backend_or_a_rule_that_is_not_there_leaves_the_route_alone() {
+        let wanted = weights(&[&[("shop-fsn", 0)], &[("shop-nbg", 100)]]);
+        let refused = Err("HTTPRoute shop/shop has no backend shop-nbg in rule 2".into());
+        assert_eq!(with_weights(&route(), &wanted), refused);
+        assert_eq!(with_weights(&route(), &weights(&[&[]])), Err("HTTPRoute shop/shop has 2 rules, not 1".into()));
     }
 
     fn write(resource_version: &str) -> RouteWrite {
@@ -154,7 +229,7 @@ mod tests {
             object: ObjectName::new("shop", "shop"),
             resource_version: resource_version.into(),
             claim: Claim { generation: 2, intent: "shop/shop/2.1".into() },
-            weights: BTreeMap::from([("shop-fsn".to_owned(), 0), ("shop-hel".to_owned(), 100)]),
+            weights: weights(&[&[("shop-fsn", 0), ("shop-hel", 100)], &[]]),
         }
     }
 

@@ -10,6 +10,7 @@
 //! state of a half: they learn from answers alone, as real ones do.
 
 mod client;
+mod gateway;
 mod memory;
 mod resolve;
 mod session;

@@ -150,7 +150,7 @@ fn clients_follow_the_route_at_once_and_dns_within_its_time_to_live() {
         world.run(5.0);
         world.weigh(0, 0);
         world.run(2.0);
-        assert!(world.recent(1).iter().all(|a| a.outcome == Outcome::NotSent("503".into())), "all weights are 0");
+        assert!(world.recent(1).iter().all(|a| a.outcome == Outcome::NotSent("500".into())), "all weights are 0");
         world.weigh(0, 100);
         world.run(2.0);
         assert!(world.recent(1).iter().all(|a| a.outcome == Outcome::Refused("25006".into())), "hel is a standby");

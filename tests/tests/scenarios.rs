@@ -26,6 +26,7 @@ scenarios! {
     blocked_by_a_changed_secret
     blocked_by_a_deleted_route
     blocked_by_a_diverged_half
+    blocked_by_a_rule_with_one_backend
     blocked_by_a_third_partys_expired_lease
     blocked_by_an_unknown_selector
     blocked_by_an_unmatched_route
@@ -48,6 +49,7 @@ scenarios! {
     controller_paused_in_mid_move
     controller_paused_past_its_term
     demotion_token_lost
+    each_rule_by_its_own_weights
     end_to_end_dry_run_blocked_switchover_never_runs
     end_to_end_dry_run_then_switchover_then_health
     failback_approved

@@ -9,24 +9,31 @@ use crate::plan::Plan;
 use crate::ports::RouteWrite;
 use crate::record::{EndResult, FormerWeights, Left, RecordSet};
 use crate::records::{record_sets, replacing};
-use std::collections::BTreeMap;
+use crate::weights;
 
-/// The weights that step 3 leaves, by backend.
-pub(super) fn drained(plan: &Plan, former: &FormerWeights) -> BTreeMap<String, u32> {
-    [(plan.backend(&plan.from), 0), (plan.backend(&plan.to), former.from.max(former.to))].into()
-}
-
-/// The weights that its undo leaves, by backend.
-fn restored(plan: &Plan, former: &FormerWeights) -> BTreeMap<String, u32> {
-    [(plan.backend(&plan.from), former.from), (plan.backend(&plan.to), former.to)].into()
+/// Whether the weights that a move leaves are those of its end, or those before it.
+#[derive(Clone, Copy)]
+enum End {
+    Drained,
+    Restored,
 }
 
 /// The write that puts the route of this region right; absent: it is, it cannot be seen, or a newer generation wrote it.
-fn put_right(seen: &Observations, region: &Region, wanted: BTreeMap<String, u32>, claim: &Claim) -> Option<RouteWrite> {
+fn put_right(
+    seen: &Observations,
+    region: &Region,
+    plan: &Plan,
+    (former, end): (&FormerWeights, End),
+    claim: &Claim,
+) -> Option<RouteWrite> {
     let view = seen.routes.get(region)?.known()?;
-    let stands = wanted.iter().all(|(backend, weight)| view.weight(backend) == Some(*weight));
+    let (from, to) = (plan.backend(&plan.from), plan.backend(&plan.to));
+    let wanted = match end {
+        End::Drained => weights::drained(view, former, &from, &to),
+        End::Restored => weights::restored(view, former, &from, &to),
+    };
     let newer = view.claim.as_ref().is_some_and(|stands| stands.generation > claim.generation);
-    (!stands && !newer).then(|| RouteWrite {
+    (!weights::stand(view, &wanted) && !newer).then(|| RouteWrite {
         region: region.clone(),
         object: view.object.clone(),
         resource_version: view.resource_version.clone(),
@@ -40,7 +47,7 @@ impl Case<'_> {
     pub(super) fn weights_set_back(&self) -> Option<RouteWrite> {
         let claim = self.claim();
         let mut regions = self.intent.former.weights.iter();
-        regions.find_map(|(region, former)| put_right(self.seen, region, drained(self.plan(), former), &claim))
+        regions.find_map(|(region, former)| put_right(self.seen, region, self.plan(), (former, End::Drained), &claim))
     }
 }
 
@@ -51,15 +58,14 @@ pub(super) fn left_otherwise(left: &Left, here: &Plan, seen: &Observations, clai
     let plan = &left.plan;
     let mut found = Vec::new();
     let succeeded = left.result == EndResult::Succeeded;
+    let end = if succeeded { End::Drained } else { End::Restored };
     let leads = if succeeded { &plan.to } else { &plan.from };
     if *leads != here.to {
         return found;
     }
     if plan.route.as_ref().map(|route| &route.object) == here.route.as_ref().map(|route| &route.object) {
         for (region, former) in &left.former.weights {
-            if let Some(write) =
-                put_right(seen, region, if succeeded { drained(plan, former) } else { restored(plan, former) }, claim)
-            {
+            if let Some(write) = put_right(seen, region, plan, (former, end), claim) {
                 found.push((Object::Route(region.clone()), Action::Route(write)));
             }
         }

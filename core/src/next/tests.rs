@@ -103,8 +103,8 @@ impl World {
     fn start(&mut self, step: u8) {
         let what = match step {
             3 => {
-                let former = crate::record::FormerWeights { from: 100, to: 0 };
-                let weights = [(fsn(), former), (hel(), former)].into();
+                let former = crate::weights::former(&fixture::route(), "shop-fsn", "shop-hel");
+                let weights = [(fsn(), former.clone()), (hel(), former)].into();
                 Beginning { former: crate::record::Former { weights, ..Default::default() }, ..Beginning::default() }
             }
             4 => {
@@ -219,7 +219,7 @@ impl World {
         for region in [fsn(), hel()] {
             let route = self.route(&region);
             route.claim = claim.clone();
-            route.backends = vec![("shop-fsn".into(), from), ("shop-hel".into(), to)];
+            route.rules = vec![fixture::rule(&[("shop-fsn", from), ("shop-hel", to)])];
         }
     }
 

@@ -16,18 +16,24 @@ impl Case<'_> {
         let (from, to) = (self.plan().backend(self.intent.from()), self.plan().backend(self.intent.to()));
         let mut views = Vec::new();
         for region in [self.intent.from(), self.intent.to()] {
-            match self.seen.routes.get(region).and_then(|r| r.known()) {
+            match self.seen.routes.get(region).and_then(Seen::known) {
                 Some(view) => views.push((region, view)),
-                None => return self.wait(3, format!("route {} in {region} cannot be read", route.object)),
+                None => {
+                    let why = self.seen.routes.get(region).and_then(Seen::why).unwrap_or_default();
+                    return self.wait(3, format!("route {} in {region} cannot be read: {why}", route.object));
+                }
             }
         }
         let mut former = BTreeMap::new();
         for (region, view) in &views {
-            match (view.weight(&from), view.weight(&to)) {
-                (Some(a), Some(b)) => former.insert((*region).clone(), FormerWeights { from: a, to: b }),
-                // H18: no match must never drain everything.
-                _ => return self.turn(3, format!("route {} in {region} lacks backend {from} or {to}", route.object)),
-            };
+            // H18: no match must never drain everything, nor any rule.
+            if !weights::leads_to_both(view, &from, &to) {
+                return self.turn(3, format!("route {} in {region} lacks backend {from} or {to}", route.object));
+            }
+            if let Some(fault) = view.rules.iter().find_map(|rule| weights::fault(rule, &from, &to)) {
+                return self.turn(3, format!("route {} in {region}, {fault}", route.object));
+            }
+            former.insert((*region).clone(), weights::former(view, &from, &to));
         }
         let former = Former { weights: former, ..Former::default() };
         if let Some(start) = self.start(3, Beginning { former, ..Beginning::default() }) {
@@ -35,9 +41,8 @@ impl Case<'_> {
         }
         for (region, view) in &views {
             let Some(before) = self.intent.former.weights.get(*region) else { continue };
-            let wanted = [(from.clone(), 0), (to.clone(), before.from.max(before.to))];
-            let stands = wanted.iter().all(|(name, weight)| view.weight(name) == Some(*weight));
-            if stands && self.claimed(&view.claim) {
+            let wanted = weights::drained(view, before, &from, &to);
+            if weights::stand(view, &wanted) && self.claimed(&view.claim) {
                 continue;
             }
             if view.claim.as_ref().is_some_and(|c| c.generation > self.record.generation) {
@@ -48,7 +53,7 @@ impl Case<'_> {
                 object: view.object.clone(),
                 resource_version: view.resource_version.clone(),
                 claim: self.claim(),
-                weights: wanted.into_iter().collect(),
+                weights: wanted,
             };
             return self.act(3, Action::Route(write), "the weights were not taken");
         }
@@ -165,9 +170,9 @@ impl Case<'_> {
                 waiting = Some(self.memory.unseen(3));
                 continue;
             };
-            let stands = view.weight(&from) == Some(former.from) && view.weight(&to) == Some(former.to);
+            let wanted = weights::restored(view, former, &from, &to);
             // The claim is written also where the weights stand: it kills a patch still in flight.
-            if stands && self.claimed(&view.claim) {
+            if weights::stand(view, &wanted) && self.claimed(&view.claim) {
                 continue;
             }
             if view.claim.as_ref().is_some_and(|c| c.generation > self.record.generation) {
@@ -179,7 +184,7 @@ impl Case<'_> {
                 object: view.object.clone(),
                 resource_version: view.resource_version.clone(),
                 claim: self.claim(),
-                weights: [(from.clone(), former.from), (to.clone(), former.to)].into_iter().collect(),
+                weights: wanted,
             });
         }
         let last = self.memory.route_tried.as_ref();

@@ -4,7 +4,7 @@ use super::fixture::{self, fsn, hel};
 use super::table::IDS;
 use super::*;
 use crate::audit;
-use crate::observe::{Accepts, Claim, CopyView, DatabaseView, Role, RouteView, SynchronousView};
+use crate::observe::{Accepts, Claim, CopyView, DatabaseView, Role, RouteParent, RouteView, SynchronousView};
 use crate::plan::Plan;
 use crate::record::{EndResult, Ended, Kind, Lsn, Pending};
 use crate::spec::{Invalid, LeaseKind, Selector};
@@ -45,6 +45,14 @@ fn standby<'a>(facts: &'a mut Facts<'_>) -> &'a mut DatabaseView {
 fn copy<'a>(facts: &'a mut Facts<'_>, region: &Region) -> &'a mut CopyView {
     is(facts.observations.copies.get_mut(region).unwrap())
 }
+fn set_rules(facts: &mut Facts<'_>, region: &Region, rules: &[&[(&str, u32)]]) {
+    route(facts, region).rules = rules.iter().map(|backends| fixture::rule(backends)).collect();
+}
+
+fn parent(accepted: Option<bool>, resolved: Option<bool>) -> RouteParent {
+    RouteParent { name: "public".into(), accepted, resolved, detail: "NoMatchingParent".into() }
+}
+
 fn route<'a>(facts: &'a mut Facts<'_>, region: &Region) -> &'a mut RouteView {
     is(facts.observations.routes.get_mut(region).unwrap())
 }
@@ -273,9 +281,21 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("legacy annotation", |_, f| source(f).legacy_primary_annotation = true, &[Id::LegacyAnnotation]),
     ("route missing in hel", |_, f| { f.observations.routes.insert(hel(), Seen::Missing); }, &[Id::Route]),
     ("route not readable", |_, f| { f.observations.routes.insert(fsn(), unreadable()); }, &[Id::Route]),
-    ("backend of the new region missing", |_, f| route(f, &fsn()).backends = vec![("shop-fsn".into(), 1)], &[Id::RouteBackends]),
-    ("backends with another weight in each rule", |_, f| route(f, &hel()).backends.push(("shop-fsn".into(), 7)), &[Id::RouteBackends]),
-    ("backends named otherwise", |_, f| route(f, &hel()).backends = vec![("web".into(), 1)], &[Id::RouteBackends]),
+    ("backend of the new region missing", |_, f| set_rules(f, &fsn(), &[&[("shop-fsn", 1)]]), &[Id::RouteBackends]),
+    ("backends named otherwise", |_, f| set_rules(f, &hel(), &[&[("web", 1)]]), &[Id::RouteBackends]),
+    ("no rules at all", |_, f| set_rules(f, &hel(), &[]), &[Id::RouteBackends]),
+    ("another weight in each rule", |_, f| set_rules(f, &hel(), &[&[("shop-fsn", 9), ("shop-hel", 1)], &[("shop-fsn", 7), ("shop-hel", 0)]]), &[]),
+    ("a rule of others", |_, f| set_rules(f, &hel(), &[&[("shop-fsn", 9), ("shop-hel", 1)], &[("static", 1)]]), &[]),
+    ("a rule with the old region's backend alone", |_, f| set_rules(f, &fsn(), &[&[("shop-fsn", 9), ("shop-hel", 1)], &[("shop-fsn", 1), ("static", 1)]]), &[Id::RouteRule]),
+    ("a rule that has a backend twice", |_, f| set_rules(f, &hel(), &[&[("shop-fsn", 9), ("shop-fsn", 1), ("shop-hel", 1)]]), &[Id::RouteRule]),
+    ("all weights 0 in the new region", |_, f| set_rules(f, &hel(), &[&[("shop-fsn", 0), ("shop-hel", 0)]]), &[Id::RouteWeights]),
+    ("all weights 0 in one rule of the new region", |_, f| set_rules(f, &hel(), &[&[("shop-fsn", 9), ("shop-hel", 0)], &[("static", 0)]]), &[Id::RouteWeights]),
+    ("all weights 0 in the old region", |_, f| set_rules(f, &fsn(), &[&[("shop-fsn", 0), ("shop-hel", 0)]]), &[]),
+    ("the new region's gateway does not accept the route", |_, f| route(f, &hel()).parents = vec![parent(Some(false), None)], &[Id::RouteAccepted]),
+    ("the old region's gateway does not accept the route", |_, f| route(f, &fsn()).parents = vec![parent(Some(false), None)], &[Id::RouteGateway]),
+    ("a gateway does not find a backend", |_, f| route(f, &hel()).parents = vec![parent(Some(true), Some(false))], &[Id::RouteGateway]),
+    ("a gateway is content", |_, f| route(f, &hel()).parents = vec![parent(Some(true), Some(true))], &[]),
+    ("a gateway has not looked at the route as it stands", |_, f| route(f, &hel()).parents = vec![parent(None, None)], &[]),
     ("drain of 31 s", |p, f| { p.rto_seconds = 90; p.route.as_mut().unwrap().drain_seconds = 31; f.stale_for = None }, &[Id::DrainLong]),
     ("drain of 30 s", |p, _| { p.rto_seconds = 90; p.route.as_mut().unwrap().drain_seconds = 30 }, &[]),
     ("no address", |p, _| p.addresses.clear(), &[Id::Addresses]),
@@ -423,6 +443,8 @@ const LISTED: &[(&str, &[&str])] = &[
     ("witness reachable", &["witness", "witness-kind"]),
     ("both API servers reachable with the rights the steps need", &["api-servers", "rights", "pair", "database"]),
     ("route found and its backends matched", &["route", "route-backends"]),
+    ("no rule that would be drained to nothing, or serves nobody already (H38)", &["route-rule", "route-weights"]),
+    ("what gateways say about the route", &["route-accepted", "route-gateway"]),
     ("addresses known for toRegion", &["addresses"]),
     ("records valid and the zone writable", &["records-valid", "zone"]),
     ("audit stream reachable", &["audit-stream"]),

@@ -3,8 +3,8 @@
 use super::Facts;
 use crate::name::{ObjectName, Region};
 use crate::observe::{
-    Accepts, Answer, ClusterView, CopyView, DatabaseView, Half, HotStandby, Observations, ReplicaRow, Role, RouteView,
-    Seen, SeenRecord, StreamView, ZoneView,
+    Accepts, Answer, ClusterView, CopyView, DatabaseView, Half, HotStandby, Observations, ReplicaRow, Role, RouteRule,
+    RouteView, Seen, SeenRecord, StreamView, ZoneView,
 };
 use crate::plan::Plan;
 use crate::record::{Lineage, Lsn, Position, Record, RecordSet};
@@ -191,7 +191,19 @@ pub fn route() -> RouteView {
         object: shop(),
         resource_version: "12".into(),
         claim: None,
-        backends: vec![("shop-fsn".into(), 100), ("shop-hel".into(), 0)],
+        rules: vec![rule(&[("shop-fsn", 100), ("shop-hel", 0)])],
+        parents: Vec::new(),
+        weights_writer: None,
+    }
+}
+
+/// A rule for all requests, with these backends and weights.
+pub fn rule(backends: &[(&str, u32)]) -> RouteRule {
+    RouteRule {
+        key: "/".into(),
+        about: "rule 1 (/)".into(),
+        backends: backends.iter().map(|(name, weight)| ((*name).to_owned(), *weight)).collect(),
+        ..RouteRule::default()
     }
 }
 

@@ -2,9 +2,11 @@
 
 use super::{Case, Findings, Id};
 use crate::name::Region;
-use crate::observe::{RouteView, Seen};
+use crate::observe::{RouteRule, RouteView, Seen};
 use crate::records::record_sets;
 use crate::spec::RouteSpec;
+use crate::weights;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A longer drain is advised against, s.
 const DRAIN_SECONDS_MAX: u32 = 30;
@@ -34,9 +36,15 @@ fn route(case: &Case, spec: &RouteSpec, out: &mut Findings) {
             format!("a drain of {} s stops writes for longer than {DRAIN_SECONDS_MAX} s", spec.drain_seconds),
         );
     }
+    // What is wrong with a rule is often wrong in both regions: it is told once, with both named.
+    let mut faults: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for region in [&case.plan.from, &case.plan.to] {
         match case.read(out, region, case.seen().routes.get(region), 3) {
-            Ok(route) => backends(case, region, route, out),
+            Ok(route) => {
+                for fault in backends(case, region, route, out) {
+                    faults.entry(fault).or_default().push(region.as_str());
+                }
+            }
             Err(Some(cause)) => out.add(Id::Route, format!("HTTPRoute {} in {region}: {cause}", spec.object)),
             Err(None) => {}
         }
@@ -76,6 +84,32 @@ fn backends(case: &Case, region: &Region, route: &RouteView, out: &mut Findings)
                     missing.join(", ")
                 ),
             );
+        }
+    }
+}
+
+/// `in hel`, and which rule where there are several.
+fn place(region: &Region, route: &RouteView, rule: &RouteRule) -> String {
+    match route.rules.len() {
+        1 => format!("in {region}"),
+        _ => format!("in {region}, {}", rule.about),
+    }
+}
+
+fn backends_of(route: &RouteView) -> impl Iterator<Item = &str> {
+    route.rules.iter().flat_map(|rule| &rule.backends).map(|(name, _)| name.as_str())
+}
+
+/// What the gateways say about the route as it stands. Nothing said is nothing known, and nothing wrong.
+fn gateways(case: &Case, region: &Region, route: &RouteView, here: &str, out: &mut Findings) {
+    for parent in &route.parents {
+        let (name, detail) = (&parent.name, &parent.detail);
+        let id = if *region == case.plan.to { Id::RouteAccepted } else { Id::RouteGateway };
+        if parent.accepted == Some(false) {
+            out.add(id, format!("{here} is not accepted by gateway {name}: {detail}"));
+        } else if parent.resolved == Some(false) {
+            // A gateway serves the backends that it finds, and answers 500 for the share of the others.
+            out.add(Id::RouteGateway, format!("{here} names what gateway {name} does not find: {detail}"));
         }
     }
 }

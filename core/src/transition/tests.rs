@@ -208,7 +208,7 @@ fn a_step_starts_once_and_keeps_what_undoing_needs() {
     let (record, id) = begun();
     let record = written(start(&record, &fsn(), &id, 2, at(1), &Beginning::default()));
     assert_eq!(record.intent.as_ref().unwrap().former.lineage, Lineage::Of { region: fsn(), timeline: 3 });
-    let weights = [(fsn(), FormerWeights { from: 100, to: 0 })].into();
+    let weights = [(fsn(), FormerWeights { from: 100, to: 0, ..FormerWeights::default() })].into();
     let what = Beginning { former: Former { weights, ..Former::default() }, ..Beginning::default() };
     let record = written(start(&record, &fsn(), &id, 3, at(2), &what));
     assert_eq!(start(&record, &fsn(), &id, 3, at(3), &Beginning::default()), Edit::Already);
@@ -218,7 +218,7 @@ fn a_step_starts_once_and_keeps_what_undoing_needs() {
         ..Beginning::default()
     };
     let intent = written(start(&record, &fsn(), &id, 4, at(4), &what)).intent.unwrap();
-    assert_eq!(intent.former.weights[&fsn()], FormerWeights { from: 100, to: 0 });
+    assert_eq!(intent.former.weights[&fsn()], FormerWeights { from: 100, to: 0, ..FormerWeights::default() });
     assert_eq!((intent.former.records, intent.beat_before), (Some(vec![]), Some(7)));
 }
 

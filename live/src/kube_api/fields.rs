@@ -21,17 +21,19 @@ impl From<BadField> for String {
     }
 }
 
-/// An object, to read fields of.
+/// An object, or a part of one, to read fields of.
 #[derive(Clone, Debug)]
 pub(crate) struct Fields<'a> {
     root: &'a Value,
     object: ObjectName,
+    /// Where in the object the root is; empty: it is the object.
+    place: String,
 }
 
 impl<'a> Fields<'a> {
     /// Of this object.
     pub fn of(root: &'a Value) -> Self {
-        Self { root, object: name_of(root) }
+        Self { root, object: name_of(root), place: String::new() }
     }
 
     /// Its namespace and name.
@@ -63,6 +65,18 @@ impl<'a> Fields<'a> {
     /// A list; an absent one is empty.
     pub fn list(&self, path: &str) -> Result<&'a [Value], BadField> {
         Ok(self.read(path, "a list", Value::as_array)?.map(Vec::as_slice).unwrap_or_default())
+    }
+
+    /// The objects of a list, each to be read on.
+    pub fn items(&self, path: &str) -> Result<Vec<Fields<'a>>, BadField> {
+        let items = self.list(path)?.iter().enumerate().map(|(index, root)| {
+            let place = format!("{path}[{index}]");
+            match root {
+                Value::Object(_) => Ok(Fields { root, object: self.object.clone(), place: self.place_of(&place) }),
+                _ => Err(self.bad(&place, root, "an object")),
+            }
+        });
+        items.collect()
     }
 
     /// The texts of a list, or, with `key`, the text under that key in each of its objects.
@@ -106,7 +120,16 @@ impl<'a> Fields<'a> {
     pub fn bad(&self, path: &str, found: &Value, wanted: &'static str) -> BadField {
         // Long enough to be recognised, short enough for a line.
         let found: String = found.to_string().chars().take(60).collect();
-        BadField { object: self.object.clone(), path: path.to_owned(), found: format!("`{found}`"), wanted }
+        BadField { object: self.object.clone(), path: self.place_of(path), found: format!("`{found}`"), wanted }
+    }
+
+    fn place_of(&self, path: &str) -> String {
+        if self.place.is_empty() { path.to_owned() } else { format!("{}.{path}", self.place) }
+    }
+
+    /// The part itself.
+    pub fn value(&self) -> &'a Value {
+        self.root
     }
 
     fn read<T>(
@@ -145,7 +168,8 @@ mod tests {
     fn object() -> Value {
         json!({
             "metadata": { "namespace": "shop", "name": "shop-fsn", "annotations": { "a.b/c": "x", "n": 1 } },
-            "spec": { "text": "t", "empty": "", "null": null, "flag": true, "count": 3, "list": ["a", 1], "deep": 7 },
+            "spec": { "text": "t", "empty": "", "null": null, "flag": true, "count": 3, "list": ["a", 1], "deep": 7,
+                "objects": [{}, { "name": 2 }] },
         })
     }
 
@@ -174,6 +198,8 @@ mod tests {
             fields.text("spec.deep.down").err(),
             fields.texts("spec.list", None).err(),
             fields.annotation("n").err(),
+            fields.items("spec.list").err(),
+            fields.items("spec.objects").unwrap()[1].text("name").err(),
         ];
         let told: Vec<String> = wrong.into_iter().map(|error| error.expect("an error").to_string()).collect();
         let about = |what: &str| format!("{what}: put it right there");
@@ -187,6 +213,8 @@ mod tests {
                 about("spec.deep of shop/shop-fsn is `7`, not an object"),
                 about("spec.list[1] of shop/shop-fsn is `1`, not a text"),
                 about("annotation n of shop/shop-fsn is `1`, not a text"),
+                about("spec.list[0] of shop/shop-fsn is `\"a\"`, not an object"),
+                about("spec.objects[1].name of shop/shop-fsn is `2`, not a text"),
             ]
         );
     }

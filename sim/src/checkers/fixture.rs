@@ -49,9 +49,12 @@ pub(super) fn claimed(at: f64, resource: &'static Resource, name: &str, claim: u
 }
 
 pub(super) fn route(fsn: u32, hel: u32) -> Value {
-    json!({ "spec": { "rules": [{ "backendRefs": [
-        { "name": "shop-fsn", "weight": fsn }, { "name": "shop-hel", "weight": hel },
-    ] }] } })
+    json!({
+        "metadata": { "annotations": { "dr.openova.io/generation": "2" } },
+        "spec": { "rules": [{ "backendRefs": [
+            { "name": "shop-fsn", "weight": fsn }, { "name": "shop-hel", "weight": hel },
+        ] }] },
+    })
 }
 
 pub(super) fn message(sequence: u64, id: &str, kind: &str, fields: Value) -> Message {

@@ -85,7 +85,7 @@ impl ObserveRoute for ActsInDryRun {
                 object: view.object.clone(),
                 resource_version: view.resource_version.clone(),
                 claim: Claim { generation: 1, intent: "may-i".into() },
-                weights: view.backends.iter().cloned().collect(),
+                weights: view.rules.iter().map(|rule| rule.backends.iter().cloned().collect()).collect(),
             };
             // Whether it passes tells this mutant nothing that a look does not.
             let _ = self.act.set_weights(&write).await;
@@ -150,8 +150,10 @@ impl ObserveRoute for ForgetsWeights {
         let forgotten = self.lock().get(region).cloned();
         self.observe.route(region, route).await.map(|mut view| {
             if let Some(write) = forgotten {
-                for (name, weight) in &mut view.backends {
-                    *weight = write.weights.get(name).copied().unwrap_or(*weight);
+                for (rule, weights) in view.rules.iter_mut().zip(&write.weights) {
+                    for (name, weight) in &mut rule.backends {
+                        *weight = weights.get(name).copied().unwrap_or(*weight);
+                    }
                 }
                 view.claim = Some(write.claim);
             }

@@ -3,8 +3,7 @@
 use super::memory::{Missing, Road};
 use super::resolve::Resolver;
 use super::session::{Login, Session};
-use super::{Outcome, Shared};
-use crate::moments::weights;
+use super::{Outcome, Shared, gateway};
 use crate::servers::kube_api::HTTP_ROUTES;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -114,20 +113,9 @@ impl Client {
         let route = shared.stores.get(gateway).and_then(|store| store.get(&HTTP_ROUTES, namespace, name));
         // Without a route the gateway serves what stands beside it.
         let Some(route) = route else { return Ok(gateway.clone()) };
-        let backends = weights(&route);
-        let total: u64 = backends.iter().map(|(_, weight)| weight).sum();
-        if total == 0 {
-            return Err("503".into());
-        }
-        let mut drawn = self.random.random_range(0..total);
-        for (backend, weight) in backends {
-            if drawn < weight {
-                let region = regions.iter().find(|(region, _)| backend.ends_with(&format!("-{region}")));
-                return region.map(|(region, _)| region.clone()).ok_or_else(|| format!("no backend {backend}"));
-            }
-            drawn -= weight;
-        }
-        unreachable!("a number below the sum of the weights falls into one of them")
+        let backend = gateway::lead(&route, &mut self.random)?;
+        let region = regions.iter().find(|(region, _)| backend.ends_with(&format!("-{region}")));
+        region.map(|(region, _)| region.clone()).ok_or_else(|| format!("no backend {backend}"))
     }
 }
 

@@ -125,7 +125,7 @@ fn a_half_that_a_newer_generation_wrote_is_left_alone() {
     assert!(waits(world.decide()).contains("newer"));
     let mut world = World::during(3);
     world.route(&hel()).claim = Some(Claim { generation: 5, intent: "another".into() });
-    world.route(&fsn()).backends = vec![("shop-fsn".into(), 0), ("shop-hel".into(), 100)];
+    world.route(&fsn()).rules = vec![fixture::rule(&[("shop-fsn", 0), ("shop-hel", 100)])];
     world.route(&fsn()).claim = world.claim();
     assert!(waits(world.decide()).contains("newer"));
 }
@@ -161,14 +161,14 @@ fn step_3_is_done_at_once_where_there_is_no_route() {
 #[test]
 fn step_3_fails_where_a_backend_is_missing_and_drains_nothing() {
     let mut world = World::before(3);
-    world.route(&hel()).backends.pop();
+    world.route(&hel()).rules[0].backends.pop();
     assert!(turns(world.decide()).1.contains("lacks backend"), "H18");
 }
 
 #[test]
 fn step_3_notes_the_former_weights_and_writes_one_region_after_the_other() {
     let mut world = World::before(3);
-    world.route(&hel()).backends = vec![("shop-fsn".into(), 30), ("shop-hel".into(), 70), ("other".into(), 5)];
+    world.route(&hel()).rules = vec![fixture::rule(&[("shop-fsn", 30), ("shop-hel", 70), ("other", 5)])];
     let Change::Start(what) = changes(world.decide()) else { panic!() };
     let weights: Vec<(u32, u32)> = what.former.weights.values().map(|w| (w.from, w.to)).collect();
     assert_eq!(weights, [(100, 0), (30, 70)]);
@@ -178,10 +178,10 @@ fn step_3_notes_the_former_weights_and_writes_one_region_after_the_other() {
         let decision = world.try_with(done());
         let Decision::Act(3, Action::Route(write)) = decision else { panic!("{decision:?}") };
         assert_eq!((&write.region, Some(write.claim.clone())), (&region, world.claim()));
-        written.push(write.weights.values().copied().collect::<Vec<_>>());
+        written.push(write.weights[0].values().copied().collect::<Vec<_>>());
         let claim = world.claim();
         let route = world.route(&region);
-        route.backends = write.weights.clone().into_iter().collect();
+        route.rules[0].backends = write.weights[0].clone().into_iter().collect();
         route.claim = claim;
     }
     assert_eq!(written, [[0, 100], [0, 70]]);
@@ -214,7 +214,7 @@ fn step_3_ends_when_the_weight_was_zero_for_the_whole_drain() {
 fn a_route_that_another_keeps_writing_is_not_written_without_a_pause() {
     let mut world = World::during(3);
     world.weights(0, 100);
-    world.route(&fsn()).backends = vec![("shop-fsn".into(), 100), ("shop-hel".into(), 0)];
+    world.route(&fsn()).rules = fixture::route().rules;
     assert!(matches!(world.try_with(done()), Decision::Act(3, Action::Route(_))));
     assert!(matches!(world.try_with(done()), Decision::Act(3, Action::Route(_))));
     waits(world.decide());
@@ -477,10 +477,10 @@ fn weights_that_somebody_set_back_are_put_right_before_the_swap_and_at_the_end_t
             world.memory.event_passed = true;
             world.change(7, &Change::Finish(Effect::default()));
         }
-        world.route(&fsn()).backends = vec![("shop-fsn".into(), 100), ("shop-hel".into(), 0)];
+        world.route(&fsn()).rules = vec![fixture::rule(&[("shop-fsn", 100), ("shop-hel", 0)])];
         for _ in 0..3 {
             let Decision::Act(_, Action::Route(write)) = world.try_with(done()) else { panic!("step {step}: H38") };
-            assert_eq!(write.weights.values().copied().collect::<Vec<_>>(), [0, 100]);
+            assert_eq!(write.weights[0].values().copied().collect::<Vec<_>>(), [0, 100]);
             world.pass(2);
         }
         assert!(!matches!(world.decide(), Decision::Act(_, Action::Route(_))), "then it is left, and said");

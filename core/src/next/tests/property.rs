@@ -141,7 +141,7 @@ fn any_world(seed: u64, bases: &[World]) -> World {
         if random.below(rate) == 0 {
             let mut route = fixture::route();
             route.claim = any_claim(random, record.generation);
-            route.backends.truncate(1 + random.below(2));
+            route.rules[0].backends.truncate(1 + random.below(2));
             let unknown = Seen::Unknown("time-out".into());
             seen.routes.insert(region, one_of(random, &[Seen::Is(route), unknown]));
         }

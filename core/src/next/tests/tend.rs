@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::next::standing::{Object, Place};
-use crate::record::{Former, FormerWeights, Left};
+use crate::record::{Former, Left};
 
 /// A pair that fsn holds, both halves claimed.
 struct Kept {
@@ -57,8 +57,8 @@ impl Kept {
 
     /// The last move ended so.
     fn left(mut self, result: EndResult) -> Self {
-        let former = FormerWeights { from: 100, to: 0 };
-        let weights = [(fsn(), former), (hel(), former)].into();
+        let former = crate::weights::former(&fixture::route(), "shop-fsn", "shop-hel");
+        let weights = [(fsn(), former.clone()), (hel(), former)].into();
         let records = self.seen.zone.known().map(|zone| zone.records.clone());
         let former = Former { weights, records, ..Former::default() };
         self.record.left = Some(Left { plan: fixture::plan(), former, result, extra: Default::default() });
@@ -200,11 +200,11 @@ fn a_fence_that_somebody_else_set_is_said_and_not_lifted() {
 fn weights_and_records_that_the_last_move_left_are_put_right_three_times_in_ten_minutes() {
     let mut kept = Kept::new().left(EndResult::Undone);
     let Some(Seen::Is(route)) = kept.seen.routes.get_mut(&hel()) else { panic!() };
-    route.backends = vec![("shop-fsn".into(), 0), ("shop-hel".into(), 100)];
+    route.rules = vec![fixture::rule(&[("shop-fsn", 0), ("shop-hel", 100)])];
     for _ in 0..3 {
         let decision = kept.try_with(done());
         let Decision::Keep(Object::Route(region), Action::Route(write)) = decision else { panic!("{decision:?}") };
-        assert_eq!((region, write.weights.values().copied().collect::<Vec<_>>()), (hel(), vec![100, 0]));
+        assert_eq!((region, write.weights[0].values().copied().collect::<Vec<_>>()), (hel(), vec![100, 0]));
         kept.at = kept.at + Duration::from_secs(5);
     }
     assert_eq!(kept.decide(), Decision::Rest(None), "left to others");

@@ -344,7 +344,7 @@ fn former_weights_are_claimed_also_where_they_stand() {
         let decision = world.try_with(done());
         let Decision::Undo(3, Action::Route(write)) = decision else { panic!("{decision:?}") };
         assert_eq!((&write.region, Some(write.claim.clone())), (&region, world.claim()));
-        assert_eq!(write.weights.values().copied().collect::<Vec<_>>(), [100, 0]);
+        assert_eq!(write.weights[0].values().copied().collect::<Vec<_>>(), [100, 0]);
         world.route(&region).claim = world.claim();
     }
     assert_eq!(changes(world.decide()), Change::Undone(None));

@@ -38,8 +38,10 @@ impl World {
             Action::Route(write) => {
                 let route = self.route(&write.region);
                 route.claim = Some(write.claim.clone());
-                for (name, weight) in &mut route.backends {
-                    *weight = write.weights.get(name).copied().unwrap_or(*weight);
+                for (rule, weights) in route.rules.iter_mut().zip(&write.weights) {
+                    for (name, weight) in &mut rule.backends {
+                        *weight = weights.get(name).copied().unwrap_or(*weight);
+                    }
                 }
                 format!("weights {}", write.region)
             }
@@ -135,8 +137,8 @@ fn aborted_at_any_decision_it_ends_as_it_began_or_succeeds() {
         assert_eq!(world.record.generation % 2, 0, "back is one more generation than there");
         assert!(matches!(&world.record.lineage, Lineage::Of { region, .. } if *region == fsn()));
         assert_eq!(world.seen.zone, before.seen.zone, "aborted at {abort_at}");
-        assert_eq!(world.route(&fsn()).backends, before.clone().route(&fsn()).backends);
-        assert_eq!(world.route(&hel()).backends, before.clone().route(&hel()).backends);
+        assert_eq!(world.route(&fsn()).rules, before.clone().route(&fsn()).rules);
+        assert_eq!(world.route(&hel()).rules, before.clone().route(&hel()).rules);
         assert_eq!((world.from().0.role, world.from().1.accepts), (Role::Primary, Accepts::Yes));
         assert_eq!((world.to().0.role, world.to().1.accepts), (Role::Replica, Accepts::No));
     }
