@@ -7,6 +7,7 @@ use crate::next::{Permit, cluster_write};
 use crate::observe::{Claim, ClusterView, Half, Observations, Role, Seen};
 use crate::plan::Plan;
 use crate::ports::{ClusterChange, ClusterWrite, Observers};
+use crate::records;
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
 use futures_util::future::{join, join_all};
 use std::collections::BTreeMap;
@@ -210,7 +211,15 @@ async fn preflight_facts(observers: &Observers, clock: &dyn Clock, plan: &Plan, 
             (region.clone(), join(rights, join(secrets, admitted)).await)
         },
     ));
-    let ((stream, witness), regions) = join(join(stream, witness), regions).await;
+    let takes = async {
+        let set = records::record_sets(plan).ok().and_then(|sets| sets.into_iter().next());
+        match (&observers.records, &plan.zone, set) {
+            (Some(records), Some(zone), Some(set)) => limited(clock, REQUEST_LIMIT, records.takes(zone, &set)).await,
+            _ => Seen::NotLooked,
+        }
+    };
+    let (((stream, witness), takes), regions) = join(join(join(stream, witness), takes), regions).await;
+    seen.zone_takes = takes;
     seen.stream = stream;
     seen.witness_shares = observers.witness.as_ref().and_then(|w| w.shares());
     for (region, (rights, (secrets, admitted))) in regions {

@@ -47,7 +47,7 @@ use crate::observe::{Accepts, Answer, Claim, ClusterView, DatabaseView, Half, Ob
 use crate::plan::Plan;
 use crate::ports::{ClusterChange, ClusterWrite, RouteWrite};
 use crate::record::{Direction, EndResult, Intent, Lineage, Record, RecordSet};
-use crate::records::{ADDRESS_TYPES, replacing};
+use crate::records::replacing;
 use crate::term::REQUEST_LIMIT;
 use crate::transition::{Beginning, Effect};
 
@@ -300,11 +300,6 @@ impl Case<'_> {
     fn publish(&self, wanted: &[RecordSet]) -> Action {
         Action::Publish(replacing(wanted, self.seen.zone.known().map_or(&[], |zone| &zone.records)))
     }
-}
-
-/// The sets that decide which addresses a name answers. Others are not ours.
-fn address_sets(sets: &[RecordSet]) -> Vec<&RecordSet> {
-    sets.iter().filter(|set| ADDRESS_TYPES.contains(&set.kind.as_str())).collect()
 }
 
 /// A write to the half as it was just read. One that makes it writable dies young (PROTOCOL 3).

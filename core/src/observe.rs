@@ -427,6 +427,11 @@ impl RouteRule {
         let first = weights.next();
         weights.any(|weight| Some(weight) != first)
     }
+
+    /// Whether it has backends and all of their weights are 0: every request is answered 500.
+    pub fn serves_nobody(&self) -> bool {
+        !self.backends.is_empty() && self.backends.iter().all(|(_, weight)| *weight == 0)
+    }
 }
 
 /// What a DNS server answered for one name.
@@ -506,6 +511,8 @@ pub struct Observations {
     pub copies: BTreeMap<Region, Seen<CopyView>>,
     /// The zone.
     pub zone: Seen<ZoneView>,
+    /// Whether the zone's API would take the records of the plan, as far as that can be tried without a change.
+    pub zone_takes: Seen<Result<(), String>>,
     /// What the authoritative server answers, by hostname.
     pub answers: BTreeMap<String, Seen<Answer>>,
     /// The audit stream.

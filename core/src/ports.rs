@@ -208,8 +208,11 @@ pub trait ActOnRoute: Send + Sync {
 /// The application's records, looked at.
 #[async_trait]
 pub trait ObserveRecords: Send + Sync {
-    /// What the zone's API shows of these names. Readable with the key = writable.
+    /// What the zone's API shows of these names.
     async fn zone(&self, zone: &str, hostnames: &[String]) -> Seen<ZoneView>;
+    /// Whether the zone's API would take this set, tried without a change. `Is(Err)`: it would not, and why.
+    /// `Unknown`: it did not say so.
+    async fn takes(&self, zone: &str, set: &RecordSet) -> Seen<Result<(), String>>;
     /// What the authoritative server answers.
     async fn answer(&self, hostname: &str) -> Seen<Answer>;
 }

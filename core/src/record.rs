@@ -242,6 +242,9 @@ pub struct Former {
     /// The records that were published, as the DNS server had them. Absent: not read yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub records: Option<Vec<RecordSet>>,
+    /// The names that were answered with addresses when step 4 began. Absent: not asked (an older version).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<Vec<String>>,
     /// The lineage before the demotion.
     #[serde(default)]
     pub lineage: Lineage,

@@ -7,13 +7,15 @@
 use crate::plan::Plan;
 use crate::record::RecordSet;
 use crate::spec::Selector;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// The record type whose content is run at each query.
 pub const LUA: &str = "LUA";
 
-/// The types that decide which addresses a name answers. Others (`TXT`, `MX`, `CAA`) are not ours.
-pub const ADDRESS_TYPES: [&str; 4] = ["A", "AAAA", "CNAME", LUA];
+/// The types that decide where a name leads. Others (`TXT`, `MX`, `CAA`) are not ours. `HTTPS` and `SVCB` carry
+/// addresses as hints, which clients connect to without asking for more.
+const ADDRESS_TYPES: [&str; 6] = ["A", "AAAA", "CNAME", "ALIAS", "HTTPS", "SVCB"];
 
 /// The weight of each address in `pickwhashed`: all are alike.
 const WEIGHT: u32 = 100;
@@ -46,19 +48,66 @@ pub fn record_sets(plan: &Plan) -> Result<Vec<RecordSet>, String> {
     Ok(plan.records.hostnames.iter().map(set).collect())
 }
 
-/// What to publish so that the names in `standing` and `wanted` answer as `wanted` says and no other way:
-/// the removal of every other set in `standing` that decides addresses, and `wanted`.
+/// The part of a set that decides where its name leads; absent: it decides nothing. All `LUA` records of a name are
+/// one set, whatever type each of them answers.
+pub fn address_part(set: &RecordSet) -> Option<RecordSet> {
+    let contents: Vec<String> = set.contents.iter().filter(|content| leads(&set.kind, content)).cloned().collect();
+    (!contents.is_empty()).then(|| RecordSet { contents, ..set.clone() })
+}
+
+/// The address parts of all sets.
+pub fn address_parts(sets: &[RecordSet]) -> Vec<RecordSet> {
+    sets.iter().filter_map(address_part).collect()
+}
+
+fn leads(kind: &str, content: &str) -> bool {
+    let kind = if kind == LUA { content.split_whitespace().next().unwrap_or_default() } else { kind };
+    ADDRESS_TYPES.contains(&kind)
+}
+
+/// The addresses that these sets may answer; absent: some of them leads elsewhere, or is not understood.
+pub fn addresses_of(sets: &[RecordSet]) -> Option<BTreeSet<IpAddr>> {
+    let mut all = BTreeSet::new();
+    for set in sets {
+        for content in &set.contents {
+            let found: Vec<IpAddr> = match set.kind.as_str() {
+                "A" | "AAAA" => content.parse().into_iter().collect(),
+                // An address stands in quotes of its own in every form that PowerDNS has.
+                LUA => content.split(['\'', '"']).filter_map(|text| text.parse().ok()).collect(),
+                _ => Vec::new(),
+            };
+            if found.is_empty() {
+                return None;
+            }
+            all.extend(found);
+        }
+    }
+    Some(all)
+}
+
+/// What to publish so that the names in `standing` and `wanted` lead as `wanted` says and no other way: the removal
+/// of every other set in `standing` that decides that, and `wanted`. What decides nothing stays, also within a set.
 ///
 /// A plain `A` beside a `LUA` record would be answered as well, so the way forward removes it, and the undo
 /// (with the former records as `wanted`) brings it back.
 pub fn replacing(wanted: &[RecordSet], standing: &[RecordSet]) -> Vec<RecordSet> {
-    let replaced = |set: &RecordSet| wanted.iter().any(|w| w.hostname == set.hostname && w.kind == set.kind);
+    let same = |a: &RecordSet, b: &RecordSet| a.hostname == b.hostname && a.kind == b.kind;
+    let kept = |set: &RecordSet| -> Vec<String> {
+        set.contents.iter().filter(|content| !leads(&set.kind, content)).cloned().collect()
+    };
+    let replaced = |set: &RecordSet| wanted.iter().any(|want| same(want, set));
     let removed = standing
         .iter()
-        .filter(|set| ADDRESS_TYPES.contains(&set.kind.as_str()) && !replaced(set))
-        .map(|set| RecordSet { contents: Vec::new(), ..set.clone() });
+        .filter(|set| address_part(set).is_some() && !replaced(set))
+        .map(|set| RecordSet { contents: kept(set), ..set.clone() });
+    let put = wanted.iter().map(|want| {
+        let mut set = want.clone();
+        let others = standing.iter().filter(|set| same(want, set)).flat_map(kept);
+        set.contents.extend(others.filter(|content| !want.contents.contains(content)));
+        set
+    });
     // Removals first: PowerDNS goes through the sets in order and refuses another set beside a CNAME.
-    removed.chain(wanted.iter().cloned()).collect()
+    removed.chain(put).collect()
 }
 
 fn lua(plan: &Plan, addresses: &[IpAddr]) -> Result<String, String> {
@@ -245,6 +294,47 @@ mod tests {
         let mut plan = plan(Selector::Ifurlup, &[]);
         plan.records.hostnames.clear();
         assert_eq!(record_sets(&plan), Ok(vec![]));
+    }
+
+    /// All LUA records of a name are one set: what answers mail in it is not ours.
+    #[test]
+    fn replacing_keeps_what_leads_nowhere_also_within_a_set() {
+        let ours = "A \"pickclosest({'10.2.0.1'})\"";
+        let wanted = [set("shop.example.org", "LUA", &[ours])];
+        let mail = "MX \"'10 mail.example.org.'\"";
+        let standing = [set("shop.example.org", "LUA", &["A \"pickclosest({'10.1.0.1'})\"", mail])];
+        let change = replacing(&wanted, &standing);
+        assert_eq!(change, [set("shop.example.org", "LUA", &[ours, mail])]);
+        assert_eq!(address_parts(&change), wanted, "and counts as ours");
+        let plain = [set("shop.example.org", "A", &["10.1.0.1"])];
+        let back = replacing(&plain, &change);
+        assert_eq!(back, [set("shop.example.org", "LUA", &[mail]), plain[0].clone()]);
+        assert_eq!(replacing(&standing, &standing), standing, "a former set that has it already has it once");
+    }
+
+    #[test]
+    fn replacing_removes_every_type_that_leads_somewhere() {
+        let wanted = [set("shop.example.org", "LUA", &["A \"pickclosest({'10.2.0.1'})\""])];
+        for kind in ["A", "AAAA", "CNAME", "ALIAS", "HTTPS", "SVCB"] {
+            let standing = [set("shop.example.org", kind, &["x"])];
+            assert_eq!(replacing(&wanted, &standing)[0], set("shop.example.org", kind, &[]), "{kind}");
+        }
+        for kind in ["TXT", "MX", "CAA", "NS"] {
+            assert_eq!(replacing(&wanted, &[set("shop.example.org", kind, &["x"])]), wanted, "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_addresses_of_a_set_are_known_where_it_leads_nowhere_else() {
+        let known = |kind: &str, contents: &[&str]| {
+            addresses_of(&[set("shop.example.org", kind, contents)])
+                .map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+        };
+        let lua = "A \"ifurlup('http://h/', {{'10.1.0.1'},{'10.1.0.2'}}, {timeout=2})\"";
+        assert_eq!(known("LUA", &[lua]).as_deref(), Some("10.1.0.1 10.1.0.2"));
+        assert_eq!(known("A", &["10.1.0.1"]).as_deref(), Some("10.1.0.1"));
+        assert_eq!(known("CNAME", &["other.example.org."]), None);
+        assert_eq!(known("LUA", &["A \"include('x')\""]), None);
     }
 
     #[test]

@@ -228,6 +228,9 @@ pub fn start(record: &Record, me: &Region, id: &str, number: u8, now: Timestamp,
         if intent.former.records.is_none() {
             intent.former.records = what.former.records.clone();
         }
+        if intent.former.answered.is_none() {
+            intent.former.answered = what.former.answered.clone();
+        }
         if number == 2 {
             intent.former.lineage = next.lineage.clone();
         }

@@ -4,16 +4,29 @@
 //! Host names stand without a trailing dot in core and with one on the wire.
 
 use crate::dns;
-use crate::http_client::{Connect, HttpAnswer, HttpClient, told};
+use crate::http_client::{Connect, HttpAnswer, HttpClient, HttpError, told};
 use async_trait::async_trait;
 use continuum_core::observe::{Answer, Seen, ZoneView};
 use continuum_core::ports::{ObserveRecords, Outcome, PublishRecords};
 use continuum_core::record::RecordSet;
+use futures_util::future::{join, join_all};
 use hickory_resolver::net::NetError;
+use hickory_resolver::proto::rr::RecordType;
 use hickory_resolver::{ConnectionProvider, Resolver};
 use http::Method;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
+
+/// The server's part of the API: there is one.
+const SERVER_PATH: &str = "/api/v1/servers/localhost";
+
+/// How many records of one name the search may find.
+const FOUND_MAX: u32 = 1000;
+
+/// What PowerDNS says of a set that has a record twice, in lower case.
+const DOUBLED: &str = "duplicate record";
 
 /// Where the API is, and what it is told.
 #[derive(Clone)]
@@ -32,17 +45,108 @@ pub struct PowerDnsApi {
 pub struct PowerDns<P: ConnectionProvider> {
     api_key: String,
     client: HttpClient,
-    authority: Resolver<P>,
+    authorities: Vec<(SocketAddr, Resolver<P>)>,
 }
 
 impl<P: ConnectionProvider> PowerDns<P> {
-    /// The server with this API, over streams of `connect`, that answers queries at `authority`, over the
-    /// sockets of `provider`.
-    pub fn new(api: PowerDnsApi, connect: Connect, authority: SocketAddr, provider: P) -> Result<Self, NetError> {
+    /// The server with this API, over streams of `connect`. `authorities` are all servers that answer queries for
+    /// its zones, asked over the sockets of `provider`: one that still answers what was is where clients still go.
+    pub fn new(api: PowerDnsApi, connect: Connect, authorities: &[SocketAddr], provider: &P) -> Result<Self, NetError> {
         let PowerDnsApi { host, port, api_key, user_agent } = api;
         let client = HttpClient { connect, host, port, user_agent };
-        Ok(Self { api_key, client, authority: dns::resolver(authority, provider)? })
+        let one = |server: &SocketAddr| Ok((*server, dns::resolver(*server, provider.clone())?));
+        Ok(Self { api_key, client, authorities: authorities.iter().map(one).collect::<Result<_, NetError>>()? })
     }
+
+    async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<HttpAnswer, HttpError> {
+        let headers = [("X-API-Key", self.api_key.as_str()), ("Content-Type", "application/json")];
+        let headers = if body.is_empty() { &headers[..1] } else { &headers };
+        self.client.send(method, path, headers, body).await
+    }
+
+    /// Reads what a path of the API gives; the error is one line for people.
+    async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Unread> {
+        let answer = self.send(Method::GET, path, Vec::new()).await.map_err(|error| Unread::Failed(told(&error)))?;
+        match answer.status {
+            200 => serde_json::from_slice(&answer.body)
+                .map_err(|error| Unread::Failed(format!("the DNS server's answer is not what its API gives: {error}"))),
+            404 => Err(Unread::NotFound(words(&answer))),
+            status @ (401 | 403) => Err(Unread::Refused(key_refused(status))),
+            _ => Err(Unread::Failed(words(&answer))),
+        }
+    }
+
+    /// The sets of one name, without the records that are disabled.
+    async fn sets_of(&self, zone: &str, hostname: &str) -> Result<Vec<RecordSet>, Unread> {
+        let named: Zone = self.read(&format!("{}?rrset_name={}", path(zone), wire(hostname))).await?;
+        let sets = named.rrsets.into_iter().map(Rrset::answered);
+        // An older server gives the whole zone.
+        Ok(sets.filter(|set| set.hostname == hostname && !set.contents.is_empty()).collect())
+    }
+
+    /// The records of these names that are disabled. The filtered zone of a server before 5.0 hides them, so the
+    /// search is asked.
+    async fn disabled(&self, zone: &str, sets: &[RecordSet]) -> Result<Vec<FoundRecord>, Unread> {
+        let names: BTreeSet<&str> = sets.iter().map(|set| set.hostname.as_str()).collect();
+        let mut disabled = Vec::new();
+        for name in names {
+            let search = format!("{SERVER_PATH}/search-data?q={name}&object_type=record&max={FOUND_MAX}");
+            let found: Vec<FoundRecord> = self.read(&search).await?;
+            let here = |record: &FoundRecord| record.zone == wire(zone) && record.name == wire(name);
+            disabled.extend(found.into_iter().filter(|record| record.disabled && here(record)));
+        }
+        Ok(disabled)
+    }
+
+    /// Whether a server refuses to answer for a name of these sets: it has not noticed the zone yet.
+    async fn is_refused(&self, sets: &[RecordSet]) -> bool {
+        let Some(set) = sets.first() else { return false };
+        let asked = self.authorities.iter().map(|(_, server)| dns::ask(server, &set.hostname, RecordType::A));
+        let answers = join_all(asked).await;
+        answers.iter().any(|answer| answer.as_ref().is_ok_and(|answer| answer.code == "REFUSED"))
+    }
+
+    /// A zone that was not made through this API is unknown to the server's DNS side for up to 300 s (its zone
+    /// cache), while the API says 204. Flushing that name heals it at once.
+    async fn heal_refusal(&self, zone: &str) {
+        let flush = format!("{SERVER_PATH}/cache/flush?domain={}", wire(zone));
+        let flushed = self.send(Method::PUT, &flush, Vec::new()).await;
+        let outcome = flushed.map_or_else(|error| told(&error), |answer| answer.status.to_string());
+        tracing::warn!(
+            zone,
+            outcome,
+            "the DNS server took the records and answers REFUSED: it has not noticed the zone; its cache was flushed"
+        );
+    }
+}
+
+/// Why nothing was read.
+enum Unread {
+    /// 404, in the server's words.
+    NotFound(String),
+    /// The key is not taken.
+    Refused(String),
+    /// Anything else.
+    Failed(String),
+}
+
+/// A record that the search found.
+#[derive(Deserialize)]
+struct FoundRecord {
+    name: String,
+    zone: String,
+    #[serde(rename = "type")]
+    kind: String,
+    content: String,
+    #[serde(default)]
+    disabled: bool,
+}
+
+/// The server, as the API shows it: that it answers is all that matters.
+#[derive(Deserialize)]
+struct Server {
+    #[serde(rename = "daemon_type")]
+    _daemon_type: String,
 }
 
 /// A zone as the API shows it, without what is not needed.
@@ -77,15 +181,23 @@ struct Patch {
 }
 
 impl Rrset {
-    fn change(set: &RecordSet) -> Self {
-        let gone = set.contents.is_empty();
-        let content = |content: &String| Content { content: content.clone(), disabled: false };
+    /// The set as it is to be. Records of it that are disabled stay, and stay disabled.
+    fn change(set: &RecordSet, disabled: &[FoundRecord]) -> Self {
+        let name = wire(&set.hostname);
+        let answered = set.contents.iter().map(|content| Content { content: content.clone(), disabled: false });
+        let beside = |record: &&FoundRecord| {
+            record.name == name && record.kind == set.kind && !set.contents.contains(&record.content)
+        };
+        let kept = disabled.iter().filter(beside);
+        let kept = kept.map(|record| Content { content: record.content.clone(), disabled: true });
+        let records: Vec<Content> = answered.chain(kept).collect();
+        let gone = records.is_empty();
         Self {
-            name: wire(&set.hostname),
             kind: set.kind.clone(),
             ttl: (!gone).then_some(set.ttl_seconds),
             changetype: Some(if gone { "DELETE" } else { "REPLACE" }),
-            records: set.contents.iter().map(content).collect(),
+            records,
+            name,
         }
     }
 
@@ -106,57 +218,111 @@ fn wire(name: &str) -> String {
 }
 
 fn path(zone: &str) -> String {
-    format!("/api/v1/servers/localhost/zones/{}", wire(zone))
+    format!("{SERVER_PATH}/zones/{}", wire(zone))
 }
 
 fn key_refused(status: u16) -> String {
     format!("the DNS server refused the API key (X-API-Key) with {status}; check the secret that holds it")
 }
 
-/// The server's own words: `{"error": "..."}`, else the body as it stands.
-fn words(answer: &HttpAnswer) -> String {
+/// What the server says that is wrong: `{"error": "..."}`, from 5.1 on with `errors` beside it where there are
+/// several; else the body as it stands.
+fn faults(answer: &HttpAnswer) -> Vec<String> {
     #[derive(Deserialize)]
-    struct Error {
+    struct Problem {
         error: String,
+        #[serde(default)]
+        errors: Vec<String>,
     }
-    let text = match serde_json::from_slice::<Error>(&answer.body) {
-        Ok(Error { error }) => error,
-        Err(_) => String::from_utf8_lossy(&answer.body).trim().to_owned(),
-    };
-    format!("the DNS server answered {}: {text}", answer.status)
+    match serde_json::from_slice::<Problem>(&answer.body) {
+        Ok(Problem { error, errors }) if errors.is_empty() => vec![error],
+        Ok(Problem { errors, .. }) => errors,
+        Err(_) => vec![String::from_utf8_lossy(&answer.body).trim().to_owned()],
+    }
+}
+
+/// The server's own words.
+fn words(answer: &HttpAnswer) -> String {
+    told_as(answer.status, faults(answer))
+}
+
+fn told_as(status: u16, mut faults: Vec<String>) -> String {
+    faults.dedup();
+    format!("the DNS server answered {status}: {}", faults.join("; "))
 }
 
 #[async_trait]
 impl<P: ConnectionProvider> ObserveRecords for PowerDns<P> {
     async fn zone(&self, zone: &str, hostnames: &[String]) -> Seen<ZoneView> {
-        let headers = [("X-API-Key", self.api_key.as_str())];
-        let answer = match self.client.send(Method::GET, &path(zone), &headers, Vec::new()).await {
+        // Without a name the zone itself is asked for.
+        let names = if hostnames.is_empty() { vec![zone] } else { hostnames.iter().map(String::as_str).collect() };
+        let mut records = Vec::new();
+        for sets in join_all(names.iter().map(|name| self.sets_of(zone, name))).await {
+            match sets {
+                Ok(sets) => records.extend(sets),
+                Err(Unread::Failed(cause) | Unread::Refused(cause)) => return Seen::Unknown(cause),
+                // A path that is not there says 404 as well: only where the API is there, the zone is not.
+                Err(Unread::NotFound(words)) => {
+                    return match self.read::<Server>(SERVER_PATH).await {
+                        Ok(Server { .. }) => Seen::Missing,
+                        Err(Unread::Failed(cause) | Unread::Refused(cause)) => Seen::Unknown(cause),
+                        Err(Unread::NotFound(_)) => Seen::Unknown(format!("no PowerDNS API is there: {words}")),
+                    };
+                }
+            }
+        }
+        records.retain(|set| hostnames.contains(&set.hostname));
+        Seen::Is(ZoneView { records })
+    }
+
+    /// Tries the set with each record twice, which every version refuses after all that it asks of a change and
+    /// before it touches its data, so that no serial grows. What it says tells whether that was all.
+    async fn takes(&self, zone: &str, set: &RecordSet) -> Seen<Result<(), String>> {
+        let mut twice = Rrset::change(set, &[]);
+        twice.records.extend(Rrset::change(set, &[]).records);
+        let body = serde_json::to_vec(&Patch { rrsets: vec![twice] }).expect("record sets have string keys only");
+        let answer = match self.send(Method::PATCH, &path(zone), body).await {
             Ok(answer) => answer,
             Err(error) => return Seen::Unknown(told(&error)),
         };
+        let doubled = |fault: &String| fault.to_ascii_lowercase().contains(DOUBLED);
         match answer.status {
-            200 => {}
-            404 => return Seen::Missing,
-            status @ (401 | 403) => return Seen::Unknown(key_refused(status)),
-            _ => return Seen::Unknown(words(&answer)),
-        }
-        match serde_json::from_slice::<Zone>(&answer.body) {
-            Ok(read) => {
-                let sets = read.rrsets.into_iter().map(Rrset::answered);
-                let records =
-                    sets.filter(|set| hostnames.contains(&set.hostname) && !set.contents.is_empty()).collect();
-                Seen::Is(ZoneView { records })
+            422 => {
+                let other: Vec<String> = faults(&answer).into_iter().filter(|fault| !doubled(fault)).collect();
+                Seen::Is(if other.is_empty() { Ok(()) } else { Err(told_as(answer.status, other)) })
             }
-            Err(error) => Seen::Unknown(format!("the DNS server's answer is not a zone: {error}")),
+            status @ (401 | 403) => Seen::Is(Err(key_refused(status))),
+            408 | 409 | 429 | 500.. => Seen::Unknown(words(&answer)),
+            200..=299 => Seen::Unknown("the DNS server took a set with a record twice, which PowerDNS refuses".into()),
+            _ => Seen::Is(Err(words(&answer))),
         }
     }
 
     async fn answer(&self, hostname: &str) -> Seen<Answer> {
-        match dns::ask_both(&self.authority, hostname).await {
-            Ok(answer) => Seen::Is(answer),
-            Err(error) => Seen::Unknown(format!("no answer from the authoritative server: {error}")),
+        let asked = self
+            .authorities
+            .iter()
+            .map(|(server, resolver)| async move { (server, dns::ask_both(resolver, hostname).await) });
+        let mut all: Option<Answer> = None;
+        for (server, answer) in join_all(asked).await {
+            match answer {
+                Ok(answer) => all = Some(all.map_or(answer.clone(), |all| worse(all, answer))),
+                Err(error) => {
+                    return Seen::Unknown(format!("no answer from the authoritative server {server}: {error}"));
+                }
+            }
         }
+        all.map_or(Seen::Unconfigured, Seen::Is)
     }
+}
+
+/// What clients may be told by one of two servers: every address of either, and a failure where one fails.
+fn worse(one: Answer, other: Answer) -> Answer {
+    let mut addresses: Vec<_> = one.addresses.into_iter().chain(other.addresses).collect();
+    addresses.sort();
+    addresses.dedup();
+    let code = if one.code == "NOERROR" { other.code } else { one.code };
+    Answer { code, addresses, ttl_seconds: one.ttl_seconds.max(other.ttl_seconds) }
 }
 
 #[async_trait]
@@ -165,16 +331,29 @@ impl<P: ConnectionProvider> PublishRecords for PowerDns<P> {
         if sets.is_empty() {
             return Outcome::Done(());
         }
-        let patch = Patch { rrsets: sets.iter().map(Rrset::change).collect() };
+        let (disabled, is_refused) = join(self.disabled(zone, sets), self.is_refused(sets)).await;
+        let disabled = match disabled {
+            Ok(disabled) => disabled,
+            // No search, or no zone: the PATCH tells.
+            Err(Unread::NotFound(_)) => Vec::new(),
+            Err(Unread::Refused(cause)) => return Outcome::Refused(cause),
+            // Nothing was written.
+            Err(Unread::Failed(cause)) => return Outcome::NotApplied(cause),
+        };
+        let patch = Patch { rrsets: sets.iter().map(|set| Rrset::change(set, &disabled)).collect() };
         let body = serde_json::to_vec(&patch).expect("record sets have string keys only");
-        let headers = [("X-API-Key", self.api_key.as_str()), ("Content-Type", "application/json")];
-        let answer = match self.client.send(Method::PATCH, &path(zone), &headers, body).await {
+        let answer = match self.send(Method::PATCH, &path(zone), body).await {
             Ok(answer) => answer,
             Err(error) if error.may_have_acted() => return Outcome::Unknown(told(&error)),
             Err(error) => return Outcome::NotApplied(told(&error)),
         };
         match answer.status {
-            200..=299 => Outcome::Done(()),
+            200..=299 => {
+                if is_refused {
+                    self.heal_refusal(zone).await;
+                }
+                Outcome::Done(())
+            }
             status @ (401 | 403) => Outcome::Refused(key_refused(status)),
             409 | 429 => Outcome::NotApplied(words(&answer)),
             408 | 500.. => Outcome::Unknown(words(&answer)),

@@ -180,6 +180,8 @@ pub enum DnsFault {
     Lie,
     /// It accepts LUA records, and answers SERVFAIL for them (H19).
     Broken,
+    /// Its API shows LUA records and changes none (H51).
+    ReadOnlyLua,
 }
 
 /// Which faults are ended.
@@ -310,6 +312,7 @@ impl WorldFault {
             WorldFault::Audit(AuditFault::Hang) | WorldFault::Dns(DnsFault::Hang) => "hangs".into(),
             WorldFault::Dns(DnsFault::Lie) => "lies".into(),
             WorldFault::Dns(DnsFault::Broken) => "cannot run LUA records".into(),
+            WorldFault::Dns(DnsFault::ReadOnlyLua) => "takes no LUA records".into(),
         }
     }
 }

@@ -19,6 +19,9 @@ pub struct Asked {
     pub subresource: String,
     /// Whether it changes anything when it succeeds.
     pub changing: bool,
+    /// It asks whether a change would be taken, and is one that never is (`dryRun=All`; a set that the DNS server
+    /// refuses). Not `changing` then.
+    pub trial: bool,
     /// It belongs to a dry run (its user agent or client name says so).
     pub dry_run: bool,
     /// The body, for faults that depend on it; empty where there is none.

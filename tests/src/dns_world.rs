@@ -44,7 +44,16 @@ impl World {
     /// The same, at this port.
     pub fn client_at(&self, port: u16, key: &str) -> Client<SimDns> {
         let api = PowerDnsApi { host: "dns".into(), port, api_key: key.into(), user_agent: "continuum".into() };
-        Client::new(api, http_connect(self.net.clone()), self.address("dns"), SimDns::new(self.net.clone()))
+        Client::new(api, http_connect(self.net.clone()), &[self.address("dns")], &SimDns::new(self.net.clone()))
+            .expect("needs nothing that fails")
+    }
+
+    /// The same, with these hosts as the authoritative servers.
+    pub fn client_of(&self, authorities: &[&str]) -> Client<SimDns> {
+        let authorities: Vec<SocketAddr> = authorities.iter().map(|host| self.address(host)).collect();
+        let api =
+            PowerDnsApi { host: "dns".into(), port: API_PORT, api_key: KEY.into(), user_agent: "continuum".into() };
+        Client::new(api, http_connect(self.net.clone()), &authorities, &SimDns::new(self.net.clone()))
             .expect("needs nothing that fails")
     }
 

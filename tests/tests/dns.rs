@@ -3,6 +3,7 @@
 use continuum_core::observe::{Answer, Seen};
 use continuum_core::ports::{ObserveRecords, ObserveVantages, Outcome, PublishRecords};
 use continuum_core::record::RecordSet;
+use continuum_core::records::replacing;
 use continuum_sim::fabric::Fabric;
 use continuum_sim::gate::{After, Asked, Before, Gate, Open, SharedGate};
 use continuum_sim::servers::powerdns::{API_PORT, CHECK_INTERVAL};
@@ -120,6 +121,89 @@ fn broken_lua_is_accepted_and_only_a_query_tells() {
     });
 }
 
+/// H51: what can be known without a change, and no more.
+#[test]
+fn whether_the_zone_takes_a_set_is_tried_without_a_change() {
+    simulate(open(), vec![], |world| async move {
+        let client = world.client(KEY);
+        assert_eq!(client.takes(ZONE, &only(HEL)).await, Seen::Is(Ok(())));
+        world.dns.make_lua_read_only(true);
+        let Seen::Is(Err(cause)) = client.takes(ZONE, &only(HEL)).await else { panic!() };
+        assert!(cause.contains("update of Lua records is not allowed") && !cause.contains("uplicate"), "{cause}");
+        assert!(matches!(client.publish(ZONE, &[only(HEL)]).await, Outcome::Refused(_)), "and so it is");
+        world.dns.make_lua_read_only(false);
+        let Seen::Is(Err(cause)) = client.takes(ZONE, &lua("unclosed\" quote")).await else { panic!() };
+        assert!(cause.contains("422"), "{cause}");
+        let stranger = world.client("another").takes(ZONE, &only(HEL)).await;
+        assert!(matches!(&stranger, Seen::Is(Err(cause)) if cause.contains("X-API-Key")), "{stranger:?}");
+        world.dns.refuse(Some(500));
+        assert!(matches!(client.takes(ZONE, &only(HEL)).await, Seen::Unknown(_)));
+        assert!(world.dns.history().is_empty() && world.dns.record_sets().is_empty());
+    });
+}
+
+#[test]
+fn a_disabled_record_stays_disabled() {
+    simulate(open(), vec![], |world| async move {
+        let client = world.client(KEY);
+        world.dns.put(set("A", FSN));
+        world.dns.disable(SHOP, "A", "10.9.9.9");
+        world.dns.disable("other.example.org", "A", "10.8.8.8");
+        let standing = client.zone(ZONE, &names()).await.known().unwrap().records.clone();
+        assert_eq!(standing, [set("A", FSN)], "what is not answered is not shown");
+        let change = replacing(&[only(HEL)], &standing);
+        assert_eq!(client.publish(ZONE, &change).await, Outcome::Done(()));
+        assert_eq!(client.answer(SHOP).await, noerror(&[HEL]));
+        let back = replacing(&standing, &[only(HEL)]);
+        assert_eq!(client.publish(ZONE, &back).await, Outcome::Done(()));
+        assert_eq!(client.answer(SHOP).await, noerror(&[FSN]));
+        let mut disabled = world.dns.disabled_records();
+        disabled.sort();
+        let expected = [("other.example.org", "A", "10.8.8.8"), (SHOP, "A", "10.9.9.9")];
+        assert_eq!(disabled, expected.map(|(name, kind, content)| (name.into(), kind.into(), content.into())));
+    });
+}
+
+/// H51.
+#[test]
+fn a_zone_that_the_dns_side_has_not_noticed_is_flushed_with_the_first_write() {
+    simulate(open(), vec![], |world| async move {
+        let client = world.client(KEY);
+        world.dns.leave_unnoticed();
+        let Seen::Is(answer) = client.answer(SHOP).await else { panic!() };
+        assert_eq!(answer.code, "REFUSED");
+        assert_eq!(client.publish(ZONE, &[only(HEL)]).await, Outcome::Done(()));
+        assert_eq!(client.answer(SHOP).await, noerror(&[HEL]));
+    });
+}
+
+#[test]
+fn a_path_that_is_not_there_is_not_a_zone_that_is_not_there() {
+    simulate(open(), vec![], |world| async move {
+        let answered = world.client(KEY).zone("example.com", &names()).await;
+        assert_eq!(answered, Seen::Missing);
+        world.dns.refuse(Some(404));
+        let answered = world.client(KEY).zone(ZONE, &names()).await;
+        assert!(matches!(&answered, Seen::Unknown(cause) if cause.contains("no PowerDNS API")), "{answered:?}");
+    });
+}
+
+/// One that still answers what was is where clients still go.
+#[test]
+fn every_authoritative_server_is_asked() {
+    simulate(open(), vec![], |world| async move {
+        // A vantage keeps an answer, as a secondary keeps its zone.
+        let client = world.client_of(&["dns", "vantage1"]);
+        world.dns.put(only(FSN));
+        assert_eq!(client.answer(SHOP).await, noerror(&[FSN]));
+        world.dns.put(only(HEL));
+        assert_eq!(client.answer(SHOP).await, noerror(&[FSN, HEL]));
+        tokio::time::sleep(Duration::from_secs(31)).await;
+        assert_eq!(client.answer(SHOP).await, noerror(&[HEL]));
+        assert!(matches!(world.client_of(&[]).answer(SHOP).await, Seen::Unconfigured));
+    });
+}
+
 /// H20.
 #[test]
 fn ifurlup_over_both_regions_fails_over_by_itself() {
@@ -155,14 +239,30 @@ fn a_server_that_lies_is_found_out_by_the_query() {
     });
 }
 
+/// Answers 500 to every change.
+struct FailChanges;
+
+impl Gate for FailChanges {
+    fn before(&self, asked: &Asked) -> Before {
+        if asked.changing { Before::Answer(500) } else { Before::Apply }
+    }
+
+    fn after(&self, _: &Asked, _: u16) -> After {
+        After::Send
+    }
+}
+
 #[test]
 fn a_server_error_leaves_the_outcome_unknown_and_a_refused_connection_does_not() {
-    simulate(open(), vec![], |world| async move {
-        world.dns.refuse(Some(500));
-        assert!(matches!(world.client(KEY).publish(ZONE, &[only(HEL)]).await, Outcome::Unknown(_)));
+    simulate(Arc::new(FailChanges), vec![], |world| async move {
+        let outcome = world.client(KEY).publish(ZONE, &[only(HEL)]).await;
+        assert!(matches!(outcome, Outcome::Unknown(_)), "{outcome:?}");
         // No program listens there.
         let outcome = world.client_at(API_PORT + 1, KEY).publish(ZONE, &[only(HEL)]).await;
         assert!(matches!(outcome, Outcome::NotApplied(_)), "{outcome:?}");
+        world.dns.refuse(Some(500));
+        let outcome = world.client(KEY).publish(ZONE, &[only(HEL)]).await;
+        assert!(matches!(outcome, Outcome::NotApplied(_)), "what could not be read was not written: {outcome:?}");
     });
 }
 
@@ -257,9 +357,10 @@ impl Gate for LoseFirst {
     }
 
     fn after(&self, asked: &Asked, status: u16) -> After {
-        assert_eq!((asked.server.as_str(), asked.what.as_str()), ("dns", "zones/example.org"));
+        assert_eq!(asked.server, "dns");
         let lost = &mut *self.0.lock().expect("nothing panics while it holds the flag");
         if asked.changing && status == 204 && !*lost {
+            assert_eq!(asked.what, "zones/example.org");
             *lost = true;
             return After::Lose;
         }

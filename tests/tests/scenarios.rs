@@ -32,9 +32,11 @@ scenarios! {
     blocked_by_an_unmatched_route
     blocked_by_cluster_settings
     blocked_by_lag
+    blocked_by_lua_that_is_read_only
     blocked_by_operators_that_do_nothing
     blocked_by_paused_replay
     blocked_by_role_secrets
+    blocked_by_weights_of_zero
     blocked_without_a_pair
     blocked_without_a_publisher
     blocked_without_a_witness
@@ -98,6 +100,7 @@ scenarios! {
     the_same_order_in_both_regions
     there_and_back_again
     too_many_requests
+    undo_of_the_records_is_asked_for
     witness_in_a_region
     witness_unreachable
 }

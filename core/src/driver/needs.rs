@@ -71,13 +71,14 @@ fn undo(record: &Record, intent: &Intent, me: &Region, memory: &mut Memory, now:
     }
     let due = undo_due(intent);
     let mut looks_at = |step: u8| due.contains(&step) && memory.undo_looks_at(step, now);
+    let dns = looks_at(4);
     let swapped = record.generation != intent.began_generation;
     Needs {
         from: Depth::Whole,
         to: if swapped || due.contains(&2) { Depth::Whole } else { Depth::Not },
         routes: looks_at(3),
-        zone: due.is_empty() || looks_at(4),
-        answers: looks_at(4),
+        zone: due.is_empty() || dns,
+        answers: dns,
         brief,
         ..Needs::default()
     }

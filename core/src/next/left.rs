@@ -2,13 +2,13 @@
 //! before the swap, at the end, and as long as no other move begins.
 
 use super::standing::Object;
-use super::{Action, Case, address_sets};
+use super::{Action, Case};
 use crate::name::Region;
 use crate::observe::{Claim, Observations};
 use crate::plan::Plan;
 use crate::ports::RouteWrite;
 use crate::record::{EndResult, FormerWeights, Left, RecordSet};
-use crate::records::{record_sets, replacing};
+use crate::records::{address_parts, record_sets, replacing};
 use crate::weights;
 
 /// Whether the weights that a move leaves are those of its end, or those before it.
@@ -87,7 +87,6 @@ pub(super) fn left_otherwise(left: &Left, here: &Plan, seen: &Observations, clai
 
 /// Whether these are the sets that decide addresses. Another beside them would be answered too.
 pub(super) fn holds(standing: &[RecordSet], wanted: &[RecordSet]) -> bool {
-    let standing = address_sets(standing);
-    let wanted: Vec<&RecordSet> = wanted.iter().filter(|set| !set.contents.is_empty()).collect();
+    let (standing, wanted) = (address_parts(standing), address_parts(wanted));
     standing.len() == wanted.len() && wanted.iter().all(|want| standing.contains(want))
 }

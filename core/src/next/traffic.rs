@@ -1,12 +1,13 @@
 //! What clients are led by: steps 3 and 4, their undos, and the last look at the records.
 
-use super::{Action, Case, Decision, address_sets};
+use super::{Action, Case, Decision};
 use crate::observe::Seen;
 use crate::ports::RouteWrite;
-use crate::record::{Former, FormerWeights};
-use crate::records::record_sets;
+use crate::record::{Former, RecordSet};
+use crate::records::{address_parts, addresses_of, record_sets};
 use crate::term::REQUEST_LIMIT;
 use crate::transition::Beginning;
+use crate::weights;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -101,10 +102,10 @@ impl Case<'_> {
         };
         let records = match self.seen.zone.known() {
             _ if self.plan().records.hostnames.is_empty() => None,
-            Some(zone) => Some(address_sets(&zone.records).into_iter().cloned().collect()),
+            Some(zone) => Some(address_parts(&zone.records)),
             None => return Some(self.wait(4, format!("zone: {}", self.seen.zone.why().unwrap_or_default()))),
         };
-        let former = Former { records, ..Former::default() };
+        let former = Former { records, answered: Some(self.answered()), ..Former::default() };
         self.start(4, Beginning { former, beat: Some(beat), ..Beginning::default() })
     }
 
@@ -136,10 +137,45 @@ impl Case<'_> {
     pub(super) fn undo_dns(&self) -> Decision {
         let Some(former) = &self.intent.former.records else { return self.seen_undone(4) };
         match self.zone_holds(former) {
-            Ok(true) => self.seen_undone(4),
+            // H19: a record that the server took may still be one that it cannot run.
+            Ok(true) => match self.answers_as_before(former) {
+                Ok(()) => self.seen_undone(4),
+                Err(why) => Decision::Wait(4, format!("the former records are published, but {why}")),
+            },
             Ok(false) => self.try_undo(4, self.publish(former), "the former records were not taken"),
             Err(_) => Decision::Wait(4, self.memory.unseen(4)),
         }
+    }
+
+    /// The names that lead somewhere now, as step 4 begins.
+    fn answered(&self) -> Vec<String> {
+        let leads = |name: &&String| {
+            let answer = self.seen.answers.get(*name).and_then(Seen::known);
+            answer.is_some_and(|answer| answer.code == "NOERROR" && !answer.addresses.is_empty())
+        };
+        self.plan().records.hostnames.iter().filter(leads).cloned().collect()
+    }
+
+    /// Whether every name that led somewhere before step 4 does again, and nowhere but where the former records lead.
+    /// A name that was not answered before is nothing that an undo could bring back.
+    fn answers_as_before(&self, former: &[RecordSet]) -> Result<(), String> {
+        for name in self.intent.former.answered.iter().flatten() {
+            let answer = match self.seen.answers.get(name) {
+                Some(Seen::Is(answer)) => answer,
+                Some(other) => return Err(format!("{name}: {}", other.why().unwrap_or_default())),
+                None => return Err(format!("{name} is asked for again soon")),
+            };
+            if answer.code != "NOERROR" || answer.addresses.is_empty() {
+                return Err(format!("{name} is answered with {} (H19)", answer.code));
+            }
+            let own: Vec<RecordSet> = former.iter().filter(|set| set.hostname == *name).cloned().collect();
+            let foreign = addresses_of(&address_parts(&own))
+                .and_then(|known| answer.addresses.iter().find(|address| !known.contains(address)));
+            if let Some(foreign) = foreign {
+                return Err(format!("{name} is still answered with {foreign}"));
+            }
+        }
+        Ok(())
     }
 
     /// A delayed publish may have landed after the former records were seen.

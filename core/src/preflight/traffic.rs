@@ -49,40 +49,73 @@ fn route(case: &Case, spec: &RouteSpec, out: &mut Findings) {
             Err(None) => {}
         }
     }
+    for (fault, regions) in faults {
+        out.add(Id::RouteRule, format!("HTTPRoute {} in {}, {fault}", spec.object, regions.join(" and ")));
+    }
 }
 
-fn backends(case: &Case, region: &Region, route: &RouteView, out: &mut Findings) {
+/// Looks at the backends of one region's route. The rules that cannot be drained, and why.
+fn backends(case: &Case, region: &Region, route: &RouteView, out: &mut Findings) -> Vec<String> {
     let [from, to] = [&case.plan.from, &case.plan.to].map(|region| case.plan.backend(region));
-    for backend in [&from, &to].into_iter().filter(|backend| route.is_uneven(backend)) {
-        out.add(
-            Id::RouteBackends,
-            format!(
-                "HTTPRoute {} in {region} gives {backend} another weight in each rule, which could not be brought \
-                 back; make them alike",
-                route.object
-            ),
-        );
+    let here = format!("HTTPRoute {} in {region}", route.object);
+    let mut faults = Vec::new();
+    if weights::leads_to_both(route, &from, &to) {
+        faults.extend(route.rules.iter().filter_map(|rule| weights::fault(rule, &from, &to)));
+        tell_change(region, route, [&from, &to], out);
+    } else {
+        let missing = [&from, &to].into_iter().filter(|backend| route.weight(backend).is_none());
+        let missing: Vec<&str> = missing.map(String::as_str).collect();
+        let lacks = match missing.as_slice() {
+            [] => format!("no rule with both {from} and {to}"),
+            missing => format!("no backend {}", missing.join(", ")),
+        };
+        let known: BTreeSet<&str> = backends_of(route).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { Vec::from_iter(known).join(", ") };
+        out.add(Id::RouteBackends, format!("{here} has {lacks}; it has: {known}"));
     }
-    match (route.weight(&from), route.weight(&to)) {
-        (Some(old), Some(new)) => {
-            let raised = old.max(new);
-            out.note(3, format!("in {region}: {from} {old} -> 0, {to} {new} -> {raised}"));
-        }
-        (old, new) => {
-            let missing: Vec<&str> = [(old, &from), (new, &to)]
-                .into_iter()
-                .filter(|(w, _)| w.is_none())
-                .map(|(_, name)| name.as_str())
-                .collect();
-            let known: Vec<&str> = route.backends.iter().map(|(name, _)| name.as_str()).collect();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    if *region == case.plan.to {
+        for rule in route.rules.iter().filter(|rule| rule.serves_nobody()) {
+            let about = &rule.about;
             out.add(
-                Id::RouteBackends,
-                format!(
-                    "HTTPRoute {} in {region} has no backend {}; it has: {known}",
-                    route.object,
-                    missing.join(", ")
-                ),
+                Id::RouteWeights,
+                format!("{here}, {about}: every weight is 0, so every request is answered 500; give one a weight"),
+            );
+        }
+    }
+    gateways(case, region, route, &here, out);
+    tell_others(region, route, [&from, &to], out);
+    faults
+}
+
+/// What step 3 makes of the weights, and what its undo brings back.
+fn tell_change(region: &Region, route: &RouteView, [from, to]: [&String; 2], out: &mut Findings) {
+    let after = weights::drained(route, &weights::former(route, from, to), from, to);
+    for (rule, after) in route.rules.iter().zip(&after) {
+        let (Some(old), Some(new), Some(raised)) = (rule.weight(from), rule.weight(to), after.get(to)) else {
+            continue;
+        };
+        let place = place(region, route, rule);
+        out.note(3, format!("{place}: {from} {old} -> 0, {to} {new} -> {raised}"));
+    }
+}
+
+/// What weights alone do not decide.
+fn tell_others(region: &Region, route: &RouteView, ours: [&String; 2], out: &mut Findings) {
+    for rule in &route.rules {
+        let place = place(region, route, rule);
+        let others = rule.backends.iter().filter(|(name, weight)| !ours.contains(&name) && *weight > 0);
+        let shares: Vec<String> = others.map(|(name, weight)| format!("{name} {weight}")).collect();
+        let led = ours.iter().any(|backend| rule.weight(backend).is_some());
+        if led && !shares.is_empty() {
+            out.note(3, format!("{place}: further backends keep their share: {}", shares.join(", ")));
+        }
+        if !rule.mirrors.is_empty() {
+            out.note(3, format!("{place}: requests go on being mirrored to {}", rule.mirrors.join(", ")));
+        }
+        if led && rule.session_persistence {
+            out.note(
+                3,
+                format!("{place}: session persistence may hold sessions at the old backend whatever its weight"),
             );
         }
     }
@@ -143,6 +176,17 @@ fn records(case: &Case, out: &mut Findings) {
             None
         }
     };
+    if let (Some(zone), Seen::Is(_)) = (&plan.zone, &case.seen().zone) {
+        // Readable is not writable (H51): it is tried, with a change that the server refuses in any case.
+        match &case.seen().zone_takes {
+            Seen::Is(Ok(())) | Seen::NotLooked => {}
+            Seen::Is(Err(cause)) => out.add(Id::Zone, format!("zone {zone} is not writable: {cause}")),
+            look => {
+                let why = look.why().unwrap_or_default();
+                out.add(Id::Zone, format!("whether zone {zone} is writable is not known: {why}"));
+            }
+        }
+    }
     let ttl = plan.records.ttl_seconds.max(published.unwrap_or(0));
     if ttl > plan.rto_seconds {
         out.add(

@@ -551,4 +551,6 @@ pub enum DnsDoes {
     Lie,
     /// It accepts LUA records, and answers SERVFAIL for them (H19).
     Broken,
+    /// Its API shows LUA records and changes none: what newer servers do unless told otherwise (H51).
+    ReadOnlyLua,
 }

@@ -169,6 +169,7 @@ pub(super) fn faults(step: &Step) -> Vec<Kind> {
             DnsDoes::Hang => DnsFault::Hang,
             DnsDoes::Lie => DnsFault::Lie,
             DnsDoes::Broken => DnsFault::Broken,
+            DnsDoes::ReadOnlyLua => DnsFault::ReadOnlyLua,
         })),
         Step::KillPostgres(f) => world(WorldFault::KillPostgres(f.region.to_string())),
         Step::DropToken(f) => world(WorldFault::DropToken(f.region.to_string())),

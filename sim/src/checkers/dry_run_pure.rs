@@ -37,6 +37,7 @@ mod tests {
             what: "clusters/shop-fsn".into(),
             subresource: String::new(),
             changing: true,
+            trial: false,
             dry_run: true,
             body: String::new(),
         });

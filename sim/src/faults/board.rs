@@ -227,8 +227,9 @@ impl Gate for FaultBoard {
         let hit = state.armed.iter().position(|armed| armed.strikes(asked, &state.stored, now));
         let Some(id) = hit else { return Before::Apply };
         let armed = &mut state.armed[id];
-        armed.strike_count += 1;
         let Kind::Request(fault) = &armed.fault.kind else { return Before::Apply };
+        // A trial that is met because changes are uses none of them up.
+        armed.strike_count += u32::from(!(fault.changing && asked.trial));
         let applied_first = matches!(armed.fault.trigger, Trigger::After(_));
         let (now_or_then, later) = match (fault.does, applied_first) {
             (Does::LoseReply, _) | (Does::Hang, true) => (Before::Apply, Some(After::Lose)),
@@ -391,6 +392,11 @@ impl Armed {
 }
 
 impl RequestFault {
+    /// Whether it is a state of the server, which whoever only asks whether a change would be taken meets too.
+    fn meets_trials(&self) -> bool {
+        matches!(self.does, Does::Answer(_) | Does::Hang)
+    }
+
     /// One that is meant for certain requests is meant for those of the product and of people; one that hurts a
     /// whole server hurts the region's operator and instance manager, too.
     fn covers(&self, asked: &Asked) -> bool {
@@ -399,7 +405,7 @@ impl RequestFault {
             && self.server == asked.server
             && self.from.as_ref().is_none_or(|from| *from == asked.from)
             && self.what.as_ref().is_none_or(|what| *what == asked.what)
-            && (asked.changing || !self.changing)
+            && (asked.changing || !self.changing || asked.trial && self.meets_trials())
     }
 }
 

@@ -69,6 +69,7 @@ fn asked(server: &str, what: &str) -> Asked {
         what: what.into(),
         subresource: String::new(),
         changing: true,
+        trial: false,
         dry_run: false,
         body: "{}".into(),
     }
@@ -334,6 +335,27 @@ fn the_board_knows_when_the_last_delayed_request_or_reply_lands() {
     bench.set(7);
     bench.pass(&asked("api.fsn", "clusters/shop-fsn"));
     assert_eq!(bench.board.last_landing(), Some(97 * A_SECOND));
+}
+
+#[test]
+fn what_only_asks_whether_it_may_is_answered_as_a_change_would_be_and_uses_nothing_up() {
+    let bench = bench();
+    let request = RequestFault {
+        server: "dns".into(),
+        from: None,
+        what: Some("zones/example.org".into()),
+        changing: true,
+        times: Some(1),
+        does: Does::Answer(422),
+    };
+    let fault = Fault { trigger: Trigger::At(Duration::ZERO), kind: Kind::Request(request), lasts: None };
+    bench.board.arm(Duration::ZERO, fault);
+    let trial = Asked { changing: false, trial: true, dry_run: true, ..asked("dns", "zones/example.org") };
+    assert_eq!(bench.pass(&trial).0, Before::Answer(422));
+    assert_eq!(bench.pass(&Asked { trial: false, ..trial.clone() }).0, Before::Apply, "a read is none");
+    assert_eq!(bench.pass(&asked("dns", "zones/example.org")).0, Before::Answer(422));
+    assert_eq!(bench.pass(&asked("dns", "zones/example.org")).0, Before::Apply);
+    assert!(bench.board.dry_run_changes().is_empty());
 }
 
 #[test]

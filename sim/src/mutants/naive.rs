@@ -155,6 +155,10 @@ impl ObserveRecords for BelievesItself {
         }
     }
 
+    async fn takes(&self, zone: &str, set: &RecordSet) -> Seen<Result<(), String>> {
+        self.observe.takes(zone, set).await
+    }
+
     async fn answer(&self, hostname: &str) -> Seen<Answer> {
         self.observe.answer(hostname).await
     }

@@ -14,7 +14,7 @@
 use super::dns_wire::{self, reply};
 use super::gated::{self, Passed};
 use super::lua::{self, Circumstances};
-use super::zone::Zone;
+use super::zone::{Rejected, Zone};
 use crate::fabric::{BoxStream, Net, Software};
 use crate::gate::{Asked, SharedGate};
 use bytes::Bytes;
@@ -48,8 +48,11 @@ pub const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// Time to live of an answer that there is nothing, s.
 const NEGATIVE_TTL_SECONDS: u32 = 5;
 
-/// Before the zones in the API's paths.
-const ZONES_PATH: &str = "/api/v1/servers/localhost/zones/";
+/// The server's part of the API.
+const SERVER_PATH: &str = "/api/v1/servers/localhost";
+
+/// How long a zone that was not made through the API is unknown to the DNS side (the zone cache).
+const ZONE_CACHE: Duration = Duration::from_secs(300);
 
 /// Whether a health check of this URL at this address would succeed now.
 pub type HealthOracle = Arc<dyn Fn(&str, IpAddr) -> bool + Send + Sync>;
@@ -87,6 +90,8 @@ struct Disk {
     refusing: Option<u16>,
     /// It cannot run LUA records.
     broken: bool,
+    /// Until then the DNS side does not know the zone, which the API shows and changes.
+    unnoticed_until: Option<Duration>,
     history: Vec<Change>,
     random: ChaCha8Rng,
 }
@@ -104,8 +109,15 @@ impl PowerDns {
         healthy: HealthOracle,
         random: ChaCha8Rng,
     ) -> Self {
-        let disk =
-            Disk { zone: Zone::new(zone), lie: None, refusing: None, broken: false, history: Vec::new(), random };
+        let disk = Disk {
+            zone: Zone::new(zone),
+            lie: None,
+            refusing: None,
+            broken: false,
+            unnoticed_until: None,
+            history: Vec::new(),
+            random,
+        };
         let shared = Shared { net, gate, api_key: api_key.to_owned(), healthy, disk: Mutex::new(disk) };
         Self { shared: Arc::new(shared) }
     }
@@ -146,6 +158,9 @@ impl PowerDns {
                     if disk.broken {
                         return None;
                     }
+                    if !content.starts_with("A ") && !content.starts_with("AAAA ") {
+                        continue;
+                    }
                     possible.extend(lua::possible(content).ok()?);
                 } else {
                     possible.extend(content.parse::<IpAddr>());
@@ -158,6 +173,29 @@ impl PowerDns {
     /// It goes on accepting LUA records, and answers SERVFAIL for them (H19); `false`: no more.
     pub fn break_lua(&self, broken: bool) {
         self.shared.disk().broken = broken;
+    }
+
+    /// Its API shows LUA records and changes none (H51); `false`: it changes them again.
+    pub fn make_lua_read_only(&self, read_only: bool) {
+        self.shared.disk().zone.make_lua_read_only(read_only);
+    }
+
+    /// Puts a record that stands and is not answered.
+    pub fn disable(&self, hostname: &str, kind: &str, content: &str) {
+        self.shared.disk().zone.disable(hostname, kind, content);
+    }
+
+    /// Ground truth: name, type and content of the records that stand and are not answered.
+    pub fn disabled_records(&self) -> Vec<(String, String, String)> {
+        let disk = self.shared.disk();
+        let all = disk.zone.disabled();
+        all.map(|(name, kind, content)| (name.to_owned(), kind.to_owned(), content.to_owned())).collect()
+    }
+
+    /// The zone is as if made by another server on the same database: answered REFUSED for [`ZONE_CACHE`], or until
+    /// the cache is flushed.
+    pub fn leave_unnoticed(&self) {
+        self.shared.disk().unnoticed_until = Some(self.shared.net.now() + ZONE_CACHE);
     }
 
     /// Answers every API request with this status code and applies none; `None`: no more.
@@ -218,20 +256,23 @@ impl Shared {
     async fn api(self: Arc<Self>, request: Request<Incoming>, from: String) -> Response<Full<Bytes>> {
         let (parts, body) = request.into_parts();
         let Ok(body) = body.collect().await else { return problem(400, "the body was cut off") };
-        let Some(zone) = parts.uri.path().strip_prefix(ZONES_PATH) else { return problem(404, "Not Found") };
+        let Some(path) = parts.uri.path().strip_prefix(SERVER_PATH) else { return not_found() };
+        let body = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+        let refused = parts.method == Method::PATCH && self.disk().zone.refuses(&body);
         let named = |name: &str| parts.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
         let asked = Asked {
             server: HOST.into(),
             from: from.clone(),
             verb: parts.method.as_str().to_ascii_lowercase(),
-            what: format!("zones/{}", zone.trim_end_matches('.')),
+            what: path.trim_matches(['/', '.']).to_owned(),
             subresource: String::new(),
-            changing: parts.method != Method::GET,
+            changing: parts.method != Method::GET && !refused,
+            trial: refused,
             dry_run: named(header::USER_AGENT.as_str()).contains("continuum-dry-run"),
-            body: String::from_utf8_lossy(&body.to_bytes()).into_owned(),
+            body: body.clone(),
         };
-        let call = Call { from, method: parts.method, zone: zone.to_owned(), key: named("x-api-key") };
-        let body = asked.body.clone();
+        let query = parts.uri.query().unwrap_or_default().to_owned();
+        let call = Call { from, method: parts.method, path: path.to_owned(), query, key: named("x-api-key") };
         let server = self.clone();
         match gated::pass(&self.net, &self.gate, asked, move || server.apply(&call, &body)).await {
             Passed::Applied(response) => response,
@@ -252,19 +293,37 @@ impl Shared {
         if call.key != self.api_key {
             return problem(401, "Unauthorized");
         }
-        if call.zone.trim_end_matches('.') != disk.zone.name {
-            return problem(404, &format!("Could not find domain '{}'", call.zone));
-        }
-        match call.method {
-            Method::GET => respond(200, disk.zone.to_json().to_string()),
-            Method::PATCH => match disk.zone.patch(body) {
+        let zone = call.path.strip_prefix("/zones/").map(|zone| zone.trim_end_matches('.'));
+        match (&call.method, call.path.as_str(), zone) {
+            (&Method::GET, "", _) => respond(
+                200,
+                json!({ "id": "localhost", "daemon_type": "authoritative", "version": "4.7.3" }).to_string(),
+            ),
+            (&Method::GET, "/search-data", _) => {
+                let name = call.parameter("q").unwrap_or_default().trim_end_matches('.').to_owned();
+                respond(200, disk.zone.search(&name).to_string())
+            }
+            (&Method::PUT, "/cache/flush", _) => {
+                disk.unnoticed_until = None;
+                respond(200, json!({ "count": 0, "result": "Flushed cache." }).to_string())
+            }
+            (_, _, Some(zone)) if zone != disk.zone.name => not_found(),
+            (&Method::GET, _, Some(_)) => {
+                let name = call.parameter("rrset_name").map(|name| name.trim_end_matches('.'));
+                respond(200, disk.zone.to_json(name).to_string())
+            }
+            (&Method::PATCH, _, Some(_)) => match disk.zone.patch(body) {
                 Ok(sets) => {
                     disk.history.push(Change { at: self.net.now(), from: call.from.clone(), sets });
                     respond(204, String::new())
                 }
-                Err(rejected) => problem(rejected.status, &rejected.message),
+                Err(rejected) if rejected.faults.is_empty() => problem(rejected.status, &rejected.message),
+                Err(Rejected { status, message, faults }) => {
+                    respond(status, json!({ "error": message, "errors": faults }).to_string())
+                }
             },
-            _ => problem(405, "Method Not Allowed"),
+            (_, _, Some(_)) => problem(405, "Method Not Allowed"),
+            _ => not_found(),
         }
     }
 
@@ -273,7 +332,8 @@ impl Shared {
         let Some(query) = question.queries.first() else { return reply(question, ResponseCode::FormErr) };
         let hostname = query.name().to_lowercase().to_ascii().trim_end_matches('.').to_owned();
         let zone = disk.lie.as_ref().unwrap_or(&disk.zone);
-        if !zone.contains(&hostname) {
+        let unnoticed = disk.unnoticed_until.is_some_and(|until| self.net.now() < until);
+        if unnoticed || !zone.contains(&hostname) {
             return reply(question, ResponseCode::Refused);
         }
         let mut answer = reply(question, ResponseCode::NoError);
@@ -311,8 +371,17 @@ impl Shared {
 struct Call {
     from: String,
     method: Method,
-    zone: String,
+    /// After [`SERVER_PATH`].
+    path: String,
+    query: String,
     key: String,
+}
+
+impl Call {
+    fn parameter(&self, name: &str) -> Option<&str> {
+        let pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
 }
 
 /// The addresses of one set that answer a question for this type.
@@ -355,6 +424,11 @@ fn respond(status: u16, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = StatusCode::from_u16(status).expect("a valid status code");
     response
+}
+
+/// As the server says it, of a zone and of a path alike.
+fn not_found() -> Response<Full<Bytes>> {
+    respond(404, "Not Found".into())
 }
 
 fn problem(status: u16, message: &str) -> Response<Full<Bytes>> {

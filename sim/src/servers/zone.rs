@@ -5,7 +5,7 @@ use super::lua;
 use continuum_core::record::RecordSet;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// A zone.
@@ -13,7 +13,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 pub struct Zone {
     /// Its name, without the trailing dot.
     pub name: String,
+    /// What is answered, by name and type.
     sets: BTreeMap<(String, String), RecordSet>,
+    /// Contents that stand and are not answered, by name and type.
+    disabled: BTreeMap<(String, String), Vec<String>>,
+    /// LUA records can only be read (from 5.1 on, unless `enable-lua-record-updates`).
+    lua_is_read_only: bool,
 }
 
 /// A change that the API refuses, with the status code and the text of its answer.
@@ -24,6 +29,8 @@ pub struct Rejected {
     pub status: u16,
     /// Text.
     pub message: String,
+    /// Where there are several faults, each of them.
+    pub faults: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -45,16 +52,48 @@ struct Change {
 #[derive(Deserialize)]
 struct Content {
     content: String,
+    #[serde(default)]
+    disabled: bool,
+}
+
+/// A set as it is to be.
+struct Put {
+    set: RecordSet,
+    disabled: Vec<String>,
 }
 
 fn rejected(message: String) -> Rejected {
-    Rejected { status: 422, message }
+    Rejected { status: 422, message, faults: Vec::new() }
+}
+
+/// As the server tells one fault, or several.
+fn all(mut faults: Vec<String>) -> Rejected {
+    match faults.len() {
+        1 => rejected(faults.remove(0)),
+        _ => Rejected { status: 422, message: "Multiple errors found in RRset".into(), faults },
+    }
 }
 
 impl Zone {
     /// An empty zone.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), sets: BTreeMap::new() }
+        Self { name: name.to_owned(), sets: BTreeMap::new(), disabled: BTreeMap::new(), lua_is_read_only: false }
+    }
+
+    /// Whether LUA records can only be read.
+    pub fn make_lua_read_only(&mut self, read_only: bool) {
+        self.lua_is_read_only = read_only;
+    }
+
+    /// Puts a content that stands and is not answered.
+    pub fn disable(&mut self, hostname: &str, kind: &str, content: &str) {
+        self.disabled.entry((hostname.to_owned(), kind.to_owned())).or_default().push(content.to_owned());
+    }
+
+    /// Name, type and content of what stands and is not answered.
+    pub fn disabled(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        let contents = self.disabled.iter();
+        contents.flat_map(|((name, kind), all)| all.iter().map(move |one| (name.as_str(), kind.as_str(), one.as_str())))
     }
 
     /// Its sets, by name and type.
@@ -82,8 +121,9 @@ impl Zone {
         hostname == self.name || hostname.strip_suffix(&self.name).is_some_and(|front| front.ends_with('.'))
     }
 
-    /// The API's view of it.
-    pub fn to_json(&self) -> Value {
+    /// The API's view of it, or of one name in it. As on 4.7, the view of one name hides what is disabled.
+    pub fn to_json(&self, name: Option<&str>) -> Value {
+        let asked = |set: &&RecordSet| name.is_none_or(|name| set.hostname == name);
         let rrset = |set: &RecordSet| {
             let records: Vec<Value> =
                 set.contents.iter().map(|content| json!({ "content": content, "disabled": false })).collect();
@@ -91,18 +131,47 @@ impl Zone {
                     "records": records, "comments": [] })
         };
         json!({ "name": format!("{}.", self.name), "kind": "Native",
-                "rrsets": self.sets().map(rrset).collect::<Vec<_>>() })
+                "rrsets": self.sets().filter(asked).map(rrset).collect::<Vec<_>>() })
+    }
+
+    /// What the API finds by a name, in every set, disabled or not.
+    pub fn search(&self, name: &str) -> Value {
+        let found = |kind: &str, content: &str, disabled: bool| {
+            json!({ "object_type": "record", "name": format!("{name}."), "type": kind, "content": content,
+                    "disabled": disabled, "zone": format!("{}.", self.name), "zone_id": format!("{}.", self.name) })
+        };
+        let answered = self.sets_of(name).flat_map(|set| set.contents.iter().map(|c| found(&set.kind, c, false)));
+        let disabled = self.disabled().filter(|(of, ..)| *of == name).map(|(_, kind, c)| found(kind, c, true));
+        Value::Array(answered.chain(disabled).collect())
+    }
+
+    /// Whether a PATCH with this body would be refused, so that it only asks.
+    pub fn refuses(&self, body: &str) -> bool {
+        self.clone().patch(body).is_err()
     }
 
     /// Applies the body of a PATCH: all of it or nothing. The sets that were changed.
     pub fn patch(&mut self, body: &str) -> Result<Vec<RecordSet>, Rejected> {
-        let patch: Patch =
-            serde_json::from_str(body).map_err(|error| Rejected { status: 400, message: format!("JSON: {error}") })?;
+        let patch: Patch = serde_json::from_str(body).map_err(|error| Rejected {
+            status: 400,
+            message: format!("JSON: {error}"),
+            faults: Vec::new(),
+        })?;
         let mut changed = self.clone();
         let mut sets = Vec::new();
+        let mut seen = BTreeSet::new();
         for change in patch.rrsets {
-            let set = self.check(change)?;
+            if !seen.insert((change.name.clone(), change.kind.clone(), change.changetype.clone())) {
+                let Change { name, kind, changetype, .. } = change;
+                return Err(rejected(format!("Duplicate RRset {name} IN {kind} with changetype: {changetype}")));
+            }
+            let Put { set, disabled } = self.check(change)?;
             changed.put(set.clone());
+            let key = (set.hostname.clone(), set.kind.clone());
+            changed.disabled.remove(&key);
+            if !disabled.is_empty() {
+                changed.disabled.insert(key, disabled);
+            }
             let kinds: Vec<&str> = changed.sets_of(&set.hostname).map(|s| s.kind.as_str()).collect();
             if kinds.contains(&"CNAME") && kinds.len() > 1 {
                 let RecordSet { hostname, kind, .. } = &set;
@@ -114,7 +183,7 @@ impl Zone {
         Ok(sets)
     }
 
-    fn check(&self, change: Change) -> Result<RecordSet, Rejected> {
+    fn check(&self, change: Change) -> Result<Put, Rejected> {
         let told = format!("RRset {} IN {}", change.name, change.kind);
         let Some(hostname) = change.name.strip_suffix('.').map(str::to_ascii_lowercase) else {
             return Err(rejected(format!("DNS Name '{}' is not canonical", change.name)));
@@ -122,12 +191,15 @@ impl Zone {
         if !self.contains(&hostname) {
             return Err(rejected(format!("{told}: Name is out of zone")));
         }
-        let contents: Vec<String> = match change.changetype.as_str() {
+        let records: Vec<Content> = match change.changetype.as_str() {
+            "DELETE" if self.lua_is_read_only && change.kind == "LUA" => {
+                return Err(rejected("Update of Lua records is not allowed".into()));
+            }
             "DELETE" => Vec::new(),
-            "REPLACE" => change.records.into_iter().map(|record| record.content).collect(),
+            "REPLACE" => change.records,
             _ => return Err(rejected(format!("Changetype not understood in '{}'", change.changetype))),
         };
-        for content in &contents {
+        for Content { content, .. } in &records {
             let fault = match change.kind.as_str() {
                 "A" => content.parse::<Ipv4Addr>().err().map(|error| error.to_string()),
                 "AAAA" => content.parse::<Ipv6Addr>().err().map(|error| error.to_string()),
@@ -138,11 +210,28 @@ impl Zone {
                 return Err(rejected(format!("Record {}/{} '{content}': {fault}", change.name, change.kind)));
             }
         }
-        match change.ttl {
-            Some(ttl_seconds) => Ok(RecordSet { hostname, kind: change.kind, ttl_seconds, contents }),
-            None if contents.is_empty() => Ok(RecordSet { hostname, kind: change.kind, ttl_seconds: 0, contents }),
-            None => Err(rejected(format!("{told}: Key 'ttl' is missing"))),
+        let mut faults = Vec::new();
+        if self.lua_is_read_only && change.kind == "LUA" {
+            faults.extend(records.iter().map(|_| format!("{told}: update of Lua records is not allowed")));
         }
+        let mut known = BTreeSet::new();
+        let doubled = records.iter().filter(|record| !known.insert(record.content.as_str()));
+        faults.extend(doubled.map(|record| {
+            format!("Duplicate record in RRset {} IN {} with content \"{}\"", change.name, change.kind, record.content)
+        }));
+        if !faults.is_empty() {
+            return Err(all(faults));
+        }
+        let ttl_seconds = match change.ttl {
+            Some(ttl_seconds) => ttl_seconds,
+            None if records.is_empty() => 0,
+            None => return Err(rejected(format!("{told}: Key 'ttl' is missing"))),
+        };
+        let (disabled, answered): (Vec<Content>, Vec<Content>) =
+            records.into_iter().partition(|record| record.disabled);
+        let contents = |records: Vec<Content>| records.into_iter().map(|record| record.content).collect();
+        let set = RecordSet { hostname, kind: change.kind, ttl_seconds, contents: contents(answered) };
+        Ok(Put { set, disabled: contents(disabled) })
     }
 }
 
@@ -184,5 +273,31 @@ mod tests {
         assert!(patch(&mut zone, "shop.example.org", "A", "10.1.0.1").is_err());
         assert!(patch(&mut zone, "shop.example.org.", "CNAME", "other.example.org.").is_ok());
         assert!(patch(&mut zone, "shop.example.org.", "A", "10.1.0.1").is_err());
+    }
+
+    #[test]
+    fn a_record_twice_is_refused_and_a_disabled_one_stands_unanswered() {
+        let mut zone = Zone::new("example.org");
+        let body = |records: Value| {
+            json!({ "rrsets": [{ "name": "a.example.org.", "type": "A", "ttl": 30, "changetype": "REPLACE",
+                                 "records": records }] })
+            .to_string()
+        };
+        let twice = body(json!([{ "content": "10.1.0.1" }, { "content": "10.1.0.1" }]));
+        assert!(zone.refuses(&twice));
+        assert!(zone.patch(&twice).unwrap_err().message.starts_with("Duplicate record in RRset a.example.org. IN A"));
+        zone.patch(&body(json!([{ "content": "10.1.0.1" }, { "content": "10.1.0.2", "disabled": true }]))).unwrap();
+        assert_eq!(zone.sets_of("a.example.org").next().unwrap().contents, ["10.1.0.1"]);
+        assert_eq!(zone.disabled().collect::<Vec<_>>(), [("a.example.org", "A", "10.1.0.2")]);
+    }
+
+    /// H51.
+    #[test]
+    fn lua_that_is_read_only_is_refused_with_each_fault() {
+        let mut zone = Zone::new("example.org");
+        zone.make_lua_read_only(true);
+        let error = patch(&mut zone, "shop.example.org.", "LUA", "A \"pickclosest({'10.1.0.1'})\"").unwrap_err();
+        assert_eq!(error.message, "RRset shop.example.org. IN LUA: update of Lua records is not allowed");
+        assert!(patch(&mut zone, "shop.example.org.", "A", "10.1.0.1").is_ok());
     }
 }

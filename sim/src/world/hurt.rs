@@ -34,6 +34,7 @@ pub(super) struct Hurt {
     dns_refuses: bool,
     dns_lies: bool,
     dns_broken: bool,
+    dns_lua_read_only: bool,
 }
 
 impl Hurt {
@@ -77,6 +78,7 @@ impl Hurt {
                 WorldFault::Dns(DnsFault::Hang) => hurt.cut_from_controllers("dns"),
                 WorldFault::Dns(DnsFault::Lie) => hurt.dns_lies = true,
                 WorldFault::Dns(DnsFault::Broken) => hurt.dns_broken = true,
+                WorldFault::Dns(DnsFault::ReadOnlyLua) => hurt.dns_lua_read_only = true,
                 // These happen once.
                 WorldFault::Heal(_)
                 | WorldFault::Restart(_)
@@ -169,6 +171,9 @@ impl World {
         }
         if hurt.dns_lies != before.dns_lies {
             self.dns.lie(hurt.dns_lies);
+        }
+        if hurt.dns_lua_read_only != before.dns_lua_read_only {
+            self.dns.make_lua_read_only(hurt.dns_lua_read_only);
         }
         if hurt.dns_broken != before.dns_broken {
             self.dns.break_lua(hurt.dns_broken || self.options.broken_lua);

@@ -498,3 +498,20 @@ fn a_journal_that_the_witness_refused_is_no_refused_action() {
     world.memory.refused(5, &Change::Swap, "403", world.at);
     assert_eq!(turns(world.decide()).1, "403");
 }
+
+/// H51: two writers' replacements at one moment leave both records in the set.
+#[test]
+fn a_set_that_is_not_exactly_ours_is_written_again() {
+    let mut world = World::during(4);
+    world.flipped();
+    world.zone().records[0].contents.push("A \"pickclosest({'10.1.0.1'})\"".into());
+    let Decision::Act(4, Action::Publish(sets)) = world.decide() else { panic!("the records are published again") };
+    assert_eq!(sets, crate::records::record_sets(&fixture::plan()).unwrap());
+}
+
+#[test]
+fn a_rule_with_the_old_backend_alone_drains_nothing() {
+    let mut world = World::before(3);
+    world.route(&fsn()).rules.push(fixture::rule(&[("shop-fsn", 1)]));
+    assert!(turns(world.decide()).1.contains("stands without shop-hel"), "H38");
+}

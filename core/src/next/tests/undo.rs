@@ -369,3 +369,41 @@ fn a_publish_that_lands_after_its_undo_is_put_right_before_the_end() {
     world.seen.zone = fixture::observations().zone;
     assert_eq!(world.decide(), Decision::Finish(EndResult::Undone));
 }
+
+/// H19.
+#[test]
+fn the_undo_of_step_4_is_seen_when_the_names_lead_where_they_led() {
+    let begun = || {
+        let mut world = World::before(4);
+        let Change::Start(what) = changes(world.decide()) else { panic!("step 4 begins") };
+        assert_eq!(what.former.answered.as_deref(), Some(&["shop.example.org".to_owned()][..]));
+        world.change(4, &Change::Start(what));
+        world.turn(4)
+    };
+    let mut world = begun();
+    let from = [fixture::address(&fsn())];
+    assert_eq!(changes(world.decide()), Change::Undone(None), "the former records stand and are answered");
+    for (code, addresses) in
+        [("SERVFAIL", &[][..]), ("NOERROR", &[]), ("NOERROR", &[fixture::address(&hel()), from[0]])]
+    {
+        let mut world = begun();
+        world.answer(code, addresses);
+        assert!(waits(world.decide()).contains("the former records are published, but"), "{code} {addresses:?}");
+    }
+    let mut world = begun();
+    world.seen.answers.clear();
+    waits(world.decide());
+    let mut world = begun();
+    world.seen.answers.insert("shop.example.org".into(), Seen::Unknown("time-out".into()));
+    waits(world.decide());
+}
+
+#[test]
+fn a_name_that_was_not_answered_before_step_4_holds_no_undo_up() {
+    let mut world = World::before(4);
+    world.answer("SERVFAIL", &[]);
+    let Change::Start(what) = changes(world.decide()) else { panic!("step 4 begins") };
+    world.change(4, &Change::Start(what));
+    let mut world = world.turn(4);
+    assert_eq!(changes(world.decide()), Change::Undone(None));
+}

@@ -178,6 +178,7 @@ fn asked(call: &Call, from: &str) -> Asked {
         what: subject(&call.request).to_owned(),
         subresource: String::new(),
         changing: verb == "publish",
+        trial: false,
         dry_run: call.client.contains("continuum-dry-run"),
         body,
     }

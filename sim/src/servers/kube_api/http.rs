@@ -124,6 +124,7 @@ impl Server {
             what: if name.is_empty() { plural.to_string() } else { format!("{plural}/{name}") },
             subresource: request.subresource.clone(),
             changing: !reads && !request.is_dry_run() && request.resource != &SELF_SUBJECT_ACCESS_REVIEWS,
+            trial: !reads && request.is_dry_run(),
             dry_run: user_agent(headers).contains(DRY_RUN),
             body: String::from_utf8_lossy(body).into_owned(),
         }
