@@ -4,11 +4,12 @@
 use crate::clock::{Clock, within};
 use crate::name::{ObjectName, Region};
 use crate::next::{Permit, cluster_write};
-use crate::observe::{Claim, ClusterView, Half, Observations, Role, Seen};
+use crate::observe::{Claim, ClusterView, Half, Observations, Role, RouteView, Seen};
 use crate::plan::Plan;
-use crate::ports::{ClusterChange, ClusterWrite, Observers};
+use crate::ports::{ClusterChange, ClusterWrite, Observers, RouteWrite};
 use crate::records;
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
+use crate::weights;
 use futures_util::future::{join, join_all};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -208,7 +209,8 @@ async fn preflight_facts(observers: &Observers, clock: &dyn Clock, plan: &Plan, 
                 limited(clock, REQUEST_LIMIT, observers.pair.secrets(region, cluster)).await
             };
             let admitted = admitted(observers, clock, plan, halves, region);
-            (region.clone(), join(rights, join(secrets, admitted)).await)
+            let weights = weights_admitted(observers, clock, plan, halves, region);
+            (region.clone(), join(rights, join(secrets, join(admitted, weights))).await)
         },
     ));
     let takes = async {
@@ -222,10 +224,11 @@ async fn preflight_facts(observers: &Observers, clock: &dyn Clock, plan: &Plan, 
     seen.zone_takes = takes;
     seen.stream = stream;
     seen.witness_shares = observers.witness.as_ref().and_then(|w| w.shares());
-    for (region, (rights, (secrets, admitted))) in regions {
+    for (region, (rights, (secrets, (admitted, weights)))) in regions {
         seen.rights.insert(region.to_string(), rights);
         seen.secrets.insert(region.clone(), secrets);
-        seen.admitted.insert(region, admitted);
+        seen.admitted.insert(region.clone(), admitted);
+        seen.weights_admitted.insert(region, weights);
     }
     if observers.witness.is_some() {
         seen.rights.insert("witness".into(), witness);
@@ -263,6 +266,37 @@ async fn admitted(
             Seen::Is(now) if now.resource_version != cluster.resource_version => {
                 cluster = now;
                 observers.pair.admits(&tried(region, &cluster, change)).await
+            }
+            _ => first,
+        }
+    };
+    limited(clock, REQUEST_LIMIT, work).await
+}
+
+/// Whether the region's API server would take the weights that step 3 gives its route, tried as above.
+async fn weights_admitted(
+    observers: &Observers,
+    clock: &dyn Clock,
+    plan: &Plan,
+    seen: &Observations,
+    region: &Region,
+) -> Seen<Result<(), String>> {
+    let Some(view) = seen.routes.get(region).and_then(Seen::known) else { return Seen::NotLooked };
+    let (from, to) = (plan.backend(&plan.from), plan.backend(&plan.to));
+    let write = |view: &RouteView| RouteWrite {
+        region: region.clone(),
+        object: view.object.clone(),
+        resource_version: view.resource_version.clone(),
+        claim: Claim { generation: view.claim.as_ref().map_or(0, |claim| claim.generation), intent: TRIED.into() },
+        weights: weights::drained(view, &weights::former(view, &from, &to), &from, &to),
+    };
+    let work = async {
+        let first = observers.route.admits(&write(view)).await;
+        let Seen::Unknown(_) = first else { return first };
+        // Gateways write what they think of a route, and a version that is no longer there is no answer.
+        match observers.route.route(region, &view.object).await {
+            Seen::Is(now) if now.resource_version != view.resource_version => {
+                observers.route.admits(&write(&now)).await
             }
             _ => first,
         }

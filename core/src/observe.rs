@@ -522,6 +522,8 @@ pub struct Observations {
     /// Whether each region's API server would take the change of role that the plan makes there. `NotLooked` where
     /// there is no such change.
     pub admitted: BTreeMap<Region, Seen<Result<(), String>>>,
+    /// The same for the weights of each region's route.
+    pub weights_admitted: BTreeMap<Region, Seen<Result<(), String>>>,
     /// Hashes of the role secrets of each half, by region and role: `app`, `superuser`.
     pub secrets: BTreeMap<Region, Seen<BTreeMap<String, String>>>,
     /// The witness stands in this region's cluster. Absent: in neither, as it should.

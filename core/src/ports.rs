@@ -196,6 +196,8 @@ pub struct RouteWrite {
 pub trait ObserveRoute: Send + Sync {
     /// The HTTPRoute of `region`.
     async fn route(&self, region: &Region, route: &ObjectName) -> Seen<RouteView>;
+    /// Whether this write would be admitted, tried as [`ObservePair::admits`] is.
+    async fn admits(&self, write: &RouteWrite) -> Seen<Result<(), String>>;
 }
 
 /// The route of each region, written.

@@ -3,7 +3,7 @@
 
 mod view;
 
-use crate::kube_api::{ROUTES, Regions, claiming, name_of, no_server, text};
+use crate::kube_api::{KubeApi, KubeError, ROUTES, Regions, claiming, name_of, no_server, text};
 use async_trait::async_trait;
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::observe::{RouteView, Seen};
@@ -36,28 +36,54 @@ impl ObserveRoute for KubeRoute {
             Err(error) => error.seen(),
         }
     }
+
+    async fn admits(&self, write: &RouteWrite) -> Seen<Result<(), String>> {
+        let Some(api) = self.regions.get(&write.region) else { return Seen::Unconfigured };
+        let patch = match patch_of(api, write).await {
+            Ok(patch) => patch,
+            Err(NoPatch::Unread(error)) => return error.seen(),
+            Err(NoPatch::Changed(cause)) => return Seen::Unknown(cause),
+            Err(NoPatch::Unfit(cause)) => return Seen::Is(Err(cause)),
+        };
+        match api.try_patch(&ROUTES, &write.object, &patch).await {
+            Ok(_) => Seen::Is(Ok(())),
+            Err(error) => error.admission(),
+        }
+    }
+}
+
+/// Why there is no patch.
+enum NoPatch {
+    /// The route could not be read: nothing was written, whatever happened to the read.
+    Unread(KubeError),
+    /// Another version stands there.
+    Changed(String),
+    /// The route has not what the weights are for.
+    Unfit(String),
+}
+
+/// The patch that makes this write. A merge patch replaces a list whole, so the rules are needed as they stand in
+/// the version that the caller looked at.
+async fn patch_of(api: &KubeApi, write: &RouteWrite) -> Result<Value, NoPatch> {
+    let object = api.get(&ROUTES, &write.object).await.map_err(NoPatch::Unread)?;
+    if text(&object, "/metadata/resourceVersion") != write.resource_version {
+        return Err(NoPatch::Changed(format!("HTTPRoute {} has changed since it was looked at", write.object)));
+    }
+    let rules = with_weights(&object, &write.weights).map_err(NoPatch::Unfit)?;
+    Ok(json!({ "metadata": claiming(&write.resource_version, &write.claim), "spec": { "rules": rules } }))
 }
 
 #[async_trait]
 impl ActOnRoute for KubeRoute {
     async fn set_weights(&self, write: &RouteWrite) -> Outcome {
         let Some(api) = self.regions.get(&write.region) else { return no_server(&write.region) };
-        // A merge patch replaces a list whole, so the rules are needed as they stand in the version that the
-        // caller looked at.
-        let object = match api.get(&ROUTES, &write.object).await {
-            Ok(object) => object,
-            Err(error) if error.is_missing() => return Outcome::Refused(error.text()),
-            // Nothing was written yet, whatever happened to the read.
-            Err(error) => return Outcome::NotApplied(error.text()),
+        let patch = match patch_of(api, write).await {
+            Ok(patch) => patch,
+            Err(NoPatch::Unread(error)) if error.is_missing() => return Outcome::Refused(error.text()),
+            Err(NoPatch::Unread(error)) => return Outcome::NotApplied(error.text()),
+            Err(NoPatch::Changed(cause)) => return Outcome::NotApplied(cause),
+            Err(NoPatch::Unfit(cause)) => return Outcome::Refused(cause),
         };
-        if text(&object, "/metadata/resourceVersion") != write.resource_version {
-            return Outcome::NotApplied(format!("HTTPRoute {} has changed since it was looked at", write.object));
-        }
-        let rules = match with_weights(&object, &write.weights) {
-            Ok(rules) => rules,
-            Err(cause) => return Outcome::Refused(cause),
-        };
-        let patch = json!({ "metadata": claiming(&write.resource_version, &write.claim), "spec": { "rules": rules } });
         match api.patch(&ROUTES, &write.object, None, &patch, None).await {
             Ok(_) => Outcome::Done(()),
             Err(error) => error.outcome(),
@@ -241,6 +267,20 @@ mod tests {
         assert!(log[1].line.starts_with("PATCH /apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/shop?"));
         assert_eq!(log[1].body["metadata"]["resourceVersion"], "7");
         assert_eq!(log[1].body["metadata"]["annotations"]["dr.openova.io/generation"], "2");
+        assert_eq!(log[1].body["spec"]["rules"].as_array().unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn the_same_patch_is_tried_with_a_dry_run() {
+        let refusal = crate::test_server::status(422, "Invalid", "denied by policy");
+        let (regions, log) = region([(200, route()), (200, json!({})), (200, route()), refusal, (200, route())]);
+        let route = KubeRoute::new(regions);
+        assert_eq!(route.admits(&write("7")).await, Seen::Is(Ok(())));
+        let refused = route.admits(&write("7")).await;
+        assert!(matches!(&refused, Seen::Is(Err(cause)) if cause.contains("denied by policy")), "{refused:?}");
+        assert!(matches!(route.admits(&write("6")).await, Seen::Unknown(_)));
+        let log = log.lock().unwrap();
+        assert!(log[1].line.contains("dryRun=All"), "{}", log[1].line);
         assert_eq!(log[1].body["spec"]["rules"].as_array().unwrap().len(), 2);
     }
 

@@ -48,6 +48,10 @@ impl ObserveRoute for Silent {
     async fn route(&self, _: &Region, _: &ObjectName) -> Seen<RouteView> {
         pending().await
     }
+
+    async fn admits(&self, _: &RouteWrite) -> Seen<Result<(), String>> {
+        Seen::Is(Ok(()))
+    }
 }
 
 #[async_trait]

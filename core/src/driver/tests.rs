@@ -63,6 +63,10 @@ impl ObserveRoute for Outside {
     async fn route(&self, _: &Region, _: &ObjectName) -> Seen<RouteView> {
         Seen::Is(fixture::route())
     }
+
+    async fn admits(&self, _: &RouteWrite) -> Seen<Result<(), String>> {
+        Seen::Is(Ok(()))
+    }
 }
 
 #[async_trait]

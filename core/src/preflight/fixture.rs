@@ -247,6 +247,7 @@ pub fn observations() -> Observations {
         stream: Seen::Is(StreamView { name: "AUDIT".into(), message_count: 3 }),
         rights: ["fsn", "hel", "witness"].map(|place| (place.to_owned(), Seen::Is(Vec::new()))).into(),
         admitted: both(|_| Ok(())),
+        weights_admitted: both(|_| Ok(())),
         secrets: both(|_| BTreeMap::from([("app".to_owned(), "c0ffee00c0ffee00".to_owned())])),
         witness_shares: None,
     }

@@ -107,6 +107,7 @@ checks! {
     RouteBackends, "route-backends", 3, Blocker, "the route's backends are those of the two regions (H18)";
     RouteRule, "route-rule", 3, Blocker, "no rule of the route has the old region's backend without the new one's (H38)";
     RouteWeights, "route-weights", 3, Blocker, "no rule of the new region's route has all weights 0 (H38)";
+    RouteAdmitted, "route-admitted", 3, Blocker, "the API servers of both regions would take the weights (tried with dryRun=All)";
     RouteAccepted, "route-accepted", 3, Blocker, "the new region's gateways accept the route";
     RouteGateway, "route-gateway", 3, Warning, "no gateway complains about the route";
     DrainLong, "drain-long", 3, Warning, "the drain is at most 30 s";

@@ -82,9 +82,29 @@ fn backends(case: &Case, region: &Region, route: &RouteView, out: &mut Findings)
             );
         }
     }
+    admitted(case, region, &here, out);
     gateways(case, region, route, &here, out);
     tell_others(region, route, [&from, &to], out);
     faults
+}
+
+/// Whether the API server would take the new weights, as it said when they were tried.
+fn admitted(case: &Case, region: &Region, here: &str, out: &mut Findings) {
+    let missing = case.seen().rights.get(region.as_str()).and_then(Seen::known);
+    if missing.is_some_and(|missing| missing.iter().any(|right| right == "patch httproutes")) {
+        // The right that is missing is named as such.
+        return;
+    }
+    match case.seen().weights_admitted.get(region) {
+        Some(Seen::Is(Ok(()))) => {}
+        Some(Seen::Is(Err(cause))) => {
+            out.add(Id::RouteAdmitted, format!("{here} would be refused its weights (tried with dryRun=All): {cause}"));
+        }
+        look => {
+            let cause = look.and_then(Seen::why).unwrap_or_else(|| "not looked at".into());
+            out.add(Id::RouteAdmitted, format!("whether {here} would take its weights is not known: {cause}"));
+        }
+    }
 }
 
 /// What step 3 makes of the weights, and what its undo brings back.

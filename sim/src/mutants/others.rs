@@ -92,6 +92,10 @@ impl ObserveRoute for ActsInDryRun {
         }
         seen
     }
+
+    async fn admits(&self, write: &RouteWrite) -> Seen<Result<(), String>> {
+        self.observe.admits(write).await
+    }
 }
 
 /// See [`super::Mutant::PublishesTwice`].
@@ -159,6 +163,10 @@ impl ObserveRoute for ForgetsWeights {
             }
             view
         })
+    }
+
+    async fn admits(&self, write: &RouteWrite) -> Seen<Result<(), String>> {
+        self.observe.admits(write).await
     }
 }
 
