@@ -75,6 +75,7 @@ scenarios! {
     planned_switchover
     postgres_killed_then_demoted
     promotion_slow
+    records_set_back
     regions_far_apart
     replay_paused_in_mid_move
     reply_lost_on_promotion

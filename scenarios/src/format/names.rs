@@ -107,10 +107,10 @@ known_name!(
     ]
 );
 known_name!(
-    /// A Kubernetes object that a step can edit.
+    /// What a step can edit: an object, or the zone.
     Resource, "resource", "this world has", [
         "clusters/shop-fsn", "clusters/shop-hel", "httproutes/shop", "continuums/shop", "secrets/shop-fsn-app",
-        "secrets/shop-hel-app", "leases/shop.shop",
+        "secrets/shop-hel-app", "leases/shop.shop", "zones/example.org",
     ]
 );
 known_name!(

@@ -241,7 +241,7 @@ timed! {
 }
 
 timed! {
-    /// `edit`: a merge patch.
+    /// `edit`: a merge patch; of the zone, the body of a PATCH of its API.
     Edit {
         /// The site whose API server is asked. Left out: each that holds the resource.
         #[serde(default)]
@@ -251,7 +251,7 @@ timed! {
         /// True: patches the status subresource.
         #[serde(default, deserialize_with = "flag")]
         pub status: bool,
-        /// The patch (RFC 7386).
+        /// The patch (RFC 7386), or, of the zone, `rrsets`.
         pub patch: serde_json::Map<String, serde_json::Value>,
     }
 }

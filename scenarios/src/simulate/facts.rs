@@ -385,6 +385,9 @@ fn in_each(
 
 /// A person's merge patch.
 pub(super) fn edit(world: &World, edit: &Edit) -> Result<(), String> {
+    if edit.resource.as_str().starts_with("zones/") {
+        return world.dns.edit(world.now(), "person", &json!(edit.patch).to_string());
+    }
     let (subresource, patch) = (if edit.status { "status" } else { "" }, json!(edit.patch));
     in_each(world, edit.region.as_ref(), edit.resource.as_str(), |store, resource, namespace, name| {
         store.merge_patch(resource, namespace, name, subresource, &patch, "person")

@@ -136,6 +136,14 @@ impl PowerDns {
         self.shared.disk().zone.put(set);
     }
 
+    /// Another writer of records changes the zone, with the body of a PATCH. The error is the server's answer.
+    pub fn edit(&self, at: Duration, from: &str, body: &str) -> Result<(), String> {
+        let disk = &mut *self.shared.disk();
+        let sets = disk.zone.patch(body).map_err(|rejected| format!("{}: {rejected}", rejected.status))?;
+        disk.history.push(Change { at, from: from.to_owned(), sets });
+        Ok(())
+    }
+
     /// Ground truth: the sets of its zone.
     pub fn record_sets(&self) -> Vec<RecordSet> {
         self.shared.disk().zone.sets().cloned().collect()
