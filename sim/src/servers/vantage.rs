@@ -4,16 +4,14 @@
 //! Deliberately absent: caching of failures and of names that do not exist, so that what the world sees of a
 //! broken record is what the authoritative server says now.
 
+use super::dns_client;
 use super::dns_wire::{self, Answerer, data, reply};
-use crate::dns_runtime::SimDns;
 use crate::fabric::{Net, Software};
-use continuum_core::observe::Answer;
-use continuum_live::dns;
 use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::{Record, RecordType};
-use hickory_resolver::Resolver;
+use hickory_proto::rr::{RData, Record, RecordType};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -28,12 +26,23 @@ pub struct Vantage {
     overdue: Arc<Mutex<Duration>>,
 }
 
+/// What the authoritative server said.
+#[derive(Clone)]
+struct Heard {
+    code: ResponseCode,
+    addresses: Vec<IpAddr>,
+    /// Absent: there was no address.
+    ttl_seconds: Option<u32>,
+}
+
 /// What it said last, by name and type, and when it was heard.
-type Cache = Mutex<BTreeMap<(String, RecordType), (Duration, Answer)>>;
+type Cache = Mutex<BTreeMap<(String, RecordType), (Duration, Heard)>>;
 
 struct Running {
     vantage: Vantage,
-    resolver: Resolver<SimDns>,
+    upstream: IpAddr,
+    /// Ids of its questions.
+    next_id: AtomicU16,
     cache: Cache,
 }
 
@@ -61,9 +70,8 @@ impl Vantage {
     async fn run(self) {
         let net = self.net.clone();
         let upstream = net.lookup(&self.upstream).expect("the authoritative server is a host of this world");
-        let resolver = dns::resolver(SocketAddr::new(upstream, dns_wire::PORT), SimDns::new(net.clone()))
-            .expect("a resolver of one server by address needs nothing that can fail");
-        let running = Arc::new(Running { vantage: self, resolver, cache: Cache::default() });
+        let running =
+            Arc::new(Running { vantage: self, upstream, next_id: AtomicU16::new(1), cache: Cache::default() });
         let answerer: Answerer = Arc::new(move |question, _| {
             let running = running.clone();
             Box::pin(async move { running.answer(question).await })
@@ -84,10 +92,8 @@ impl Running {
                 None => return reply(&question, ResponseCode::ServFail),
             },
         };
-        let code = match known.code.as_str() {
-            "NOERROR" => ResponseCode::NoError,
-            "NXDOMAIN" => ResponseCode::NXDomain,
-            "REFUSED" => ResponseCode::Refused,
+        let code = match known.code {
+            code @ (ResponseCode::NoError | ResponseCode::NXDomain | ResponseCode::Refused) => code,
             _ => ResponseCode::ServFail,
         };
         let mut answer = reply(&question, code);
@@ -99,23 +105,34 @@ impl Running {
     }
 
     /// What it heard within the time to live, with what is left of that.
-    fn cached(&self, key: &(String, RecordType)) -> Option<Answer> {
+    fn cached(&self, key: &(String, RecordType)) -> Option<Heard> {
         let cache = self.cache.lock().expect("nothing panics while it holds the cache");
         let (heard, answer) = cache.get(key)?;
         let ttl_seconds = answer.ttl_seconds?;
         let age = self.vantage.net.now().saturating_sub(*heard);
         let kept = Duration::from_secs(ttl_seconds.into()) + *self.vantage.lock_overdue();
         let age_seconds = u32::try_from(age.as_secs()).unwrap_or(u32::MAX);
-        (age < kept).then(|| Answer { ttl_seconds: Some(ttl_seconds.saturating_sub(age_seconds)), ..answer.clone() })
+        (age < kept).then(|| Heard { ttl_seconds: Some(ttl_seconds.saturating_sub(age_seconds)), ..answer.clone() })
     }
 
-    async fn ask(&self, key: &(String, RecordType)) -> Option<Answer> {
-        let asking = dns::ask(&self.resolver, &key.0, key.1);
+    async fn ask(&self, key: &(String, RecordType)) -> Option<Heard> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let asking = dns_client::ask(&self.vantage.net, self.upstream, &key.0, key.1, id);
         let answer = tokio::time::timeout(UPSTREAM_LIMIT, asking).await.ok()?.ok()?;
-        if answer.ttl_seconds.is_some() {
-            let mut cache = self.cache.lock().expect("nothing panics while it holds the cache");
-            cache.insert(key.clone(), (self.vantage.net.now(), answer.clone()));
+        let mut heard = Heard { code: answer.metadata.response_code, addresses: Vec::new(), ttl_seconds: None };
+        for record in &answer.answers {
+            heard.addresses.push(match &record.data {
+                RData::A(address) => IpAddr::V4(address.0),
+                RData::AAAA(address) => IpAddr::V6(address.0),
+                _ => continue,
+            });
+            heard.ttl_seconds = Some(heard.ttl_seconds.map_or(record.ttl, |ttl| ttl.min(record.ttl)));
         }
-        Some(answer)
+        heard.addresses.sort();
+        if heard.ttl_seconds.is_some() {
+            let mut cache = self.cache.lock().expect("nothing panics while it holds the cache");
+            cache.insert(key.clone(), (self.vantage.net.now(), heard.clone()));
+        }
+        Some(heard)
     }
 }

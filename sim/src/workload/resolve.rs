@@ -2,15 +2,11 @@
 
 use super::LIMIT;
 use crate::fabric::Net;
-use crate::servers::dns_wire;
-use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_proto::rr::{Name, RData, RecordType};
-use std::future::poll_fn;
-use std::net::{IpAddr, SocketAddr};
+use crate::servers::dns_client;
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::{RData, RecordType};
+use std::net::IpAddr;
 use std::time::Duration;
-
-/// The longest answer that is read, bytes.
-const ANSWER_LENGTH_MAX: usize = 4096;
 
 /// A resolver with a cache of one name.
 pub(super) struct Resolver {
@@ -57,23 +53,8 @@ impl Resolver {
     }
 
     async fn ask(&self, id: u16) -> Result<Message, String> {
-        let told = |error: std::io::Error| format!("DNS: {error}");
-        let name = Name::from_ascii(format!("{}.", self.hostname)).map_err(|error| format!("DNS: {error}"))?;
-        let mut question = Message::new(id, MessageType::Query, OpCode::Query);
-        question.metadata.recursion_desired = true;
-        question.add_query(Query::query(name, RecordType::A));
-        let bytes = question.to_vec().map_err(|error| format!("DNS: {error}"))?;
         let server = self.net.lookup(&self.vantage).ok_or_else(|| format!("DNS: there is no host {}", self.vantage))?;
-        let socket = self.net.bind(0).await.map_err(told)?;
-        socket.send_to(&bytes, SocketAddr::new(server, dns_wire::PORT)).map_err(told)?;
-        let mut buffer = [0; ANSWER_LENGTH_MAX];
-        loop {
-            let (length, from) = poll_fn(|cx| socket.poll_recv_from(cx, &mut buffer)).await.map_err(told)?;
-            match Message::from_vec(&buffer[..length]) {
-                Ok(answer) if answer.metadata.id == id && from.ip() == server => return Ok(answer),
-                // Not the answer to this question.
-                _ => continue,
-            }
-        }
+        let asked = dns_client::ask(&self.net, server, &self.hostname, RecordType::A, id).await;
+        asked.map_err(|error| format!("DNS: {error}"))
     }
 }
