@@ -8,11 +8,13 @@ use crate::observe::{Claim, ClusterView, Half, Observations, Role, RouteView, Se
 use crate::plan::Plan;
 use crate::ports::{ClusterChange, ClusterWrite, Observers, RouteWrite};
 use crate::records;
+use crate::spec::Selector;
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
 use crate::weights;
 use futures_util::future::{join, join_all};
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// The intent in the claim of a write that is only tried.
@@ -220,8 +222,11 @@ async fn preflight_facts(observers: &Observers, clock: &dyn Clock, plan: &Plan, 
             _ => Seen::NotLooked,
         }
     };
-    let (((stream, witness), takes), regions) = join(join(join(stream, witness), takes), regions).await;
+    let health = health_urls(observers, clock, plan);
+    let (((stream, witness), (takes, health)), regions) =
+        join(join(join(stream, witness), join(takes, health)), regions).await;
     seen.zone_takes = takes;
+    seen.health_urls = health;
     seen.stream = stream;
     seen.witness_shares = observers.witness.as_ref().and_then(|w| w.shares());
     for (region, (rights, (secrets, (admitted, weights)))) in regions {
@@ -233,6 +238,19 @@ async fn preflight_facts(observers: &Observers, clock: &dyn Clock, plan: &Plan, 
     if observers.witness.is_some() {
         seen.rights.insert("witness".into(), witness);
     }
+}
+
+/// What the health check of the records would find at each address that they are going to name.
+async fn health_urls(observers: &Observers, clock: &dyn Clock, plan: &Plan) -> BTreeMap<IpAddr, Seen<u16>> {
+    let (Some(records), Selector::Ifurlup, Some(check)) =
+        (&observers.records, plan.records.selector, &plan.records.health_check)
+    else {
+        return BTreeMap::new();
+    };
+    let asked = plan.addresses.iter().map(|address| async move {
+        (*address, limited(clock, WITNESS_LIMIT, records.health(&check.url, *address)).await)
+    });
+    join_all(asked).await.into_iter().collect()
 }
 
 /// Whether the region's API server would take the change of role that the plan makes there. It is asked for under

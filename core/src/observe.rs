@@ -513,6 +513,8 @@ pub struct Observations {
     pub zone: Seen<ZoneView>,
     /// Whether the zone's API would take the records of the plan, as far as that can be tried without a change.
     pub zone_takes: Seen<Result<(), String>>,
+    /// The status code of the health check's URL at each address of the new region. Empty: the records have none.
+    pub health_urls: BTreeMap<IpAddr, Seen<u16>>,
     /// What the authoritative server answers, by hostname.
     pub answers: BTreeMap<String, Seen<Answer>>,
     /// The audit stream.

@@ -217,6 +217,9 @@ pub trait ObserveRecords: Send + Sync {
     async fn takes(&self, zone: &str, set: &RecordSet) -> Seen<Result<(), String>>;
     /// What the authoritative server answers.
     async fn answer(&self, hostname: &str) -> Seen<Answer>;
+    /// The status code that a health check's URL gives at this address, asked as the DNS server asks it. A redirect is
+    /// not followed: it is the answer.
+    async fn health(&self, url: &str, address: IpAddr) -> Seen<u16>;
 }
 
 /// The application's records, published.

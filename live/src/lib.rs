@@ -5,6 +5,7 @@ pub mod assemble;
 pub mod clock;
 pub mod copies;
 pub mod dns;
+mod health_url;
 pub mod http_client;
 pub mod kube_api;
 pub mod kube_transport;

@@ -4,6 +4,7 @@
 //! Host names stand without a trailing dot in core and with one on the wire.
 
 use crate::dns;
+use crate::health_url;
 use crate::http_client::{Connect, HttpAnswer, HttpClient, HttpError, told};
 use async_trait::async_trait;
 use continuum_core::observe::{Answer, Seen, ZoneView};
@@ -17,7 +18,7 @@ use http::Method;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The server's part of the API: there is one.
 const SERVER_PATH: &str = "/api/v1/servers/localhost";
@@ -313,6 +314,10 @@ impl<P: ConnectionProvider> ObserveRecords for PowerDns<P> {
             }
         }
         all.map_or(Seen::Unconfigured, Seen::Is)
+    }
+
+    async fn health(&self, url: &str, address: IpAddr) -> Seen<u16> {
+        health_url::ask(&self.client.connect, &self.client.user_agent, url, address).await
     }
 }
 

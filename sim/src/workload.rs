@@ -10,7 +10,6 @@
 //! state of a half: they learn from answers alone, as real ones do.
 
 mod client;
-mod gateway;
 mod memory;
 mod resolve;
 mod session;

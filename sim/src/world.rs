@@ -3,7 +3,8 @@
 //! ```text
 //!   api.fsn  operator.fsn  pg.fsn  clients.fsn  controller.fsn  ┐
 //!   api.hel  operator.hel  pg.hel  clients.hel  controller.hel  ├─ one fabric, one gate, one seed
-//!   api.witness   dns   vantage1..3   nats                      ┘
+//!   api.witness   dns   vantage1..3   nats                      │
+//!   10.1.0.1   10.2.0.1 (the regions' gateways)                 ┘
 //! ```
 //!
 //! It conducts nothing: who runs it steps the fabric and decides what happens when.
@@ -22,6 +23,7 @@ use crate::faults::FaultBoard;
 use crate::gate::SharedGate;
 use crate::host_clock::Skews;
 use crate::moments::{Half, Sources, Watch};
+use crate::servers::gateway;
 use crate::servers::jetstream::JetStream;
 use crate::servers::kube_api::{self, CONTINUUMS, HTTP_ROUTES, LEASES, SECRETS, Store};
 use crate::servers::operator::{ClusterOptions, Operator, cluster_object};
@@ -109,8 +111,12 @@ impl World {
         }
         let journal = Journal::default();
         let halves = databases(&options, &net, &mut fabric, &stores, &journal, &seeds);
-        let dns =
-            PowerDns::new(net.clone(), gate.clone(), ZONE, DNS_KEY, Arc::new(|_, _| true), seeds.generator("dns"));
+        for region in REGIONS {
+            let store = store_of(&stores, region).clone();
+            let software = gateway::of_route(net.clone(), store, objects::NAMESPACE, objects::APPLICATION);
+            fabric.host(options::address(region), software);
+        }
+        let dns = PowerDns::new(net.clone(), gate.clone(), ZONE, DNS_KEY, seeds.generator("dns"));
         dns.put(objects::record_set(&options));
         dns.break_lua(options.broken_lua);
         fabric.host("dns", dns.software());

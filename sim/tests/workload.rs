@@ -33,8 +33,7 @@ fn address(region: &str) -> IpAddr {
 fn world(seed: u64, held_session: Option<&str>) -> World {
     let mut fabric = TurmoilFabric::new(FabricOptions { seed, ..FabricOptions::default() });
     let (net, seeds) = (fabric.net(), Seeds::new(seed));
-    let dns =
-        PowerDns::new(net.clone(), Arc::new(Open), "example.org", "key", Arc::new(|_, _| true), seeds.generator("dns"));
+    let dns = PowerDns::new(net.clone(), Arc::new(Open), "example.org", "key", seeds.generator("dns"));
     fabric.host(powerdns::HOST, dns.software());
     let vantages = ["vantage1", "vantage2"];
     for name in vantages {

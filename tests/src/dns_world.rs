@@ -7,12 +7,13 @@ use continuum_sim::dns_runtime::SimDns;
 use continuum_sim::fabric::{Fabric, FabricOptions, Net, TurmoilFabric};
 use continuum_sim::gate::SharedGate;
 use continuum_sim::http_connect::http_connect;
+use continuum_sim::servers::gateway::{self, Answer};
 use continuum_sim::servers::powerdns::{API_PORT, PowerDns};
 use continuum_sim::servers::{dns_wire, vantage::Vantage};
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,6 +24,12 @@ pub const ZONE: &str = "example.org";
 /// The key of its DNS server's API.
 pub const KEY: &str = "a-key";
 
+/// Where its gateways stand.
+pub const GATEWAYS: [&str; 2] = ["10.1.0.1", "10.2.0.1"];
+
+/// What each of them answers; one that is not named answers 503.
+type Gateways = Arc<Mutex<BTreeMap<String, Answer>>>;
+
 /// What the software of host `controller.fsn` has in hand.
 #[derive(Clone)]
 pub struct World {
@@ -32,7 +39,7 @@ pub struct World {
     pub dns: PowerDns,
     /// The vantages, in order.
     pub vantages: Vec<Vantage>,
-    up: Arc<Mutex<BTreeSet<IpAddr>>>,
+    gateways: Gateways,
 }
 
 impl World {
@@ -68,10 +75,17 @@ impl World {
         SocketAddr::new(self.net.lookup(host).expect("a host of this world"), dns_wire::PORT)
     }
 
-    /// From now on, health checks of these addresses succeed and no others.
+    /// From now on, these gateways answer 200 and the others 503.
     pub fn set_up(&self, addresses: &[&str]) {
-        let parsed = addresses.iter().map(|address| address.parse().expect("an address"));
-        *self.up.lock().expect("nothing panics while it holds the addresses") = parsed.collect();
+        let answer = Answer { status: 200, leads_to: None };
+        let up = addresses.iter().map(|address| ((*address).to_owned(), answer.clone()));
+        *self.gateways.lock().expect("nothing panics while it holds the answers") = up.collect();
+    }
+
+    /// From now on, this gateway redirects to that one.
+    pub fn redirect(&self, from: &str, to: &str) {
+        let answer = Answer { status: 302, leads_to: Some(to.to_owned()) };
+        self.gateways.lock().expect("nothing panics while it holds the answers").insert(from.to_owned(), answer);
     }
 }
 
@@ -87,20 +101,22 @@ where
         let options = FabricOptions { seed: 7, ..FabricOptions::default() };
         let mut fabric = TurmoilFabric::new(options);
         let (net, seeds) = (fabric.net(), Seeds::new(7));
-        let up = Arc::new(Mutex::new(BTreeSet::new()));
-        let healthy = {
-            let up = up.clone();
-            Arc::new(move |_: &str, address: IpAddr| {
-                up.lock().expect("nothing panics while it holds the addresses").contains(&address)
-            })
-        };
-        let dns = PowerDns::new(net.clone(), gate, ZONE, KEY, healthy, seeds.generator("dns"));
+        let gateways = Gateways::default();
+        let dns = PowerDns::new(net.clone(), gate, ZONE, KEY, seeds.generator("dns"));
+        for address in GATEWAYS {
+            let gateways = gateways.clone();
+            let answer = move |_: &str| {
+                let gateways = gateways.lock().expect("nothing panics while it holds the answers");
+                gateways.get(address).cloned().unwrap_or(Answer { status: 503, leads_to: None })
+            };
+            fabric.host(address, gateway::software(net.clone(), Arc::new(answer)));
+        }
         fabric.host("dns", dns.software());
         let vantages: Vec<Vantage> = (1..=3).map(|_| Vantage::new(net.clone(), "dns")).collect();
         for (i, vantage) in vantages.iter().enumerate() {
             fabric.host(&format!("vantage{}", i + 1), vantage.software());
         }
-        let world = World { net, dns, vantages, up };
+        let world = World { net, dns, vantages, gateways };
         let done = Rc::new(Cell::new(false));
         let ended = done.clone();
         fabric.host(

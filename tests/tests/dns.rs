@@ -17,6 +17,9 @@ const SHOP: &str = "shop.example.org";
 const FSN: &str = "10.1.0.1";
 const HEL: &str = "10.2.0.1";
 
+/// Within it every address has been checked again.
+const ROUND: Duration = CHECK_INTERVAL.saturating_add(Duration::from_secs(1));
+
 fn open() -> SharedGate {
     Arc::new(Open)
 }
@@ -217,11 +220,19 @@ fn ifurlup_over_both_regions_fails_over_by_itself() {
             first.extend(answer.addresses);
         }
         assert_eq!(first.len(), 2, "before its first check: a random one of all sets");
-        tokio::time::sleep(CHECK_INTERVAL).await;
+        tokio::time::sleep(ROUND).await;
         assert_eq!(client.answer(SHOP).await, noerror(&[FSN]));
         world.set_up(&[HEL]);
-        tokio::time::sleep(CHECK_INTERVAL).await;
+        tokio::time::sleep(ROUND).await;
         assert_eq!(client.answer(SHOP).await, noerror(&[HEL]));
+        // H51: what it leads to is up.
+        world.redirect(FSN, HEL);
+        tokio::time::sleep(ROUND).await;
+        assert_eq!(client.answer(SHOP).await, noerror(&[FSN]));
+        let url = format!("http://{SHOP}/healthz");
+        assert_eq!(client.health(&url, FSN.parse().unwrap()).await, Seen::Is(302));
+        assert_eq!(client.health(&url, HEL.parse().unwrap()).await, Seen::Is(200));
+        assert!(matches!(client.health(&url, "10.9.9.9".parse().unwrap()).await, Seen::Unknown(_)));
     });
 }
 

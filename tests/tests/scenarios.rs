@@ -27,6 +27,7 @@ scenarios! {
     blocked_by_a_deleted_route
     blocked_by_a_diverged_half
     blocked_by_a_policy_on_routes
+    blocked_by_a_redirected_health_check
     blocked_by_a_rule_with_one_backend
     blocked_by_a_third_partys_expired_lease
     blocked_by_an_unknown_selector

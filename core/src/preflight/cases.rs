@@ -49,6 +49,11 @@ fn set_rules(facts: &mut Facts<'_>, region: &Region, rules: &[&[(&str, u32)]]) {
     route(facts, region).rules = rules.iter().map(|backends| fixture::rule(backends)).collect();
 }
 
+fn set_health(facts: &mut Facts<'_>, seen: Seen<u16>) {
+    let urls = facts.observations.health_urls.values_mut();
+    urls.for_each(|here| *here = seen.clone());
+}
+
 fn parent(accepted: Option<bool>, resolved: Option<bool>) -> RouteParent {
     RouteParent { name: "public".into(), accepted, resolved, detail: "NoMatchingParent".into() }
 }
@@ -309,6 +314,10 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("no publisher", |_, f| f.observations.zone = Seen::Unconfigured, &[Id::Zone]),
     ("zone not readable", |_, f| f.observations.zone = unreadable(), &[Id::Zone]),
     ("no such zone", |_, f| f.observations.zone = Seen::Missing, &[Id::Zone]),
+    ("the health URL redirects (H51)", |_, f| set_health(f, Seen::Is(302)), &[Id::HealthUrl]),
+    ("the health URL gives another success than 200", |_, f| set_health(f, Seen::Is(204)), &[Id::HealthUrl]),
+    ("the health URL is not answered", |_, f| set_health(f, unreadable()), &[Id::HealthUrlSeen]),
+    ("the health URL is answered 500 by a route that serves nobody", |_, f| { set_rules(f, &hel(), &[&[("shop-fsn", 0), ("shop-hel", 0)]]); set_health(f, Seen::Is(500)); }, &[Id::RouteWeights]),
     ("zone readable and not writable (H51)", |_, f| f.observations.zone_takes = Seen::Is(Err("update of Lua records is not allowed".into())), &[Id::Zone]),
     ("zone of which nobody says whether it is writable", |_, f| f.observations.zone_takes = unreadable(), &[Id::Zone]),
     ("TTL above the RTO", |p, _| p.records.ttl_seconds = 61, &[Id::TtlAboveRto]),
@@ -453,6 +462,7 @@ const LISTED: &[(&str, &[&str])] = &[
     ("what gateways say about the route", &["route-accepted", "route-gateway"]),
     ("addresses known for toRegion", &["addresses"]),
     ("records valid and the zone writable", &["records-valid", "zone"]),
+    ("the URL of a health check that decides what is answered (H20)", &["health-url", "health-url-seen"]),
     ("audit stream reachable", &["audit-stream"]),
     ("no switchover under way and no event owed", &["under-way", "events-owed"]),
     ("switchoverDelay at most guard - 2 s, and + 13 s within step 2's limit", &["switchover-delay-guard", "switchover-delay-limit", "rto-too-short"]),

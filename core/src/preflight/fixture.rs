@@ -243,6 +243,7 @@ pub fn observations() -> Observations {
         copies: both(|_| copy()),
         zone: Seen::Is(ZoneView { records: vec![published] }),
         zone_takes: Seen::Is(Ok(())),
+        health_urls: plan().addresses.into_iter().map(|address| (address, Seen::Is(200))).collect(),
         answers: [(HOSTNAME.to_owned(), Seen::Is(answer))].into(),
         stream: Seen::Is(StreamView { name: "AUDIT".into(), message_count: 3 }),
         rights: ["fsn", "hel", "witness"].map(|place| (place.to_owned(), Seen::Is(Vec::new()))).into(),

@@ -114,6 +114,8 @@ checks! {
 
     Addresses, "addresses", 4, Blocker, "addresses of the new region are known";
     RecordsValid, "records-valid", 4, Blocker, "the records are valid (H19)";
+    HealthUrl, "health-url", 4, Blocker, "ifurlup's URL gives a plain 200 at each address of the new region (H20)";
+    HealthUrlSeen, "health-url-seen", 4, Warning, "ifurlup's URL can be asked";
     Zone, "zone", 4, Blocker, "a DNS publisher is configured and the zone is writable";
     TtlAboveRto, "ttl-above-rto", 4, Warning, "the records' TTL is within the RTO";
 

@@ -178,6 +178,7 @@ fn records(case: &Case, out: &mut Findings) {
         let hostnames = plan.records.hostnames.join(", ");
         out.note(4, format!("{hostnames} -> {}", addresses.join(", ")));
     }
+    health(case, out);
     let published = match (&plan.zone, &case.seen().zone) {
         (_, Seen::Is(zone)) => zone.records.iter().map(|set| set.ttl_seconds).max(),
         (None, _) => {
@@ -213,6 +214,35 @@ fn records(case: &Case, out: &mut Findings) {
             Id::TtlAboveRto,
             format!("record TTL {ttl} s is longer than the RTO of {} s: clients keep the old answer", plan.rto_seconds),
         );
+    }
+}
+
+/// `ifurlup` takes a plain 200 for up and nothing else, and follows a redirect to wherever it leads (H51).
+fn health(case: &Case, out: &mut Findings) {
+    let to = &case.plan.to;
+    let route = case.seen().routes.get(to).and_then(Seen::known);
+    if route.is_some_and(|route| route.rules.iter().any(RouteRule::serves_nobody)) {
+        // That is named as such, and explains the answer.
+        return;
+    }
+    let url = case.plan.records.health_check.as_ref().map(|check| check.url.as_str()).unwrap_or_default();
+    for (address, seen) in &case.seen().health_urls {
+        let here = format!("{url} at {address} in {to}");
+        match seen {
+            Seen::Is(200) => {}
+            Seen::Is(status @ 300..=399) => out.add(
+                Id::HealthUrl,
+                format!("{here} redirects ({status}): what it leads to would count as this address; answer 200 there"),
+            ),
+            Seen::Is(status) => out.add(
+                Id::HealthUrl,
+                format!("{here} answers {status}, and only a plain 200 counts as up; answer 200 there"),
+            ),
+            look => {
+                let why = look.why().unwrap_or_default();
+                out.add(Id::HealthUrlSeen, format!("what {here} answers is not known: {why}"));
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use continuum_core::ports::{
 use continuum_core::record::{Record, RecordSet};
 use continuum_live::assemble::Ports;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -161,6 +162,10 @@ impl ObserveRecords for BelievesItself {
 
     async fn answer(&self, hostname: &str) -> Seen<Answer> {
         self.observe.answer(hostname).await
+    }
+
+    async fn health(&self, url: &str, address: IpAddr) -> Seen<u16> {
+        self.observe.health(url, address).await
     }
 }
 

@@ -4,6 +4,8 @@
 pub(crate) mod dns_client;
 pub mod dns_wire;
 pub mod gated;
+pub mod gateway;
+mod health_check;
 pub mod jetstream;
 pub mod kube_api;
 pub mod lua;

@@ -5,7 +5,7 @@
 //!                                                │ what is served (a lie keeps the old)
 //!   vantages, controller ──DNS 53──► LUA run ◄───┘
 //!                                      ▲ up?
-//!                               checks every 5 s (memory: dies with the process)
+//!                               asked over HTTP every 5 s (memory: dies with the process)
 //! ```
 //!
 //! As on the real server, an address is checked from the first question about it on, and counts as down
@@ -13,12 +13,14 @@
 
 use super::dns_wire::{self, reply};
 use super::gated::{self, Passed};
+use super::health_check;
 use super::lua::{self, Circumstances};
 use super::zone::{Rejected, Zone};
 use crate::fabric::{BoxStream, Net, Software};
 use crate::gate::{Asked, SharedGate};
 use bytes::Bytes;
 use continuum_core::record::RecordSet;
+use futures_util::future::join_all;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::SOA;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
@@ -54,9 +56,6 @@ const SERVER_PATH: &str = "/api/v1/servers/localhost";
 /// How long a zone that was not made through the API is unknown to the DNS side (the zone cache).
 const ZONE_CACHE: Duration = Duration::from_secs(300);
 
-/// Whether a health check of this URL at this address would succeed now.
-pub type HealthOracle = Arc<dyn Fn(&str, IpAddr) -> bool + Send + Sync>;
-
 /// A change of a zone, as it was applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
@@ -78,7 +77,6 @@ struct Shared {
     net: Net,
     gate: SharedGate,
     api_key: String,
-    healthy: HealthOracle,
     disk: Mutex<Disk>,
 }
 
@@ -101,14 +99,7 @@ type Checks = Arc<Mutex<BTreeMap<(String, IpAddr), Option<bool>>>>;
 
 impl PowerDns {
     /// A server of one empty zone, whose API wants this key.
-    pub fn new(
-        net: Net,
-        gate: SharedGate,
-        zone: &str,
-        api_key: &str,
-        healthy: HealthOracle,
-        random: ChaCha8Rng,
-    ) -> Self {
+    pub fn new(net: Net, gate: SharedGate, zone: &str, api_key: &str, random: ChaCha8Rng) -> Self {
         let disk = Disk {
             zone: Zone::new(zone),
             lie: None,
@@ -118,7 +109,7 @@ impl PowerDns {
             history: Vec::new(),
             random,
         };
-        let shared = Shared { net, gate, api_key: api_key.to_owned(), healthy, disk: Mutex::new(disk) };
+        let shared = Shared { net, gate, api_key: api_key.to_owned(), disk: Mutex::new(disk) };
         Self { shared: Arc::new(shared) }
     }
 
@@ -244,9 +235,11 @@ impl Shared {
     async fn check(self: Arc<Self>, checks: Checks) {
         loop {
             tokio::time::sleep(CHECK_INTERVAL).await;
-            let mut checks = checks.lock().expect("nothing panics while it holds the checks");
-            for ((url, address), up) in checks.iter_mut() {
-                *up = Some((self.healthy)(url, *address));
+            let held = || checks.lock().expect("nothing panics while it holds the checks");
+            let due: Vec<(String, IpAddr)> = held().keys().cloned().collect();
+            let found = join_all(due.iter().map(|(url, address)| health_check::is_up(&self.net, url, *address))).await;
+            for (which, up) in due.into_iter().zip(found) {
+                held().insert(which, Some(up));
             }
         }
     }

@@ -3,7 +3,8 @@
 use super::memory::{Missing, Road};
 use super::resolve::Resolver;
 use super::session::{Login, Session};
-use super::{Outcome, Shared, gateway};
+use super::{Outcome, Shared};
+use crate::servers::gateway;
 use crate::servers::kube_api::HTTP_ROUTES;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -106,13 +107,13 @@ impl Client {
         let address = addresses[self.random.random_range(0..addresses.len())];
         let shared = self.shared.clone();
         let regions = &shared.options.regions;
-        let Some((gateway, _)) = regions.iter().find(|(_, at)| *at == address) else {
+        let Some((here, _)) = regions.iter().find(|(_, at)| *at == address) else {
             return Err(format!("no gateway at {address}"));
         };
         let (namespace, name) = &shared.options.route;
-        let route = shared.stores.get(gateway).and_then(|store| store.get(&HTTP_ROUTES, namespace, name));
+        let route = shared.stores.get(here).and_then(|store| store.get(&HTTP_ROUTES, namespace, name));
         // Without a route the gateway serves what stands beside it.
-        let Some(route) = route else { return Ok(gateway.clone()) };
+        let Some(route) = route else { return Ok(here.clone()) };
         let backend = gateway::lead(&route, &mut self.random)?;
         let region = regions.iter().find(|(region, _)| backend.ends_with(&format!("-{region}")));
         region.map(|(region, _)| region.clone()).ok_or_else(|| format!("no backend {backend}"))
