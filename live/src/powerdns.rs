@@ -11,6 +11,7 @@ use continuum_core::observe::{Answer, Seen, ZoneView};
 use continuum_core::ports::{ObserveRecords, Outcome, PublishRecords};
 use continuum_core::record::RecordSet;
 use futures_util::future::{join, join_all};
+use futures_util::lock::Mutex;
 use hickory_resolver::net::NetError;
 use hickory_resolver::proto::rr::RecordType;
 use hickory_resolver::{ConnectionProvider, Resolver};
@@ -47,6 +48,9 @@ pub struct PowerDns<P: ConnectionProvider> {
     api_key: String,
     client: HttpClient,
     authorities: Vec<(SocketAddr, Resolver<P>)>,
+    /// Held by the one change that is under way: of two at once, also of other zones, a server may fail both or keep
+    /// what each of them wrote.
+    turn: Mutex<()>,
 }
 
 impl<P: ConnectionProvider> PowerDns<P> {
@@ -56,13 +60,19 @@ impl<P: ConnectionProvider> PowerDns<P> {
         let PowerDnsApi { host, port, api_key, user_agent } = api;
         let client = HttpClient { connect, host, port, user_agent };
         let one = |server: &SocketAddr| Ok((*server, dns::resolver(*server, provider.clone())?));
-        Ok(Self { api_key, client, authorities: authorities.iter().map(one).collect::<Result<_, NetError>>()? })
+        let authorities = authorities.iter().map(one).collect::<Result<_, NetError>>()?;
+        Ok(Self { api_key, client, authorities, turn: Mutex::default() })
     }
 
     async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<HttpAnswer, HttpError> {
         let headers = [("X-API-Key", self.api_key.as_str()), ("Content-Type", "application/json")];
         let headers = if body.is_empty() { &headers[..1] } else { &headers };
         self.client.send(method, path, headers, body).await
+    }
+
+    async fn patch(&self, zone: &str, body: Vec<u8>) -> Result<HttpAnswer, HttpError> {
+        let _turn = self.turn.lock().await;
+        self.send(Method::PATCH, &path(zone), body).await
     }
 
     /// Reads what a path of the API gives; the error is one line for people.
@@ -282,7 +292,7 @@ impl<P: ConnectionProvider> ObserveRecords for PowerDns<P> {
         let mut twice = Rrset::change(set, &[]);
         twice.records.extend(Rrset::change(set, &[]).records);
         let body = serde_json::to_vec(&Patch { rrsets: vec![twice] }).expect("record sets have string keys only");
-        let answer = match self.send(Method::PATCH, &path(zone), body).await {
+        let answer = match self.patch(zone, body).await {
             Ok(answer) => answer,
             Err(error) => return Seen::Unknown(told(&error)),
         };
@@ -347,7 +357,7 @@ impl<P: ConnectionProvider> PublishRecords for PowerDns<P> {
         };
         let patch = Patch { rrsets: sets.iter().map(|set| Rrset::change(set, &disabled)).collect() };
         let body = serde_json::to_vec(&patch).expect("record sets have string keys only");
-        let answer = match self.send(Method::PATCH, &path(zone), body).await {
+        let answer = match self.patch(zone, body).await {
             Ok(answer) => answer,
             Err(error) if error.may_have_acted() => return Outcome::Unknown(told(&error)),
             Err(error) => return Outcome::NotApplied(told(&error)),

@@ -250,6 +250,41 @@ fn a_server_that_lies_is_found_out_by_the_query() {
     });
 }
 
+/// Answers every change after [`SLOW`], and counts those that are under way.
+#[derive(Default)]
+struct SlowChanges {
+    under_way: Mutex<u32>,
+}
+
+const SLOW: Duration = Duration::from_secs(1);
+
+impl Gate for SlowChanges {
+    fn before(&self, asked: &Asked) -> Before {
+        if !asked.changing {
+            return Before::Apply;
+        }
+        let under_way = &mut *self.under_way.lock().expect("nothing panics while it holds the number");
+        *under_way += 1;
+        assert_eq!(*under_way, 1, "H51: of two at once, both may fail or both may stay");
+        Before::Delay(SLOW)
+    }
+
+    fn after(&self, asked: &Asked, _: u16) -> After {
+        *self.under_way.lock().expect("nothing panics while it holds the number") -= u32::from(asked.changing);
+        After::Send
+    }
+}
+
+#[test]
+fn changes_are_made_one_at_a_time() {
+    simulate(Arc::new(SlowChanges::default()), vec![], |world| async move {
+        let client = world.client(KEY);
+        let (one, other) = ([only(FSN)], [RecordSet { hostname: "other.example.org".into(), ..only(HEL) }]);
+        let both = futures_util::future::join(client.publish(ZONE, &one), client.publish(ZONE, &other)).await;
+        assert_eq!(both, (Outcome::Done(()), Outcome::Done(())));
+    });
+}
+
 /// Answers 500 to every change.
 struct FailChanges;
 
