@@ -533,8 +533,7 @@ pub struct Observations {
 }
 
 /// A half that was not looked at.
-static UNSEEN: Half =
-    Half { cluster: Seen::NotLooked, database: Seen::NotLooked, settled_for: Duration::ZERO };
+static UNSEEN: Half = Half { cluster: Seen::NotLooked, database: Seen::NotLooked, settled_for: Duration::ZERO };
 
 impl Observations {
     /// The half in this region; `NotLooked` where it was not looked at.

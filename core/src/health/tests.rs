@@ -10,7 +10,7 @@ fn looked(found: Result<Option<FoundEvent>, String>) -> AuditFact {
 
 fn drained() -> RouteView {
     let mut route = fixture::route();
-    for (name, weight) in &mut route.backends {
+    for (name, weight) in route.rules.iter_mut().flat_map(|rule| &mut rule.backends) {
         *weight = if name == "shop-hel" { 100 } else { 0 };
     }
     route
@@ -31,8 +31,18 @@ fn facts() -> HealthFacts {
         expected_primary: hel(),
         other: fsn(),
         halves: [
-            (hel(), Half { cluster: Seen::Is(new), database: Seen::Is(fixture::primary_database("shop-fsn")), ..Half::default() }),
-            (fsn(), Half { cluster: Seen::Is(old), database: Seen::Is(fixture::standby_database()), ..Half::default() }),
+            (
+                hel(),
+                Half {
+                    cluster: Seen::Is(new),
+                    database: Seen::Is(fixture::primary_database("shop-fsn")),
+                    ..Half::default()
+                },
+            ),
+            (
+                fsn(),
+                Half { cluster: Seen::Is(old), database: Seen::Is(fixture::standby_database()), ..Half::default() },
+            ),
         ]
         .into(),
         routes: [(hel(), Seen::Is(drained())), (fsn(), Seen::Is(drained()))].into(),
@@ -275,7 +285,8 @@ fn a_new_primary_that_does_not_archive_is_not_healthy() {
 fn routes_that_lead_elsewhere_are_not_healthy() {
     fn weigh(facts: &mut HealthFacts, backend: &str, weight: u32) {
         let Some(Seen::Is(route)) = facts.routes.get_mut(&fsn()) else { panic!() };
-        route.backends.iter_mut().filter(|(name, _)| name == backend).for_each(|(_, stands)| *stands = weight);
+        let backends = route.rules.iter_mut().flat_map(|rule| &mut rule.backends);
+        backends.filter(|(name, _)| name == backend).for_each(|(_, stands)| *stands = weight);
     }
     failed(|f| weigh(f, "shop-hel", 0), 0, "the route in fsn sends nothing to shop-hel");
     failed(|f| weigh(f, "shop-fsn", 1), 0, "the route in fsn still sends to shop-fsn (weight 1)");

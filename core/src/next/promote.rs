@@ -2,8 +2,8 @@
 //! return; after it everything is seen through, and looked at again as long as the intent stands.
 
 use super::permit::{Missing, newer_claim, permit};
-use super::source::{Source, Token, data_source, has_replayed};
 use super::settle::restart_is_through;
+use super::source::{Source, Token, data_source, has_replayed};
 use super::{Action, Case, Change, Decision};
 use crate::observe::{ClusterView, Half, Role, Seen};
 use crate::ports::ClusterChange;

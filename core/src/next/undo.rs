@@ -3,8 +3,8 @@
 //! others back.
 
 use super::permit::{Missing, Permit, permit};
-use super::source::{Source, data_source, has_replayed};
 use super::settle::restart_is_through;
+use super::source::{Source, data_source, has_replayed};
 use super::{Action, Case, Change, Decision};
 use crate::observe::{Accepts, ClusterView, Role};
 use crate::ports::ClusterChange;

@@ -192,7 +192,8 @@ impl LeadsNowhere {
 impl ActOnRoute for LeadsNowhere {
     async fn set_weights(&self, write: &RouteWrite) -> Outcome {
         self.lock().insert(write.region.clone(), write.clone());
-        let weights = write.weights.keys().map(|name| (name.clone(), 0)).collect();
+        let nowhere = |rule: &BTreeMap<String, u32>| rule.keys().map(|name| (name.clone(), 0)).collect();
+        let weights = write.weights.iter().map(nowhere).collect();
         self.act.set_weights(&RouteWrite { weights, ..write.clone() }).await
     }
 }
@@ -202,11 +203,17 @@ impl ObserveRoute for LeadsNowhere {
     async fn route(&self, region: &Region, route: &ObjectName) -> Seen<RouteView> {
         let meant = self.lock().get(region).cloned();
         self.observe.route(region, route).await.map(|mut view| {
-            for (name, weight) in &mut view.backends {
-                *weight = meant.as_ref().and_then(|write| write.weights.get(name)).copied().unwrap_or(*weight);
+            for (rule, weights) in view.rules.iter_mut().zip(meant.iter().flat_map(|write| &write.weights)) {
+                for (name, weight) in &mut rule.backends {
+                    *weight = weights.get(name).copied().unwrap_or(*weight);
+                }
             }
             view
         })
+    }
+
+    async fn admits(&self, write: &RouteWrite) -> Seen<Result<(), String>> {
+        self.observe.admits(write).await
     }
 }
 

@@ -158,7 +158,9 @@ impl Case {
         let (before, after) = match self.moment {
             Moment::Idle => (format!("{deed}{pause}"), String::new()),
             Moment::Undo => (
-                format!("    - answer: {{ from: dns, status: 503, times: 1000, for: 20s, before: {{ step: 4 }} }}\n{deed}"),
+                format!(
+                    "    - answer: {{ from: dns, status: 503, times: 1000, for: 20s, before: {{ step: 4 }} }}\n{deed}"
+                ),
                 String::new(),
             ),
             Moment::End => (String::new(), deed),

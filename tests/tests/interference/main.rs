@@ -8,7 +8,7 @@ mod cases;
 
 use cases::{Case, Deed, Moment};
 use continuum_scenarios::outcome::Outcome;
-use continuum_scenarios::runner::RunOptions;
+use continuum_scenarios::runner::{RunOptions, Runner};
 use continuum_scenarios::simulate::Simulation;
 use continuum_scenarios::{format, render};
 use std::sync::Mutex;
