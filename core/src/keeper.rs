@@ -17,9 +17,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How often the record is read while an intent stands, a failback waits or events are owed, so that the other
+/// How often the record is read while an intent stands or a failback waits, so that the other
 /// region takes over the driving at once after the swap, while nobody can write, and its status tells what is so.
 const READ_BUSY: Duration = Duration::from_millis(250);
+
+/// How often it is read while events are owed to a stream that may be away for hours.
+const READ_OWING: Duration = Duration::from_secs(1);
 
 /// How long a handed-in change is tried before its caller hears that it could not be written.
 const CHANGE_LIMIT: Duration = Duration::from_secs(10);
@@ -251,7 +254,8 @@ impl Keeper {
         let record = state.view.as_ref().and_then(|v| v.record.as_ref());
         let owes = |record: &Record| !record.owed.is_empty();
         match record {
-            Some(record) if record.intent.is_some() || record.pending.is_some() || owes(record) => READ_BUSY,
+            Some(record) if record.intent.is_some() || record.pending.is_some() => READ_BUSY,
+            Some(record) if owes(record) => READ_OWING,
             _ => state.lease.map_or(READ_BUSY, |lease| Duration::from_secs(lease.renew_seconds.into())),
         }
     }

@@ -23,7 +23,7 @@ const FIELD: &str = "events";
 /// See [`CopyView::status`].
 const FINGERPRINT: &str = "configurationFingerprint";
 /// So many interferences are remembered as told, oldest first.
-const INTERFERENCES_MAX: usize = 16;
+pub(crate) const INTERFERENCES_MAX: usize = 16;
 
 /// A term that ran out before it could be renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -145,10 +145,16 @@ impl Ledger {
             if !self.interferences.contains(&fact) {
                 self.owe(audit::interference(facts.about(), &fact, &interference.to_string(), facts.now));
                 self.interferences.push(fact);
-                let surplus = self.interferences.len().saturating_sub(INTERFERENCES_MAX);
-                self.interferences.drain(..surplus);
             }
         }
+        // What is seen no more goes first: what is forgotten while it is still told would be owed anew.
+        let told: Vec<_> = facts.interferences.iter().map(|interference| interference.fact()).collect();
+        let mut surplus = self.interferences.len().saturating_sub(INTERFERENCES_MAX);
+        self.interferences.retain(|fact| {
+            let goes = surplus > 0 && !told.contains(fact);
+            surplus -= usize::from(goes);
+            !goes
+        });
         self.note_configuration(facts);
     }
 

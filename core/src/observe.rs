@@ -231,7 +231,8 @@ pub struct DatabaseView {
     pub replay_paused: Option<bool>,
     /// `archive_mode`: `always` on a designated primary, `on` once the restart after a promotion is through.
     pub archive_mode: Option<String>,
-    /// A setting waits for a restart (`pg_settings.pending_restart`), as `archive_mode` does after a promotion.
+    /// `archive_mode` waits for a restart (`pg_settings.pending_restart`), as it does after a promotion. Others that wait do
+    /// so for reasons of their own.
     pub pending_restart: Option<bool>,
     /// Settings that a standby may not have lower than its primary. Absent: not known.
     pub hot_standby: Option<HotStandby>,

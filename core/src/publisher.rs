@@ -36,6 +36,8 @@ struct Tried {
     asked: Monotonic,
     /// When it was published first of those times whose outcome is not known, since the last search.
     unknown_since: Option<Monotonic>,
+    /// Another process may have published it: it is searched for before this one does.
+    others: bool,
     searched: bool,
     acknowledged: bool,
 }
@@ -70,12 +72,13 @@ impl Publisher {
     }
 
     /// What is known of it, with that it was asked for now.
-    fn ask(&self, id: &str, now: Monotonic) -> Tried {
+    fn ask(&self, id: &str, before: Before, now: Monotonic) -> Tried {
         let mut all = self.tried();
         all.retain(|_, tried| now.since(tried.asked) < REMEMBERED_FOR);
-        let new = Tried { asked: now, unknown_since: None, searched: false, acknowledged: false };
+        let new = Tried { asked: now, unknown_since: None, others: false, searched: false, acknowledged: false };
         let tried = all.entry(id.to_owned()).or_insert(new);
         tried.asked = now;
+        tried.others |= before == Before::Others;
         *tried
     }
 
@@ -91,12 +94,12 @@ impl Publisher {
             return Outcome::Refused("no audit stream is configured".into());
         };
         let id = event.message_id.as_str();
-        let tried = self.ask(id, self.clock.now());
+        let tried = self.ask(id, before, self.clock.now());
         if tried.acknowledged {
             return Outcome::Done(());
         }
         let long_ago = tried.unknown_since.is_some_and(|since| self.clock.now().since(since) >= REPEAT_FOR);
-        if long_ago || before == Before::Others && !tried.searched {
+        if long_ago || tried.others && !tried.searched {
             let query = event.query(&self.name, self.clock.wall());
             match within(&*self.clock, SEARCH_LIMIT, observe.find(&query)).await {
                 Some(Ok(Some(_))) => {

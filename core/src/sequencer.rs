@@ -23,7 +23,7 @@ use crate::requests::{failback_served, identity, of_switchover};
 use crate::spec::{Invalid, Spec};
 use crate::steps::failure_text;
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
-use crate::transition::{self, Order, Told};
+use crate::transition::{self, ALREADY_UNDER_WAY, Order, Told};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -168,6 +168,10 @@ impl Refusal {
     /// What is to be told of what came of an order; absent: it began, that is not known, or there was nothing to do.
     pub fn of(to: &Region, begun: &Result<Begun, OperationError>) -> Option<Self> {
         let (step, why) = match begun {
+            // The same order twice: nothing failed, it is being done.
+            Ok(Begun::Report(report)) if report.error.as_ref().is_some_and(|e| e.contains(ALREADY_UNDER_WAY)) => {
+                return None;
+            }
             Ok(Begun::Report(report)) if report.result == ExecuteResult::Refused => {
                 (report.failed_at_step, report.error.clone().unwrap_or_default())
             }

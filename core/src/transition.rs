@@ -64,9 +64,12 @@ fn serve(record: &mut Record, request: Option<&String>) {
     }
 }
 
+/// How the answer to the order of a move begins that is under way.
+pub const ALREADY_UNDER_WAY: &str = "already under way";
+
 /// What is answered to the order of a move that goes where one under way goes.
 pub fn already_under_way(intent: &Intent) -> String {
-    format!("already under way: {}", intent.id)
+    format!("{ALREADY_UNDER_WAY}: {}", intent.id)
 }
 
 fn under_way(record: &Record) -> Option<String> {

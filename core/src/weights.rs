@@ -49,7 +49,7 @@ pub fn drained(view: &RouteView, former: &FormerWeights, from: &str, to: &str) -
         if rule.weight(from).is_none() || rule.weight(to).is_none() {
             return BTreeMap::new();
         }
-        let before = former_of(rule, former).unwrap_or_else(|| stands(rule, from, to));
+        let before = former_of(rule, former, from, to).unwrap_or_else(|| stands(rule, from, to));
         let greater = before.from.max(before.to).unwrap_or_default();
         let others = rule.backends.iter().any(|(name, weight)| name != from && name != to && *weight > 0);
         let raised = if greater == 0 && !others { WEIGHT_LEAST } else { greater };
@@ -58,12 +58,16 @@ pub fn drained(view: &RouteView, former: &FormerWeights, from: &str, to: &str) -
     view.rules.iter().map(wanted).collect()
 }
 
-/// The former weights. A rule that came meanwhile leads to `from` alone, which is primary again.
+/// The former weights of what was drained: rules with both backends. One that came meanwhile is somebody else's, and left
+/// as it is, unless it sends nothing to `from`, which is primary again.
 pub fn restored(view: &RouteView, former: &FormerWeights, from: &str, to: &str) -> Weights {
     let wanted = |rule: &RouteRule| {
         let (here, there) = (rule.weight(from), rule.weight(to));
-        let came = || FormerRule { from: here.max(there), to: there.map(|_| 0) };
-        let before = former_of(rule, former).unwrap_or_else(came);
+        let before = match former_of(rule, former, from, to) {
+            Some(before) if before.from.is_some() && before.to.is_some() => before,
+            None if here == Some(0) && there > Some(0) => FormerRule { from: there, to: Some(0) },
+            _ => return BTreeMap::new(),
+        };
         let of = |name: &str, stands: Option<u32>, before: Option<u32>| Some((name.to_owned(), stands.and(before)?));
         [of(from, here, before.from), of(to, there, before.to)].into_iter().flatten().collect()
     };
@@ -82,10 +86,11 @@ fn stands(rule: &RouteRule, from: &str, to: &str) -> FormerRule {
 }
 
 /// What the rule had; `None`: it was not there.
-fn former_of(rule: &RouteRule, former: &FormerWeights) -> Option<FormerRule> {
+fn former_of(rule: &RouteRule, former: &FormerWeights, from: &str, to: &str) -> Option<FormerRule> {
     if former.rules.is_empty() {
-        // A record of an older version.
-        return Some(FormerRule { from: Some(former.from), to: Some(former.to) });
+        // A record of an older version. What it has of all rules together is no weight of a rule with one of them.
+        return (rule.weight(from).is_some() && rule.weight(to).is_some())
+            .then_some(FormerRule { from: Some(former.from), to: Some(former.to) });
     }
     former.rules.get(&rule.key).copied()
 }
@@ -165,5 +170,19 @@ mod tests {
         for fine in [&[(FROM, 1), (FROM, 1), (TO, 0)][..], &[(TO, 1)], &[("static", 1)], &[]] {
             assert_eq!(fault(&rule(fine), FROM, TO), None, "{fine:?}");
         }
+    }
+
+    #[test]
+    fn what_others_added_meanwhile_is_left_to_them() {
+        let former = former(&view(&[("a", &[(FROM, 100), (TO, 0)]), ("b", &[(TO, 9)])]), FROM, TO);
+        let now = view(&[
+            ("a", &[(FROM, 0), (TO, 100)]),
+            ("b", &[(TO, 5)]),
+            ("new", &[(TO, 100)]),
+            ("shared", &[(FROM, 50), (TO, 50)]),
+        ]);
+        let restored = written(&now, &restored(&now, &former, FROM, TO));
+        let weights: Vec<_> = restored.rules.iter().map(|rule| (rule.weight(FROM), rule.weight(TO))).collect();
+        assert_eq!(weights, [(Some(100), Some(0)), (None, Some(5)), (None, Some(100)), (Some(50), Some(50))]);
     }
 }

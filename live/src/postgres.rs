@@ -42,7 +42,7 @@ use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
 const LOOK_SQL: &str = "select pg_is_in_recovery() as in_recovery, \
 current_setting('transaction_read_only') as read_only, \
 current_setting('archive_mode') as archive_mode, \
-(select bool_or(pending_restart) from pg_settings) as pending_restart, \
+(select pending_restart from pg_settings where name = 'archive_mode') as pending_restart, \
 current_setting('max_connections') as max_connections, \
 current_setting('max_worker_processes') as max_worker_processes, \
 current_setting('max_wal_senders') as max_wal_senders, \
@@ -60,7 +60,7 @@ else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int 
 /// Who follows. A role without `pg_monitor` gets the row with `state` and everything after it NULL.
 /// `replay_lag` is NULL on an idle pair; on a standby whose replay is paused it keeps its last value until
 /// the standby's next message, and on one that fell silent for a minute. `reply_time` is the standby's clock: of one
-/// whose clock is late the age is too great, which blocks and lets nothing through.
+/// whose clock is late the age is too great, and blocks; of one whose clock is ahead it is too small by as much.
 const REPLICAS_SQL: &str = "select application_name, state, replay_lsn, \
 extract(epoch from replay_lag) as replay_lag, \
 extract(epoch from clock_timestamp() - reply_time) as reply_age, sync_state from pg_stat_replication";

@@ -287,8 +287,11 @@ impl<P: ConnectionProvider> ObserveRecords for PowerDns<P> {
     }
 
     /// Tries the set with each record twice, which every version refuses after all that it asks of a change and
-    /// before it touches its data, so that no serial grows. What it says tells whether that was all.
+    /// before it touches its data, so that no serial grows. What it says tells whether that was all. Where a set of the
+    /// type stands there it is that one: a server that takes it all the same has changed nothing.
     async fn takes(&self, zone: &str, set: &RecordSet) -> Seen<Result<(), String>> {
+        let standing = self.sets_of(zone, &set.hostname).await.unwrap_or_default();
+        let set = standing.iter().find(|stands| stands.kind == set.kind).unwrap_or(set);
         let mut twice = Rrset::change(set, &[]);
         twice.records.extend(Rrset::change(set, &[]).records);
         let body = serde_json::to_vec(&Patch { rrsets: vec![twice] }).expect("record sets have string keys only");

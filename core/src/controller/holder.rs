@@ -21,6 +21,7 @@ impl Controller {
             // The same order once more: who asked hears at once that it is under way.
             if let Some(Asked::Switchover { id, request }) = requests::unserved(record, &copies)
                 && request.target == *intent.to()
+                && intent.forward()
             {
                 self.refuse(&id, &transition::already_under_way(intent), None).await;
             }

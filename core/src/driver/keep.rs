@@ -6,6 +6,7 @@ use super::say::{describe, say};
 use super::{Driver, IDLE_PAUSE, LOOK_PAUSE, Mind, Progress, apply, limit_of, no_answer};
 use crate::clock::{Monotonic, within};
 use crate::keeper::View;
+use crate::ledger::INTERFERENCES_MAX;
 use crate::look::look;
 use crate::name::Region;
 use crate::next::{
@@ -105,12 +106,21 @@ impl Driver {
         mend_copy(record, copy).filter(|_| mind.upkeep.may_try(&Object::Copy, self.clock.now()))?;
         let plan = self.plan_here(copy.spec.as_ref().ok()?, record)?;
         // The status is written often, and with each write the version changes.
-        let fresh = within(&*self.clock, REQUEST_LIMIT, self.observers.copies.copy(&self.me)).await?;
-        let fresh = fresh.known()?;
+        let fresh = within(&*self.clock, REQUEST_LIMIT, self.observers.copies.copy(&self.me)).await;
+        let Some(fresh) = fresh.as_ref().and_then(Seen::known) else {
+            let unread = Outcome::NotApplied("the copy cannot be read".into());
+            mind.upkeep.tried(&Object::Copy, &unread, self.clock.now());
+            return None;
+        };
         // And the record is read after the copy: what stands there may be a person's answer to what an older record
         // does not know yet.
-        let read = within(&*self.clock, WITNESS_LIMIT, self.observers.witness.as_ref()?.read()).await?;
-        let Decision::Keep(object, action) = mend_copy(&read.ok()?.1?, fresh)? else { return None };
+        let read = within(&*self.clock, WITNESS_LIMIT, self.observers.witness.as_ref()?.read()).await;
+        let Some(Ok((_, Some(read)))) = read else {
+            let unread = Outcome::NotApplied("the record cannot be read".into());
+            mind.upkeep.tried(&Object::Copy, &unread, self.clock.now());
+            return None;
+        };
+        let Decision::Keep(object, action) = mend_copy(&read, fresh)? else { return None };
         Some(self.keep_object(mind, Some((record, &plan)), &object, &action).await)
     }
 
@@ -169,6 +179,8 @@ impl Driver {
             }
         }
         known.retain(|(_, seen)| place.at.since(*seen) < INTERFERENCE_TOLD_FOR);
+        let surplus = known.len().saturating_sub(INTERFERENCES_MAX);
+        known.drain(..surplus);
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress.interfered = interfered;
         progress.interference = known.iter().map(|(interference, _)| interference.clone()).collect();

@@ -131,6 +131,6 @@ pub(super) fn of_standing(
     };
     let (own, other) = (depth(own), depth(other));
     let (from, to) = if own_is_from { (own, other) } else { (other, own) };
-    let brief = Brief { from: !own_is_from, to: own_is_from, routes: false };
+    let brief = Brief { from: !own_is_from, to: own_is_from, routes: true };
     Some(Needs { from, to, routes: traffic, zone: traffic, brief, ..Needs::default() })
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 const SETTLED_AFTER: Duration = Duration::from_secs(10);
 
 /// What the operator calls a Cluster for which it does nothing.
-const HEALTHY: &str = "Cluster in healthy state";
+pub(super) const HEALTHY: &str = "Cluster in healthy state";
 
 /// Since when each half is seen to be at rest.
 #[derive(Debug, Default)]

@@ -2,6 +2,7 @@
 //! forward, back and without a plan, asks this and nothing else.
 
 use super::permit::{runs_as_standby, still_primary};
+use super::settle::HEALTHY;
 use crate::name::Region;
 use crate::observe::{ClusterView, DemotionToken, Half, Role};
 use crate::record::{Intent, Lineage};
@@ -70,9 +71,10 @@ pub fn data_source(
     };
     if let (Some(intent), Some(cluster)) = (intent, other.cluster.known())
         && intent.from() == other_region
-        && intent.token.is_some()
+        && let Some(taken) = recorded(other_region)
         && cluster.role == Role::Replica
         && cluster.demotion_token.is_none()
+        && !has_stayed_standby(other, &taken)
     {
         // The operator takes it away while the half is not a replica.
         return Err(format!("{other_region} was primary again since its token was taken, and left no newer one"));
@@ -91,6 +93,17 @@ pub fn data_source(
         _ if behind.is_some() => Err(format!("{other_region} was primary last, and left no token that can be read")),
         _ => without_token(own),
     }
+}
+
+/// Whether a half whose token is gone never left recovery since it was made: somebody asked for a primary, and took it
+/// back before its operator promoted anything. A promotion would have begun a timeline.
+fn has_stayed_standby(half: &Half, taken: &Token) -> bool {
+    let cluster = half.cluster.known().is_some_and(|cluster| {
+        let idle = cluster.phase.as_deref() == Some(HEALTHY) && cluster.ready == Some(true);
+        idle && cluster.timeline.is_none_or(|timeline| timeline <= taken.says.timeline)
+    });
+    let database = half.database.known();
+    cluster && database.is_some_and(|d| d.in_recovery == Some(true) && d.timeline == Some(taken.says.timeline))
 }
 
 /// Whether a half has replayed to the other's token, with which it is promoted; or what is waited for. H34, and rule 2.11:

@@ -94,7 +94,8 @@ impl Case<'_> {
     /// Step 4 begins with the former records, and with the other controller's beat: step 5 wants it grown
     /// since, so a beat that cannot be read is not taken for the first.
     fn start_flip(&self) -> Option<Decision> {
-        if self.intent.step(4).started_at.is_some() {
+        // Where the role was to go back and forward again, the beat is counted anew.
+        if self.intent.step(4).started_at.is_some() && self.intent.beat_before.is_some() {
             return None;
         }
         let Some(beat) = self.beat() else {

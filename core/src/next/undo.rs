@@ -132,7 +132,9 @@ impl Case<'_> {
             Lineage::Of { timeline: before, .. } => !promoted || timeline > *before,
             Lineage::Unknown => true,
         };
-        if cluster.ready != Some(true) || !restarted || !grown {
+        // Where it was not promoted, no restart was ordered.
+        let in_doubt = self.record.lineage == Lineage::Unknown;
+        if !grown || in_doubt && (cluster.ready != Some(true) || !restarted) {
             return Decision::Wait(2, "it takes writes; the restart after its promotion is not through".into());
         }
         let lineage = Lineage::Of { region: self.intent.from().clone(), timeline };

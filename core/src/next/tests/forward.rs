@@ -515,3 +515,14 @@ fn a_rule_with_the_old_backend_alone_drains_nothing() {
     world.route(&fsn()).rules.push(fixture::rule(&[("shop-fsn", 1)]));
     assert!(turns(world.decide()).1.contains("stands without shop-hel"), "H38");
 }
+
+#[test]
+fn after_a_turn_forward_the_beat_is_counted_anew() {
+    let mut world = World::during(4);
+    world.record.intent.as_mut().unwrap().beat_before = None;
+    let Change::Start(what) = changes(world.decide()) else { panic!("step 4 begins once more") };
+    assert!(what.beat.is_some());
+    world.change(4, &Change::Start(what.clone()));
+    assert_eq!(world.record.intent.as_ref().unwrap().beat_before, what.beat);
+    assert!(!matches!(world.decide(), Decision::Act(_, Action::Record(Change::Start(_)))));
+}
