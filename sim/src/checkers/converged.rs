@@ -70,11 +70,17 @@ fn of_objects(region: &Region, half: &Half<'_>, primary: &Region) -> Vec<String>
         if cluster["metadata"]["annotations"].get(FENCE).is_some_and(fences) {
             missing.push(format!("the Cluster in {region} is fenced"));
         }
+    } else {
+        missing.push(format!("there is no Cluster in {region}"));
     }
     let Some(status) = half.copy.as_ref().map(|copy| &copy["status"]) else { return missing };
     if status["primaryRegion"].as_str() != Some(primary.as_str()) {
         let named = status["primaryRegion"].as_str().unwrap_or("none");
         missing.push(format!("the copy in {region} names {named} as primary"));
+    }
+    let phase = status["phase"].as_str().unwrap_or_default();
+    if phase == "Degraded" {
+        missing.push(format!("the copy in {region} says {phase}"));
     }
     if let Some(owed) = status["eventsOwed"].as_u64().filter(|owed| *owed > 0) {
         missing.push(format!("{owed} events are owed, says the copy in {region}"));

@@ -58,8 +58,8 @@ impl WorldFault {
     pub(super) fn is_felt_by(&self, asked: &Asked) -> bool {
         match self {
             WorldFault::Audit(AuditFault::Refuse) => asked.server == "nats",
-            WorldFault::Dns(DnsFault::Refuse | DnsFault::Lie | DnsFault::Broken) => {
-                asked.server == "dns" && asked.changing
+            WorldFault::Dns(DnsFault::Refuse | DnsFault::Lie | DnsFault::Broken | DnsFault::ReadOnlyLua) => {
+                asked.server == "dns" && (asked.changing || asked.trial)
             }
             _ => false,
         }

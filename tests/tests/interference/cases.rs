@@ -112,7 +112,9 @@ pub fn all() -> Vec<Case> {
             if deed == Deed::Deleted && object.resource.starts_with("zones/") {
                 continue;
             }
-            cases.extend(moments.iter().map(|&moment| Case { object, moment, deed }));
+            // What is deleted between two steps is gone for the second as it was for the first.
+            let counts = |moment: &&Moment| deed == Deed::SetBack || !matches!(moment, Moment::Before(2..));
+            cases.extend(moments.iter().filter(counts).map(|&moment| Case { object, moment, deed }));
         }
     }
     cases
@@ -134,6 +136,13 @@ impl fmt::Display for Case {
 }
 
 impl Case {
+    /// Whether the record is deleted while a move is under way. Halves are put right by what they say themselves; how
+    /// routes and records were before stood in the record alone, so these stay where the move had brought them.
+    pub fn loses_the_journal(self) -> bool {
+        let under_way = matches!(self.moment, Moment::After(2..=6));
+        self.object.name == "record" && self.deed == Deed::Deleted && under_way
+    }
+
     /// The deed, as a step of a scenario.
     fn line(self) -> String {
         let Object { resource, region, back, .. } = self.object;
@@ -175,7 +184,7 @@ spec:
   world: {{ drain: 2s, tick: 20ms, workload: {{ clients: 2, writesPerSecond: 4 }} }}
   steps:
 {before}    - execute: {{ to: hel }}
-{after}    - wait: {{ for: {{ elapsed: 60s }}, atMost: 70s }}
+{after}    - wait: {{ for: {{ elapsed: 30s }}, atMost: 40s }}
     - assert: {{ phase: Pending }}
 "
         )

@@ -1,5 +1,5 @@
 //! Another writer sets back, or deletes, each object that the controllers write, at each moment. At most one half takes
-//! writes, nothing acknowledged is lost that could be kept, no status lies, and within a minute the pair is as it should be
+//! writes, nothing acknowledged is lost that could be kept, no status lies, and within 30 s the pair is as it should be
 //! or its status says that it is not.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
@@ -71,19 +71,33 @@ fn run(case: Case, simulation: &Simulation) -> Option<String> {
 }
 
 fn failure(case: Case, outcome: &Outcome) -> Option<String> {
-    if let Some(why) = outcome.crashed.as_ref().or(outcome.did_not_finish.as_ref()) {
+    // A record that says what it never said is believed by nobody: until a person mends it, no half is made writable.
+    let forged = case.object.name == "record" && case.deed == Deed::SetBack;
+    // Nor can what the promoted half alone had be brought back by anybody.
+    let lost_with_its_half = case.deed == Deed::Deleted && case.object.holds_data;
+    let unending = forged || lost_with_its_half;
+    let gave_up = outcome.did_not_finish.as_ref().filter(|_| !unending);
+    if let Some(why) = outcome.crashed.as_ref().or(gave_up) {
         return Some(why.clone());
     }
     let fell = |name: &str| outcome.checks.iter().find(|check| check.name == name && !check.ok);
-    let lost_with_its_half = case.deed == Deed::Deleted && case.object.holds_data;
-    let judged = ALWAYS.iter().filter(|name| !(lost_with_its_half && **name == "no-lost-write"));
+    // Somebody else's numbers are not the controllers'.
+    let record = case.object.name == "record";
+    let exempt = |name: &str| match name {
+        "no-lost-write" => lost_with_its_half,
+        "generations" | "audit" => record,
+        _ => false,
+    };
+    let judged = ALWAYS.iter().filter(|name| !exempt(name));
     if let Some(check) = judged.filter_map(|name| fell(name)).next() {
         return Some(format!("{}: {:?}", check.name, check.evidence));
     }
     let phase = outcome.unmet.iter().find(|unmet| unmet.what.contains("phase")).map(|unmet| unmet.found.as_str());
     let told = phase.is_some_and(|phase| TOLD.iter().any(|told| phase.contains(told)));
     match fell("converged").or(fell("writes-resume")) {
-        Some(check) if !told => Some(format!("{} ({phase:?}): {:?}", check.name, check.evidence)),
+        Some(check) if !(told || case.loses_the_journal() || unending && outcome.did_not_finish.is_some()) => {
+            Some(format!("{} ({phase:?}): {:?}", check.name, check.evidence))
+        }
         _ => None,
     }
 }

@@ -262,7 +262,11 @@ impl State {
             return Ok(self.delete_gracefully(target, old, grace));
         }
         if old["metadata"].get("finalizers").is_none() {
-            return Ok(self.commit(target, ChangeEvent::Deleted, Some(old), new));
+            let gone = self.commit(target, ChangeEvent::Deleted, Some(old), new);
+            if !target.dry_run {
+                self.collect(&gone);
+            }
+            return Ok(gone);
         }
         if is_deleted(&old) {
             return Ok(old);
@@ -273,6 +277,24 @@ impl State {
             grow_generation(&mut new);
         }
         Ok(self.commit(target, ChangeEvent::Modified, Some(old), new))
+    }
+
+    /// What belonged to an object that is gone goes too, as the garbage collector has it.
+    fn collect(&mut self, gone: &Value) {
+        let uid = &gone["metadata"]["uid"];
+        let belongs = |object: &Value| {
+            object["metadata"]["ownerReferences"]
+                .as_array()
+                .is_some_and(|owners| owners.iter().any(|o| o["uid"] == *uid))
+        };
+        let orphans: Vec<Key> =
+            self.objects.iter().filter(|(_, object)| belongs(object)).map(|(key, _)| key.clone()).collect();
+        for (resource, namespace, name) in orphans {
+            let by = "system:serviceaccount:kube-system:generic-garbage-collector";
+            let target = Target { resource, namespace: &namespace, name: &name, by, dry_run: false };
+            // One that is gone already needs nobody.
+            let _ = self.delete(target, &Preconditions::default());
+        }
     }
 
     /// Marks a pod; one that is marked may be given less time, and no more.

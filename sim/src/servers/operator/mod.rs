@@ -132,6 +132,8 @@ struct Memory {
     /// The operator looks at `pg_controldata` again then.
     next_demotion_look: Duration,
     report_due: Option<Duration>,
+    /// What the archiver last came to.
+    archived: Option<bool>,
     /// The password that was set for the application's role, with the version of the secret it came from.
     secret_version: Option<String>,
 }
@@ -167,6 +169,7 @@ impl Operator {
             restarted_at: None,
             next_demotion_look: Duration::ZERO,
             report_due: None,
+            archived: None,
             secret_version: None,
         };
         let (memory, woken, webhook_up) = (Mutex::new(memory), Notify::new(), Arc::default());

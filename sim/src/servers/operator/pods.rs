@@ -104,6 +104,10 @@ pub(super) fn pod_object(cluster: &Value) -> Value {
         "metadata": {
             "name": format!("{name}-1"),
             "namespace": cluster["metadata"]["namespace"],
+            "ownerReferences": [{
+                "apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster", "name": name,
+                "uid": cluster["metadata"]["uid"], "controller": true, "blockOwnerDeletion": true,
+            }],
             "labels": {"cnpg.io/cluster": name, "cnpg.io/instanceName": format!("{name}-1"), "cnpg.io/instanceRole": "primary"},
         },
         "spec": {

@@ -74,7 +74,10 @@ impl Hand {
         let archives = instance.state == State::Running && (!instance.standby_signal || instance.checkpoint.is_some());
         let Some(view) = self.view().filter(|view: &View| archives && !view.disabled) else { return false };
         let fails = self.memory().knobs.archiving_fails && !instance.standby_signal;
-        if view.archiving == Some(!fails) || (view.archiving.is_some() && instance.standby_signal) {
+        // It is written with what the archiver last came to, not kept against others.
+        let said = self.memory().archived == Some(!fails) || instance.standby_signal || view.archiving == Some(!fails);
+        self.change_if(|memory| memory.archived.replace(!fails) != Some(!fails));
+        if view.archiving.is_some() && said {
             return false;
         }
         let archiving = if fails {

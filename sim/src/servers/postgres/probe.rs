@@ -122,7 +122,7 @@ fn of_server(inner: &Inner, expression: &str) -> Option<Option<String>> {
     }
     Some(match expression {
         "pg_is_in_recovery()" => truth(recovery),
-        "(select bool_or(pending_restart) from pg_settings)" => {
+        "(select pending_restart from pg_settings where name = 'archive_mode')" => {
             truth(inner.archive_mode != inner.disk.configuration.archive_mode)
         }
         "(select system_identifier from pg_control_system())" => Some(inner.settings.system_id.clone()),
