@@ -73,6 +73,7 @@ scenarios! {
     lease_lapsed
     names_of_the_topology
     no_route
+    operator_of_the_target_down
     operator_stuck_at_demotion
     planned_switchover
     postgres_killed_then_demoted
