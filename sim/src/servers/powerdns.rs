@@ -191,7 +191,7 @@ impl PowerDns {
         all.map(|(name, kind, content)| (name.to_owned(), kind.to_owned(), content.to_owned())).collect()
     }
 
-    /// The zone is as if made by another server on the same database: answered REFUSED for [`ZONE_CACHE`], or until
+    /// The zone is as if made by another server on the same database: answered REFUSED for `ZONE_CACHE`, or until
     /// the cache is flushed.
     pub fn leave_unnoticed(&self) {
         self.shared.disk().unnoticed_until = Some(self.shared.net.now() + ZONE_CACHE);
