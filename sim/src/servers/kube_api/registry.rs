@@ -125,7 +125,7 @@ impl State {
         if self.object(resource, namespace, &name).is_some() {
             return Err(Refusal::already_exists(resource, &name));
         }
-        self.made += u64::from(!target.dry_run);
+        self.made += 1;
         tidy(resource, &mut object)?;
         if resource.status_subresource {
             put(&mut object, "status", None);
