@@ -57,7 +57,9 @@ pub struct Writers {
 /// The patch of the status, for the copy as it stands.
 pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Value {
     let record = known.record.as_ref();
-    let primary = record.and_then(acting_primary).or_else(|| known.observed_primary.clone());
+    // While a promotion may be under way, who takes writes says more than who holds the lease.
+    let observed = known.observed_primary.clone().filter(|_| record.is_none_or(|r| r.lineage == Lineage::Unknown));
+    let primary = observed.or_else(|| record.and_then(acting_primary));
     // Another region's record is known only as of the last read; what it owes is its holder's to tell.
     let own = record.filter(|r| r.held_by(me));
     let owed = || own.iter().flat_map(|record| &record.owed).chain(&known.owed);
@@ -199,6 +201,9 @@ fn phase(known: &Known, me: &Region, copy: &CopyView) -> (&'static str, Ready) {
     if known.standby_streams == Some(false) {
         return ("Degraded", ready("False", "NotHolder", "the standby does not stream".into()));
     }
+    if let Some(why) = &known.standby_unseen {
+        return ("Degraded", ready("False", "NotHolder", format!("whether the standby streams is not known: {why}")));
+    }
     let moved = record.last.as_ref().filter(|l| l.result == EndResult::Succeeded);
     let checked = known.health.as_ref().map(|(id, _)| id.as_str()).or(checked(&copy.status));
     if let Some(last) = moved.filter(|last| record.held_by(me) && checked != Some(last.id.as_str())) {
@@ -207,9 +212,6 @@ fn phase(known: &Known, me: &Region, copy: &CopyView) -> (&'static str, Ready) {
         let missed = missed.unwrap_or_default();
         let message = format!("{} is primary{missed}; health is checked soon", last.to);
         return ("FailedOver", ready("True", "Succeeded", message));
-    }
-    if let Some(why) = &known.standby_unseen {
-        return ("Degraded", ready("False", "NotHolder", format!("whether the standby streams is not known: {why}")));
     }
     let failed = record.last.as_ref().filter(|l| l.result == EndResult::Undone);
     if let Some(last) = failed.filter(|l| record.served.last() == l.request.as_ref() || l.request.is_none()) {

@@ -88,6 +88,8 @@ fn a_switchover_is_failed_over_until_its_health_was_checked_by_whichever_process
     copy.status = json!({ "lastSwitchoverHealth": { "id": "shop/shop/4.1" } });
     assert_eq!(patch(&moved, &fsn(), &copy, at(0))["phase"], "Healthy", "checked before a restart");
     assert_eq!(patch(&moved, &fsn(), &fixture::copy(), at(36_000))["phase"], "FailedOver", "however long ago");
+    let unseen = Known { standby_unseen: Some("Cluster of hel: it does not exist".into()), ..moved };
+    assert_eq!(phase_of(&unseen), words(("Degraded", "False", "NotHolder")), "its absence is told at once");
 }
 
 #[test]
@@ -155,6 +157,8 @@ fn the_acting_primary_is_of_the_lineage_and_the_holder_only_where_that_is_in_dou
     assert_eq!(acting_primary(&record), Some(fsn()));
     record.lineage = Lineage::Unknown;
     assert_eq!(acting_primary(&record), Some(hel()));
+    let seen = Known { record: Some(record), observed_primary: Some(fsn()), ..known() };
+    assert_eq!(status(&seen)["primaryRegion"], "fsn", "who takes writes is seen");
 }
 
 #[test]
