@@ -7,7 +7,7 @@ mod keep;
 mod needs;
 mod say;
 
-use crate::clock::{Clock, Monotonic, within};
+use crate::clock::{Clock, within};
 use crate::keeper::{Keeper, NotWritten, View};
 use crate::look::{Needs, look};
 use crate::name::{ObjectName, Region};
@@ -24,6 +24,7 @@ use crate::record::{EndResult, Intent, Record};
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
 use crate::transition::{self, Edit, Ending, Told};
 use crate::{audit, steps};
+use keep::Watched;
 use needs::Rounds;
 use say::{describe, log_change, say};
 use std::collections::BTreeMap;
@@ -82,8 +83,8 @@ struct Mind {
     settling: Settling,
     /// Since when this process sees this region hold the record in this generation.
     held: Option<(u64, jiff::Timestamp)>,
-    /// What was found interfered with, and when that was seen last.
-    interference: Vec<(Interference, Monotonic)>,
+    /// What was found interfered with.
+    interference: Vec<Watched>,
 }
 
 impl Driver {
@@ -183,7 +184,7 @@ impl Driver {
         memory.look(record, &seen, at);
         memory.fill(&mut seen, at);
         mind.settling.fill(&mut seen, at);
-        let place = Place { record, me: &self.me, plan: &intent.plan, seen: &seen, at };
+        let place = Place { record, me: &self.me, plan: &intent.plan, away: None, seen: &seen, at };
         self.watch_others(&mut mind.interference, &place);
         let (abort, halves) = {
             let told = self.told();

@@ -14,6 +14,7 @@
 mod copy;
 mod forward;
 mod give_way;
+mod interference;
 mod left;
 mod memory;
 mod permit;
@@ -31,11 +32,12 @@ mod tests;
 
 pub use copy::mend_copy;
 pub use give_way::give_way;
+pub use interference::{Interference, interference};
 pub use memory::Memory;
 pub use permit::{Missing, Permit, permit};
 pub(crate) use settle::Settling;
 pub use source::{Source, Token, data_source};
-pub use standing::{Interference, Object, Place, Standing, interference, standing};
+pub use standing::{Object, Place, Standing, standing};
 pub use tend::{acquire, tend};
 pub(crate) use undo::due as undo_due;
 pub use upkeep::Upkeep;

@@ -74,6 +74,15 @@ pub fn restored(view: &RouteView, former: &FormerWeights, from: &str, to: &str) 
     view.rules.iter().map(wanted).collect()
 }
 
+/// Rules that send nothing to `here` get what they give `away`. For a route of which nobody knows what it was before.
+pub fn led_back(view: &RouteView, here: &str, away: &str) -> Weights {
+    let wanted = |rule: &RouteRule| match (rule.weight(here), rule.weight(away)) {
+        (Some(0), Some(there)) if there > 0 => [(here.to_owned(), there), (away.to_owned(), 0)].into(),
+        _ => BTreeMap::new(),
+    };
+    view.rules.iter().map(wanted).collect()
+}
+
 /// Whether the route has these weights.
 pub fn stand(view: &RouteView, wanted: &Weights) -> bool {
     view.rules.iter().zip(wanted).all(|(rule, wanted)| {

@@ -24,6 +24,15 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+/// What somebody else made of an object.
+pub(super) struct Watched {
+    interference: Interference,
+    /// When it was seen last.
+    seen: Monotonic,
+    /// It was not put right since, as far as was looked.
+    stands: bool,
+}
+
 /// For so long it is still said that somebody interfered after it was put right.
 const INTERFERENCE_TOLD_FOR: Duration = Duration::from_secs(600);
 
@@ -75,9 +84,11 @@ impl Driver {
         let at = self.clock.now();
         mind.settling.fill(&mut seen, at);
         // What was seen before the record was read last proves nothing against anybody.
-        self.watch_others(&mut mind.interference, &Place { record, me: &self.me, plan: &plan, seen: &seen, at });
+        let away = self.plan_away(&plan, record, &copy);
+        let away = away.as_ref();
+        self.watch_others(&mut mind.interference, &Place { record, me: &self.me, plan: &plan, away, seen: &seen, at });
         complete(&mut seen, &told);
-        let place = Place { record, me: &self.me, plan: &plan, seen: &seen, at };
+        let place = Place { record, me: &self.me, plan: &plan, away, seen: &seen, at };
         let decision = match standing {
             Standing::Tends => tend(&place, &mind.upkeep),
             _ => give_way(&place, &mind.upkeep, at.since(view.first_seen)),
@@ -131,6 +142,12 @@ impl Driver {
         Plan::new(&self.name, &spec.led_by(from), holder, None, None).ok()
     }
 
+    /// The plan that would lead away from the region that holds the record, where that knows of no move.
+    fn plan_away(&self, here: &Plan, record: &Record, copy: &CopyView) -> Option<Plan> {
+        let spec = copy.spec.as_ref().ok().filter(|_| record.left.is_none() && record.intent.is_none())?;
+        Plan::new(&self.name, &spec.led_by(&here.to), &here.from, None, None).ok()
+    }
+
     /// One deed of a decision without an intent.
     async fn keep_object(
         &self,
@@ -166,24 +183,30 @@ impl Driver {
     }
 
     /// What somebody else made otherwise is noted, logged once, and told for a while after it was put right.
-    pub(super) fn watch_others(&self, known: &mut Vec<(Interference, Monotonic)>, place: &Place<'_>) {
-        let found = interference(place);
-        let interfered = !found.is_empty();
-        for interference in found {
-            match known.iter_mut().find(|(known, _)| *known == interference) {
-                Some((_, seen)) => *seen = place.at,
+    pub(super) fn watch_others(&self, known: &mut Vec<Watched>, place: &Place<'_>) {
+        let leads = place.record.held_by(&self.me);
+        for watched in known.iter_mut() {
+            // Whoever does not lead looks at no route. What was not looked at stands as it did.
+            let unseen = !place.shows(&watched.interference.object);
+            watched.stands &= unseen && (leads || matches!(watched.interference.object, Object::Half(_)));
+        }
+        for interference in interference(place) {
+            match known.iter_mut().find(|watched| watched.interference == interference) {
+                Some(watched) => (watched.stands, watched.seen) = (true, place.at),
                 None => {
                     tracing::warn!(%interference, "interference");
-                    known.push((interference, place.at));
+                    known.push(Watched { interference, seen: place.at, stands: true });
                 }
             }
         }
-        known.retain(|(_, seen)| place.at.since(*seen) < INTERFERENCE_TOLD_FOR);
+        known.retain(|watched| watched.stands || place.at.since(watched.seen) < INTERFERENCE_TOLD_FOR);
+        // What stands is told last, and forgotten last.
+        known.sort_by_key(|watched| watched.stands);
         let surplus = known.len().saturating_sub(INTERFERENCES_MAX);
         known.drain(..surplus);
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.interfered = interfered;
-        progress.interference = known.iter().map(|(interference, _)| interference.clone()).collect();
+        progress.interfered = known.iter().any(|watched| watched.stands);
+        progress.interference = known.iter().map(|watched| watched.interference.clone()).collect();
     }
 }
 

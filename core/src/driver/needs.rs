@@ -119,7 +119,9 @@ pub(super) fn of_standing(
     };
     let own = due(&mut rounds.own, if tends { CLUSTERS_EVERY } else { OWN_CLUSTER_EVERY });
     let other = (tends || upkeep.amiss) && due(&mut rounds.other, CLUSTERS_EVERY);
-    let traffic = tends && record.left.is_some() && due(&mut rounds.traffic, TRAFFIC_EVERY);
+    // A record that knows of no move and is not the first of its kind may have lost what it knew.
+    let moved = record.left.is_some() || record.generation > 1;
+    let traffic = tends && moved && due(&mut rounds.traffic, TRAFFIC_EVERY);
     if !own && !other && !traffic {
         return None;
     }

@@ -247,7 +247,7 @@ impl Case<'_> {
             return None;
         }
         let may = self.memory.may_try(3, None, self.now.at);
-        self.weights_set_back().filter(|_| may).map(|write| Decision::Act(step, Action::Route(write)))
+        self.weights_set_back().filter(|_| may).map(|action| Decision::Act(step, action))
     }
 
     fn audit_emit(&self) -> Decision {

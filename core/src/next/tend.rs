@@ -1,12 +1,13 @@
 //! The holder, and no intent: one half takes writes, it is this region's, and the other follows it. Routes and
 //! records lead here. First acquisition, claims and "no half writable" are its cases (PROTOCOL 7).
 
+use super::left::{self, Otherwise};
 use super::permit::{Missing, newer_claim, permit};
 use super::settle::restart_is_through;
 use super::source::{Source, data_source, has_replayed};
 use super::standing::{Object, Place};
 use super::upkeep::Upkeep;
-use super::{Action, Change, Decision, NAME_UNKNOWN, cluster_write, demotion, left, name_of_other};
+use super::{Action, Change, Decision, NAME_UNKNOWN, cluster_write, demotion, name_of_other};
 use crate::name::{ObjectName, Region};
 use crate::observe::{Accepts, Claim, ClusterView, Half, Role, Seen};
 use crate::ports::ClusterChange;
@@ -171,10 +172,12 @@ impl Tending<'_> {
 
     /// Routes and records lead where the last move left them, but for what others keep writing.
     fn traffic(&self) -> Option<Decision> {
-        let last = self.record().left.as_ref()?;
-        let mends = left::left_otherwise(last, self.place.plan, self.place.seen, &self.claim());
-        let may = |object: &Object| self.upkeep.may_mend(object, self.place.at);
-        let (object, action) = mends.into_iter().find(|(object, _)| may(object))?;
+        let otherwise = match &self.record().left {
+            Some(last) => left::left_otherwise(last, self.place.plan, self.place.seen, &self.claim()),
+            None => left::led_away(self.place, &self.claim()),
+        };
+        let Otherwise { object, action, .. } =
+            otherwise.into_iter().find(|otherwise| self.upkeep.may_mend(&otherwise.object, self.place.at))?;
         Some(Decision::Keep(object, action))
     }
 

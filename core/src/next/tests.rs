@@ -2,6 +2,7 @@
 
 mod forward;
 mod give_way;
+mod interference;
 mod promotion;
 mod property;
 mod source;

@@ -136,13 +136,6 @@ impl fmt::Display for Case {
 }
 
 impl Case {
-    /// Whether the record is deleted while a move is under way. Halves are put right by what they say themselves; how
-    /// routes and records were before stood in the record alone, so these stay where the move had brought them.
-    pub fn loses_the_journal(self) -> bool {
-        let under_way = matches!(self.moment, Moment::After(2..=6));
-        self.object.name == "record" && self.deed == Deed::Deleted && under_way
-    }
-
     /// The deed, as a step of a scenario.
     fn line(self) -> String {
         let Object { resource, region, back, .. } = self.object;

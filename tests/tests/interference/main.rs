@@ -97,7 +97,7 @@ fn failure(case: Case, outcome: &Outcome) -> Option<String> {
     let phase = outcome.unmet.iter().find(|unmet| unmet.what.contains("phase")).map(|unmet| unmet.found.as_str());
     let told = phase.is_some_and(|phase| TOLD.iter().any(|told| phase.contains(told)));
     match fell("converged").or(fell("writes-resume")) {
-        Some(check) if !(told || case.loses_the_journal() || unending && outcome.did_not_finish.is_some()) => {
+        Some(check) if !(told || unending && outcome.did_not_finish.is_some()) => {
             Some(format!("{} ({phase:?}): {:?}", check.name, check.evidence))
         }
         _ => None,

@@ -28,7 +28,7 @@ impl Aside {
         let spec = fixture::spec().led_by(&if holder == fsn() { hel() } else { fsn() });
         let plan = Plan::new(&fixture::shop(), &spec, &holder, None, None).unwrap();
         let at = Monotonic(Duration::from_secs(100));
-        let place = Place { record: &self.record, me: &self.me, plan: &plan, seen: &self.seen, at };
+        let place = Place { record: &self.record, me: &self.me, plan: &plan, away: None, seen: &self.seen, at };
         give_way(&place, &self.upkeep, Duration::from_secs(stood_still))
     }
 }

@@ -34,7 +34,7 @@ impl Kept {
         let spec = fixture::spec().led_by(&hel());
         let plan = Plan::new(&fixture::shop(), &spec, &fsn(), None, None).unwrap();
         let me = fsn();
-        let place = Place { record: &self.record, me: &me, plan: &plan, seen: &self.seen, at: self.at };
+        let place = Place { record: &self.record, me: &me, plan: &plan, away: None, seen: &self.seen, at: self.at };
         tend(&place, &self.upkeep)
     }
 
