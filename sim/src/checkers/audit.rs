@@ -53,11 +53,18 @@ fn tells_of(message: &Message, body: &Body, happened: &Happened) -> bool {
         && body.to == happened.to
 }
 
-/// A change of what the product keeps, by neither a controller nor an operator.
-fn by_somebody_else(change: &Change) -> bool {
-    let kept = *change.resource == CLUSTERS || *change.resource == HTTP_ROUTES;
-    let known = ["@controller.", "operator", "instance", "setup", "world"];
-    kept && known.iter().all(|name| !change.by.contains(name))
+/// Whether neither a controller nor an operator changed what the product keeps: a Cluster, a route, a record of the zone
+/// or the record.
+fn others_wrote(ground: &Ground) -> bool {
+    let others = |by: &str| {
+        let known = ["controller.", "operator", "instance", "setup", "world"];
+        known.iter().all(|name| !by.contains(name))
+    };
+    let kept = |change: &Change| *change.resource == CLUSTERS || *change.resource == HTTP_ROUTES;
+    let mut objects = ground.regions.values().flat_map(|region| &region.history);
+    objects.any(|change| kept(change) && others(&change.by))
+        || ground.dns.history.iter().any(|change| others(&change.from))
+        || ground.lease.iter().any(|write| others(&write.by))
 }
 
 /// What the list of what happened does not decide.
@@ -70,9 +77,7 @@ fn may_be_told(ground: &Ground, message: &Message, body: &Body) -> bool {
     match body.kind.as_str() {
         "continuum-config-changed" => ground.regions.values().any(|region| region.history.iter().any(spec_changed)),
         // Whose writes count as interference is for the product to say; that somebody else wrote must be so.
-        "continuum-error" if message.id.contains(":interference:") => {
-            ground.regions.values().any(|region| region.history.iter().any(by_somebody_else))
-        }
+        "continuum-error" if message.id.contains(":interference:") => others_wrote(ground),
         // A request that was refused for a step's precondition: it never came to an intent.
         "continuum-error" => {
             let step = body.step.as_deref().and_then(|step| step.strip_suffix("/7")?.parse::<u8>().ok());
