@@ -1,6 +1,6 @@
 //! A real PostgreSQL pair, primary and streaming standby, for the live suite: made anew in a temporary folder by whoever
-//! asks, stopped and removed when dropped. Installs nothing: it takes the newest server that it finds in
-//! `CONTINUUM_POSTGRES_BIN`, in Debian's place, or on the PATH.
+//! asks, stopped and removed when dropped. Installs nothing: it takes the server in `CONTINUUM_POSTGRES_BIN`, where that is
+//! set, else the newest in Debian's place, else one on the PATH. It needs no client programs, which some builds lack.
 //!
 //! PostgreSQL refuses to run as root, so root runs it as the user `postgres`.
 
@@ -55,23 +55,28 @@ impl RealPostgres {
         let [a, b] = ["a", "b"].map(|name| self.folder.join(name));
         self.run("initdb", &["-A", "trust", "-U", SUPERUSER, "-D", text(&a)]);
         self.configure(&a, self.ports[0], "on");
-        self.control(0, &["start"]);
-        let roles = "create role app login; create role continuum login in role pg_monitor; \
-             create table w (client text, number bigint); grant all on w to app, continuum";
-        let port = self.ports[0].to_string();
-        self.run("psql", &["-h", "127.0.0.1", "-p", &port, "-U", SUPERUSER, "-d", SUPERUSER, "-qc", roles]);
-        let upstream = format!("host=127.0.0.1 port={port} user={SUPERUSER} application_name=shop-hel");
-        self.run("pg_basebackup", &["-D", text(&b), "-R", "-c", "fast", "-d", &upstream]);
+        // The one who asks reads a statement a line.
+        let roles = "create role app login;\ncreate role continuum login in role pg_monitor;\n\
+             create table w (client text, number bigint);\ngrant all on w to app, continuum;\n";
+        self.run_with("postgres", &["--single", "-D", text(&a), SUPERUSER], roles);
+        // A copy of a server that was shut down is a base backup.
+        let copied = output(Command::new("cp").arg("-a").arg(&a).arg(&b));
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        let signal = b.join("standby.signal");
+        std::fs::write(&signal, "").expect("a file can be written");
         self.configure(&b, self.ports[1], "always");
+        self.control(0, &["start"]);
         self.control(1, &["start"]);
     }
 
-    /// Later lines win, so a base backup's are overridden.
+    /// Later lines win, so those of the server that was copied are overridden.
     fn configure(&self, data: &Path, port: u16, archive_mode: &str) {
         let folder = text(&self.folder);
         let settings = format!(
             "port={port}\nlisten_addresses='127.0.0.1'\nunix_socket_directories='{folder}'\nwal_level=logical\n\
-             archive_mode={archive_mode}\narchive_command='true'\nfsync=off\n"
+             archive_mode={archive_mode}\narchive_command='true'\nfsync=off\n\
+             primary_conninfo='host=127.0.0.1 port={} user={SUPERUSER} application_name=shop-hel'\n",
+            self.ports[0]
         );
         let path = data.join("postgresql.conf");
         let mut file = std::fs::OpenOptions::new().append(true).open(path).expect("initdb wrote it");
@@ -92,6 +97,10 @@ impl RealPostgres {
     }
 
     fn run(&self, program: &str, arguments: &[&str]) {
+        self.run_with(program, arguments, "");
+    }
+
+    fn run_with(&self, program: &str, arguments: &[&str], input: &str) {
         let program = self.bin.join(program);
         let mut command = if self.as_postgres {
             let mut command = Command::new("runuser");
@@ -100,7 +109,11 @@ impl RealPostgres {
         } else {
             Command::new(&program)
         };
-        let output = output(command.args(arguments).current_dir(&self.folder));
+        let command = command.args(arguments).current_dir(&self.folder);
+        // A file, and no pipe: a server that goes on running would hold the pipe's other end.
+        let file = self.folder.join("input");
+        std::fs::write(&file, input).expect("a file can be written");
+        let output = output(command.stdin(std::fs::File::open(&file).expect("it was just written")));
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{} {arguments:?}: {errors}", program.display());
     }
@@ -123,15 +136,18 @@ impl Drop for RealPostgres {
 }
 
 fn find() -> Option<PathBuf> {
-    let told = std::env::var_os("CONTINUUM_POSTGRES_BIN").map(PathBuf::from);
+    let complete = |bin: &PathBuf| ["initdb", "pg_ctl", "postgres"].iter().all(|p| bin.join(p).is_file());
+    if let Some(told) = std::env::var_os("CONTINUUM_POSTGRES_BIN").map(PathBuf::from) {
+        assert!(complete(&told), "CONTINUUM_POSTGRES_BIN: no initdb, pg_ctl and postgres in {}", told.display());
+        return Some(told);
+    }
     let mut debian: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|versions| versions.filter_map(Result::ok).map(|version| version.path().join("bin")).collect())
         .unwrap_or_default();
     debian.sort();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).collect::<Vec<_>>();
-    let complete = |bin: &PathBuf| ["initdb", "pg_ctl", "pg_basebackup", "psql"].iter().all(|p| bin.join(p).is_file());
-    told.into_iter().chain(debian.into_iter().rev()).chain(on_path).find(complete)
+    debian.into_iter().rev().chain(on_path).find(complete)
 }
 
 /// Free a moment ago, at least.
