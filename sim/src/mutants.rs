@@ -4,8 +4,10 @@
 mod naive;
 mod others;
 mod pair;
+mod rules;
 
 pub use naive::Naive;
+pub use rules::Rule;
 
 use crate::fabric::Net;
 use continuum_core::name::ObjectName;

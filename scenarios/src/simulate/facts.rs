@@ -63,15 +63,17 @@ fn primary(world: &World) -> Option<&'static str> {
     }
 }
 
-/// What is missing to rest: the checker's own definition.
-pub(super) fn missing(world: &World) -> Vec<String> {
+/// What is missing to rest, and what is owed to the audit stream: the checker's own definitions.
+pub(super) fn missing(world: &World) -> (Vec<String>, Vec<String>) {
     let sources = world.sources();
-    checkers::converged::missing(&Standing::now(&sources, &continuum(), world.watch.record()))
+    let standing = Standing::now(&sources, &continuum(), world.watch.record());
+    (checkers::converged::unsettled(&standing), checkers::converged::owed(&standing))
 }
 
 /// Whether the world is at rest.
 pub(super) fn converged(world: &World) -> bool {
-    missing(world).is_empty()
+    let (unsettled, owed) = missing(world);
+    unsettled.is_empty() && owed.is_empty()
 }
 
 /// The Continuum of the world.

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// How often it is looked: what is missing for less may be missed.
 const EVERY: Duration = Duration::from_millis(100);
 
+/// For so long an event may be owed that became so in the midst of rest.
+const PAID_WITHIN: Duration = Duration::from_secs(5);
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Rest {
@@ -22,6 +25,8 @@ pub(super) struct Rest {
     /// What struck and ended so far.
     struck: usize,
     looked: Duration,
+    /// Since when events are owed.
+    owed_since: Option<Duration>,
 }
 
 impl Rest {
@@ -43,10 +48,14 @@ impl Rest {
             return;
         }
         self.looked = now;
-        self.missing = facts::missing(world);
+        let (unsettled, owed) = facts::missing(world);
+        self.owed_since = (!owed.is_empty()).then(|| self.owed_since.unwrap_or(now));
+        let is_brief = self.owed_since.is_none_or(|since| now < since + PAID_WITHIN);
+        let stays = unsettled.is_empty() && is_brief && self.since.is_some();
+        self.missing = [unsettled, owed].concat();
         if self.missing.is_empty() {
             self.since.get_or_insert(now);
-        } else {
+        } else if !stays {
             self.since = None;
         }
     }

@@ -25,6 +25,23 @@ pub fn check(ground: &Ground) -> Verdict {
 
 /// What is missing to rest. Empty: it has converged.
 pub fn missing(standing: &Standing<'_>) -> Vec<String> {
+    [unsettled(standing), owed(standing)].concat()
+}
+
+/// Events that nobody has taken yet. A fact that is told while the world is at rest, as a return to health, is owed for a
+/// moment.
+pub fn owed(standing: &Standing<'_>) -> Vec<String> {
+    let of_record = standing.record.iter().flat_map(|record| &record.owed);
+    let of_record = of_record.map(|event| format!("event {} is owed", event.message_id));
+    let of_copies = standing.halves.iter().filter_map(|(region, half)| {
+        let owed = half.copy.as_ref()?["status"]["eventsOwed"].as_u64().filter(|owed| *owed > 0)?;
+        Some(format!("{owed} events are owed, says the copy in {region}"))
+    });
+    of_record.chain(of_copies).collect()
+}
+
+/// What else is missing.
+pub fn unsettled(standing: &Standing<'_>) -> Vec<String> {
     let primary = match standing.accepting.as_slice() {
         [primary] => *primary,
         [] => return vec!["no half takes writes".into()],
@@ -57,7 +74,6 @@ fn of_record(standing: &Standing<'_>, primary: &Region) -> Vec<String> {
     }
     missing.extend(record.intent.iter().map(|intent| format!("switchover {} is under way", intent.id)));
     missing.extend(record.pending.iter().map(|pending| format!("failback {} waits", pending.id)));
-    missing.extend(record.owed.iter().map(|event| format!("event {} is owed", event.message_id)));
     missing
 }
 
@@ -81,9 +97,6 @@ fn of_objects(region: &Region, half: &Half<'_>, primary: &Region) -> Vec<String>
     let phase = status["phase"].as_str().unwrap_or_default();
     if phase == "Degraded" {
         missing.push(format!("the copy in {region} says {phase}"));
-    }
-    if let Some(owed) = status["eventsOwed"].as_u64().filter(|owed| *owed > 0) {
-        missing.push(format!("{owed} events are owed, says the copy in {region}"));
     }
     missing
 }

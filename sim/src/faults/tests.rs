@@ -114,6 +114,7 @@ fn moving(started_count: usize) -> Record {
         began_generation: 1,
         direction: Direction::Forward,
         token: None,
+        token_before: None,
         eligible: None,
         former: Former::default(),
         beat_before: None,
