@@ -46,6 +46,8 @@ const ATTEND_PAUSE: Duration = Duration::from_secs(1);
 const SCOUT_PAUSE: Duration = Duration::from_millis(500);
 /// The same while an intent stands: the swap waits, with nobody writing, until the next holder was seen to be alive.
 const SCOUT_BUSY: Duration = Duration::from_millis(300);
+/// A first look at both halves takes no longer.
+const FIRST_LOOK_LIMIT: Duration = Duration::from_secs(7);
 /// Between two looks whether an abort is to be handed on.
 const RELAY_PAUSE: Duration = Duration::from_millis(500);
 /// Between two looks whether the keeper read something new to say.
@@ -362,9 +364,16 @@ impl Controller {
 
     /// Writes the status, whenever it would say something else.
     async fn write_statuses(&self) {
+        let started = self.clock.now();
         loop {
-            let copy = self.shared().copies.get(&self.me).and_then(|copy| copy.known().cloned());
-            if let Some(copy) = copy {
+            let (copy, half_count) = {
+                let shared = self.shared();
+                (shared.copies.get(&self.me).and_then(|copy| copy.known().cloned()), shared.halves.len())
+            };
+            // What stands there says more than a process that has not looked yet.
+            let looks = |copy: &CopyView| copy.spec.as_ref().is_ok_and(|spec| spec.pair.is_some());
+            let waits = half_count < 2 && self.clock.now().since(started) < FIRST_LOOK_LIMIT;
+            if let Some(copy) = copy.filter(|copy| !(waits && looks(copy))) {
                 let invalid = copy.spec.as_ref().err().map(ToString::to_string);
                 self.write_status(&copy, invalid).await;
             }

@@ -25,6 +25,9 @@ const FINGERPRINT: &str = "configurationFingerprint";
 /// So many interferences are remembered as told, oldest first.
 pub(crate) const INTERFERENCES_MAX: usize = 16;
 
+/// So many events may be owed before interference and refusals, which others can make any number of, wait their turn.
+const OWED_MAX: usize = 32;
+
 /// A term that ran out before it could be renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Lapse {
@@ -121,7 +124,7 @@ impl Ledger {
             (owed.body.kind, &owed.body.to_primary, &owed.body.message)
                 == (event.body.kind, &event.body.to_primary, &event.body.message)
         };
-        if !self.owed.iter().any(same) {
+        if self.owed.len() < OWED_MAX && !self.owed.iter().any(same) {
             self.owe(event);
         }
     }
@@ -142,7 +145,8 @@ impl Ledger {
         self.note_health(facts);
         for interference in facts.interferences {
             let fact = interference.fact();
-            if !self.interferences.contains(&fact) {
+            // One that is not told stays to be told.
+            if self.owed.len() < OWED_MAX && !self.interferences.contains(&fact) {
                 self.owe(audit::interference(facts.about(), &fact, &interference.to_string(), facts.now));
                 self.interferences.push(fact);
             }

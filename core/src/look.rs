@@ -62,6 +62,8 @@ pub struct Brief {
     pub to: bool,
     /// Both routes.
     pub routes: bool,
+    /// The zone.
+    pub zone: bool,
 }
 
 /// How long a look that nothing depends on may take.
@@ -77,7 +79,7 @@ impl Needs {
         answers: true,
         copies: true,
         preflight: true,
-        brief: Brief { from: false, to: false, routes: false },
+        brief: Brief { from: false, to: false, routes: false, zone: false },
     };
 }
 
@@ -110,7 +112,10 @@ pub async fn look(observers: &Observers, clock: &dyn Clock, plan: &Plan, needs: 
         let seen = when(needs.copies, limited(clock, REQUEST_LIMIT, observers.copies.copy(region))).await;
         (region.clone(), seen)
     }));
-    let dns = join(zone(observers, clock, plan, needs.zone), answers(observers, clock, plan, needs.answers));
+    let dns = join(
+        zone(observers, clock, plan, (needs.zone, needs.brief.zone)),
+        answers(observers, clock, plan, needs.answers),
+    );
     let (((from, to), routes), (copies, (zone, answers))) = join(join(halves, routes), join(copies, dns)).await;
     let mut seen = Observations {
         halves: [(plan.from.clone(), from), (plan.to.clone(), to)].into(),
@@ -166,10 +171,16 @@ async fn half_within(
     Half { cluster, database, ..Half::default() }
 }
 
-async fn zone(observers: &Observers, clock: &dyn Clock, plan: &Plan, wanted: bool) -> Seen<crate::observe::ZoneView> {
+async fn zone(
+    observers: &Observers,
+    clock: &dyn Clock,
+    plan: &Plan,
+    (wanted, brief): (bool, bool),
+) -> Seen<crate::observe::ZoneView> {
+    let limit = if brief { BRIEF_LIMIT } else { REQUEST_LIMIT };
     match (&observers.records, &plan.zone) {
         (Some(records), Some(zone)) => {
-            when(wanted, limited(clock, REQUEST_LIMIT, records.zone(zone, &plan.records.hostnames))).await
+            when(wanted, limited(clock, limit, records.zone(zone, &plan.records.hostnames))).await
         }
         _ => Seen::Unconfigured,
     }

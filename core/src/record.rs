@@ -186,6 +186,9 @@ pub struct Intent {
     /// The demotion token of `from`'s half, once seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
+    /// The one before it, where step 2 is done anew: still good where the half has not left recovery since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_before: Option<String>,
     /// Failover only: whether the target had everything. Absent: not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eligible: Option<bool>,

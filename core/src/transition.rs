@@ -145,6 +145,7 @@ fn intent(record: &Record, order: &Order, id: String, approved_by: Option<String
         began_generation: record.generation,
         direction: Direction::Forward,
         token: None,
+        token_before: None,
         eligible: None,
         former: Former::default(),
         beat_before: None,
@@ -156,6 +157,9 @@ fn intent(record: &Record, order: &Order, id: String, approved_by: Option<String
     }
 }
 
+/// So many events may be owed before refusals are told to the log alone.
+const OWED_MAX: usize = 32;
+
 /// Remembers that a request was answered without an intent. `told`: the event that says so; absent: there is none.
 pub fn refuse(record: &Record, me: &Region, request: &str, told: Option<Event>) -> Edit {
     if record.served.iter().any(|s| s == request) {
@@ -166,7 +170,8 @@ pub fn refuse(record: &Record, me: &Region, request: &str, told: Option<Event>) 
     }
     let mut next = record.clone();
     serve(&mut next, Some(&request.to_owned()));
-    if let Some(event) = told {
+    // Where the stream is away for long, refusals do not grow the record beyond what a witness takes.
+    if let Some(event) = told.filter(|_| next.owed.len() < OWED_MAX) {
         owe(&mut next, event);
     }
     write(next)
@@ -221,6 +226,10 @@ pub fn start(record: &Record, me: &Region, id: &str, number: u8, now: Timestamp,
                 return write(next.clone());
             }
             return Edit::Already;
+        }
+        // An abort that came before the point of no return is heard.
+        if number == 6 && next.abort.as_ref() == Some(&intent.id) {
+            return stale("it is to be aborted");
         }
         let step = intent.step_mut(number);
         step.started_at = Some(now);
@@ -301,7 +310,7 @@ pub fn redo(record: &Record, me: &Region, id: &str, number: u8) -> Edit {
         intent.step_mut(number).finished_at = None;
         intent.redone += 1;
         if number == 2 {
-            intent.token = None;
+            intent.token_before = intent.token.take();
         }
         write(next.clone())
     })

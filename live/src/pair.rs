@@ -18,6 +18,7 @@ use continuum_core::ports::{ActOnPair, ClusterChange, ClusterWrite, ObservePair,
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::Duration;
 use view::cluster_view;
 
 /// Label of both Clusters of a pair.
@@ -184,10 +185,18 @@ fn role_hash(secret: &Value) -> String {
     short_hash(role.to_string().as_bytes())
 }
 
+/// A namespace may hold years of Backups: their list is no reason not to know the half.
+const BACKUPS_LIMIT: Duration = Duration::from_millis(500);
+
 /// Whether a Backup of this Cluster runs. `None` where that cannot be read: the kind may not be installed, and
 /// to know a half without it is worth more than not to know the half.
 async fn backup_running(api: &KubeApi, cluster: &ObjectName) -> Option<bool> {
-    match api.list(&BACKUPS, &cluster.namespace, None).await {
+    let listed = tokio::time::timeout(BACKUPS_LIMIT, api.list(&BACKUPS, &cluster.namespace, None)).await;
+    let Ok(listed) = listed else {
+        tracing::debug!("backups not looked at: no answer in {BACKUPS_LIMIT:?}");
+        return None;
+    };
+    match listed {
         Ok(backups) => Some(backups.iter().any(|backup| {
             text(backup, "/spec/cluster/name") == cluster.name
                 && matches!(text(backup, "/status/phase"), "started" | "running" | "finalizing")

@@ -24,6 +24,7 @@ fn intent() -> Intent {
         began_generation: 4,
         direction: Direction::Forward,
         token: None,
+        token_before: None,
         eligible: None,
         former: Former::default(),
         beat_before: None,

@@ -133,6 +133,8 @@ pub(super) fn of_standing(
     };
     let (own, other) = (depth(own), depth(other));
     let (from, to) = if own_is_from { (own, other) } else { (other, own) };
-    let brief = Brief { from: !own_is_from, to: own_is_from, routes: true };
+    // What a deed depends on is waited for: of another region far away a whole look takes longer than a glance.
+    let glance = !upkeep.amiss;
+    let brief = Brief { from: !own_is_from && glance, to: own_is_from && glance, routes: true, zone: true };
     Some(Needs { from, to, routes: traffic, zone: traffic, brief, ..Needs::default() })
 }

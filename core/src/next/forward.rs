@@ -1,6 +1,7 @@
 //! Forward: each step's action until its effect is seen.
 
 use super::permit::runs_as_standby;
+use super::source::{Token, has_stayed_standby};
 use super::{Action, Case, Change, Decision, NAME_UNKNOWN, current_step, name_of_other};
 use crate::ledger::whole_seconds;
 use crate::observe::{Accepts, ClusterView, Role};
@@ -68,7 +69,9 @@ impl Case<'_> {
     /// Waits for the step's effect, or, before the point of no return and past its limit, turns back.
     pub(super) fn wait(&self, step: u8, why: impl Into<String>) -> Decision {
         let why = why.into();
-        if !self.late(step) {
+        let objective = Duration::from_secs(self.plan().rto_seconds.into());
+        let in_time = self.intent.past_return() && self.memory.known_for(self.now.at) <= objective;
+        if !self.late(step) || in_time && step == POINT_OF_NO_RETURN {
             Decision::Wait(step, why)
         } else if step > POINT_OF_NO_RETURN {
             Decision::Stuck(step, why)
@@ -88,12 +91,18 @@ impl Case<'_> {
         let (now, objective) = (self.now.at, Duration::from_secs(self.plan().rto_seconds.into()));
         let known_for = self.memory.known_for(now);
         match step {
-            2 if self.intent.redone > 0 => known_for + AFTER_CORDON > objective,
+            2 if self.intent.redone > 0 => self.late_for_another_cordon(),
             POINT_OF_NO_RETURN if !self.intent.past_return() => {
                 known_for > objective && self.memory.age(step, now) > PROMOTION_PHASE_MIN
             }
             _ => steps::step(step).limit(self.plan()).is_none_or(|limit| self.memory.age(step, now) > limit),
         }
+    }
+
+    /// Whether too little is left of the objective to do step 2 anew and what follows it.
+    fn late_for_another_cordon(&self) -> bool {
+        let objective = Duration::from_secs(self.plan().rto_seconds.into());
+        self.memory.known_for(self.now.at) + AFTER_CORDON > objective
     }
 
     /// The action, where its pause is over; else as `wait`.
@@ -154,7 +163,8 @@ impl Case<'_> {
             return self.act(2, self.write_cluster(self.intent.from(), cluster, demote), "the demotion was not taken");
         }
         let refuses = self.database_from().is_some_and(|d| d.accepts == Accepts::No);
-        match self.fresh_token(cluster) {
+        let token = self.fresh_token(cluster).or_else(|why| self.token_before(cluster).ok_or(why));
+        match token {
             Ok((token, redo)) if refuses => self.done(
                 2,
                 Effect {
@@ -188,6 +198,20 @@ impl Case<'_> {
         }
     }
 
+    /// The token that was taken before step 2 was done anew: somebody told the half to be primary, and it was told back
+    /// before its operator promoted anything. It makes no other token then.
+    fn token_before(&self, cluster: &ClusterView) -> Option<(String, crate::record::Lsn)> {
+        let token = Token::read(self.intent.token_before.as_deref()?)?;
+        let stayed = self.has_stayed_standby(cluster, &token);
+        stayed.then_some((token.text, token.says.redo))
+    }
+
+    /// Whether a half whose token is gone is as it was when it was taken.
+    fn has_stayed_standby(&self, cluster: &ClusterView, taken: &Token) -> bool {
+        let half = self.seen.half(self.intent.from());
+        cluster.demotion_token.is_none() && has_stayed_standby(half, taken)
+    }
+
     /// `status.seen.beat` of `to`'s controller.
     pub(super) fn beat(&self) -> Option<u64> {
         Some(self.seen.copies.get(self.intent.to())?.known()?.seen.as_ref()?.beat)
@@ -201,7 +225,9 @@ impl Case<'_> {
         match self.cordon_stands() {
             Ok(()) => {}
             Err(Gone::Unseen(why)) => return self.wait(5, why),
-            Err(Gone::Taken(why)) if self.late(2) => return self.turn(2, format!("the cordon was undone: {why}")),
+            Err(Gone::Taken(why)) if self.late_for_another_cordon() => {
+                return self.turn(2, format!("the cordon was undone: {why}"));
+            }
             Err(Gone::Taken(why)) => return Decision::Act(2, Action::Record(Change::Redo(why))),
         }
         if let Some(again) = self.weights_again(5) {
@@ -231,7 +257,9 @@ impl Case<'_> {
         if cluster.role == Role::Primary {
             return Err(Gone::Taken(format!("{} says that it is primary again", cluster.object)));
         }
-        if cluster.in_progress || cluster.demotion_token != self.intent.token {
+        let stands = cluster.demotion_token == self.intent.token
+            || self.intent.token.as_deref().and_then(Token::read).is_some_and(|t| self.has_stayed_standby(cluster, &t));
+        if cluster.in_progress || !stands {
             return Err(Gone::Taken(format!("{} was primary since its token was taken", cluster.object)));
         }
         match self.database_from().map(|database| database.accepts) {

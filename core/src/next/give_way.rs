@@ -12,11 +12,14 @@ use std::time::Duration;
 
 /// See the module. `stood_still`: for how long this process has seen the record in its present version.
 pub fn give_way(place: &Place<'_>, upkeep: &Upkeep, stood_still: Duration) -> Decision {
-    if let Some(intent) = &place.record.intent
-        && let Some(back) = take_back(place, intent, stood_still)
-    {
-        return back;
-    }
+    let own = own_half(place, upkeep);
+    // Its own half comes first: fencing it needs no witness, and taking the record back does.
+    let waits = matches!(own, Decision::Rest(_)) && upkeep.may_try(&Object::Record, place.at);
+    let intent = place.record.intent.as_ref().filter(|_| waits);
+    intent.and_then(|intent| take_back(place, intent, stood_still)).unwrap_or(own)
+}
+
+fn own_half(place: &Place<'_>, upkeep: &Upkeep) -> Decision {
     let cluster = match &place.own().cluster {
         Seen::Is(cluster) => cluster,
         unseen => return Decision::Rest(unseen.why().map(|why| format!("its own half is not seen: {why}"))),

@@ -148,8 +148,14 @@ pub(super) fn led_away(place: &Place<'_>, claim: &Claim) -> Vec<Otherwise> {
     routes.chain(wanted.and_then(|wanted| records_otherwise(seen, &wanted))).collect()
 }
 
+/// A server keeps the records of a set in an order of its own.
+fn sorted(mut sets: Vec<RecordSet>) -> Vec<RecordSet> {
+    sets.iter_mut().for_each(|set| set.contents.sort());
+    sets
+}
+
 /// Whether these are the sets that decide addresses. Another beside them would be answered too.
 pub(super) fn holds(standing: &[RecordSet], wanted: &[RecordSet]) -> bool {
-    let (standing, wanted) = (address_parts(standing), address_parts(wanted));
+    let (standing, wanted) = (sorted(address_parts(standing)), sorted(address_parts(wanted)));
     standing.len() == wanted.len() && wanted.iter().all(|want| standing.contains(want))
 }

@@ -183,7 +183,8 @@ impl Memory {
         match action {
             Action::Publish(_) => {
                 self.dns_tried = Some(now);
-                self.settled += u32::from(self.settling && matches!(outcome, Outcome::Done(())));
+                // A server that does not take them now keeps no intent standing either.
+                self.settled += u32::from(self.settling);
             }
             Action::Route(write) => {
                 self.route_tried = Some(write.region.clone());

@@ -81,6 +81,12 @@ pub fn data_source(
     }
     // What was recorded as made primary last outlives every token of an earlier timeline.
     if other_is_newest && let Some(token) = other_token {
+        // It was promoted with that token, and left none of its own: it is never put in again (H37).
+        let promoted = intent.is_some_and(|intent| intent.to() == own_region && intent.past_return());
+        let stands_on = own.database.known().and_then(|database| database.timeline);
+        if promoted && stands_on.is_some_and(|timeline| timeline > token.says.timeline) {
+            return without_token(own);
+        }
         return match lineage.timeline_of(own_region) {
             Some(timeline) if timeline > token.says.timeline => without_token(own),
             _ => Ok(Source::Other(token)),
@@ -97,9 +103,9 @@ pub fn data_source(
 
 /// Whether a half whose token is gone never left recovery since it was made: somebody asked for a primary, and took it
 /// back before its operator promoted anything. A promotion would have begun a timeline.
-fn has_stayed_standby(half: &Half, taken: &Token) -> bool {
+pub(super) fn has_stayed_standby(half: &Half, taken: &Token) -> bool {
     let cluster = half.cluster.known().is_some_and(|cluster| {
-        let idle = cluster.phase.as_deref() == Some(HEALTHY) && cluster.ready == Some(true);
+        let idle = !cluster.in_progress && cluster.phase.as_deref() == Some(HEALTHY) && cluster.ready == Some(true);
         idle && cluster.timeline.is_none_or(|timeline| timeline <= taken.says.timeline)
     });
     let database = half.database.known();

@@ -22,7 +22,11 @@ const TWO_PRIMARIES: &str =
 /// See the module.
 pub fn tend(place: &Place<'_>, upkeep: &Upkeep) -> Decision {
     let tending = Tending { place, upkeep };
-    tending.halves().or_else(|| tending.traffic()).or_else(|| tending.in_sync()).unwrap_or(Decision::Rest(None))
+    match tending.halves() {
+        Some(keep @ Decision::Keep(..)) => keep,
+        // A half that waits, or whose server refuses, keeps nothing else from being put right.
+        rest => tending.traffic().or_else(|| tending.in_sync()).or(rest).unwrap_or(Decision::Rest(None)),
+    }
 }
 
 struct Tending<'a> {
@@ -74,14 +78,19 @@ impl Tending<'_> {
         if let Some(newer) = newer_claim(cluster, self.record()) {
             return self.rest(newer);
         }
-        if let Some(decision) = self.other_half(cluster) {
-            return Some(decision);
+        let other_half = self.other_half(cluster);
+        if let Some(Decision::Keep(..)) = other_half {
+            return other_half;
         }
-        match cluster.role {
+        let own_half = match cluster.role {
             Role::Replica => self.no_half_writable(cluster),
             Role::Primary if !self.claimed(cluster) => self.claim_own(cluster, other),
             Role::Primary if cluster.fenced => self.rest("its own half is fenced, and not by this product"),
             Role::Primary => self.confirm(cluster),
+        };
+        match own_half {
+            Some(Decision::Keep(..)) => own_half,
+            _ => other_half.or(own_half),
         }
     }
 

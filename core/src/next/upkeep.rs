@@ -48,7 +48,9 @@ impl Upkeep {
     /// Whether the pause after the last try at this object is over.
     pub fn may_try(&self, object: &Object, now: Monotonic) -> bool {
         let Some(tries) = self.tries.get(object) else { return true };
-        let pause = (RETRY_PAUSE * 2u32.saturating_pow(tries.failed.saturating_sub(1).min(5))).min(RETRY_PAUSE_MAX);
+        // A half that writes where it must not, or does not where it should, is tried as often as it takes.
+        let failed = if matches!(object, Object::Half(_)) { 0 } else { tries.failed };
+        let pause = (RETRY_PAUSE * 2u32.saturating_pow(failed.saturating_sub(1).min(5))).min(RETRY_PAUSE_MAX);
         tries.last.is_none_or(|last| now.since(last) >= pause)
     }
 

@@ -4,7 +4,7 @@ use super::fixture::{self, fsn, hel};
 use super::table::IDS;
 use super::*;
 use crate::audit;
-use crate::observe::{Accepts, Claim, CopyView, DatabaseView, Role, RouteParent, RouteView, SynchronousView};
+use crate::observe::{Accepts, Answer, Claim, CopyView, DatabaseView, Role, RouteParent, RouteView, SynchronousView};
 use crate::plan::Plan;
 use crate::record::{EndResult, Ended, Kind, Lsn, Pending};
 use crate::spec::{Invalid, LeaseKind, Selector};
@@ -52,6 +52,14 @@ fn set_rules(facts: &mut Facts<'_>, region: &Region, rules: &[&[(&str, u32)]]) {
 fn set_health(facts: &mut Facts<'_>, seen: Seen<u16>) {
     let urls = facts.observations.health_urls.values_mut();
     urls.for_each(|here| *here = seen.clone());
+}
+
+fn set_answers(facts: &mut Facts<'_>, seen: Seen<Answer>) {
+    facts.observations.answers.values_mut().for_each(|answer| *answer = seen.clone());
+}
+
+fn refused() -> Answer {
+    Answer { code: "REFUSED".into(), addresses: Vec::new(), ttl_seconds: None }
 }
 
 fn parent(accepted: Option<bool>, resolved: Option<bool>) -> RouteParent {
@@ -316,6 +324,8 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("no such zone", |_, f| f.observations.zone = Seen::Missing, &[Id::Zone]),
     ("the health URL redirects (H51)", |_, f| set_health(f, Seen::Is(302)), &[Id::HealthUrl]),
     ("the health URL gives another success than 200", |_, f| set_health(f, Seen::Is(204)), &[Id::HealthUrl]),
+    ("an authoritative server is silent", |_, f| set_answers(f, unreadable()), &[Id::Authorities]),
+    ("an authoritative server refuses", |_, f| set_answers(f, Seen::Is(refused())), &[Id::Authorities]),
     ("the health URL is not answered", |_, f| set_health(f, unreadable()), &[Id::HealthUrlSeen]),
     ("the health URL is answered 500 by a route that serves nobody", |_, f| { set_rules(f, &hel(), &[&[("shop-fsn", 0), ("shop-hel", 0)]]); set_health(f, Seen::Is(500)); }, &[Id::RouteWeights]),
     ("zone readable and not writable (H51)", |_, f| f.observations.zone_takes = Seen::Is(Err("update of Lua records is not allowed".into())), &[Id::Zone]),
@@ -462,6 +472,7 @@ const LISTED: &[(&str, &[&str])] = &[
     ("what gateways say about the route", &["route-accepted", "route-gateway"]),
     ("addresses known for toRegion", &["addresses"]),
     ("records valid and the zone writable", &["records-valid", "zone"]),
+    ("each authoritative server answers: step 4 and its undo wait for it", &["authorities"]),
     ("the URL of a health check that decides what is answered (H20)", &["health-url", "health-url-seen"]),
     ("audit stream reachable", &["audit-stream"]),
     ("no switchover under way and no event owed", &["under-way", "events-owed"]),

@@ -131,6 +131,7 @@ fn intent_length(case: &Case) -> usize {
         began_generation: u64::MAX,
         direction: Direction::Forward,
         token: None,
+        token_before: None,
         eligible: None,
         former,
         beat_before: None,

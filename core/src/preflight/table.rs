@@ -117,6 +117,7 @@ checks! {
     HealthUrl, "health-url", 4, Blocker, "ifurlup's URL gives a plain 200 at each address of the new region (H20)";
     HealthUrlSeen, "health-url-seen", 4, Warning, "ifurlup's URL can be asked";
     Zone, "zone", 4, Blocker, "a DNS publisher is configured and the zone is writable";
+    Authorities, "authorities", 4, Blocker, "every authoritative server answers for the names";
     TtlAboveRto, "ttl-above-rto", 4, Warning, "the records' TTL is within the RTO";
 
     LeaseThirdPartySwap, "lease-third-party-swap", 5, Blocker, "no third party holds the lease that is to be swapped";

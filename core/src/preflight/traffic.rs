@@ -208,6 +208,21 @@ fn records(case: &Case, out: &mut Findings) {
             }
         }
     }
+    // Step 4 waits for what each of them answers, and so does its undo.
+    for (hostname, seen) in &case.seen().answers {
+        match seen {
+            Seen::Is(answer) if answer.code == "REFUSED" => {
+                out.add(
+                    Id::Authorities,
+                    format!("{hostname} is answered with REFUSED: a server does not know the zone"),
+                );
+            }
+            Seen::Unknown(cause) => {
+                out.add(Id::Authorities, format!("what {hostname} is answered with is not known: {cause}"))
+            }
+            _ => {}
+        }
+    }
     let ttl = plan.records.ttl_seconds.max(published.unwrap_or(0));
     if ttl > plan.rto_seconds {
         out.add(

@@ -104,6 +104,9 @@ pub fn swap(record: &Record, me: &Region, id: &str, now: Timestamp) -> Edit {
         if next.held_by(intent.to()) {
             return Edit::Already;
         }
+        if next.abort.as_ref() == Some(&intent.id) {
+            return stale("it is to be aborted");
+        }
         name_holder(next, me, intent.to(), Some(Told { about: About::plan(&intent.plan), at: now }));
         next.lineage = Lineage::Unknown;
         next.position = None;

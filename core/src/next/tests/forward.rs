@@ -435,7 +435,10 @@ fn a_cordon_that_somebody_undid_is_done_anew_before_the_lease_is_handed_on() {
     let spoils: [(&str, Spoil); 4] = [
         ("told to be primary", |w| w.from().0.role = Role::Primary),
         ("takes writes", |w| w.from().1.accepts = Accepts::Yes),
-        ("its token was taken away", |w| w.from().0.demotion_token = None),
+        ("its token was taken away, and it is on another timeline", |w| {
+            w.from().0.demotion_token = None;
+            w.from().1.timeline = Some(4);
+        }),
         ("another token", |w| w.from().0.demotion_token = Some(token(4, "0/8000028"))),
     ];
     for (name, spoil) in spoils {
@@ -453,6 +456,28 @@ fn a_cordon_that_somebody_undid_is_done_anew_before_the_lease_is_handed_on() {
     world.set_beat(Some(2));
     world.from().1.accepts = Accepts::Unknown;
     waits(world.decide());
+}
+
+/// The operator makes no other token for a half that it never promoted (H35).
+#[test]
+fn a_half_that_was_told_back_before_it_was_promoted_keeps_the_token_that_it_left() {
+    let mut world = World::during(5);
+    world.set_beat(Some(2));
+    let left = world.record.intent.as_ref().unwrap().token.clone();
+    world.from().0.demotion_token = None;
+    assert!(matches!(changes(world.decide()), Change::Swap), "told back by whoever it was");
+    world.from().0.role = Role::Primary;
+    let redo = changes(world.decide());
+    assert!(matches!(redo, Change::Redo(_)));
+    world.change(2, &redo);
+    let demote = cluster_write(world.try_with(done()));
+    world.from().0.role = Role::Replica;
+    world.from().0.claim = Some(demote.claim);
+    let mut away = world.clone();
+    away.from().1.timeline = Some(4);
+    assert!(waits(away.decide()).contains("no demotion token yet"), "it was promoted meanwhile");
+    let Change::Finish(effect) = changes(world.decide()) else { panic!("the cordon stands again") };
+    assert_eq!(effect.token, left);
 }
 
 #[test]

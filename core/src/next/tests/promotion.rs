@@ -143,7 +143,7 @@ fn only_a_half_that_runs_as_a_standby_is_promoted() {
         let mut world = World::during(6);
         spoil(&mut world);
         waits(world.decide());
-        world.pass(60);
+        world.pass(61);
         stuck(world.decide());
         assert!(!name.is_empty());
     }
@@ -208,6 +208,8 @@ fn a_promotion_is_not_done_by_anything_less() {
         spoil(&mut world);
         waits(world.decide());
         world.pass(11);
+        waits(world.decide());
+        world.pass(50);
         stuck(world.decide());
         assert!(!name.is_empty());
     }
@@ -287,7 +289,7 @@ fn steps_that_are_done_once_more_past_the_point_of_no_return_do_not_turn_back() 
         world.seen.zone = Seen::Unknown("401".into());
         world.abort = Some(ID.into());
         waits(world.decide());
-        world.pass(60);
+        world.pass(61);
         stuck(world.decide());
     }
 }
