@@ -78,6 +78,7 @@ scenarios! {
     planned_switchover
     postgres_killed_then_demoted
     promotion_slow
+    record_deleted_in_mid_move
     records_set_back
     regions_far_apart
     replay_paused_in_mid_move
