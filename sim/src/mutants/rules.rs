@@ -1,4 +1,4 @@
-//! Controllers that break one rule of docs/protocol.md, section 2, each: all but 5 and 6. A rule is broken where it is kept: in what the
+//! Controllers that break one rule of docs/protocol.md, section 2, each: all but 5, 6 and 7. A rule is broken where it is kept: in what the
 //! controller sees, or in what it writes.
 
 use async_trait::async_trait;
@@ -26,8 +26,6 @@ pub enum Rule {
     WritesUnconditionally,
     /// 4: believes of the other half that it refuses writes.
     BelievesTheOtherStopped,
-    /// 7: acts after its term, and does not read the record again before it does.
-    ActsPastItsTerm,
     /// 8: believes that the other controller lives.
     TrustsTheSilent,
     /// 9: does not look again at a demotion that it saw.
@@ -42,12 +40,11 @@ pub enum Rule {
 
 impl Rule {
     /// All, in the order of the rules.
-    pub const ALL: [Rule; 10] = [
+    pub const ALL: [Rule; 9] = [
         Rule::DrivesWithoutTheLease,
         Rule::PromotesWithoutTheLease,
         Rule::WritesUnconditionally,
         Rule::BelievesTheOtherStopped,
-        Rule::ActsPastItsTerm,
         Rule::TrustsTheSilent,
         Rule::LooksOnce,
         Rule::KeepsTheFirstToken,
@@ -88,8 +85,6 @@ struct Memory(Mutex<Remembered>);
 #[derive(Default)]
 struct Remembered {
     record: Option<Record>,
-    /// As its own, with an intent.
-    held: Option<(Version, Record)>,
     beat: u64,
     token: Option<String>,
     promoted: bool,
@@ -223,12 +218,6 @@ impl ObserveCopies for Liar {
                         spec.abort = None;
                     }
                 }
-                // Whoever hands over counts the term as the plan has it.
-                Rule::ActsPastItsTerm if *region == self.me && region.as_str() == super::REGIONS[1] => {
-                    if let Ok(spec) = &mut copy.spec {
-                        spec.lease.ttl_seconds *= 100;
-                    }
-                }
                 _ => {}
             }
             copy
@@ -278,13 +267,6 @@ impl ObserveWitness for Witness {
         match self.liar.rule {
             Rule::DrivesWithoutTheLease if intent.from() == me => record.holder = Some(me.clone()),
             Rule::HearsItsOwnCopyAlone => record.abort = None,
-            Rule::ActsPastItsTerm => {
-                if record.held_by(me) && intent.to() == me {
-                    memory.held = Some((version.clone(), record.clone()));
-                } else if let Some((version, record)) = &memory.held {
-                    return Ok((version.clone(), Some(record.clone())));
-                }
-            }
             _ => {}
         }
         Ok((version, Some(record)))
@@ -306,11 +288,6 @@ impl ActOnWitness for Witness {
         let turns = record.intent.as_ref().is_some_and(|intent| !intent.forward() && record.generation > generation);
         match self.liar.rule {
             Rule::NeverTurnsBack if turns => Cas::Conflict,
-            // What it could not write down it believes that it did.
-            Rule::ActsPastItsTerm if generation > record.generation => {
-                self.liar.memory.lock().held = Some((expected.clone(), record.clone()));
-                Cas::Done(expected.clone())
-            }
             Rule::HearsItsOwnCopyAlone => {
                 self.act.compare_and_set(expected, &Record { abort: None, ..record.clone() }).await
             }
