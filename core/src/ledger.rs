@@ -11,7 +11,7 @@ use crate::name::{ObjectName, Region};
 use crate::next::Interference;
 use crate::observe::CopyView;
 use crate::plan::{Plan, short_hash};
-use crate::record::Record;
+use crate::record::{OWED_COUNT_MAX, Record};
 use crate::spec::Spec;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -24,9 +24,6 @@ const FIELD: &str = "events";
 const FINGERPRINT: &str = "configurationFingerprint";
 /// So many interferences are remembered as told, oldest first.
 pub(crate) const INTERFERENCES_MAX: usize = 16;
-
-/// So many events may be owed before interference and refusals, which others can make any number of, wait their turn.
-const OWED_MAX: usize = 32;
 
 /// A term that ran out before it could be renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -124,7 +121,7 @@ impl Ledger {
             (owed.body.kind, &owed.body.to_primary, &owed.body.message)
                 == (event.body.kind, &event.body.to_primary, &event.body.message)
         };
-        if self.owed.len() < OWED_MAX && !self.owed.iter().any(same) {
+        if self.owed.len() < OWED_COUNT_MAX && !self.owed.iter().any(same) {
             self.owe(event);
         }
     }
@@ -146,7 +143,7 @@ impl Ledger {
         for interference in facts.interferences {
             let fact = interference.fact();
             // One that is not told stays to be told.
-            if self.owed.len() < OWED_MAX && !self.interferences.contains(&fact) {
+            if self.owed.len() < OWED_COUNT_MAX && !self.interferences.contains(&fact) {
                 self.owe(audit::interference(facts.about(), &fact, &interference.to_string(), facts.now));
                 self.interferences.push(fact);
             }

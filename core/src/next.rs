@@ -45,13 +45,14 @@ pub use upkeep::Upkeep;
 use crate::audit::Event;
 use crate::clock::Monotonic;
 use crate::name::{ObjectName, Region};
-use crate::observe::{Accepts, Answer, Claim, ClusterView, DatabaseView, Half, Observations, Seen};
+use crate::observe::{Accepts, Answer, Claim, ClusterView, DatabaseView, Half, Observations, RouteView, Seen};
 use crate::plan::Plan;
 use crate::ports::{ClusterChange, ClusterWrite, RouteWrite};
 use crate::record::{Direction, EndResult, Intent, Lineage, Record, RecordSet};
 use crate::records::replacing;
 use crate::term::REQUEST_LIMIT;
 use crate::transition::{Beginning, Effect};
+use crate::weights::Weights;
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq)]
@@ -302,6 +303,22 @@ impl Case<'_> {
     fn publish(&self, wanted: &[RecordSet]) -> Action {
         Action::Publish(replacing(wanted, self.seen.zone.known().map_or(&[], |zone| &zone.records)))
     }
+}
+
+/// A write of weights to the route as it was just read.
+fn route_write(region: &Region, route: &RouteView, claim: Claim, weights: Weights) -> RouteWrite {
+    RouteWrite {
+        region: region.clone(),
+        object: route.object.clone(),
+        resource_version: route.resource_version.clone(),
+        claim,
+        weights,
+    }
+}
+
+/// Whether a newer generation than this one wrote the route.
+fn is_newer(route: &RouteView, generation: u64) -> bool {
+    route.claim.as_ref().is_some_and(|claim| claim.generation > generation)
 }
 
 /// A write to the half as it was just read. One that makes it writable dies young (PROTOCOL 3).

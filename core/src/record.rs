@@ -21,6 +21,10 @@ pub const INTENT_LENGTH_MAX: usize = 32 * 1024;
 /// How many served requests are remembered.
 pub const SERVED_COUNT_MAX: usize = 32;
 
+/// So many events may be owed, in the record or in a copy, before interference and refusals, which others can make any
+/// number of, add no more.
+pub const OWED_COUNT_MAX: usize = 32;
+
 /// The form in which a record is written. A controller that finds a greater one leaves it alone.
 pub const RECORD_FORMAT: u32 = 1;
 

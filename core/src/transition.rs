@@ -13,7 +13,8 @@ use crate::audit::{self, Event};
 use crate::name::Region;
 use crate::plan::Plan;
 use crate::record::{
-    Direction, EndResult, Ended, Extra, Former, Intent, Kind, Left, Lineage, Record, SERVED_COUNT_MAX, StepState,
+    Direction, EndResult, Ended, Extra, Former, Intent, Kind, Left, Lineage, OWED_COUNT_MAX, Record, SERVED_COUNT_MAX,
+    StepState,
 };
 use jiff::Timestamp;
 
@@ -157,9 +158,6 @@ fn intent(record: &Record, order: &Order, id: String, approved_by: Option<String
     }
 }
 
-/// So many events may be owed before refusals are told to the log alone.
-const OWED_MAX: usize = 32;
-
 /// Remembers that a request was answered without an intent. `told`: the event that says so; absent: there is none.
 pub fn refuse(record: &Record, me: &Region, request: &str, told: Option<Event>) -> Edit {
     if record.served.iter().any(|s| s == request) {
@@ -171,7 +169,7 @@ pub fn refuse(record: &Record, me: &Region, request: &str, told: Option<Event>) 
     let mut next = record.clone();
     serve(&mut next, Some(&request.to_owned()));
     // Where the stream is away for long, refusals do not grow the record beyond what a witness takes.
-    if let Some(event) = told.filter(|_| next.owed.len() < OWED_MAX) {
+    if let Some(event) = told.filter(|_| next.owed.len() < OWED_COUNT_MAX) {
         owe(&mut next, event);
     }
     write(next)

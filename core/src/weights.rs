@@ -65,8 +65,11 @@ pub fn restored(view: &RouteView, former: &FormerWeights, from: &str, to: &str) 
         let (here, there) = (rule.weight(from), rule.weight(to));
         let before = match former_of(rule, former, from, to) {
             Some(before) if before.from.is_some() && before.to.is_some() => before,
-            None if here == Some(0) && there > Some(0) => FormerRule { from: there, to: Some(0) },
-            _ => return BTreeMap::new(),
+            None => match given_away(rule, from, to) {
+                Some(there) => FormerRule { from: Some(there), to: Some(0) },
+                None => return BTreeMap::new(),
+            },
+            Some(_) => return BTreeMap::new(),
         };
         let of = |name: &str, stands: Option<u32>, before: Option<u32>| Some((name.to_owned(), stands.and(before)?));
         [of(from, here, before.from), of(to, there, before.to)].into_iter().flatten().collect()
@@ -76,11 +79,16 @@ pub fn restored(view: &RouteView, former: &FormerWeights, from: &str, to: &str) 
 
 /// Rules that send nothing to `here` get what they give `away`. For a route of which nobody knows what it was before.
 pub fn led_back(view: &RouteView, here: &str, away: &str) -> Weights {
-    let wanted = |rule: &RouteRule| match (rule.weight(here), rule.weight(away)) {
-        (Some(0), Some(there)) if there > 0 => [(here.to_owned(), there), (away.to_owned(), 0)].into(),
-        _ => BTreeMap::new(),
+    let wanted = |rule: &RouteRule| match given_away(rule, here, away) {
+        Some(there) => [(here.to_owned(), there), (away.to_owned(), 0)].into(),
+        None => BTreeMap::new(),
     };
     view.rules.iter().map(wanted).collect()
+}
+
+/// What a rule gives `away` that sends nothing to `here`.
+fn given_away(rule: &RouteRule, here: &str, away: &str) -> Option<u32> {
+    rule.weight(away).filter(|there| *there > 0 && rule.weight(here) == Some(0))
 }
 
 /// Whether the route has these weights.

@@ -101,21 +101,25 @@ impl RealPostgres {
     }
 
     fn run_with(&self, program: &str, arguments: &[&str], input: &str) {
-        let program = self.bin.join(program);
-        let mut command = if self.as_postgres {
-            let mut command = Command::new("runuser");
-            command.args(["-u", SUPERUSER, "--"]).arg(&program);
-            command
-        } else {
-            Command::new(&program)
-        };
+        let mut command = self.command(program);
         let command = command.args(arguments).current_dir(&self.folder);
         // A file, and no pipe: a server that goes on running would hold the pipe's other end.
         let file = self.folder.join("input");
         std::fs::write(&file, input).expect("a file can be written");
         let output = output(command.stdin(std::fs::File::open(&file).expect("it was just written")));
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{} {arguments:?}: {errors}", program.display());
+        assert!(output.status.success(), "{program} {arguments:?}: {errors}");
+    }
+
+    /// One of the server's programs, as a user as which it runs.
+    fn command(&self, program: &str) -> Command {
+        let program = self.bin.join(program);
+        if !self.as_postgres {
+            return Command::new(program);
+        }
+        let mut command = Command::new("runuser");
+        command.args(["-u", SUPERUSER, "--"]).arg(program);
+        command
     }
 }
 
@@ -123,13 +127,8 @@ impl Drop for RealPostgres {
     fn drop(&mut self) {
         for name in ["a", "b"] {
             let data = self.folder.join(name);
-            let program = self.bin.join("pg_ctl");
-            let mut command = if self.as_postgres { Command::new("runuser") } else { Command::new(&program) };
-            if self.as_postgres {
-                command.args(["-u", SUPERUSER, "--"]).arg(&program);
-            }
             // One that is stopped already says so; the folder goes in any case.
-            let _ = command.args(["-D", text(&data), "-m", "immediate", "-s", "stop"]).output();
+            let _ = self.command("pg_ctl").args(["-D", text(&data), "-m", "immediate", "-s", "stop"]).output();
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }

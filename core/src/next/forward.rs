@@ -69,8 +69,7 @@ impl Case<'_> {
     /// Waits for the step's effect, or, before the point of no return and past its limit, turns back.
     pub(super) fn wait(&self, step: u8, why: impl Into<String>) -> Decision {
         let why = why.into();
-        let objective = Duration::from_secs(self.plan().rto_seconds.into());
-        let in_time = self.intent.past_return() && self.memory.known_for(self.now.at) <= objective;
+        let in_time = self.intent.past_return() && !self.objective_is_over(Duration::ZERO);
         if !self.late(step) || in_time && step == POINT_OF_NO_RETURN {
             Decision::Wait(step, why)
         } else if step > POINT_OF_NO_RETURN {
@@ -88,21 +87,19 @@ impl Case<'_> {
     /// Whether the step's time is over. Step 2, where it is done anew, and step 6, before its request, have what is
     /// left of the objective.
     pub(super) fn late(&self, step: u8) -> bool {
-        let (now, objective) = (self.now.at, Duration::from_secs(self.plan().rto_seconds.into()));
-        let known_for = self.memory.known_for(now);
+        let age = self.memory.age(step, self.now.at);
         match step {
-            2 if self.intent.redone > 0 => self.late_for_another_cordon(),
+            2 if self.intent.redone > 0 => self.objective_is_over(AFTER_CORDON),
             POINT_OF_NO_RETURN if !self.intent.past_return() => {
-                known_for > objective && self.memory.age(step, now) > PROMOTION_PHASE_MIN
+                self.objective_is_over(Duration::ZERO) && age > PROMOTION_PHASE_MIN
             }
-            _ => steps::step(step).limit(self.plan()).is_none_or(|limit| self.memory.age(step, now) > limit),
+            _ => steps::step(step).limit(self.plan()).is_none_or(|limit| age > limit),
         }
     }
 
-    /// Whether too little is left of the objective to do step 2 anew and what follows it.
-    fn late_for_another_cordon(&self) -> bool {
-        let objective = Duration::from_secs(self.plan().rto_seconds.into());
-        self.memory.known_for(self.now.at) + AFTER_CORDON > objective
+    /// Whether no more is left of the objective than what still follows takes.
+    fn objective_is_over(&self, follows: Duration) -> bool {
+        self.memory.known_for(self.now.at) + follows > Duration::from_secs(self.plan().rto_seconds.into())
     }
 
     /// The action, where its pause is over; else as `wait`.
@@ -225,7 +222,7 @@ impl Case<'_> {
         match self.cordon_stands() {
             Ok(()) => {}
             Err(Gone::Unseen(why)) => return self.wait(5, why),
-            Err(Gone::Taken(why)) if self.late_for_another_cordon() => {
+            Err(Gone::Taken(why)) if self.objective_is_over(AFTER_CORDON) => {
                 return self.turn(2, format!("the cordon was undone: {why}"));
             }
             Err(Gone::Taken(why)) => return Decision::Act(2, Action::Record(Change::Redo(why))),

@@ -33,9 +33,7 @@ impl Interference {
             since: writer.and_then(|writer| writer.at),
         }
     }
-}
 
-impl Interference {
     /// What makes it this time and no other, as long as the API server tells when the field was written.
     pub fn fact(&self) -> String {
         let object = self.object.to_string().replace(' ', "-");

@@ -2,11 +2,10 @@
 //! before the swap, at the end, and as long as no other move begins.
 
 use super::standing::{Object, Place};
-use super::{Action, Case};
+use super::{Action, Case, is_newer, route_write};
 use crate::name::Region;
 use crate::observe::{Claim, Observations, RouteView, Seen};
 use crate::plan::Plan;
-use crate::ports::RouteWrite;
 use crate::record::{EndResult, FormerWeights, Intent, Left, RecordSet};
 use crate::records::{address_parts, addresses_of, record_sets, replacing};
 use crate::weights::{self, Weights};
@@ -40,19 +39,12 @@ fn route_otherwise(
     let view = seen.routes.get(region)?.known()?;
     let (from, to) = (plan.backend(&plan.from), plan.backend(&plan.to));
     let weights = wanted(view, &from, &to);
-    let newer = view.claim.as_ref().is_some_and(|stands| stands.generation > claim.generation);
-    if weights::stand(view, &weights) || newer {
+    if weights::stand(view, &weights) || is_newer(view, claim.generation) {
         return None;
     }
     let weight = |name: &String| Some(format!("{name} {}", view.weight(name)?));
     let stand: Vec<String> = [&from, &to].into_iter().filter_map(weight).collect();
-    let write = RouteWrite {
-        region: region.clone(),
-        object: view.object.clone(),
-        resource_version: view.resource_version.clone(),
-        claim: claim.clone(),
-        weights,
-    };
+    let write = route_write(region, view, claim.clone(), weights);
     let what = format!("weights set to {}", stand.join(", "));
     Some(Otherwise { object: Object::Route(region.clone()), what, action: Action::Route(write) })
 }

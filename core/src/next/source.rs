@@ -81,13 +81,10 @@ pub fn data_source(
     }
     // What was recorded as made primary last outlives every token of an earlier timeline.
     if other_is_newest && let Some(token) = other_token {
-        // It was promoted with that token, and left none of its own: it is never put in again (H37).
+        // Nor is a token put in again with which this half was promoted since, before that was recorded (H37).
         let promoted = intent.is_some_and(|intent| intent.to() == own_region && intent.past_return());
-        let stands_on = own.database.known().and_then(|database| database.timeline);
-        if promoted && stands_on.is_some_and(|timeline| timeline > token.says.timeline) {
-            return without_token(own);
-        }
-        return match lineage.timeline_of(own_region) {
+        let since = own.database.known().and_then(|database| database.timeline).filter(|_| promoted);
+        return match lineage.timeline_of(own_region).max(since) {
             Some(timeline) if timeline > token.says.timeline => without_token(own),
             _ => Ok(Source::Other(token)),
         };

@@ -1,8 +1,7 @@
 //! What clients are led by: steps 3 and 4, their undos, and the last look at the records.
 
-use super::{Action, Case, Decision};
+use super::{Action, Case, Decision, is_newer, route_write};
 use crate::observe::Seen;
-use crate::ports::RouteWrite;
 use crate::record::{Former, RecordSet};
 use crate::records::{address_parts, addresses_of, record_sets};
 use crate::term::REQUEST_LIMIT;
@@ -46,16 +45,10 @@ impl Case<'_> {
             if weights::stand(view, &wanted) && self.claimed(&view.claim) {
                 continue;
             }
-            if view.claim.as_ref().is_some_and(|c| c.generation > self.record.generation) {
+            if is_newer(view, self.record.generation) {
                 return self.wait(3, format!("route in {region} was written by a newer generation"));
             }
-            let write = RouteWrite {
-                region: (*region).clone(),
-                object: view.object.clone(),
-                resource_version: view.resource_version.clone(),
-                claim: self.claim(),
-                weights: wanted,
-            };
+            let write = route_write(region, view, self.claim(), wanted);
             return self.act(3, Action::Route(write), "the weights were not taken");
         }
         let drain = Duration::from_secs(route.drain_seconds.into());
@@ -213,17 +206,11 @@ impl Case<'_> {
             if weights::stand(view, &wanted) && self.claimed(&view.claim) {
                 continue;
             }
-            if view.claim.as_ref().is_some_and(|c| c.generation > self.record.generation) {
+            if is_newer(view, self.record.generation) {
                 waiting = Some(format!("route in {region} was written by a newer generation"));
                 continue;
             }
-            writes.push(RouteWrite {
-                region: region.clone(),
-                object: view.object.clone(),
-                resource_version: view.resource_version.clone(),
-                claim: self.claim(),
-                weights: wanted,
-            });
+            writes.push(route_write(region, view, self.claim(), wanted));
         }
         let last = self.memory.route_tried.as_ref();
         let other = writes.iter().position(|write| Some(&write.region) != last).unwrap_or(0);

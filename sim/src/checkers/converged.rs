@@ -24,7 +24,7 @@ pub fn check(ground: &Ground) -> Verdict {
 }
 
 /// What is missing to rest. Empty: it has converged.
-pub fn missing(standing: &Standing<'_>) -> Vec<String> {
+fn missing(standing: &Standing<'_>) -> Vec<String> {
     [unsettled(standing), owed(standing)].concat()
 }
 

@@ -54,14 +54,13 @@ impl Rule {
 
     /// Puts it in the ports of the controller of `me`.
     pub fn break_in(self, me: &Region, mut ports: Ports) -> Ports {
-        let memory = Arc::new(Memory::default());
         let liar = Arc::new(Liar {
             rule: self,
             me: me.clone(),
             pair: ports.observers.driving.pair.clone(),
             act: ports.actors.pair.clone(),
             copies: ports.observers.driving.copies.clone(),
-            memory: memory.clone(),
+            memory: Mutex::default(),
         });
         ports.actors.pair = liar.clone();
         let observers = &mut ports.observers.driving;
@@ -80,20 +79,11 @@ impl Rule {
 
 /// What a broken controller remembers.
 #[derive(Default)]
-struct Memory(Mutex<Remembered>);
-
-#[derive(Default)]
 struct Remembered {
     record: Option<Record>,
     beat: u64,
     token: Option<String>,
     promoted: bool,
-}
-
-impl Memory {
-    fn lock(&self) -> MutexGuard<'_, Remembered> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 struct Liar {
@@ -102,18 +92,22 @@ struct Liar {
     pair: Arc<dyn ObservePair>,
     act: Arc<dyn ActOnPair>,
     copies: Arc<dyn ObserveCopies>,
-    memory: Arc<Memory>,
+    memory: Mutex<Remembered>,
 }
 
 impl Liar {
+    fn memory(&self) -> MutexGuard<'_, Remembered> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn generation(&self) -> u64 {
-        self.memory.lock().record.as_ref().map_or(0, |record| record.generation)
+        self.memory().record.as_ref().map_or(0, |record| record.generation)
     }
 
     /// Promotes its own half once, where it was demoted and another region holds the lease.
     async fn promote(&self, region: &Region, view: &ClusterView) {
         let claim = {
-            let mut memory = self.memory.lock();
+            let mut memory = self.memory();
             let gave = memory.record.as_ref().filter(|record| record.generation > 1 && !record.held_by(&self.me));
             let Some(generation) = gave.map(|record| record.generation) else { return };
             if *region != self.me || view.role == Role::Primary || std::mem::replace(&mut memory.promoted, true) {
@@ -136,14 +130,14 @@ impl Liar {
 
     /// The token in the record, where it is about to leave this region.
     fn taken(&self, region: &Region) -> Option<String> {
-        let memory = self.memory.lock();
+        let memory = self.memory();
         let intent = memory.record.as_ref()?.intent.as_ref()?;
         intent.token.clone().filter(|_| intent.from() == region && intent.forward())
     }
 
     fn sees(&self, region: &Region, mut view: ClusterView) -> ClusterView {
         let taken = self.taken(region);
-        let mut memory = self.memory.lock();
+        let mut memory = self.memory();
         memory.token = memory.token.take().or(view.demotion_token.clone());
         let was_handed_over = memory.record.as_ref().is_some_and(|record| record.generation > 1);
         match self.rule {
@@ -190,7 +184,7 @@ impl ActOnPair for Liar {
         match (&self.rule, &mut write.change) {
             (Rule::WritesUnconditionally, _) => write.resource_version = String::new(),
             (Rule::KeepsTheFirstToken, ClusterChange::Promote { token, .. }) if token.is_some() => {
-                *token = self.memory.lock().token.clone();
+                *token = self.memory().token.clone();
             }
             _ => {}
         }
@@ -202,7 +196,7 @@ impl ActOnPair for Liar {
 impl ObserveCopies for Liar {
     async fn copy(&self, region: &Region) -> Seen<CopyView> {
         self.copies.copy(region).await.map(|mut copy| {
-            let mut memory = self.memory.lock();
+            let mut memory = self.memory();
             match self.rule {
                 Rule::TrustsTheSilent if *region != self.me => {
                     memory.beat += 1;
@@ -261,7 +255,7 @@ impl ObserveWitness for Witness {
         let (version, record) = self.observe.read().await?;
         let Some(mut record) = record else { return Ok((version, None)) };
         let me = &self.liar.me;
-        let mut memory = self.liar.memory.lock();
+        let mut memory = self.liar.memory();
         memory.record = Some(record.clone());
         let Some(intent) = &record.intent else { return Ok((version, Some(record))) };
         match self.liar.rule {
