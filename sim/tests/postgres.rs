@@ -349,3 +349,53 @@ fn a_wrong_password_is_refused_with_28p01() {
     assert_eq!(pair.finish("a", 0.5, move |net| tried(net, "right")), Some(Ok(())));
     assert_eq!(pair.finish("b", 0.5, move |net| tried(net, "wrong")), Some(Err("28P01".into())));
 }
+
+#[test]
+fn a_commit_that_waits_outlives_its_client_and_is_acknowledged_when_it_is_cancelled() {
+    let mut pair = pair();
+    let synchronous = Synchronous { standbys: vec!["shop-hel".into()], required: true };
+    pair.fsn.configure(primary_configuration(synchronous));
+    pair.fabric.partition("pg.fsn", "pg.hel");
+    let cancelled = pair.start("a", |net| {
+        Box::pin(async move {
+            let stream = net.connect("pg.fsn", 5432).await.unwrap();
+            let mut config = tokio_postgres::Config::new();
+            config.user("app").ssl_mode(SslMode::Disable);
+            let (client, connection) = config.connect_raw(stream, NoTls).await.unwrap();
+            tokio::spawn(connection);
+            let cancel = client.cancel_token();
+            let later = async {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                let stream = net.connect("pg.fsn", 5432).await.unwrap();
+                cancel.cancel_query_raw(stream, NoTls).await.unwrap();
+            };
+            let insert = client.simple_query("insert into w values ('a', 1)");
+            futures_util::future::join(insert, later).await.0.is_ok()
+        })
+    });
+    pair.run(4.0);
+    // Its client gives up, and its session stays.
+    assert_eq!(pair.insert("b", "fsn", 2, 1.0), None);
+    assert_eq!(*cancelled.lock().unwrap(), None);
+    pair.run(2.0);
+    assert_eq!(*cancelled.lock().unwrap(), Some(true), "told that it is done, though nobody else has it");
+    pair.fabric.crash("b");
+    pair.run(40.0);
+    assert_eq!(pair.fsn.snapshot().session_count, 1, "it waits for no client");
+}
+
+#[test]
+fn sessions_are_ended_by_the_name_of_their_role() {
+    let mut pair = pair();
+    let held = pair.start("a", |net| Box::pin(async move { query(&net, "fsn", None, "select pg_sleep(60)").await }));
+    pair.run(0.5);
+    let ended = pair.finish("b", 0.5, |net| {
+        Box::pin(async move {
+            let sql = "select pg_terminate_backend(pid) from pg_stat_activity \
+                       where usename = 'app' and pid <> pg_backend_pid()";
+            query(&net, "fsn", None, sql).await
+        })
+    });
+    assert_eq!(ended, Some(Ok(())));
+    assert!(matches!(&*held.lock().unwrap(), Some(Err(cause)) if cause.contains("closed") || cause == "57P01"));
+}

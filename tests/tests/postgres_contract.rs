@@ -19,7 +19,8 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio_postgres::{NoTls, config::SslMode};
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{NoTls, SimpleQueryMessage, SimpleQueryRow};
 
 /// Longer than anything here takes that ends at all.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -48,7 +49,13 @@ enum Ask {
 trait Pair {
     /// Asks with the production probe, as a member of `pg_monitor` or as a plain role.
     fn ask(&mut self, half: usize, ask: Ask, monitor: bool) -> Said;
-    fn insert(&mut self, half: usize, number: u64);
+    /// What a query string gives: the rows of all its statements, each as its columns joined, or the SQLSTATE.
+    fn query(&mut self, half: usize, user: &str, sql: &str) -> Result<Vec<String>, String>;
+    /// The role is a plain one and `number` a row of its own.
+    fn insert(&mut self, half: usize, number: u64) {
+        let sql = format!("insert into w values ('client', {number})");
+        assert_eq!(self.query(half, PLAIN_ROLE, &sql), Ok(Vec::new()));
+    }
     fn pause_replay(&mut self, paused: bool);
     /// Commits on the primary wait for a standby of this name, or for none.
     fn wait_for(&mut self, standby: Option<&str>);
@@ -170,6 +177,72 @@ fn what_a_promotion_needs_is_seen_on_both(pair: &mut dyn Pair) {
     assert!(row.reply_age.is_some_and(|age| age < Duration::from_secs(11)), "{row:?}");
 }
 
+/// The model has its own reading of SQL: what it makes of queries that the probe never sends is held here, too.
+fn queries_are_answered_by_what_they_say(pair: &mut dyn Pair) {
+    pair.query(PRIMARY, PLAIN_ROLE, "insert into w values ('it''s', 7)").unwrap();
+    pair.settle();
+    let rows = |rows: &[&str]| Ok::<_, String>(rows.iter().map(|row| (*row).to_owned()).collect::<Vec<_>>());
+    for (half, sql, answer) in [
+        (PRIMARY, "SELECT 1 + 2 * 3 AS x, 7 / 2, 'a' || 'b', null, NOT true and true", &["7 3 ab NULL f"][..]),
+        (STANDBY, "select client, number from w where number >= 7 and client = 'it''s'", &["it's 7"]),
+        (PRIMARY, "select count(*), max(number), count(client) from w where number > 100", &["0 NULL 0"]),
+        (STANDBY, "select case when pg_is_in_recovery() then 'standby' else 'primary' end", &["standby"]),
+        (PRIMARY, "select current_setting('in_hot_standby'), current_user", &["off continuum"]),
+        (STANDBY, "select current_setting('in_hot_standby') = 'on', 2 in (1, 2), null in (1)", &["t t NULL"]),
+        (
+            PRIMARY,
+            "select application_name, flush_lsn <= pg_current_wal_lsn(), extract(epoch from now() - reply_time) < 30, \
+             replay_lsn - '0/0' > 0 from pg_stat_replication where sync_state in ('async', 'sync')",
+            &["shop-hel t t t"],
+        ),
+        (PRIMARY, "select bool_or(pending_restart), count(*) from pg_settings where name = 'archive_mode'", &["f 1"]),
+        (PRIMARY, "select ('x' || '0000000A')::bit(32)::int, '12'::bigint + 1, 5::text || 'x'", &["10 13 5x"]),
+        (PRIMARY, "select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) as timeline", &["00000001"]),
+        (STANDBY, "select status, received_tli from pg_stat_wal_receiver", &["streaming 1"]),
+        (PRIMARY, "select (select status from pg_stat_wal_receiver) is null", &["t"]),
+        (PRIMARY, "select timeline_id from pg_control_checkpoint()", &["1"]),
+        (PRIMARY, "select greatest(1, null, 3), least(2, 1), coalesce(null, 'x')", &["3 1 x"]),
+        (PRIMARY, "select backend_type from pg_stat_activity where pid = pg_backend_pid()", &["client backend"]),
+        (PRIMARY, "select pg_last_wal_replay_lsn(); select 2", &["NULL", "2"]),
+        (PRIMARY, "select '0/3000028'::pg_lsn > '0/2FFFFFF', pg_wal_lsn_diff('0/20', '0/10')", &["t 16"]),
+        // What is rolled back was never there, nor what stands before a mistake in the same query string.
+        (PRIMARY, "begin; insert into w values ('x', 1); rollback", &[]),
+        (PRIMARY, "begin; insert into w values ('y', 1); commit; select 1", &["1"]),
+        (PRIMARY, "select client from w where client in ('x', 'y', 'z')", &["y"]),
+    ] {
+        assert_eq!(pair.query(half, MONITOR_ROLE, sql), rows(answer), "{sql}");
+    }
+    for (half, sql, code) in [
+        (STANDBY, "select pg_current_wal_lsn()", "55000"),
+        (STANDBY, "select pg_walfile_name('0/3000028')", "55000"),
+        (PRIMARY, "select pg_is_wal_replay_paused()", "55000"),
+        (PRIMARY, "select nobody()", "42883"),
+        (PRIMARY, "select nothing from w", "42703"),
+        (PRIMARY, "select slot from pg_replication_slots", "42703"),
+        (PRIMARY, "select 1 from nowhere", "42P01"),
+        (PRIMARY, "select from from", "42601"),
+        (PRIMARY, "select 1 1", "42601"),
+        (PRIMARY, "select current_setting('nothing')", "42704"),
+        (PRIMARY, "select 'x'::int", "22P02"),
+        (PRIMARY, "select 1 / 0", "22012"),
+        (PRIMARY, "select pg_wal_replay_pause()", "42501"),
+        (PRIMARY, "insert into w values ('z', 1); select nothing from w", "42703"),
+        (PRIMARY, "begin; select 1 / 0; select 1", "22012"),
+        (STANDBY, "insert into w values ('x', 1)", "25006"),
+        (STANDBY, "select pg_current_xact_id()", "25006"),
+        (STANDBY, "select pg_logical_emit_message(true, 'a', 'b')", "XX000"),
+    ] {
+        assert_eq!(pair.query(half, MONITOR_ROLE, sql), Err(code.to_owned()), "{sql}");
+    }
+    assert_eq!(pair.query(PRIMARY, PLAIN_ROLE, "select count(*) from w where client = 'z'"), rows(&["0"]));
+    // What a plain role may see of others, and do to them.
+    let others = "select usename, application_name = '', backend_type from pg_stat_activity where usename = 'app'";
+    assert_eq!(pair.query(PRIMARY, PLAIN_ROLE, others), rows(&["app t client backend"]));
+    let ended = "select pg_terminate_backend(pid) from pg_stat_activity where usename = ";
+    assert_eq!(pair.query(PRIMARY, PLAIN_ROLE, &format!("{ended}'app'")), Err("57P01".into()));
+    assert_eq!(pair.query(PRIMARY, PLAIN_ROLE, "select pg_cancel_backend(pg_backend_pid())"), Err("57014".into()));
+}
+
 fn a_stopped_server_refuses_writes(pair: &mut dyn Pair) {
     pair.stop(PRIMARY);
     let view = pair.look(PRIMARY);
@@ -189,7 +262,7 @@ fn a_promoted_standby_shows_its_new_timeline_at_once(pair: &mut dyn Pair) {
 }
 
 /// In an order in which each finds what it needs.
-const CLAIMS: [fn(&mut dyn Pair); 9] = [
+const CLAIMS: [fn(&mut dyn Pair); 10] = [
     primary_and_standby_show_what_they_are,
     a_plain_role_leaves_lag_unmeasured_and_the_rest_known,
     only_a_primary_takes_a_write,
@@ -197,6 +270,7 @@ const CLAIMS: [fn(&mut dyn Pair); 9] = [
     a_commit_wants_the_synchronous_standbys_word_and_leaves_nobody_waiting_for_it,
     a_setting_that_waits_for_a_restart_is_seen,
     what_a_promotion_needs_is_seen_on_both,
+    queries_are_answered_by_what_they_say,
     a_stopped_server_refuses_writes,
     a_promoted_standby_shows_its_new_timeline_at_once,
 ];
@@ -271,14 +345,17 @@ impl Pair for Model {
         said.unwrap_or(Said::Silence)
     }
 
-    fn insert(&mut self, half: usize, number: u64) {
-        let done = self.finish(move |net| {
+    fn query(&mut self, half: usize, user: &str, sql: &str) -> Result<Vec<String>, String> {
+        self.halves[half].set_statistics_hidden(user == PLAIN_ROLE);
+        let (user, sql) = (user.to_owned(), sql.to_owned());
+        let answer = self.finish(move |net| {
+            let (user, sql) = (user.clone(), sql.clone());
             Box::pin(async move {
                 let stream = net.connect(["pg.fsn", "pg.hel"][half], 5432).await.unwrap();
-                run_sql(stream, PLAIN_ROLE, &format!("insert into w values ('client', {number})")).await
+                run_sql(stream, &user, &sql).await
             })
         });
-        assert_eq!(done, Some(true));
+        answer.expect("an answer in time")
     }
 
     fn pause_replay(&mut self, paused: bool) {
@@ -346,10 +423,10 @@ impl Real {
     }
 
     fn sql(&self, half: usize, user: &str, sql: &str) {
-        assert!(self.try_sql(half, user, sql), "{sql}");
+        self.try_sql(half, user, sql).unwrap();
     }
 
-    fn try_sql(&self, half: usize, user: &str, sql: &str) -> bool {
+    fn try_sql(&self, half: usize, user: &str, sql: &str) -> Result<Vec<String>, String> {
         let address = self.servers.address(half);
         self.runtime.block_on(async {
             let stream = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -376,8 +453,8 @@ impl Pair for Real {
         said.unwrap_or(Said::Silence)
     }
 
-    fn insert(&mut self, half: usize, number: u64) {
-        self.sql(half, PLAIN_ROLE, &format!("insert into w values ('client', {number})"));
+    fn query(&mut self, half: usize, user: &str, sql: &str) -> Result<Vec<String>, String> {
+        self.try_sql(half, user, sql)
     }
 
     fn pause_replay(&mut self, paused: bool) {
@@ -391,7 +468,7 @@ impl Pair for Real {
         self.servers.control(PRIMARY, &["reload"]);
         // A reload is a signal: nobody says when it was obeyed.
         let obeyed = format!("do $$ begin assert current_setting('synchronous_standby_names') = '{names}'; end $$");
-        self.until(|real| real.try_sql(PRIMARY, SUPERUSER, &obeyed));
+        self.until(|real| real.try_sql(PRIMARY, SUPERUSER, &obeyed).is_ok());
     }
 
     fn stop(&mut self, half: usize) {
@@ -415,7 +492,7 @@ impl Pair for Real {
                     (select from pg_stat_activity where application_name like 'continuum%'); end $$";
         let deadline = (0..40).any(|_| {
             self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(50)).await });
-            self.try_sql(PRIMARY, SUPERUSER, gone)
+            self.try_sql(PRIMARY, SUPERUSER, gone).is_ok()
         });
         usize::from(!deadline)
     }
@@ -425,16 +502,25 @@ impl Pair for Real {
     }
 }
 
-/// Whether the server did it.
-async fn run_sql(stream: impl ByteStream + 'static, user: &str, sql: &str) -> bool {
+/// The rows, each as its columns joined, or the SQLSTATE.
+async fn run_sql(stream: impl ByteStream + 'static, user: &str, sql: &str) -> Result<Vec<String>, String> {
     let mut config = tokio_postgres::Config::new();
     config.user(user).dbname(SUPERUSER).ssl_mode(SslMode::Disable);
     let (client, connection) = config.connect_raw(stream, NoTls).await.unwrap();
     let connection = tokio::spawn(connection);
-    let done = client.simple_query(sql).await.is_ok();
+    let answer = client.simple_query(sql).await;
     drop(client);
-    connection.await.unwrap().unwrap();
-    done
+    let ended = connection.await.unwrap();
+    let code = |error: tokio_postgres::Error| error.code().map(|code| code.code().to_owned());
+    // Why a session was ended is told by its connection.
+    let messages = answer.map_err(|error| code(error).or(ended.err().and_then(code)).unwrap())?;
+    let text =
+        |row: &SimpleQueryRow| (0..row.len()).map(|at| row.get(at).unwrap_or("NULL")).collect::<Vec<_>>().join(" ");
+    let rows = messages.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(text(row)),
+        _ => None,
+    });
+    Ok(rows.collect())
 }
 
 #[test]

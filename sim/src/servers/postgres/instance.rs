@@ -1,6 +1,7 @@
 //! The handle: what the operator orders, what the host runs, what a checker reads.
 
 use super::journal::{Event, Journal};
+use super::sql::Query;
 use super::types::{Configuration, Control, Order, Settings, Snapshot, State, Synchronous};
 use super::wal::{Content, Wal};
 use super::{process, replication, session};
@@ -24,11 +25,23 @@ pub(super) const REPLICATION_PORT: u16 = 5433;
 #[derive(Clone, Debug)]
 pub(super) struct SenderRow {
     pub application: String,
+    pub sent: Lsn,
     pub flushed: Lsn,
     pub replayed: Lsn,
     pub replay_lag: Option<Duration>,
     /// When the receiver said something last. Absent: it never did.
     pub heard: Option<Duration>,
+}
+
+/// A client's session, as `pg_stat_activity` shows it.
+#[derive(Clone, Debug)]
+pub(super) struct ClientSession {
+    pub user: String,
+    pub application: String,
+    /// It is to end.
+    pub terminated: bool,
+    /// How often its statement was to be cancelled.
+    pub cancel_count: u64,
 }
 
 /// What outlives a crash.
@@ -51,20 +64,22 @@ pub(super) struct Inner {
     pub due: Option<Duration>,
     /// Grows at every end of a postmaster: what belonged to an older one is gone.
     pub incarnation: u64,
-    /// Grows whenever sessions are terminated.
-    pub terminations: u64,
     pub in_recovery: bool,
     pub archive_mode: String,
+    /// When this process left recovery, and where.
+    pub promoted: Option<(Duration, Lsn)>,
     pub replayed: Lsn,
     /// Positions that were received and when they may be replayed.
     pub to_replay: VecDeque<(Lsn, Duration)>,
-    pub sessions: BTreeMap<u64, String>,
+    pub sessions: BTreeMap<u64, ClientSession>,
     pub senders: BTreeMap<u64, SenderRow>,
     pub receiving: bool,
     pub next_id: u64,
     /// Grows when the process or its configuration changes; not with every record.
     pub life: u64,
     pub accepting: bool,
+    /// Query strings that were read before.
+    pub queries: BTreeMap<String, Query>,
     pub dry_run_write_count: u64,
     // Knobs.
     pub replay_delay: Duration,
@@ -98,9 +113,9 @@ impl Instance {
             state: State::Stopped,
             due: None,
             incarnation: 0,
-            terminations: 0,
             in_recovery: false,
             archive_mode: "on".into(),
+            promoted: None,
             replayed,
             to_replay: VecDeque::new(),
             sessions: BTreeMap::new(),
@@ -109,6 +124,7 @@ impl Instance {
             next_id: 0,
             life: 0,
             accepting: false,
+            queries: BTreeMap::new(),
             dry_run_write_count: 0,
             replay_delay: Duration::ZERO,
             replay_paused: false,
@@ -360,7 +376,7 @@ impl Inner {
     }
 
     /// Timeline and REDO location of the newest shutdown checkpoint that was replayed.
-    fn checkpoint(&self) -> Option<(u32, Lsn)> {
+    pub fn checkpoint(&self) -> Option<(u32, Lsn)> {
         self.disk.wal.newest(self.replayed, |record| match record.content {
             Content::Checkpoint { redo } => Some((record.timeline, redo)),
             _ => None,

@@ -18,7 +18,6 @@
 mod connector;
 mod instance;
 mod journal;
-mod probe;
 mod process;
 mod replication;
 mod session;

@@ -65,6 +65,7 @@ fn obey(inner: &mut Inner, now: Duration, order: Order) -> bool {
             inner.due = Some(now + wait);
             inner.in_recovery = standby;
             inner.archive_mode = inner.disk.configuration.archive_mode.clone();
+            inner.promoted = None;
             inner.disk.control = if standby { Control::InRecovery } else { Control::InProduction };
             // Whatever is on the disk is replayed before it is consistent.
             inner.replayed = inner.disk.wal.end();
@@ -122,7 +123,7 @@ fn live(inner: &mut Inner, now: Duration) -> bool {
 }
 
 fn stop_fast(inner: &mut Inner, now: Duration) {
-    inner.terminations += 1;
+    inner.sessions.values_mut().for_each(|session| session.terminated = true);
     inner.state = State::Stopping(Shutdown::Fast);
     inner.due = Some(now + pick(inner, SHUTDOWN_MS) + inner.shutdown_extra);
 }
@@ -162,6 +163,7 @@ fn promote(inner: &mut Inner, now: Duration) {
     let name = inner.settings.cluster.clone();
     let timeline = inner.disk.wal.fork(&name);
     inner.replayed = inner.disk.wal.end();
+    inner.promoted = Some((now, lsn));
     inner.in_recovery = false;
     inner.disk.configuration.standby = false;
     inner.disk.control = Control::InProduction;

@@ -115,7 +115,7 @@ impl Sender {
         let id = self.id;
         let accepted = self.instance.change(|inner| {
             check(inner, end, chain)?;
-            let row = SenderRow { application, flushed: end, replayed: end, replay_lag: None, heard: None };
+            let row = SenderRow { application, sent: end, flushed: end, replayed: end, replay_lag: None, heard: None };
             inner.senders.insert(id, row);
             Ok::<bool, String>(inner.in_recovery)
         });
@@ -172,7 +172,7 @@ impl Sender {
                     let replay_lag = lag.replayed(replayed, now);
                     self.instance.change(|inner| {
                         if let Some(row) = inner.senders.get_mut(&id) {
-                            *row = SenderRow { flushed, replayed, replay_lag, heard: Some(now), ..row.clone() };
+                            *row = SenderRow { sent, flushed, replayed, replay_lag, heard: Some(now), ..row.clone() };
                         }
                         process::sent(inner, now);
                     });

@@ -4,16 +4,16 @@
 //! network), 57P03 while it starts or shuts down, 57P01 when its session is terminated, silence when the host is cut
 //! off or the server was killed (its kernel closes the stream).
 
-use super::instance::{CLIENT_PORT, Instance};
+use super::instance::{CLIENT_PORT, ClientSession, Inner, Instance};
 use super::journal::Event;
 use super::process;
-use super::sql::{self, Part};
+use super::sql::{self, Asker, Part, Transaction};
 use super::types::State;
 use crate::fabric::{BoxStream, Net};
 use bytes::{BufMut, BytesMut};
 use futures_util::future::{Either, select};
 use pgwire::messages::data::{DataRow, FieldDescription, RowDescription};
-use pgwire::messages::response::{CommandComplete, ErrorResponse, ReadyForQuery, TransactionStatus};
+use pgwire::messages::response::{CommandComplete, ErrorResponse, NoticeResponse, ReadyForQuery, TransactionStatus};
 use pgwire::messages::startup::{Authentication, BackendKeyData, ParameterStatus, SecretKey};
 use pgwire::messages::{
     DecodeContext, PgWireBackendMessage as Backend, PgWireFrontendMessage as Frontend, ProtocolVersion,
@@ -66,8 +66,9 @@ pub(super) async fn listen(instance: &Instance, net: &Net) {
             net,
             stream,
             incarnation,
-            terminations: 0,
             id: None,
+            user: String::new(),
+            transaction: Transaction::default(),
             dry_run: false,
             buffer: BytesMut::new(),
             context: DecodeContext::default(),
@@ -99,8 +100,9 @@ struct Session {
     net: Net,
     stream: BoxStream,
     incarnation: u64,
-    terminations: u64,
     id: Option<u64>,
+    user: String,
+    transaction: Transaction,
     dry_run: bool,
     buffer: BytesMut,
     context: DecodeContext,
@@ -122,6 +124,15 @@ impl Session {
                     self.context.awaiting_frontend_ssl = false;
                 }
                 Frontend::SslNegotiation(_) => self.stream.write_all(b"N").await?,
+                Frontend::CancelRequest(request) => {
+                    let id = u64::try_from(request.pid).unwrap_or_default();
+                    self.instance.change(|inner| {
+                        if let Some(session) = inner.sessions.get_mut(&id) {
+                            session.cancel_count += 1;
+                        }
+                    });
+                    return Err(Ended::Closed);
+                }
                 Frontend::Startup(startup) => break startup.parameters,
                 _ => return Err(Ended::Closed),
             }
@@ -167,74 +178,83 @@ impl Session {
         }
         let application = parameters.get("application_name").cloned().unwrap_or_default();
         self.dry_run = application.contains("continuum-dry-run");
-        let (id, terminations) = self.instance.change(|inner| {
+        self.user.clone_from(&user);
+        let id = self.instance.change(|inner| {
             let id = inner.fresh_id();
-            inner.sessions.insert(id, application);
-            (id, inner.terminations)
+            inner.sessions.insert(id, ClientSession { user, application, terminated: false, cancel_count: 0 });
+            id
         });
         self.id = Some(id);
-        self.terminations = terminations;
         let mut out = BytesMut::new();
         Backend::Authentication(Authentication::Ok).encode(&mut out)?;
         let version = ParameterStatus::new("server_version".into(), "15.18".into());
         Backend::ParameterStatus(version).encode(&mut out)?;
-        Backend::BackendKeyData(BackendKeyData::new(1, SecretKey::I32(2))).encode(&mut out)?;
+        Backend::BackendKeyData(BackendKeyData::new(i32::try_from(id).unwrap_or_default(), SecretKey::I32(2)))
+            .encode(&mut out)?;
         Backend::ReadyForQuery(ReadyForQuery::new(TransactionStatus::Idle)).encode(&mut out)?;
         Ok(self.stream.write_all(&out).await?)
     }
 
     async fn query(&mut self, text: &str) -> Result<(), Ended> {
         let (now, dry_run) = (self.net.now(), self.dry_run);
-        let parts = self.instance.change(|inner| {
-            inner.dry_run_write_count += u64::from(dry_run && sql::is_changing(text));
-            sql::run(inner, now, text)
+        let asker = Asker { user: &self.user, session: self.id.unwrap_or_default() };
+        let (answer, cancels) = self.instance.change(|inner| {
+            let answer = sql::run(inner, now, asker, &mut self.transaction, text);
+            inner.dry_run_write_count += u64::from(dry_run && answer.is_changing);
+            (answer, cancel_count(inner, self.id))
         });
+        let ended = end_of(&self.instance.lock(), self.incarnation, self.id);
+        if let Some(Ended::Terminated(_)) = ended {
+            return self.terminated().await;
+        }
         let mut out = BytesMut::new();
-        let mut status = TransactionStatus::Idle;
-        for part in parts {
+        for part in answer.parts {
             match part {
-                Part::Commit(lsn) => self.acknowledged(lsn, text).await?,
-                Part::Sleep(pause) => tokio::time::sleep(pause).await,
+                Part::Commit(lsn, rows) => {
+                    // A wait that is cancelled is acknowledged all the same, with a warning.
+                    if self.wait(cancels, |inner| inner.is_acknowledged(lsn)).await? == Waited::Cancelled {
+                        let why = "canceling wait for synchronous replication due to user request";
+                        notice(why).encode(&mut out)?;
+                    }
+                    let inner = self.instance.lock();
+                    for (client, number) in rows {
+                        process::write(&inner, self.net.now(), Event::Acknowledged { client, number });
+                    }
+                }
+                Part::Sleep(pause) => {
+                    let waited = tokio::time::timeout(pause, self.wait(cancels, |_| false)).await;
+                    if waited.is_ok_and(|waited| waited.is_ok()) {
+                        error("ERROR", "57014", sql::CANCELLED).encode(&mut out)?;
+                        self.transaction.fail();
+                        break;
+                    }
+                }
                 Part::Done(tag) => Backend::CommandComplete(CommandComplete::new(tag.into())).encode(&mut out)?,
                 Part::Rows(columns, rows) => encode_rows(&columns, &rows, &mut out)?,
-                Part::Error(code, message) => {
-                    if text.starts_with("begin") {
-                        status = TransactionStatus::Error;
-                    }
-                    error("ERROR", code, &message).encode(&mut out)?;
-                }
+                Part::Error(code, message) => error("ERROR", code, &message).encode(&mut out)?,
             }
         }
+        let status = match self.transaction {
+            Transaction { open: false, .. } => TransactionStatus::Idle,
+            Transaction { failed: true, .. } => TransactionStatus::Error,
+            Transaction { .. } => TransactionStatus::Transaction,
+        };
         Backend::ReadyForQuery(ReadyForQuery::new(status)).encode(&mut out)?;
         Ok(self.stream.write_all(&out).await?)
     }
 
-    /// Waits until a commit may be acknowledged. A session that is terminated meanwhile never says so, though the
-    /// commit is durable here.
-    async fn acknowledged(&mut self, lsn: continuum_core::record::Lsn, text: &str) -> Result<(), Ended> {
-        let (incarnation, terminations) = (self.incarnation, self.terminations);
-        let ended = self
-            .instance
-            .until(|inner| {
-                if inner.incarnation != incarnation {
-                    Some(Err(Ended::Gone))
-                } else if inner.terminations != terminations {
-                    Some(Err(Ended::Terminated("57P01")))
-                } else {
-                    inner.is_acknowledged(lsn).then_some(Ok(()))
-                }
-            })
-            .await;
-        match ended {
-            Ok(()) => {
-                if let Some((client, number)) = sql::parse_insert(text) {
-                    let inner = self.instance.lock();
-                    process::write(&inner, self.net.now(), Event::Acknowledged { client, number });
-                }
-                Ok(())
-            }
-            Err(Ended::Terminated(_)) => self.terminated().await,
-            Err(other) => Err(other),
+    /// Waits until something is so, or the statement is cancelled; also where its client is gone: nothing else ends it.
+    /// A session that is terminated meanwhile never says so, though a commit is durable here.
+    async fn wait(&mut self, cancels: u64, is_so: impl Fn(&Inner) -> bool) -> Result<Waited, Ended> {
+        let (incarnation, id) = (self.incarnation, self.id);
+        let waited = self.instance.until(|inner| match end_of(inner, incarnation, id) {
+            Some(ended) => Some(Err(ended)),
+            None if is_so(inner) => Some(Ok(Waited::Through)),
+            None => (cancel_count(inner, id) > cancels).then_some(Ok(Waited::Cancelled)),
+        });
+        match waited.await {
+            Err(Ended::Terminated(_)) => self.terminated().await.and(Err(Ended::Gone)),
+            other => other,
         }
     }
 
@@ -248,14 +268,8 @@ impl Session {
             if let Some(message) = Frontend::decode(&mut self.buffer, &self.context)? {
                 return Ok(message);
             }
-            let (incarnation, registered, terminations) = (self.incarnation, self.id.is_some(), self.terminations);
-            let ended = self.instance.until(|inner| {
-                if inner.incarnation != incarnation {
-                    Some(Ended::Gone)
-                } else {
-                    (registered && inner.terminations != terminations).then_some(Ended::Terminated("57P01"))
-                }
-            });
+            let (incarnation, id) = (self.incarnation, self.id);
+            let ended = self.instance.until(|inner| end_of(inner, incarnation, id));
             let ended = async {
                 match select(pin!(ended), pin!(tokio::time::sleep(SILENCE_MAX))).await {
                     Either::Left((ended, _)) => ended,
@@ -282,6 +296,31 @@ impl Session {
         self.stream.shutdown().await?;
         Err(Ended::Terminated(code))
     }
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waited {
+    Through,
+    Cancelled,
+}
+
+/// Why a session ends, if it does. One that has not logged in yet is terminated by nobody.
+fn end_of(inner: &Inner, incarnation: u64, id: Option<u64>) -> Option<Ended> {
+    if inner.incarnation != incarnation {
+        return Some(Ended::Gone);
+    }
+    let terminated = id.and_then(|id| inner.sessions.get(&id)).is_some_and(|session| session.terminated);
+    terminated.then_some(Ended::Terminated("57P01"))
+}
+
+fn cancel_count(inner: &Inner, id: Option<u64>) -> u64 {
+    id.and_then(|id| inner.sessions.get(&id)).map_or(0, |session| session.cancel_count)
+}
+
+fn notice(message: &str) -> Backend {
+    let fields = [(b'S', "WARNING"), (b'V', "WARNING"), (b'C', "01000"), (b'M', message)];
+    Backend::NoticeResponse(NoticeResponse::new(fields.map(|(key, value)| (key, value.to_owned())).to_vec()))
 }
 
 fn error(severity: &str, code: &str, message: &str) -> Backend {
