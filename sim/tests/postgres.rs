@@ -8,7 +8,7 @@ use continuum_live::postgres::{Login, PostgresProbe};
 use continuum_sim::determinism::Seeds;
 use continuum_sim::fabric::{Fabric, FabricOptions, Net, TurmoilFabric};
 use continuum_sim::servers::postgres::{
-    Configuration, Event, Instance, Journal, NetConnector, Order, Settings, Shutdown, State, Synchronous,
+    Configuration, Event, Instance, Journal, Limits, NetConnector, Order, Settings, Shutdown, State, Synchronous,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -139,7 +139,7 @@ async fn query(net: &Net, region: &str, password: Option<&str>, sql: &str) -> Re
 }
 
 fn primary_configuration(synchronous: Synchronous) -> Configuration {
-    Configuration { archive_mode: "on".into(), synchronous, standby: false }
+    Configuration { synchronous, ..Configuration::default() }
 }
 
 #[test]
@@ -398,4 +398,89 @@ fn sessions_are_ended_by_the_name_of_their_role() {
     });
     assert_eq!(ended, Some(Ok(())));
     assert!(matches!(&*held.lock().unwrap(), Some(Err(cause)) if cause.contains("closed") || cause == "57P01"));
+}
+
+/// The rows of a query as a client gets them, each as its columns joined; or the SQLSTATE.
+fn ask(pair: &mut Pair, host: &str, region: &'static str, sql: &str) -> Result<Vec<String>, String> {
+    let sql = sql.to_owned();
+    let answer = pair.finish(host, 1.0, move |net| {
+        let sql = sql.clone();
+        Box::pin(async move {
+            let stream = net.connect(&format!("pg.{region}"), 5432).await.unwrap();
+            let mut config = tokio_postgres::Config::new();
+            config.user("monitor").ssl_mode(SslMode::Disable);
+            let (client, connection) = config.connect_raw(stream, NoTls).await.unwrap();
+            tokio::spawn(connection);
+            let messages = client.simple_query(&sql).await;
+            messages.map_err(|error| error.code().unwrap().code().to_owned()).map(|messages| {
+                let rows = messages.iter().filter_map(|message| match message {
+                    tokio_postgres::SimpleQueryMessage::Row(row) => Some(row),
+                    _ => None,
+                });
+                rows.map(|row| (0..row.len()).map(|at| row.get(at).unwrap_or("NULL")).collect::<Vec<_>>().join(" "))
+                    .collect()
+            })
+        })
+    });
+    answer.expect("an answer in time")
+}
+
+#[test]
+fn a_standby_that_fell_silent_looks_streaming_until_its_sender_gives_up() {
+    let mut pair = pair();
+    let patient = Configuration { wal_sender_timeout: Duration::from_secs(60), ..Configuration::default() };
+    pair.fsn.configure(patient);
+    pair.insert("a", "fsn", 1, 0.5);
+    let _ = pair.start("outside", |_| Box::pin(async {}));
+    pair.fabric.partition("pg.fsn", "pg.hel");
+    pair.insert("b", "fsn", 2, 0.5);
+    pair.run(20.0);
+    let rows = pair.view("c", "fsn").replicas.unwrap();
+    assert_eq!(rows.iter().map(|row| row.streaming).collect::<Vec<_>>(), [true]);
+    // Its receiver, which gave up sooner, comes back: two rows of one name, the dead one first.
+    pair.fabric.repair("pg.fsn", "pg.hel");
+    pair.run(8.0);
+    let sql = "select extract(epoch from clock_timestamp() - reply_time) > 10 from pg_stat_replication";
+    assert_eq!(ask(&mut pair, "d", "fsn", sql), Ok(vec!["t".to_owned(), "f".to_owned()]));
+    pair.run(40.0);
+    assert_eq!(ask(&mut pair, "e", "fsn", sql), Ok(vec!["f".to_owned()]));
+}
+
+#[test]
+fn a_silent_standby_holds_a_fast_shutdown_up() {
+    let mut pair = pair();
+    pair.fsn.configure(Configuration { wal_sender_timeout: Duration::from_secs(60), ..Configuration::default() });
+    pair.fabric.partition("pg.fsn", "pg.hel");
+    pair.run(1.0);
+    pair.fsn.order(Order::Stop(Shutdown::Fast));
+    pair.run(50.0);
+    assert_eq!(pair.fsn.snapshot().state, State::Stopping(Shutdown::Fast));
+    pair.run(12.0);
+    assert_eq!(pair.fsn.snapshot().state, State::Stopped);
+}
+
+#[test]
+fn a_standby_with_lower_settings_streams_and_its_promotion_ends_it() {
+    let mut pair = pair();
+    let higher = Limits { max_connections: 300, ..Limits::default() };
+    pair.fsn.order(Order::Stop(Shutdown::Fast));
+    pair.run(1.0);
+    pair.fsn.configure(Configuration { limits: higher, ..Configuration::default() });
+    pair.fsn.order(Order::Start);
+    pair.run(8.0);
+    pair.insert("a", "fsn", 1, 0.5);
+    let hel = pair.hel.snapshot();
+    assert_eq!((hel.state, hel.streaming, hel.replay_paused), (State::Running, true, true));
+    assert!(hel.replayed < hel.end);
+    pair.hel.order(Order::Promote);
+    pair.run(2.0);
+    assert_eq!(pair.hel.snapshot().state, State::Stopped);
+    // It does not start either, until the setting is raised.
+    pair.hel.order(Order::Start);
+    pair.run(2.0);
+    assert_eq!(pair.hel.snapshot().state, State::Stopped);
+    pair.hel.configure(Configuration { limits: higher, ..pair.hel.configuration() });
+    pair.hel.order(Order::Start);
+    pair.run(2.0);
+    assert_eq!(pair.hel.snapshot().state, State::Running);
 }

@@ -6,7 +6,7 @@ use continuum_sim::determinism::{Seeds, on_seeded_thread};
 use continuum_sim::fabric::{Fabric, FabricOptions, TurmoilFabric};
 use continuum_sim::gate::Open;
 use continuum_sim::servers::kube_api::{HTTP_ROUTES, Store};
-use continuum_sim::servers::postgres::{Configuration, Instance, Journal, Order, Settings, Shutdown, Synchronous};
+use continuum_sim::servers::postgres::{Configuration, Instance, Journal, Order, Settings, Shutdown};
 use continuum_sim::servers::powerdns::{self, PowerDns};
 use continuum_sim::servers::vantage::Vantage;
 use continuum_sim::workload::{Attempt, Outcome, Workload, WorkloadOptions};
@@ -238,8 +238,7 @@ fn a_held_session_stays_on_the_standby_and_writes_nothing() {
         let mut world = world(1, Some("hel"));
         world.run(60.0);
         assert_eq!(world.halves["hel"].snapshot().session_count, 1);
-        let configuration =
-            Configuration { archive_mode: "on".into(), synchronous: Synchronous::default(), standby: false };
+        let configuration = Configuration::default();
         world.halves["hel"].configure(configuration);
         world.halves["hel"].order(Order::Promote);
         world.run(2.0);

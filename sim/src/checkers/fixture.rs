@@ -113,6 +113,7 @@ fn of_region(name: &str, address: [u8; 4], primary: bool, history: Vec<Change>) 
             pending_restart: false,
             session_count: 0,
             streaming: !primary,
+            replay_paused: false,
         },
         rows: (1..=3).map(|number| ("clients.fsn-1".to_owned(), number)).collect(),
         addresses: BTreeSet::from([address.into()]),

@@ -421,3 +421,18 @@ fn where_archive_mode_stays_no_restart_follows_a_promotion() {
     }
     assert_eq!(status(&world, HEL)["phase"], "Cluster in healthy state");
 }
+
+#[test]
+fn a_setting_raised_on_the_primary_alone_stops_the_others_replay_and_ends_its_promotion() {
+    let mut world = World::start(1, Start::born());
+    let raise = json!({"spec": {"postgresql": {"parameters": {"max_connections": "300"}}}});
+    world.patch(FSN, &raise);
+    until(&mut world, "replay", |world| world.halves[HEL].instance.snapshot().replay_paused);
+    world.run(8.0);
+    assert!(accepts(&world, FSN) && world.halves[HEL].instance.snapshot().streaming);
+    world.patch(HEL, &json!({"spec": {"replica": {"primary": HEL}}}));
+    world.run(30.0);
+    assert!(!accepts(&world, HEL));
+    world.patch(HEL, &raise);
+    until(&mut world, "writes", |world| accepts(world, HEL));
+}

@@ -187,11 +187,12 @@ impl Hand {
         tokio::time::sleep(hears_again.saturating_sub(self.now())).await;
     }
 
+    /// Until it runs, or has ended again: then so does its manager.
     async fn start_now(&self) {
         self.instance.order(Order::Start);
         self.instance.watch(|instance| (instance.state != State::Stopped || !instance.alive).then_some(())).await;
         self.change(|memory| memory.expects_running = true);
-        self.instance_is(State::Running).await;
+        self.instance.watch(|instance| (instance.state != State::Starting || !instance.alive).then_some(())).await;
     }
 
     /// The designated primary's transition: the fenced primary becomes a standby in its files.
@@ -257,7 +258,13 @@ impl Hand {
             .synchronous
             .clone()
             .map_or_else(Synchronous::default, |(standbys, required)| Synchronous { standbys, required });
-        Configuration { archive_mode: if always { "always" } else { "on" }.into(), synchronous, standby }
+        Configuration {
+            archive_mode: if always { "always" } else { "on" }.into(),
+            synchronous,
+            standby,
+            limits: view.limits,
+            wal_sender_timeout: view.wal_sender_timeout,
+        }
     }
 }
 

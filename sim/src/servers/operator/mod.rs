@@ -179,6 +179,7 @@ impl Operator {
     /// Puts a Cluster with its status and its pod into a store, and the webhook of the operator on `operator_host`
     /// before it.
     pub fn install(&self, store: &Store, cluster: &Value, operator_host: &str) -> Result<(), Refusal> {
+        self.0.instance.set_first_limits(view::View::of(cluster).limits);
         let created = store.create(&CLUSTERS, cluster.clone(), "setup")?;
         let (namespace, name) = (text(&created["metadata"]["namespace"]), text(&created["metadata"]["name"]));
         let status = json!({"status": cluster["status"]});

@@ -1,5 +1,6 @@
 //! A Cluster object, as the operator reads it.
 
+use crate::servers::postgres::{Limits, WAL_SENDER_TIMEOUT};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -62,6 +63,8 @@ pub(super) struct View {
     pub switchover_delay: Duration,
     /// `standbyNamesPre`, and whether an acknowledgement is required.
     pub synchronous: Option<(Vec<String>, bool)>,
+    pub limits: Limits,
+    pub wal_sender_timeout: Duration,
 }
 
 impl View {
@@ -100,6 +103,9 @@ impl View {
                 let names = names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect();
                 (names, synchronous["dataDurability"] != "preferred")
             }),
+            limits: limits(&spec["postgresql"]["parameters"]),
+            wal_sender_timeout: duration(&spec["postgresql"]["parameters"]["wal_sender_timeout"])
+                .unwrap_or(WAL_SENDER_TIMEOUT),
         }
     }
 
@@ -144,6 +150,32 @@ fn application_secret(cluster: &Value) -> String {
         ["recovery", "pg_basebackup", "initdb"].into_iter().find_map(|way| bootstrap[way]["secret"]["name"].as_str());
     let own = || format!("{}-app", cluster["metadata"]["name"].as_str().unwrap_or_default());
     given.map_or_else(own, str::to_owned)
+}
+
+/// PostgreSQL's parameters are texts.
+fn limits(parameters: &Value) -> Limits {
+    let own = Limits::default();
+    let number = |name: &str, own: u32| parameters[name].as_str().and_then(|text| text.parse().ok()).unwrap_or(own);
+    Limits {
+        max_connections: number("max_connections", own.max_connections),
+        max_worker_processes: number("max_worker_processes", own.max_worker_processes),
+        max_wal_senders: number("max_wal_senders", own.max_wal_senders),
+        max_prepared_transactions: number("max_prepared_transactions", own.max_prepared_transactions),
+        max_locks_per_transaction: number("max_locks_per_transaction", own.max_locks_per_transaction),
+    }
+}
+
+/// `60s`, `1min`, `5000ms`, `5000` (ms).
+fn duration(value: &Value) -> Option<Duration> {
+    let text = value.as_str()?.trim();
+    let unit = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..unit].parse().ok()?;
+    Some(match text[unit..].trim() {
+        "" | "ms" => Duration::from_millis(number),
+        "s" => Duration::from_secs(number),
+        "min" => Duration::from_secs(60 * number),
+        _ => return None,
+    })
 }
 
 /// Names in `spec.externalClusters`.

@@ -2,7 +2,7 @@
 
 use super::journal::{Event, Journal};
 use super::sql::Query;
-use super::types::{Configuration, Control, Order, Settings, Snapshot, State, Synchronous};
+use super::types::{Configuration, Control, Limits, Order, Settings, Snapshot, State};
 use super::wal::{Content, Wal};
 use super::{process, replication, session};
 use crate::fabric::Net;
@@ -49,6 +49,8 @@ pub(super) struct Disk {
     pub wal: Wal,
     pub control: Control,
     pub configuration: Configuration,
+    /// The primary's limits before the log says any.
+    pub first_limits: Limits,
 }
 
 /// The process's part.
@@ -66,6 +68,10 @@ pub(super) struct Inner {
     pub incarnation: u64,
     pub in_recovery: bool,
     pub archive_mode: String,
+    /// What the process runs with.
+    pub limits: Limits,
+    /// Replay met a primary's limits that are above its own, and goes no further.
+    pub falls_short: bool,
     /// When this process left recovery, and where.
     pub promoted: Option<(Duration, Lsn)>,
     pub replayed: Lsn,
@@ -99,9 +105,9 @@ impl Instance {
     /// The primary half of a new pair, not started.
     pub fn new(settings: Settings, journal: Journal, rng: ChaCha8Rng) -> Self {
         let wal = Wal::new(&settings.system_id);
-        let configuration =
-            Configuration { archive_mode: "on".into(), synchronous: Synchronous::default(), standby: false };
-        let disk = Disk { wal, control: Control::ShutDown, configuration };
+        let configuration = Configuration::default();
+        let first_limits = Limits::default();
+        let disk = Disk { wal, control: Control::ShutDown, configuration, first_limits };
         let replayed = disk.wal.end();
         let inner = Inner {
             settings,
@@ -115,6 +121,8 @@ impl Instance {
             incarnation: 0,
             in_recovery: false,
             archive_mode: "on".into(),
+            limits: Limits::default(),
+            falls_short: false,
             promoted: None,
             replayed,
             to_replay: VecDeque::new(),
@@ -221,6 +229,11 @@ impl Instance {
         });
     }
 
+    /// The limits of the pair's primary since before the log begins.
+    pub fn set_first_limits(&self, limits: Limits) {
+        self.lock().disk.first_limits = limits;
+    }
+
     /// The configuration files.
     pub fn configuration(&self) -> Configuration {
         self.lock().disk.configuration.clone()
@@ -240,9 +253,11 @@ impl Instance {
             replayed: inner.replayed,
             end: inner.disk.wal.end(),
             pending_restart: inner.state != State::Stopped
-                && inner.archive_mode != inner.disk.configuration.archive_mode,
+                && (inner.archive_mode != inner.disk.configuration.archive_mode
+                    || inner.limits != inner.disk.configuration.limits),
             session_count: inner.sessions.len(),
             streaming: inner.receiving,
+            replay_paused: inner.is_replay_paused(),
         }
     }
 
@@ -333,6 +348,7 @@ impl Instance {
         self.change(|inner| {
             assert_eq!(inner.state, State::Stopped, "the disk of a running server is not changed");
             inner.disk.wal.fork("diverged");
+            inner.disk.wal.append_shutdown_checkpoint();
             inner.replayed = inner.disk.wal.end();
         });
     }
@@ -381,6 +397,20 @@ impl Inner {
             Content::Checkpoint { redo } => Some((record.timeline, redo)),
             _ => None,
         })
+    }
+
+    /// By whom ever.
+    pub fn is_replay_paused(&self) -> bool {
+        self.replay_paused || self.falls_short
+    }
+
+    /// The primary's limits at the end of the log.
+    pub fn needed_limits(&self) -> Limits {
+        let said = self.disk.wal.newest(self.disk.wal.end(), |record| match record.content {
+            Content::Parameters(limits) => Some(limits),
+            _ => None,
+        });
+        said.unwrap_or(self.disk.first_limits)
     }
 
     /// The password that a role has to give. Absent: none.

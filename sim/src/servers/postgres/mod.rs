@@ -28,5 +28,7 @@ mod wal;
 pub use connector::NetConnector;
 pub use instance::Instance;
 pub use journal::{Entry, Event, Journal};
-pub use types::{Configuration, Control, Order, Settings, Shutdown, Snapshot, State, Synchronous};
+pub use types::{
+    Configuration, Control, Limits, Order, Settings, Shutdown, Snapshot, State, Synchronous, WAL_SENDER_TIMEOUT,
+};
 pub use wal::{Content, Wal, WalRecord};

@@ -12,6 +12,7 @@
 use super::instance::Inner;
 use super::journal::Event;
 use super::types::{Control, Order, Shutdown, State};
+use super::wal::Content;
 use rand::RngExt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -26,8 +27,6 @@ const RECOVER_MS: RangeInclusive<u64> = 50..=250;
 const SHUTDOWN_MS: RangeInclusive<u64> = 120..=260;
 /// From the order to the new timeline, ms.
 const PROMOTE_MS: RangeInclusive<u64> = 250..=450;
-/// A WAL receiver that does not acknowledge the last WAL holds a shutdown up for this long (`wal_sender_timeout`).
-pub(super) const WAL_SENDER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Does what is due. Whether anything changed, and when to look again at the latest.
 pub(super) fn advance(inner: &mut Inner, now: Duration) -> (bool, Option<Duration>) {
@@ -39,7 +38,7 @@ pub(super) fn advance(inner: &mut Inner, now: Duration) -> (bool, Option<Duratio
     inner.life += u64::from(moved);
     moved |= replay(inner, now);
     note_acceptance(inner, now);
-    let replay_due = if inner.replay_paused { None } else { inner.to_replay.front().map(|(_, due)| *due) };
+    let replay_due = if inner.is_replay_paused() { None } else { inner.to_replay.front().map(|(_, due)| *due) };
     (moved, [inner.due, replay_due].into_iter().flatten().min())
 }
 
@@ -65,6 +64,8 @@ fn obey(inner: &mut Inner, now: Duration, order: Order) -> bool {
             inner.due = Some(now + wait);
             inner.in_recovery = standby;
             inner.archive_mode = inner.disk.configuration.archive_mode.clone();
+            inner.limits = inner.disk.configuration.limits;
+            inner.falls_short = false;
             inner.promoted = None;
             inner.disk.control = if standby { Control::InRecovery } else { Control::InProduction };
             // Whatever is on the disk is replayed before it is consistent.
@@ -105,8 +106,23 @@ fn live(inner: &mut Inner, now: Duration) -> bool {
     let due = inner.due.is_some_and(|due| due <= now);
     match inner.state {
         State::Starting if due => {
+            if inner.in_recovery && !inner.limits.cover(&inner.needed_limits()) {
+                // FATAL: hot standby is not possible because of insufficient parameter settings.
+                write(inner, now, Event::ShutDown { clean: false });
+                end(inner);
+                return true;
+            }
             inner.state = State::Running;
             inner.due = None;
+            if !inner.in_recovery {
+                note_limits(inner);
+            }
+            true
+        }
+        State::Running if due && inner.falls_short => {
+            // FATAL: recovery aborted because of insufficient parameter settings.
+            write(inner, now, Event::ShutDown { clean: false });
+            end(inner);
             true
         }
         State::Running if due => {
@@ -136,7 +152,7 @@ fn finish(inner: &mut Inner, now: Duration) -> bool {
         inner.disk.wal.append_shutdown_checkpoint();
         inner.replayed = inner.disk.wal.end();
         inner.disk.control = Control::ShutDown;
-        inner.due = Some(now + WAL_SENDER_TIMEOUT);
+        inner.due = Some(now + inner.disk.configuration.wal_sender_timeout);
         if inner.senders.is_empty() {
             return finish(inner, now);
         }
@@ -163,6 +179,7 @@ fn promote(inner: &mut Inner, now: Duration) {
     let name = inner.settings.cluster.clone();
     let timeline = inner.disk.wal.fork(&name);
     inner.replayed = inner.disk.wal.end();
+    note_limits(inner);
     inner.promoted = Some((now, lsn));
     inner.in_recovery = false;
     inner.disk.configuration.standby = false;
@@ -170,12 +187,26 @@ fn promote(inner: &mut Inner, now: Duration) {
     write(inner, now, Event::Promoted { timeline, lsn });
 }
 
+/// A primary writes down what its standbys need, where that is not what its log says.
+fn note_limits(inner: &mut Inner) {
+    if inner.needed_limits() != inner.limits {
+        inner.replayed = inner.disk.wal.append(Content::Parameters(inner.limits));
+    }
+}
+
 fn replay(inner: &mut Inner, now: Duration) -> bool {
     let mut moved = false;
-    while !inner.replay_paused
+    while !inner.is_replay_paused()
         && let Some((lsn, due)) = inner.to_replay.front().copied()
         && due <= now
     {
+        if let Some(Content::Parameters(needed)) = inner.disk.wal.at(lsn).map(|record| &record.content)
+            && !inner.limits.cover(needed)
+        {
+            // Sessions are still taken, and WAL is still received.
+            inner.falls_short = true;
+            return true;
+        }
         inner.to_replay.pop_front();
         inner.replayed = lsn;
         moved = true;

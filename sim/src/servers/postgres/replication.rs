@@ -4,12 +4,13 @@
 //! refuses: the receiver is ahead, or has diverged (PostgreSQL finds the same out from the timelines' history files).
 //! A standby sends too: after a switchover the new primary may get the last WAL from the old one that already follows.
 //!
-//! Loss and partitions are the network's. Both sides notice silence by a time-out, as CloudNativePG sets it (5 s), and
-//! the receiver tries again: once after its restore command found nothing, from then on every 5 s
+//! Loss and partitions are the network's. Both sides notice silence by a time-out, as CloudNativePG sets it (5 s; until
+//! then the sender's row says "streaming" with its last good lag, also beside the row of a newer connection), and the
+//! receiver tries again: once after its restore command found nothing, from then on every 5 s
 //! (`wal_retrieve_retry_interval`), which is what a switchover may have to wait for.
 
 use super::instance::{Inner, Instance, REPLICATION_PORT, SenderRow};
-use super::process::{self, WAL_SENDER_TIMEOUT};
+use super::process;
 use super::session::serve_port;
 use super::types::{Shutdown, State};
 use super::wal::WalRecord;
@@ -140,7 +141,10 @@ impl Sender {
                 let records = inner.disk.wal.after(sent);
                 (!records.is_empty()).then(|| Next::Wal(records.iter().take(BATCH).cloned().collect()))
             });
-            let patience = (said + KEEPALIVE).min(heard + WAL_SENDER_TIMEOUT);
+            let limit = self.instance.lock().disk.configuration.wal_sender_timeout;
+            // A receiver that is there asks for a sign of life; one that fell silent is asked after half of the limit.
+            let next_sign = if heard < said { (heard + limit / 2).max(said + KEEPALIVE) } else { said + KEEPALIVE };
+            let patience = next_sign.min(heard + limit);
             let waited = tokio::time::sleep(patience.saturating_sub(self.net.now()));
             let event = {
                 let (more, waited) = (pin!(more), pin!(waited));
@@ -161,7 +165,7 @@ impl Sender {
                     channel.send(&FromSender::Wal(records)).await?;
                 }
                 Next::Keepalive => {
-                    if now.saturating_sub(heard) >= WAL_SENDER_TIMEOUT {
+                    if now.saturating_sub(heard) >= limit {
                         return Err(io::ErrorKind::TimedOut.into());
                     }
                     said = now;

@@ -1,6 +1,7 @@
 //! What is said between an instance and those who handle it: settings, files, orders, reports.
 
 use continuum_core::record::Lsn;
+use std::time::Duration;
 
 /// How a half's PostgreSQL is set up, for good.
 #[derive(Clone, Debug)]
@@ -22,6 +23,47 @@ pub struct Synchronous {
     pub required: bool,
 }
 
+/// Settings of which a standby needs at least what its primary has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Limits {
+    /// `max_connections`.
+    pub max_connections: u32,
+    /// `max_worker_processes`.
+    pub max_worker_processes: u32,
+    /// `max_wal_senders`.
+    pub max_wal_senders: u32,
+    /// `max_prepared_transactions`.
+    pub max_prepared_transactions: u32,
+    /// `max_locks_per_transaction`.
+    pub max_locks_per_transaction: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 100,
+            max_worker_processes: 32,
+            max_wal_senders: 10,
+            max_prepared_transactions: 0,
+            max_locks_per_transaction: 64,
+        }
+    }
+}
+
+impl Limits {
+    /// Whether a server with these can replay what one with `others` wrote.
+    pub fn cover(&self, others: &Limits) -> bool {
+        self.max_connections >= others.max_connections
+            && self.max_worker_processes >= others.max_worker_processes
+            && self.max_wal_senders >= others.max_wal_senders
+            && self.max_prepared_transactions >= others.max_prepared_transactions
+            && self.max_locks_per_transaction >= others.max_locks_per_transaction
+    }
+}
+
+/// `wal_sender_timeout`, as CloudNativePG sets it. PostgreSQL's own is 60 s.
+pub const WAL_SENDER_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The configuration files, which the instance manager writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Configuration {
@@ -31,6 +73,23 @@ pub struct Configuration {
     pub synchronous: Synchronous,
     /// `standby.signal` is there: the next start is one as a standby.
     pub standby: bool,
+    /// Take effect at the next start.
+    pub limits: Limits,
+    /// A WAL receiver that was silent for this long is given up, and not before.
+    pub wal_sender_timeout: Duration,
+}
+
+impl Default for Configuration {
+    /// A primary's, asynchronous.
+    fn default() -> Self {
+        Self {
+            archive_mode: "on".into(),
+            synchronous: Synchronous::default(),
+            standby: false,
+            limits: Limits::default(),
+            wal_sender_timeout: WAL_SENDER_TIMEOUT,
+        }
+    }
 }
 
 /// `pg_controldata`: database cluster state.
@@ -103,10 +162,12 @@ pub struct Snapshot {
     pub replayed: Lsn,
     /// End of WAL.
     pub end: Lsn,
-    /// `archive_mode` of the file differs from that of the process.
+    /// What takes a restart differs between the files and the process.
     pub pending_restart: bool,
     /// Client sessions.
     pub session_count: usize,
     /// Its WAL receiver streams.
     pub streaming: bool,
+    /// Its replay stands still: it was paused, or its settings are lower than its primary's.
+    pub replay_paused: bool,
 }

@@ -3,6 +3,7 @@
 //! Positions look as PostgreSQL's: 16 MB segments, a clean shutdown of a primary switches to the next segment, so
 //! that its checkpoint stands at `.../..000028` (as in every recorded demotion token).
 
+use super::types::Limits;
 use continuum_core::record::Lsn;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,8 @@ pub enum Content {
         /// Password.
         password: String,
     },
+    /// The primary's limits, written when it starts with others than before.
+    Parameters(Limits),
     /// A shutdown checkpoint at this position.
     Checkpoint {
         /// Where replay would start.
@@ -115,7 +118,7 @@ impl Wal {
     pub fn append(&mut self, content: Content) -> Lsn {
         let bytes = match &content {
             Content::Row { .. } | Content::Password { .. } => 0x98,
-            Content::Message => 0x68,
+            Content::Message | Content::Parameters(_) => 0x68,
             Content::Checkpoint { .. } => CHECKPOINT_BYTES,
             Content::Timeline => 0x60,
         };

@@ -225,7 +225,7 @@ impl<'a> Evaluation<'a> {
             }
             ("pg_is_wal_replay_paused", []) => {
                 only_in_recovery()?;
-                Value::Bool(inner.replay_paused)
+                Value::Bool(inner.is_replay_paused())
             }
             ("pg_wal_replay_pause" | "pg_wal_replay_resume", []) => {
                 self.only_superuser(name)?;
@@ -335,12 +335,11 @@ pub(super) fn setting<'a>(inner: &'a Inner, name: &str) -> Option<Cow<'a, str>> 
         "wal_level" => "logical".into(),
         "synchronous_commit" => on(true).into(),
         "synchronous_standby_names" => synchronous_standby_names(inner).into(),
-        // What CloudNativePG sets, and else PostgreSQL's own. Both halves have the same here.
-        "max_connections" => "100".into(),
-        "max_worker_processes" => "32".into(),
-        "max_wal_senders" => "10".into(),
-        "max_prepared_transactions" => "0".into(),
-        "max_locks_per_transaction" => "64".into(),
+        "max_connections" => inner.limits.max_connections.to_string().into(),
+        "max_worker_processes" => inner.limits.max_worker_processes.to_string().into(),
+        "max_wal_senders" => inner.limits.max_wal_senders.to_string().into(),
+        "max_prepared_transactions" => inner.limits.max_prepared_transactions.to_string().into(),
+        "max_locks_per_transaction" => inner.limits.max_locks_per_transaction.to_string().into(),
         _ => return None,
     })
 }

@@ -180,7 +180,20 @@ fn settings<'a>(inner: &'a Inner, _: Asked<'a>) -> Rows<'a> {
         "synchronous_standby_names",
     ];
     Box::new(NAMES.into_iter().map(|name| {
-        let waits = name == "archive_mode" && inner.archive_mode != inner.disk.configuration.archive_mode;
+        let file = &inner.disk.configuration;
+        let waits = match name {
+            "archive_mode" => inner.archive_mode != file.archive_mode,
+            "max_connections" => inner.limits.max_connections != file.limits.max_connections,
+            "max_locks_per_transaction" => {
+                inner.limits.max_locks_per_transaction != file.limits.max_locks_per_transaction
+            }
+            "max_prepared_transactions" => {
+                inner.limits.max_prepared_transactions != file.limits.max_prepared_transactions
+            }
+            "max_wal_senders" => inner.limits.max_wal_senders != file.limits.max_wal_senders,
+            "max_worker_processes" => inner.limits.max_worker_processes != file.limits.max_worker_processes,
+            _ => false,
+        };
         vec![Value::text(name), setting(inner, name).map_or(Value::Null, Value::Text), Value::Bool(waits)]
     }))
 }
