@@ -484,3 +484,50 @@ fn a_standby_with_lower_settings_streams_and_its_promotion_ends_it() {
     pair.run(2.0);
     assert_eq!(pair.hel.snapshot().state, State::Running);
 }
+
+#[test]
+fn more_sessions_than_max_connections_are_refused() {
+    let mut pair = pair();
+    pair.fsn.order(Order::Stop(Shutdown::Fast));
+    pair.run(1.0);
+    let limits = Limits { max_connections: 5, ..Limits::default() };
+    pair.fsn.configure(Configuration { limits, ..Configuration::default() });
+    pair.fsn.order(Order::Start);
+    pair.run(1.0);
+    let log_in = |user: &'static str| {
+        move |net: Net| -> Work<Result<(), String>> {
+            Box::pin(async move {
+                let stream = net.connect("pg.fsn", 5432).await.unwrap();
+                let mut config = tokio_postgres::Config::new();
+                config.user(user).ssl_mode(SslMode::Disable);
+                let entered = config.connect_raw(stream, NoTls).await;
+                let (client, connection) = entered.map_err(|error| error.as_db_error().unwrap().to_string())?;
+                connection.await.unwrap();
+                drop(client);
+                Ok(())
+            })
+        }
+    };
+    let slots = ["app", "app", "app", "postgres", "postgres", "postgres", "postgres"];
+    let answers = slots.iter().enumerate().map(|(at, user)| pair.finish(&format!("client{at}"), 0.5, log_in(user)));
+    let reserved = "FATAL: remaining connection slots are reserved for non-replication superuser connections";
+    let refused = |why: &str| Some(Err(why.to_owned()));
+    // A session that is open has no answer yet.
+    let expected = [None, None, refused(reserved), None, None, None, refused("FATAL: sorry, too many clients already")];
+    assert_eq!(answers.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_password_that_a_role_gives_itself_locks_out_who_has_the_old_one() {
+    let mut pair = pair();
+    let tried = |net: Net, password: &'static str, sql: &'static str| -> Work<_> {
+        Box::pin(async move { query(&net, "fsn", Some(password), sql).await })
+    };
+    pair.fsn.set_password("app", "old");
+    let change = "alter role app password 'new'";
+    assert_eq!(pair.finish("a", 0.5, move |net| tried(net, "old", change)), Some(Ok(())));
+    assert_eq!(pair.finish("b", 0.5, move |net| tried(net, "old", "select 1")), Some(Err("28P01".into())));
+    assert_eq!(pair.finish("c", 0.5, move |net| tried(net, "new", "select 1")), Some(Ok(())));
+    // It is WAL: the standby follows.
+    assert_eq!(pair.hel.password_of("app").as_deref(), Some("new"));
+}

@@ -75,6 +75,7 @@ scenarios! {
     no_route
     operator_of_the_target_down
     operator_stuck_at_demotion
+    password_changed_in_the_database
     planned_switchover
     postgres_killed_then_demoted
     promotion_slow
@@ -83,6 +84,7 @@ scenarios! {
     regions_far_apart
     replay_paused_in_mid_move
     reply_lost_on_promotion
+    secret_changed_in_mid_move
     served_request_restored
     session_held_beyond_the_objective
     session_held_with_the_default_timeout

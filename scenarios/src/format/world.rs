@@ -241,11 +241,14 @@ pub struct SecretsWorld {
     /// Whether they are alike (H33).
     #[serde(deserialize_with = "flag")]
     pub agree: bool,
+    /// True: the database has another password than both of them say (H53).
+    #[serde(deserialize_with = "flag")]
+    pub rotated: bool,
 }
 
 impl Default for SecretsWorld {
     fn default() -> Self {
-        Self { agree: true }
+        Self { agree: true, rotated: false }
     }
 }
 

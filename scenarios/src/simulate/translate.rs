@@ -70,6 +70,7 @@ pub(super) fn world(scenario: &Scenario, seed: u64) -> WorldOptions {
         demotion_extra: world.operator.demotion.0,
         promotion_extra: world.operator.promotion.0,
         secrets_agree: world.secrets.agree,
+        password_rotated: world.secrets.rotated,
         publisher: world.dns.publisher,
         broken_lua: world.dns.lua == LuaWorld::Broken,
         record_ttl_seconds: world.dns.ttl.0,

@@ -1,6 +1,8 @@
 //! The objects that stand in the API servers and the zone when a run starts.
 
 use super::options::{Lease, REGIONS, Route, WorldOptions, address};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use continuum_core::name::Region;
 use continuum_core::record::{Lineage, Record, RecordSet};
 use serde_json::{Value, json};
@@ -96,15 +98,23 @@ pub fn route(options: &WorldOptions) -> Value {
     })
 }
 
+/// The password that a region's secret has; hel's differs where the secrets do (H33).
+fn secret_password(options: &WorldOptions, region: &str) -> &'static str {
+    if options.secrets_agree || region == REGIONS[0] { "secret-1" } else { "secret-2" }
+}
+
+/// The password that the application's role has when the world begins, and that its clients give.
+pub fn password(options: &WorldOptions) -> &'static str {
+    if options.password_rotated { "secret-3" } else { secret_password(options, &options.primary) }
+}
+
 /// The role secret of a region's half.
 pub fn secret(options: &WorldOptions, region: &str) -> Value {
-    // base64 of two passwords; hel's differs where the secrets do (H33).
-    let password = if options.secrets_agree || region == REGIONS[0] { "c2VjcmV0LTE=" } else { "c2VjcmV0LTI=" };
     json!({
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": { "namespace": NAMESPACE, "name": format!("{}-app", cluster(region)) },
-        "data": { "username": "YXBw", "password": password },
+        "data": { "username": "YXBw", "password": STANDARD.encode(secret_password(options, region)) },
     })
 }
 

@@ -54,6 +54,8 @@ pub struct WorldOptions {
     pub promotion_extra: Duration,
     /// Whether the role secrets of both halves are alike.
     pub secrets_agree: bool,
+    /// The database has another password than both secrets say (H53): a rotation that no secret followed.
+    pub password_rotated: bool,
     /// Whether a DNS publisher is configured.
     pub publisher: bool,
     /// The DNS server accepts LUA records and cannot run them (H19).
@@ -156,6 +158,7 @@ impl Default for WorldOptions {
             demotion_extra: Duration::ZERO,
             promotion_extra: Duration::ZERO,
             secrets_agree: true,
+            password_rotated: false,
             publisher: true,
             broken_lua: false,
             record_ttl_seconds: 30,

@@ -104,8 +104,8 @@ impl Hand {
         }
     }
 
+    /// It has run for long: what it would set, it has set.
     async fn begin_with_the_world(&self) {
-        self.until_view(|_| true).await;
         while self.view().is_none() {
             let mark = self.mark();
             self.moved_on(mark, None).await;
@@ -113,6 +113,7 @@ impl Hand {
         let (Some(view), instance) = (self.view(), self.instance.snapshot()) else { return };
         self.instance.configure(self.desired(&view, instance.standby_signal));
         self.start_now().await;
+        self.remember_secret(&view).await;
     }
 
     /// The container starts. Before PostgreSQL does, its files are brought in line with the Cluster, which has to be

@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use continuum_core::record::Lsn;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A promotion whose token was not replayed to is looked at again after this, ms.
@@ -127,19 +128,22 @@ impl Hand {
     }
 
     async fn set_password(&self, view: &View) -> bool {
-        let Ok(secret) = self.api.read(&SECRETS, &view.application_secret).await else {
-            // Nothing to set it from: asked again when the operator saw one.
-            self.change(|memory| memory.secret_version = Some(String::new()));
-            return false;
-        };
-        let version = secret["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
-        self.change(|memory| memory.secret_version = Some(version));
+        let Some(secret) = self.remember_secret(view).await else { return false };
         let Some(password) = secret_password(&secret) else { return false };
         let changes = self.instance.password_of("app").is_some_and(|present| present != password);
         if changes && self.instance.accepts_writes() {
             self.instance.set_password("app", &password);
         }
         true
+    }
+
+    /// Takes the secret as the one whose password the role has. Where there is none, the operator's word that there is
+    /// one is waited for.
+    pub(super) async fn remember_secret(&self, view: &View) -> Option<Arc<Value>> {
+        let secret = self.api.read(&SECRETS, &view.application_secret).await.ok();
+        let version = secret.as_ref().and_then(|secret| secret["metadata"]["resourceVersion"].as_str());
+        self.change(|memory| memory.secret_version = Some(version.unwrap_or_default().to_owned()));
+        secret
     }
 
     /// The operator tells the instance manager, through the status, that the role's secret changed.

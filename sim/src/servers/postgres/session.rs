@@ -30,6 +30,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// goodbye is never sent again, and would hold a smart shutdown up for no client at all.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
+/// `superuser_reserved_connections`.
+const RESERVED: u32 = 3;
+
 /// Serves `port` whenever a postmaster is there. Used for clients and for replication.
 pub(super) async fn serve_port<F>(
     instance: &Instance,
@@ -154,15 +157,21 @@ impl Session {
         if self.instance.lock().incarnation != self.incarnation {
             return Err(Ended::Gone);
         }
-        let refusal = match self.instance.lock().state {
-            State::Starting => Some("the database system is starting up"),
-            State::Stopping(_) => Some("the database system is shutting down"),
-            State::Running | State::Stopped => None,
+        let (refusal, password) = {
+            let inner = self.instance.lock();
+            let refusal = match inner.state {
+                State::Starting => Some(("57P03", "the database system is starting up")),
+                State::Stopping(_) => Some(("57P03", "the database system is shutting down")),
+                _ if inner.sessions.len() >= inner.limits.max_connections as usize => {
+                    Some(("53300", "sorry, too many clients already"))
+                }
+                State::Running | State::Stopped => None,
+            };
+            (refusal, inner.password(&user))
         };
-        if let Some(refusal) = refusal {
-            return self.fatal("57P03", refusal).await;
+        if let Some((code, why)) = refusal {
+            return self.fatal(code, why).await;
         }
-        let password = self.instance.lock().password(&user);
         if let Some(password) = password {
             let mut out = BytesMut::new();
             Backend::Authentication(Authentication::CleartextPassword).encode(&mut out)?;
@@ -179,11 +188,30 @@ impl Session {
         let application = parameters.get("application_name").cloned().unwrap_or_default();
         self.dry_run = application.contains("continuum-dry-run");
         self.user.clone_from(&user);
-        let id = self.instance.change(|inner| {
+        let incarnation = self.incarnation;
+        let entered = self.instance.change(|inner| {
+            // It may have begun to stop while the password was waited for.
+            if inner.incarnation != incarnation || inner.state != State::Running {
+                return Err(("57P01", "terminating connection due to administrator command"));
+            }
+            let free = (inner.limits.max_connections as usize).saturating_sub(inner.sessions.len());
+            if free == 0 {
+                return Err(("53300", "sorry, too many clients already"));
+            }
+            if free <= RESERVED as usize && !sql::is_superuser(&user) {
+                return Err((
+                    "53300",
+                    "remaining connection slots are reserved for non-replication superuser connections",
+                ));
+            }
             let id = inner.fresh_id();
             inner.sessions.insert(id, ClientSession { user, application, terminated: false, cancel_count: 0 });
-            id
+            Ok(id)
         });
+        let id = match entered {
+            Ok(id) => id,
+            Err((code, why)) => return self.fatal(code, why).await,
+        };
         self.id = Some(id);
         let mut out = BytesMut::new();
         Backend::Authentication(Authentication::Ok).encode(&mut out)?;

@@ -312,7 +312,7 @@ impl<'a> Evaluation<'a> {
 }
 
 /// The role that CloudNativePG makes at the start.
-pub(super) fn is_superuser(role: &str) -> bool {
+pub(in crate::servers::postgres) fn is_superuser(role: &str) -> bool {
     role == "postgres"
 }
 
