@@ -248,6 +248,9 @@ timed! {
         pub region: Option<SiteName>,
         /// The resource.
         pub resource: Resource,
+        /// Who writes, as the object's `managedFields` name it: `argocd-controller`. Left out: `person`.
+        #[serde(default, rename = "as")]
+        pub manager: Option<String>,
         /// True: patches the status subresource.
         #[serde(default, deserialize_with = "flag")]
         pub status: bool,

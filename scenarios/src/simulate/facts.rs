@@ -385,14 +385,15 @@ fn in_each(
     if found { Ok(()) } else { Err("there is no such object".into()) }
 }
 
-/// A person's merge patch.
+/// The merge patch of a person or a tool.
 pub(super) fn edit(world: &World, edit: &Edit) -> Result<(), String> {
+    let by = edit.manager.as_deref().unwrap_or("person");
     if edit.resource.as_str().starts_with("zones/") {
-        return world.dns.edit(world.now(), "person", &json!(edit.patch).to_string());
+        return world.dns.edit(world.now(), by, &json!(edit.patch).to_string());
     }
     let (subresource, patch) = (if edit.status { "status" } else { "" }, json!(edit.patch));
     in_each(world, edit.region.as_ref(), edit.resource.as_str(), |store, resource, namespace, name| {
-        store.merge_patch(resource, namespace, name, subresource, &patch, "person")
+        store.merge_patch(resource, namespace, name, subresource, &patch, by)
     })
 }
 

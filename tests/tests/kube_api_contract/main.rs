@@ -6,9 +6,9 @@
 //! Where the two disagree, the model is wrong. To record anew: run the `real::` tests, accept with
 //! `INSTA_UPDATE=always`, then mend the model until the `simulated::` tests pass.
 //!
-//! Not compared: `managedFields`, texts of messages that change between releases, schemas and defaults,
-//! server-side apply (the model does not have them), and `sendInitialEvents` (it wants a newer etcd than
-//! Debian's).
+//! Not compared in transcripts: `managedFields` (one case looks into them), texts of messages that change between
+//! releases, schemas and defaults, server-side apply (the model does not have them), and `sendInitialEvents` (it wants a
+//! newer etcd than Debian's).
 
 mod lists;
 mod objects;
@@ -78,6 +78,7 @@ contract! {
     patches::status_and_the_rest_are_written_apart,
     patches::only_one_of_two_conditional_writers_wins,
     patches::a_dry_run_changes_nothing,
+    patches::who_changed_a_field_is_kept,
     patches::a_write_past_its_time_limit_changes_nothing,
     lists::selectors_choose_by_label,
     lists::fields_choose_by_name,

@@ -1,7 +1,7 @@
 //! Merge patches, the status subresource, limits on time.
 
 use crate::session::{Session, cluster, version};
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub async fn a_merge_patch_sets_replaces_and_removes(s: &mut Session) {
     let mut body = cluster("a");
@@ -95,6 +95,56 @@ pub async fn only_one_of_two_conditional_writers_wins(s: &mut Session) {
     let read = s.get("clusters/a").await.body;
     assert_eq!(read["metadata"]["annotations"]["dr.openova.io/intent"], "first");
     assert_eq!(read["metadata"]["generation"], 1);
+}
+
+/// Who gave a field its present value is kept, with the time. `managedFields` are in no transcript.
+pub async fn who_changed_a_field_is_kept(s: &mut Session) {
+    let fields = |body: &Value, manager: &str| {
+        let entries = body["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+        let entry = entries.into_iter().find(|entry| entry["manager"] == manager).unwrap_or_default();
+        if !entry.is_null() {
+            assert_eq!((&entry["operation"], &entry["fieldsType"]), (&json!("Update"), &json!("FieldsV1")));
+            assert!(entry["time"].is_string(), "{entry}");
+        }
+        entry["fieldsV1"].clone()
+    };
+    let mut body = cluster("a");
+    body["metadata"]["annotations"] = json!({"kept": "1"});
+    s.create("clusters?fieldManager=kubectl", &body).await;
+    let by_a_tool = json!({"spec": {"replica": {"primary": "b"}}});
+    let body = s.patch("clusters/a?fieldManager=argocd-controller", &by_a_tool).await.body;
+    assert_eq!(fields(&body, "argocd-controller"), json!({"f:spec": {"f:replica": {"f:primary": {}}}}));
+    assert_eq!(fields(&body, "kubectl")["f:spec"]["f:replica"].get("f:primary"), None);
+    assert!(fields(&body, "kubectl")["f:spec"]["f:replica"].get("f:self").is_some());
+    let annotation = json!({"metadata": {"annotations": {"x": "1"}}});
+    let body = s.patch("clusters/a?fieldManager=a-person", &annotation).await.body;
+    assert_eq!(fields(&body, "a-person"), json!({"f:metadata": {"f:annotations": {"f:x": {}}}}));
+    // What gives a field the value that it has, owns nothing new.
+    let body = s.patch("clusters/a?fieldManager=another", &annotation).await.body;
+    assert_eq!(fields(&body, "another"), Value::Null);
+    // Taken back, it is the first one's no more; a list is one field.
+    let back = json!({"spec": {"replica": {"primary": "a"}, "externalClusters": [{"name": "a"}]}});
+    let body = s.patch("clusters/a?fieldManager=a-person", &back).await.body;
+    assert_eq!(fields(&body, "argocd-controller"), Value::Null);
+    assert_eq!(
+        fields(&body, "a-person"),
+        json!({
+            "f:metadata": {"f:annotations": {"f:x": {}}},
+            "f:spec": {"f:externalClusters": {}, "f:replica": {"f:primary": {}}},
+        })
+    );
+    // What is gone is nobody's.
+    let body =
+        s.patch("clusters/a?fieldManager=kubectl", &json!({"metadata": {"annotations": {"x": null}}})).await.body;
+    assert_eq!(fields(&body, "a-person").get("f:metadata"), None);
+    let route = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "r"},
+        "spec": {"rules": [{"backendRefs": [{"name": "a", "port": 80, "weight": 1}]}]},
+    });
+    s.create("httproutes?fieldManager=kubectl", &route).await;
+    let weights = json!({"spec": {"rules": [{"backendRefs": [{"name": "a", "port": 80, "weight": 0}]}]}});
+    let body = s.patch("httproutes/r?fieldManager=argocd-controller", &weights).await.body;
+    assert_eq!(fields(&body, "argocd-controller"), json!({"f:spec": {"f:rules": {}}}));
 }
 
 pub async fn a_write_past_its_time_limit_changes_nothing(s: &mut Session) {

@@ -10,9 +10,10 @@
 //!
 //! Deliberately absent: JSON patch and server-side apply (415), schema validation and defaults (admission
 //! hooks take their place), owner references, namespaces as objects, discovery, authentication (rights can
-//! be denied to everyone), `managedFields`.
+//! be denied to everyone).
 
 pub mod http;
+mod managed;
 mod patch;
 mod refusal;
 mod registry;

@@ -1,6 +1,7 @@
 //! The registry's rules: how an object may be created, changed and deleted, as the real server applies them
 //! to its own resources and to custom ones.
 
+use super::managed;
 use super::store::{Admission, Change, ChangeEvent, Right};
 use super::{LEASES, PODS, Refusal, Resource, SECRETS, Webhook};
 use crate::determinism::EPOCH;
@@ -58,7 +59,7 @@ pub(super) struct Preconditions {
 }
 
 /// What of the metadata only the server writes.
-const OWNED: [&str; 8] = [
+const OWNED: [&str; 9] = [
     "name",
     "namespace",
     "uid",
@@ -67,6 +68,7 @@ const OWNED: [&str; 8] = [
     "resourceVersion",
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
+    "managedFields",
 ];
 
 impl State {
@@ -324,6 +326,10 @@ impl State {
     ) -> Arc<Value> {
         if target.dry_run {
             return Arc::new(object);
+        }
+        if event != ChangeEvent::Deleted {
+            let manager = target.by.split('@').next().unwrap_or_default();
+            managed::note(target.resource, before.as_deref(), &mut object, manager, &timestamp());
         }
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
