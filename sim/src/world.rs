@@ -235,6 +235,7 @@ fn sources(
         store: store_of(stores, region).clone(),
         instance: model.instance.clone(),
         cluster: ObjectName::new(objects::NAMESPACE, cluster(region)),
+        keeps_archive_mode: options.archive_mode_stays,
     };
     let lease = ObjectName::new(objects::LEASE_NAMESPACE, objects::LEASE);
     Sources {
@@ -337,6 +338,8 @@ fn databases(
         operator.adjust(|knobs| {
             knobs.demotion_extra = options.demotion_extra;
             knobs.promotion_extra = options.promotion_extra;
+            knobs.times_recorded = options.operator_times_recorded;
+            knobs.archive_mode_stays = options.archive_mode_stays;
         });
         fabric.host(&format!("pg.{region}"), operator.node_software(net.clone()));
         fabric.host(&host, operator.software(net.clone()));

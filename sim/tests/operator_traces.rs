@@ -65,6 +65,7 @@ fn a_synchronous_pair_acknowledges_when_the_old_primary_follows() {
             "an acknowledgement waits for the other half, of which the operator does not know",
         )],
         optional: &[],
+        busy: false,
     };
     holds_with("planned-synchronous", Start::born().synchronous(), &LEEWAY);
 }
@@ -98,6 +99,7 @@ fn a_role_change_during_a_demotion_is_refused_and_a_restart_delays_the_demotion(
             "soon after a restart the start behind the fence takes 1.9 s in one recording and 4.5 s in this one; \
              readiness notices what takes over 3 s",
         )],
+        busy: false,
     };
     holds_with("undo-during-demotion", Start::switched_twice().undone_just_now(), &LEEWAY);
 }
@@ -110,6 +112,36 @@ fn a_promotion_without_a_token_makes_two_writers_and_a_half_that_cannot_follow()
 #[test]
 fn a_killed_primary_that_is_demoted_gives_no_token() {
     holds("killed-then-demoted", Start::born());
+}
+
+#[test]
+fn a_promotion_soon_after_its_own_demotion_waits_for_a_deaf_instance_manager() {
+    holds("planned-waited-2", Start::switched_once().smart_shutdown_timeout(0).rest(8.0));
+}
+
+/// The recordings made under pressure.
+fn holds_busy(name: &str, start: Start) {
+    holds_with(name, start.smart_shutdown_timeout(0), &Leeway { busy: true, ..Leeway::default() });
+}
+
+#[test]
+fn a_fence_soon_after_an_unfencing_is_carried_out_late() {
+    holds_busy("busy-fence-soon-after-unfencing", Start::born());
+}
+
+#[test]
+fn a_demotion_soon_after_an_unfencing_is_carried_out_late() {
+    holds_busy("busy-demotion-soon-after-unfencing", Start::switched_once().token_removed());
+}
+
+#[test]
+fn a_fence_in_the_restart_after_a_promotion_waits_for_its_end() {
+    holds_busy("busy-fence-after-the-promotion", Start::born());
+}
+
+#[test]
+fn fence_and_demotion_in_one_patch_end_in_a_token_and_no_fence() {
+    holds_busy("busy-fence-and-demotion-in-one-patch", Start::switched_once().token_removed());
 }
 
 #[test]

@@ -75,6 +75,8 @@ scenarios! {
     no_route
     operator_of_the_target_down
     operator_stuck_at_demotion
+    operator_that_keeps_archive_mode
+    operators_on_busy_machines
     password_changed_in_the_database
     planned_switchover
     postgres_killed_then_demoted

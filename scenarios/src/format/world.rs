@@ -210,6 +210,21 @@ pub struct OperatorWorld {
     /// What the operator never finishes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stuck: Option<OperatorTask>,
+    /// Where its times come from.
+    pub times: OperatorTimes,
+    /// True: it leaves `archive_mode` at `always`, so that no restart follows a promotion.
+    #[serde(deserialize_with = "flag")]
+    pub keeps_archive_mode: bool,
+}
+
+/// Where the operator's times come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum OperatorTimes {
+    /// Those of an idle machine.
+    Usual,
+    /// Drawn from the spread of all recordings, those of a busy machine among them.
+    Recorded,
 }
 
 impl Default for OperatorWorld {
@@ -220,6 +235,8 @@ impl Default for OperatorWorld {
             smart_shutdown_timeout: Seconds(0),
             switchover_delay: Seconds(8),
             stuck: None,
+            times: OperatorTimes::Usual,
+            keeps_archive_mode: false,
         }
     }
 }

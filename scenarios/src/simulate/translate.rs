@@ -1,8 +1,8 @@
 //! From the words of a scenario file to those of the simulator. Nothing is decided here.
 
 use crate::format::{
-    self, AuditDoes, Count, DnsDoes, InitialLease, LuaWorld, Moment, OperatorTask, RegionDoes, Replication, RouteWorld,
-    Scenario, SelectorWord, StandbyWorld, Step, Timing, WitnessPlace,
+    self, AuditDoes, Count, DnsDoes, InitialLease, LuaWorld, Moment, OperatorTask, OperatorTimes, RegionDoes,
+    Replication, RouteWorld, Scenario, SelectorWord, StandbyWorld, Step, Timing, WitnessPlace,
 };
 use continuum_sim::faults::{
     AuditFault, Blow, DnsFault, Does, Fault, Kind, RequestFault, Scope, Skew, Task, Trigger, WorldFault,
@@ -69,6 +69,8 @@ pub(super) fn world(scenario: &Scenario, seed: u64) -> WorldOptions {
         switchover_delay_seconds: world.operator.switchover_delay.0,
         demotion_extra: world.operator.demotion.0,
         promotion_extra: world.operator.promotion.0,
+        operator_times_recorded: world.operator.times == OperatorTimes::Recorded,
+        archive_mode_stays: world.operator.keeps_archive_mode,
         secrets_agree: world.secrets.agree,
         password_rotated: world.secrets.rotated,
         publisher: world.dns.publisher,

@@ -27,6 +27,8 @@ pub struct Half {
     pub instance: Instance,
     /// Namespace and name of its Cluster.
     pub cluster: ObjectName,
+    /// Its operator leaves `archive_mode` as it is: no restart follows a promotion.
+    pub keeps_archive_mode: bool,
 }
 
 /// The servers whose state is the ground truth.
@@ -270,8 +272,9 @@ impl Watch {
     fn is_promoted(&self, region: &Region) -> bool {
         let Some(half) = self.sources.halves.get(region) else { return false };
         let snapshot = half.instance.snapshot();
-        let archives = half.instance.configuration().archive_mode == "on" && !snapshot.pending_restart;
-        self.accepting.contains(&half.cluster.name) && snapshot.timeline > self.timeline_before && archives
+        let asked_for = half.keeps_archive_mode || half.instance.configuration().archive_mode == "on";
+        let restarted = asked_for && !snapshot.pending_restart;
+        self.accepting.contains(&half.cluster.name) && snapshot.timeline > self.timeline_before && restarted
     }
 
     /// The stream holds the event of this intent.

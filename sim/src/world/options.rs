@@ -52,6 +52,10 @@ pub struct WorldOptions {
     pub demotion_extra: Duration,
     /// How much longer a promotion takes.
     pub promotion_extra: Duration,
+    /// The operators' times are drawn from the spread of all recordings.
+    pub operator_times_recorded: bool,
+    /// The operators leave `archive_mode` at `always`: no restart follows a promotion.
+    pub archive_mode_stays: bool,
     /// Whether the role secrets of both halves are alike.
     pub secrets_agree: bool,
     /// The database has another password than both secrets say (H53): a rotation that no secret followed.
@@ -157,6 +161,8 @@ impl Default for WorldOptions {
             switchover_delay_seconds: 8,
             demotion_extra: Duration::ZERO,
             promotion_extra: Duration::ZERO,
+            operator_times_recorded: false,
+            archive_mode_stays: false,
             secrets_agree: true,
             password_rotated: false,
             publisher: true,

@@ -122,6 +122,11 @@ impl Recording {
         Self { lines: text.lines().map(|line| serde_json::from_str(line).unwrap()).collect() }
     }
 
+    /// Made under pressure: each patch is a step of its own, also one of the fence alone.
+    pub fn is_busy(&self) -> bool {
+        self.lines.iter().any(|line| line["took"].is_number())
+    }
+
     /// When the last line was written.
     pub fn end(&self) -> f64 {
         self.lines.iter().filter_map(|line| line["t"].as_f64()).fold(0.0, f64::max)
@@ -129,10 +134,16 @@ impl Recording {
 
     /// The script with the time of each step.
     pub fn script(&self) -> Vec<(f64, Step)> {
-        let lines = self.lines.iter().filter(|line| line["from"] == "script");
+        // What a client saw is waited for by the times of what follows.
+        let of_client = |line: &&Value| {
+            let wait = line["wait"].as_str().unwrap_or_default();
+            wait.ends_with(" accepted") || wait.ends_with(" refused")
+        };
+        let lines = self.lines.iter().filter(|line| line["from"] == "script" && !of_client(line));
         lines
             .map(|line| {
-                let at = line["t"].as_f64().unwrap();
+                // Written down when the answer was there.
+                let at = line["t"].as_f64().unwrap() - line["took"].as_f64().unwrap_or_default();
                 let step = if let Some(half) = line["patch"].as_str() {
                     Step::Patch {
                         half: half.into(),
@@ -193,6 +204,12 @@ impl Recording {
                     events.push(Event { at: at - 0.1, half: "shop-fsn".into(), what: What::Script });
                     Vec::new()
                 }
+                Some("script") if line["patch"].is_string() && line["took"].is_number() => {
+                    let half = line["patch"].as_str().unwrap().to_owned();
+                    let at = at - line["took"].as_f64().unwrap();
+                    events.push(Event { at, half, what: What::Script });
+                    Vec::new()
+                }
                 _ => Vec::new(),
             };
             events.extend(whats.into_iter().map(|what| Event { at, half: half.clone(), what }));
@@ -211,8 +228,8 @@ impl Clients {
         let what = match (session, write) {
             (false, "accepted") => What::FreshAccepted,
             (true, "accepted") => What::SessionAccepted,
-            (false, write) if write.starts_with("refused") => What::FreshRefused,
-            (true, write) if write.starts_with("refused") => What::SessionRefused,
+            (false, write) if write.starts_with("refused 25006") => What::FreshRefused,
+            (true, write) if write.starts_with("refused 25006") => What::SessionRefused,
             (false, _) => What::FreshUnreachable,
             (true, _) => What::SessionUnreachable,
         };

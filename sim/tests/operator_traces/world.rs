@@ -28,6 +28,7 @@ pub struct Start {
     undone_just_now: bool,
     standby_not_streaming: bool,
     early_ready: bool,
+    rest: f64,
 }
 
 impl Start {
@@ -42,6 +43,7 @@ impl Start {
             undone_just_now: false,
             standby_not_streaming: false,
             early_ready: false,
+            rest: 30.0,
         }
     }
 
@@ -53,6 +55,11 @@ impl Start {
     /// ... and back.
     pub fn switched_twice() -> Self {
         Self { switchovers: 2, ..Self::born() }
+    }
+
+    /// So long after a switchover the next thing happens. 30 s by default: longer than anything remembers.
+    pub fn rest(self, rest: f64) -> Self {
+        Self { rest, ..self }
     }
 
     /// Clients hold sessions, too.
@@ -170,8 +177,7 @@ impl World {
             from = other(from);
             self.promote(from, &token);
             self.settle(from);
-            // Longer than anything remembers.
-            self.run(30.0);
+            self.run(self.start.rest);
         }
         if self.start.token_removed {
             self.patch(from, &json!({"spec": {"replica": {"promotionToken": null}}}));
@@ -317,7 +323,7 @@ impl World {
             }
         }
         let (mut last, mut waited_for, mut token) = (0.0, String::new(), String::new());
-        let mut kills = Vec::new();
+        let mut steps = Vec::new();
         for (at, step) in recording.script() {
             match step {
                 Step::Wait { half, path } => {
@@ -334,7 +340,7 @@ impl World {
                 }
                 Step::Kill { half } => {
                     self.run(at - last);
-                    kills.push(self.fabric.now().as_secs_f64() - begin);
+                    steps.push((self.fabric.now().as_secs_f64() - begin, "shop-fsn".to_owned()));
                     self.halves[half.as_str()].instance.kill();
                 }
                 Step::Patch { half, mut body, status, message } => {
@@ -346,6 +352,9 @@ impl World {
                         // Indexing made a place for it; a patch of the fence alone has none.
                         body.as_object_mut().unwrap().remove("spec");
                     }
+                    if recording.is_busy() {
+                        steps.push((self.fabric.now().as_secs_f64() - begin, half.clone()));
+                    }
                     let answer = self.patch(&half, &body);
                     assert_eq!(answer, (status, message), "the answer to {body}");
                 }
@@ -354,13 +363,13 @@ impl World {
         }
         let now = self.fabric.now().as_secs_f64() - begin;
         self.run(recording.end() - now + 8.0);
-        self.events(begin, &versions, &kills)
+        self.events(begin, &versions, &steps)
     }
 
-    fn events(&self, begin: f64, versions: &BTreeMap<&str, u64>, kills: &[f64]) -> Vec<Event> {
+    fn events(&self, begin: f64, versions: &BTreeMap<&str, u64>, steps: &[(f64, String)]) -> Vec<Event> {
         let mut events = Vec::new();
-        for at in kills {
-            events.push(Event { at: *at, half: "shop-fsn".into(), what: What::Script });
+        for (at, half) in steps {
+            events.push(Event { at: *at, half: half.clone(), what: What::Script });
         }
         for (name, half) in &self.halves {
             for change in half.store.history_since(versions[name]) {

@@ -88,6 +88,9 @@ pub struct Knobs {
     pub archiving_fails: bool,
     /// As an open change of the operator has it: `archive_mode` stays `always`, and no promotion wants a restart.
     pub archive_mode_stays: bool,
+    /// Times are drawn from the spread of all recordings, those of a busy machine among them, and not from the usual
+    /// ones of an idle one.
+    pub times_recorded: bool,
 }
 
 impl Default for Knobs {
@@ -101,6 +104,7 @@ impl Default for Knobs {
             early_ready_percent: 25,
             archiving_fails: false,
             archive_mode_stays: false,
+            times_recorded: false,
         }
     }
 }
@@ -323,6 +327,19 @@ impl Common {
         if !extra.is_zero() {
             tokio::time::sleep(extra).await;
         }
+    }
+
+    /// Where times are drawn from all recordings: up to this much longer than usual, and mostly little.
+    async fn as_recorded(&self, most_ms: u64) {
+        let longer = {
+            let mut memory = self.memory();
+            if !memory.knobs.times_recorded {
+                return;
+            }
+            let part: f64 = memory.rng.random();
+            Duration::from_millis(most_ms).mul_f64(part * part)
+        };
+        tokio::time::sleep(longer).await;
     }
 
     async fn pause(&self, ms: RangeInclusive<u64>) {

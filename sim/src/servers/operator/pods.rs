@@ -53,6 +53,7 @@ impl Hand {
         // The name is free when the old pod is gone whole.
         if self.pod().is_none() && !view.hibernated && !deadlocked {
             self.pause(500..=1_200).await;
+            self.as_recorded(3_500).await;
             let Some(cluster) = self.cluster() else { return false };
             let made = self.api.create(&PODS, &pod_object(&cluster)).await.is_ok();
             if made && view.phase == HEALTHY {

@@ -78,6 +78,7 @@ impl Hand {
     async fn end_recovery(&self, view: &View) {
         self.dawdle(|knobs| knobs.promotion_extra).await;
         self.pause(80..=160).await;
+        self.as_recorded(2_100).await;
         self.instance.order(Order::Promote);
         self.instance
             .watch(|instance| {

@@ -93,6 +93,7 @@ impl Hand {
     /// Fences, and says that a demotion is under way.
     async fn begin_demotion(&self) {
         self.pause(100..=230).await;
+        self.as_recorded(2_500).await;
         // The role may have been changed back; until now nothing forbids it.
         let Some(view) = self.view().filter(|view| view.role == Role::Replica) else { return };
         if !view.fenced && !self.set_fence(true).await {
@@ -130,6 +131,7 @@ impl Hand {
         }
         self.dawdle(|knobs| knobs.demotion_extra).await;
         self.pause(100..=150).await;
+        self.as_recorded(5_500).await;
         // The control file is read in the pod, and its last WAL is archived there.
         if !self.has_pod() || !self.memory().manager_up {
             return true;
@@ -175,6 +177,7 @@ impl Hand {
         if !wanted {
             return false;
         }
+        self.as_recorded(2_500).await;
         let with_token = view.promotion_token.is_some();
         let early_ready_percent = self.memory().knobs.early_ready_percent;
         if with_token && self.chance(early_ready_percent) {
