@@ -22,6 +22,7 @@ use continuum_core::record::Record;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How the standby follows.
@@ -72,11 +73,11 @@ pub struct RegionGround {
     /// Namespace and name of its Cluster.
     pub cluster_name: ObjectName,
     /// Its Cluster. Absent: there is none.
-    pub cluster: Option<Value>,
+    pub cluster: Option<Arc<Value>>,
     /// The application's HTTPRoute.
-    pub route: Option<Value>,
+    pub route: Option<Arc<Value>>,
     /// Its copy of the Continuum.
-    pub copy: Option<Value>,
+    pub copy: Option<Arc<Value>>,
     /// Everything that happened to its API server's objects.
     pub history: Vec<kube_api::Change>,
     /// Its PostgreSQL.

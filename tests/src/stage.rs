@@ -11,6 +11,7 @@ use continuum_sim::servers::kube_api::CONTINUUMS;
 use continuum_sim::world::objects::{APPLICATION, NAMESPACE};
 use continuum_sim::world::{Answered, Awaited, Order, REGIONS, World, WorldOptions, awaited};
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long anything may take before the test gives up, simulated.
@@ -105,7 +106,7 @@ impl Stage {
 }
 
 /// A region's copy of the Continuum.
-pub fn copy(world: &World, region: &str) -> Value {
+pub fn copy(world: &World, region: &str) -> Arc<Value> {
     world.store(region).get(&CONTINUUMS, NAMESPACE, APPLICATION).unwrap_or_default()
 }
 

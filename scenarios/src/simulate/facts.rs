@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Whether a world with these options comes to be healthy by itself.
@@ -370,7 +371,7 @@ fn in_each(
     world: &World,
     site: Option<&SiteName>,
     text: &str,
-    act: impl Fn(&Store, &'static Resource, &str, &str) -> Result<Value, Refusal>,
+    act: impl Fn(&Store, &'static Resource, &str, &str) -> Result<Arc<Value>, Refusal>,
 ) -> Result<(), String> {
     let (resource, namespace, name) = named(text);
     let mut found = false;

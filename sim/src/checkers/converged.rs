@@ -115,7 +115,7 @@ fn is_true(object: &Value, kind: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkers::fixture::{entry, lease_write, moved, region};
+    use crate::checkers::fixture::{editable, entry, lease_write, moved, region};
     use crate::servers::postgres::Event;
     use serde_json::json;
     use std::time::Duration;
@@ -140,10 +140,10 @@ mod tests {
     fn a_fence_a_cluster_that_is_not_ready_and_a_copy_that_names_another_are_caught() {
         let mut ground = moved();
         let fsn = ground.regions.get_mut(&region("fsn")).unwrap();
-        let cluster = fsn.cluster.as_mut().unwrap();
+        let cluster = editable(&mut fsn.cluster);
         cluster["metadata"]["annotations"] = json!({ FENCE: "[\"*\"]" });
         cluster["status"] = json!({});
-        fsn.copy.as_mut().unwrap()["status"]["primaryRegion"] = json!("fsn");
+        editable(&mut fsn.copy)["status"]["primaryRegion"] = json!("fsn");
         let expected =
             ["the Cluster in fsn is not Ready", "the Cluster in fsn is fenced", "the copy in fsn names fsn as primary"];
         assert_eq!(check(&ground).evidence, expected);

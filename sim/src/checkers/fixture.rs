@@ -86,19 +86,24 @@ fn attempt(number: u64, half: &str, at: f64) -> Attempt {
     }
 }
 
+/// To change an object that is there.
+pub fn editable(object: &mut Option<Arc<Value>>) -> &mut Value {
+    Arc::make_mut(object.as_mut().expect("the fixture has it"))
+}
+
 fn of_region(name: &str, address: [u8; 4], primary: bool, history: Vec<Change>) -> RegionGround {
     let cluster = format!("shop-{name}");
     RegionGround {
-        cluster: Some(json!({
+        cluster: Some(Arc::new(json!({
             "metadata": { "namespace": "shop", "name": cluster },
             "spec": { "replica": { "self": cluster, "primary": "shop-hel" } },
             "status": { "conditions": [{ "type": "Ready", "status": "True" }] },
-        })),
+        }))),
         cluster_name: ObjectName::new("shop", cluster),
-        route: Some(route(0, 100)),
-        copy: Some(json!({ "status": {
+        route: Some(Arc::new(route(0, 100))),
+        copy: Some(Arc::new(json!({ "status": {
             "phase": "Healthy", "primaryRegion": "hel", "leaseHolder": "hel", "switchoverInProgress": false, "eventsOwed": 0,
-        } })),
+        } }))),
         history,
         instance: Snapshot {
             alive: true,

@@ -96,17 +96,17 @@ fn of_dns(ground: &Ground, primary: &Region) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkers::fixture::{moved, region, route};
+    use crate::checkers::fixture::{editable, moved, region, route};
     use serde_json::json;
 
     #[test]
     fn a_fence_a_token_and_an_owed_event_are_caught() {
         let mut ground = moved();
         let fsn = ground.regions.get_mut(&region("fsn")).unwrap();
-        let cluster = fsn.cluster.as_mut().unwrap();
+        let cluster = editable(&mut fsn.cluster);
         cluster["metadata"]["annotations"] = json!({ FENCE: "[\"*\"]" });
         cluster["spec"]["replica"]["promotionToken"] = json!("token");
-        fsn.copy.as_mut().unwrap()["status"]["eventsOwed"] = json!(1);
+        editable(&mut fsn.copy)["status"]["eventsOwed"] = json!(1);
         assert_eq!(
             check(&ground).evidence,
             [
@@ -121,7 +121,7 @@ mod tests {
     fn weights_and_records_that_lead_elsewhere_are_caught() {
         let mut ground = moved();
         let fsn = ground.regions.get_mut(&region("fsn")).unwrap();
-        fsn.route = Some(route(100, 0));
+        fsn.route = Some(route(100, 0).into());
         let addresses = fsn.addresses.clone();
         ground.dns.answers.insert("shop.example.org".into(), Some(addresses));
         assert_eq!(
@@ -142,7 +142,7 @@ mod tests {
         let fsn = ground.regions.get_mut(&region("fsn")).unwrap();
         let mut route = route(0, 0);
         route["metadata"] = json!({});
-        fsn.route = Some(route);
+        fsn.route = Some(route.into());
         assert!(check(&ground).ok);
     }
 

@@ -72,7 +72,7 @@ fn of_last(ground: &Ground, status: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkers::fixture::{claimed, entry, moved, region};
+    use crate::checkers::fixture::{claimed, editable, entry, moved, region};
     use crate::moments::Sample;
     use crate::servers::kube_api::CONTINUUMS;
     use crate::servers::postgres::Event;
@@ -171,7 +171,7 @@ mod tests {
     fn a_status_that_names_the_old_primary_is_caught() {
         let mut ground = moved();
         let fsn = ground.regions.get_mut(&region("fsn")).unwrap();
-        let status = &mut fsn.copy.as_mut().unwrap()["status"];
+        let status = &mut editable(&mut fsn.copy)["status"];
         status["primaryRegion"] = json!("fsn");
         status["phase"] = json!("Degraded");
         status["switchoverInProgress"] = json!(true);
@@ -191,7 +191,7 @@ mod tests {
     fn a_lag_of_zero_where_nobody_follows_is_caught() {
         let mut ground = moved();
         let fsn = ground.regions.get_mut(&region("fsn")).unwrap();
-        fsn.copy.as_mut().unwrap()["status"]["replicationLagSeconds"] = json!(0);
+        editable(&mut fsn.copy)["status"]["replicationLagSeconds"] = json!(0);
         assert!(check(&ground).ok);
         ground.regions.get_mut(&region("fsn")).unwrap().instance.streaming = false;
         assert_eq!(check(&ground).evidence, ["the status in fsn says replicationLagSeconds 0, and nobody follows"]);
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn a_copy_without_a_status_is_caught() {
         let mut ground = moved();
-        ground.regions.get_mut(&region("fsn")).unwrap().copy = Some(json!({}));
+        ground.regions.get_mut(&region("fsn")).unwrap().copy = Some(json!({}).into());
         assert_eq!(check(&ground).evidence, ["the copy in fsn has no status"]);
     }
 }

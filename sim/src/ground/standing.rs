@@ -9,15 +9,16 @@ use continuum_core::record::Record;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A half and what is said of it.
 pub struct Half<'a> {
     /// Its PostgreSQL.
     pub instance: Cow<'a, Snapshot>,
     /// Its Cluster.
-    pub cluster: Option<Cow<'a, Value>>,
+    pub cluster: Option<Arc<Value>>,
     /// Its region's copy of the Continuum.
-    pub copy: Option<Cow<'a, Value>>,
+    pub copy: Option<Arc<Value>>,
 }
 
 /// See the module.
@@ -34,8 +35,7 @@ impl<'a> Standing<'a> {
     /// Now, given the record that stands at the witness.
     pub fn now(sources: &'a Sources, continuum: &ObjectName, record: Option<&'a Record>) -> Self {
         let halves = sources.halves.iter().map(|(region, half)| {
-            let get =
-                |resource, name: &ObjectName| half.store.get(resource, &name.namespace, &name.name).map(Cow::Owned);
+            let get = |resource, name: &ObjectName| half.store.get(resource, &name.namespace, &name.name);
             let instance = Cow::Owned(half.instance.snapshot());
             (region, Half { instance, cluster: get(&CLUSTERS, &half.cluster), copy: get(&CONTINUUMS, continuum) })
         });
@@ -49,8 +49,7 @@ impl Ground {
     pub fn standing(&self) -> Standing<'_> {
         let halves = self.regions.iter().map(|(region, truth)| {
             let instance = Cow::Borrowed(&truth.instance);
-            let (cluster, copy) = (truth.cluster.as_ref().map(Cow::Borrowed), truth.copy.as_ref().map(Cow::Borrowed));
-            (region, Half { instance, cluster, copy })
+            (region, Half { instance, cluster: truth.cluster.clone(), copy: truth.copy.clone() })
         });
         Standing { accepting: self.accepting(), record: self.record(), halves: halves.collect() }
     }

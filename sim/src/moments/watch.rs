@@ -16,6 +16,7 @@ use continuum_core::record::{Lsn, Record};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A region's servers.
@@ -237,7 +238,7 @@ impl Watch {
         copy.is_some_and(|copy| copy["status"]["seen"]["intent"] == current.intent.as_str())
     }
 
-    fn cluster(&self, region: &Region) -> Option<(&Half, Value)> {
+    fn cluster(&self, region: &Region) -> Option<(&Half, Arc<Value>)> {
         let half = self.sources.halves.get(region)?;
         Some((half, half.store.get(&CLUSTERS, &half.cluster.namespace, &half.cluster.name)?))
     }

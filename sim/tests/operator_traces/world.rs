@@ -222,7 +222,7 @@ impl World {
         }
     }
 
-    pub fn object(&self, half: &str) -> Value {
+    pub fn object(&self, half: &str) -> Arc<Value> {
         self.halves[half].store.get(&CLUSTERS, "shop", half).unwrap()
     }
 

@@ -199,7 +199,7 @@ impl Server {
                 let object = self.store.get(request.resource, namespace, &request.name);
                 object.ok_or_else(|| Refusal::not_found(request.resource, &request.name))?
             }
-            Verb::List => self.list(request)?,
+            Verb::List => self.list(request)?.into(),
             Verb::Watch => {
                 let events = watch(self.store.clone(), request, selector(request)?)?;
                 return Ok(answer(200, "application/json", BodyExt::boxed(StreamBody::new(events))));
@@ -240,6 +240,7 @@ impl Server {
                         "kind": request.resource.plural, "uid": object["metadata"]["uid"],
                     },
                 })
+                .into()
             }
         };
         Ok(json_answer(200, &value))

@@ -110,8 +110,8 @@ impl Store {
     }
 
     /// The object.
-    pub fn get(&self, resource: &'static Resource, namespace: &str, name: &str) -> Option<Value> {
-        self.lock().object(resource, namespace, name).map(|object| (*object).clone())
+    pub fn get(&self, resource: &'static Resource, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.lock().object(resource, namespace, name)
     }
 
     /// The objects of a kind, by namespace and name.
@@ -146,16 +146,16 @@ impl Store {
     }
 
     /// Creates an object; its status is dropped where that is a subresource.
-    pub fn create(&self, resource: &'static Resource, object: Value, by: &str) -> Result<Value, Refusal> {
+    pub fn create(&self, resource: &'static Resource, object: Value, by: &str) -> Result<Arc<Value>, Refusal> {
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default().to_string();
         self.create_in(Target { resource, namespace: &namespace, name: "", by, dry_run: false }, object)
     }
 
     /// As [`Store::create`]; the target's name is not used.
-    pub(super) fn create_in(&self, target: Target<'_>, object: Value) -> Result<Value, Refusal> {
+    pub(super) fn create_in(&self, target: Target<'_>, object: Value) -> Result<Arc<Value>, Refusal> {
         let created = self.lock().create(target, object)?;
         self.changed.notify_waiters();
-        Ok((*created).clone())
+        Ok(created)
     }
 
     /// Merges a patch into an object, or into its status with `subresource` = `status`. Conditional where the
@@ -168,7 +168,7 @@ impl Store {
         subresource: &str,
         patch: &Value,
         by: &str,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Arc<Value>, Refusal> {
         self.update(Target { resource, namespace, name, by, dry_run: false }, subresource, |object| {
             patch::merge(object, patch);
             Ok(())
@@ -181,29 +181,40 @@ impl Store {
         target: Target<'_>,
         subresource: &str,
         edit: impl FnOnce(&mut Value) -> Result<(), Refusal>,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Arc<Value>, Refusal> {
         let updated = self.lock().update(target, subresource, edit)?;
         self.changed.notify_waiters();
-        Ok((*updated).clone())
+        Ok(updated)
     }
 
     /// Replaces an object; the first result says that it was created instead.
-    pub(super) fn replace(&self, target: Target<'_>, subresource: &str, new: Value) -> Result<(bool, Value), Refusal> {
+    pub(super) fn replace(
+        &self,
+        target: Target<'_>,
+        subresource: &str,
+        new: Value,
+    ) -> Result<(bool, Arc<Value>), Refusal> {
         let (created, object) = self.lock().replace(target, subresource, new)?;
         self.changed.notify_waiters();
-        Ok((created, (*object).clone()))
+        Ok((created, object))
     }
 
     /// Deletes an object, or marks it where finalizers hold it. Its last state.
-    pub fn delete(&self, resource: &'static Resource, namespace: &str, name: &str, by: &str) -> Result<Value, Refusal> {
+    pub fn delete(
+        &self,
+        resource: &'static Resource,
+        namespace: &str,
+        name: &str,
+        by: &str,
+    ) -> Result<Arc<Value>, Refusal> {
         let target = Target { resource, namespace, name, by, dry_run: false };
         self.delete_if(target, &Preconditions::default())
     }
 
-    pub(super) fn delete_if(&self, target: Target<'_>, only: &Preconditions) -> Result<Value, Refusal> {
+    pub(super) fn delete_if(&self, target: Target<'_>, only: &Preconditions) -> Result<Arc<Value>, Refusal> {
         let deleted = self.lock().delete(target, only)?;
         self.changed.notify_waiters();
-        Ok((*deleted).clone())
+        Ok(deleted)
     }
 
     /// Everything that ever happened, in order.
@@ -317,7 +328,7 @@ mod tests {
         store
     }
 
-    fn patch(store: &Store, subresource: &str, patch: Value) -> Result<Value, Refusal> {
+    fn patch(store: &Store, subresource: &str, patch: Value) -> Result<Arc<Value>, Refusal> {
         store.merge_patch(&CLUSTERS, "shop", "shop-fsn", subresource, &patch, "test")
     }
 

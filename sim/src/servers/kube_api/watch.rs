@@ -164,6 +164,6 @@ impl Watch {
 }
 
 fn line(lines: &mut Vec<u8>, event: &str, object: &Value) {
-    lines.extend_from_slice(json!({ "type": event, "object": object }).to_string().as_bytes());
-    lines.push(b'\n');
+    // By hand: a value of it all would be a copy of the object.
+    lines.extend_from_slice(format!("{{\"object\":{object},\"type\":\"{event}\"}}\n").as_bytes());
 }
