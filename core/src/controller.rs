@@ -19,7 +19,7 @@ mod holder;
 use crate::clock::{Clock, Monotonic, within};
 use crate::driver::Driver;
 use crate::keeper::Keeper;
-use crate::ledger::{Ledger, whole_seconds};
+use crate::ledger::whole_seconds;
 use crate::look::half_of;
 use crate::mailbox::Cancel;
 use crate::name::{ObjectName, Region};
@@ -34,6 +34,7 @@ use crate::spec::Spec;
 use crate::status::{self, Known};
 use crate::term::REQUEST_LIMIT;
 use crate::transition;
+use events::Noted;
 use futures_util::future::{join, join_all};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -94,7 +95,7 @@ struct Shared {
     /// When this process first saw the pending failback of this id.
     pending_since: Option<(String, Monotonic)>,
     /// What one's own copy is to say of events; absent: that was not read yet.
-    ledger: Option<Ledger>,
+    noted: Option<Noted>,
     /// The phase that was decided last.
     phase: Option<String>,
     /// `status.seen.beat` when this process began.
@@ -198,7 +199,8 @@ impl Controller {
             }
         };
         let read = join(self.attend(), join(self.scout(), self.look_at_halves()));
-        let tell = join(join(self.herald(), self.relay_abort()), join(self.publish(), self.write_statuses()));
+        let events = join(self.note_events(), self.publish());
+        let tell = join(join(self.herald(), self.relay_abort()), join(events, self.write_statuses()));
         join(join(keep, drive), join(join(read, tell), join(self.serve(), self.checkup()))).await;
     }
 
@@ -459,7 +461,7 @@ impl Controller {
                     .filter(|_| !shared.halves_ever_seen || shared.halves_unseen >= UNSEEN_TOLD),
                 progress: self.driver.as_ref().map(Driver::progress).unwrap_or_default(),
                 health: shared.health.clone(),
-                owed: shared.ledger.as_ref().map(|ledger| ledger.owed.clone()).unwrap_or_default(),
+                ledger: shared.noted.as_ref().map(|noted| noted.now().clone()).unwrap_or_default(),
                 invalid,
                 record,
             }

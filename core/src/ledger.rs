@@ -14,12 +14,15 @@ use crate::plan::{Plan, short_hash};
 use crate::record::{OWED_COUNT_MAX, Record};
 use crate::spec::Spec;
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// The field of the status in which it stands.
 const FIELD: &str = "events";
+/// Part of it.
+const OWED: &str = "owed";
 /// See [`CopyView::status`].
 const FINGERPRINT: &str = "configurationFingerprint";
 /// So many interferences are remembered as told, oldest first.
@@ -35,11 +38,15 @@ pub struct Lapse {
 }
 
 /// See the module. Absent marks are written as null, so that a merge patch removes them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Ledger {
     /// What the stream has not acknowledged, in order.
+    #[serde(skip)]
     pub owed: Vec<Event>,
+    /// What stands among them that this version cannot read. It is kept as it is, for one that can.
+    #[serde(skip)]
+    pub unread: Vec<Value>,
     /// Unique id of the resource whose first sight was put here.
     created: Option<String>,
     /// What decides a plan, as it was last seen.
@@ -97,15 +104,39 @@ impl Facts<'_> {
 }
 
 impl Ledger {
-    /// As the status has it. What cannot be read counts as absent: no status was written yet, or by an older version.
+    /// As the status has it: an older or a newer version may have written it, or nobody yet. A mark that cannot be read
+    /// counts as absent, and costs no other: what is then told again has the id that it had.
     pub fn of(status: &Value) -> Self {
-        let ledger: Ledger = serde_json::from_value(status[FIELD].clone()).unwrap_or_default();
-        Self { configuration: status[FINGERPRINT].as_str().map(str::to_owned), ..ledger }
+        let ledger = &status[FIELD];
+        let mut read = Self {
+            created: mark(ledger, "created"),
+            configuration: mark(status, FINGERPRINT),
+            lapse: mark(ledger, "lapse"),
+            lapse_over: mark(ledger, "lapseOver"),
+            lag_breach: mark(ledger, "lagBreach"),
+            last_lag_breach: mark(ledger, "lastLagBreach"),
+            healthy: mark(ledger, "healthy"),
+            last_return: mark(ledger, "lastReturn"),
+            interferences: mark(ledger, "interferences"),
+            ..Self::default()
+        };
+        for event in ledger[OWED].as_array().into_iter().flatten() {
+            match Event::deserialize(event) {
+                Ok(event) => read.owed.push(event),
+                Err(cause) => {
+                    tracing::warn!(%cause, "an event that is owed cannot be read, and is kept for a version that can");
+                    read.unread.push(event.clone());
+                }
+            }
+        }
+        read
     }
 
     /// The patch of the status that puts it there.
     pub fn patch(&self) -> Value {
-        json!({ FIELD: self, FINGERPRINT: self.configuration })
+        let mut ledger = json!(self);
+        ledger[OWED] = self.unread.iter().cloned().chain(self.owed.iter().map(|event| json!(event))).collect();
+        json!({ FIELD: ledger, FINGERPRINT: self.configuration })
     }
 
     /// Puts an event here, unless the same is.
@@ -236,6 +267,10 @@ impl Ledger {
             self.owe(audit::config_changed(facts.about(), facts.spec, of, (&before, &now), facts.now));
         }
     }
+}
+
+fn mark<T: DeserializeOwned + Default>(of: &Value, field: &str) -> T {
+    T::deserialize(&of[field]).unwrap_or_default()
 }
 
 /// Whether this region, as far as this record shows, may have handed its lease on without having heard that it did.

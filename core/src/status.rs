@@ -2,8 +2,8 @@
 //! values are written as null, so that a merge patch removes what is not known any more (an unmeasured
 //! lag is never an old one).
 
-use crate::audit::Event;
 use crate::driver::Progress;
+use crate::ledger::Ledger;
 use crate::name::Region;
 use crate::observe::{CopyView, SeenRecord};
 use crate::record::{Direction, EndResult, Intent, Lineage, Record, RecordSet};
@@ -39,8 +39,8 @@ pub struct Known {
     pub health: Option<(String, Result<HealthReport, String>)>,
     /// What is wrong with the resource.
     pub invalid: Option<String>,
-    /// Events owed to the stream by this controller beside those in the record.
-    pub owed: Vec<Event>,
+    /// What it owes the stream beside what the record does.
+    pub ledger: Ledger,
 }
 
 /// Who takes writes, as far as it was observed since the holder is the holder.
@@ -62,7 +62,7 @@ pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Val
     let primary = observed.or_else(|| record.and_then(acting_primary));
     // Another region's record is known only as of the last read; what it owes is its holder's to tell.
     let own = record.filter(|r| r.held_by(me));
-    let owed = || own.iter().flat_map(|record| &record.owed).chain(&known.owed);
+    let owed = || own.iter().flat_map(|record| &record.owed).chain(&known.ledger.owed);
     let intent = record.and_then(|r| r.intent.as_ref());
     let step = intent.map(|intent| {
         let number = if known.progress.step > 0 { known.progress.step } else { crate::next::current_step(intent) };
@@ -83,7 +83,7 @@ pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Val
         "standbyAvailable": known.standby_streams,
         "hotStandbyAbsent": known.standby_streams.map(|there| !there),
         "observedGeneration": copy.generation,
-        "eventsOwed": owed().count(),
+        "eventsOwed": owed().count() + known.ledger.unread.len(),
         "eventsOwedSince": owed().map(|event| event.body.timestamp).min(),
     });
     // What is not known any more is removed; what is only not known here stays: a null in a merge patch removes.

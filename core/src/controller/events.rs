@@ -1,5 +1,6 @@
 //! The events that a controller owes the stream: those in the record, while it holds it, and those in its own copy's
-//! status. What is owed is decided by [`crate::transition`] and [`crate::ledger`]; this writes it down and pays it.
+//! status. What is owed is decided by [`crate::transition`] and [`crate::ledger`]; one task here writes it down, and
+//! another pays it, so that a stream that is silent hides nothing that happens meanwhile.
 
 use super::{ATTEND_PAUSE, Controller};
 use crate::audit::{About, Event, EventType};
@@ -13,11 +14,31 @@ use crate::term::WITNESS_LIMIT;
 use crate::transition;
 use std::collections::BTreeSet;
 
-/// What the task that pays remembers.
+/// The ledger of this process.
+pub(super) struct Noted {
+    /// As it stands.
+    now: Ledger,
+    /// As the status has it.
+    written: Ledger,
+    /// Its events when this process began: a former one may have published any of them.
+    inherited: BTreeSet<String>,
+}
+
+impl Noted {
+    fn begin(ledger: Ledger) -> Self {
+        let inherited = ledger.owed.iter().map(|event| event.message_id.clone()).collect();
+        Self { now: ledger.clone(), written: ledger, inherited }
+    }
+
+    /// What is owed beside the record, as it stands.
+    pub(super) fn now(&self) -> &Ledger {
+        &self.now
+    }
+}
+
+/// What the task that pays remembers of the record.
 #[derive(Default)]
 pub(super) struct Purse {
-    /// The ledger, as the status has it.
-    written: Option<Ledger>,
     /// The generation that this region held when it was looked at last.
     held: Option<u64>,
     /// The record was seen before.
@@ -40,22 +61,33 @@ impl Purse {
         }
         (self.held, self.seen) = (held, true);
     }
+}
 
-    fn before(&self, event: &Event) -> Before {
-        if self.inherited.contains(&event.message_id) { Before::Others } else { Before::Us }
-    }
+/// Who may have published one of these before.
+fn before(inherited: &BTreeSet<String>, event: &Event) -> Before {
+    if inherited.contains(&event.message_id) { Before::Others } else { Before::Us }
 }
 
 impl Controller {
+    /// Notes what this controller alone can tell of.
+    pub(super) async fn note_events(&self) {
+        loop {
+            if !self.publisher.is_configured() {
+                // Nobody is told, so none is kept.
+                self.sequencer.take_refused();
+            } else if let Some((copy, spec)) = self.followed() {
+                self.note(&copy, &spec).await;
+            }
+            self.clock.sleep(ATTEND_PAUSE).await;
+        }
+    }
+
     /// Publishes what is owed to the audit stream, in order. Without a stream it stays owed: what nobody took is not
     /// paid.
     pub(super) async fn publish(&self) {
         let mut purse = Purse::default();
         loop {
             if self.publisher.is_configured() {
-                if let Some((copy, spec)) = self.followed() {
-                    self.write_ledger(&mut purse, &copy, &spec).await;
-                }
                 if let Some(record) = self.record() {
                     let held = record.held_by(&self.me);
                     purse.look(&record, held);
@@ -63,29 +95,24 @@ impl Controller {
                         self.pay_record(&purse, &record).await;
                     }
                 }
-                self.pay_ledger(&mut purse).await;
+                self.pay_ledger().await;
             }
             self.clock.sleep(ATTEND_PAUSE).await;
         }
     }
 
     /// Puts what became so since into the ledger, and that into the status.
-    async fn write_ledger(&self, purse: &mut Purse, copy: &CopyView, spec: &Spec) {
+    async fn note(&self, copy: &CopyView, spec: &Spec) {
         let view = self.keeper.as_ref().and_then(|keeper| keeper.view());
         let record = view.as_ref().and_then(|view| Some((view.record.as_ref()?, view.read_at)));
         let interferences = self.driver.as_ref().map(|driver| driver.progress().interference).unwrap_or_default();
         let refused = self.sequencer.take_refused();
-        let before = purse.written.get_or_insert_with(|| {
-            let ledger = Ledger::of(&copy.status);
-            purse.inherited.extend(ledger.owed.iter().map(|event| event.message_id.clone()));
-            ledger
-        });
-        let ledger = {
+        let (ledger, written) = {
             let mut shared = self.shared();
             let (lag, _) = replication(record.map(|(record, _)| record), &shared.halves);
             let phase = shared.phase.clone();
-            let ledger = shared.ledger.get_or_insert_with(|| before.clone());
-            ledger.note(&Facts {
+            let noted = shared.noted.get_or_insert_with(|| Noted::begin(Ledger::of(&copy.status)));
+            noted.now.note(&Facts {
                 me: &self.me,
                 name: &self.name,
                 copy,
@@ -99,12 +126,15 @@ impl Controller {
             });
             let about = About { continuum: &self.name, application: &spec.application };
             for order in refused {
-                ledger.owe_refusal(order.event(about));
+                noted.now.owe_refusal(order.event(about));
             }
-            ledger.clone()
+            (noted.now.clone(), noted.now == noted.written)
         };
-        if ledger != *before && self.patch_status(&ledger.patch()).await {
-            *before = ledger;
+        if !written
+            && self.patch_status(&ledger.patch()).await
+            && let Some(noted) = &mut self.shared().noted
+        {
+            noted.written = ledger;
         }
     }
 
@@ -112,7 +142,7 @@ impl Controller {
     async fn pay_record(&self, purse: &Purse, record: &Record) {
         let Some(keeper) = &self.keeper else { return };
         for event in &record.owed {
-            if !self.is_taken(event, purse.before(event)).await {
+            if !self.is_taken(event, before(&purse.inherited, event)).await {
                 return;
             }
             let (me, id) = (self.me.clone(), event.message_id.clone());
@@ -124,17 +154,21 @@ impl Controller {
     }
 
     /// Publishes the events that the status says are owed: only what is written down there.
-    async fn pay_ledger(&self, purse: &mut Purse) {
-        let owed = purse.written.as_ref().map(|ledger| ledger.owed.clone()).unwrap_or_default();
-        for event in owed {
+    async fn pay_ledger(&self) {
+        let owed: Vec<_> = {
+            let shared = self.shared();
+            let Some(noted) = &shared.noted else { return };
             // Both regions see what somebody else wrote.
-            let shared = event.body.reason == "interference";
-            let before = if shared { Before::Others } else { purse.before(&event) };
+            let by_both = |event: &Event| event.body.reason == "interference";
+            let before = |event| if by_both(event) { Before::Others } else { before(&noted.inherited, event) };
+            noted.written.owed.iter().map(|event| (event.clone(), before(event))).collect()
+        };
+        for (event, before) in owed {
             if !self.is_taken(&event, before).await {
                 return;
             }
-            if let Some(ledger) = &mut self.shared().ledger {
-                ledger.paid(&event.message_id);
+            if let Some(noted) = &mut self.shared().noted {
+                noted.now.paid(&event.message_id);
             }
         }
     }

@@ -279,3 +279,21 @@ fn the_same_refusal_is_owed_once_until_it_was_taken() {
     ledger.owe_refusal(refusal("3"));
     assert_eq!(ledger.owed, [refusal("3")]);
 }
+
+#[test]
+fn what_cannot_be_read_costs_nothing_else_and_is_kept() {
+    let mut world = World::new();
+    world.phase = Some("Healthy");
+    world.looks(&fsn());
+    let before = world.ledger.clone();
+    let mut status = before.patch();
+    let strange = json!({ "messageId": "a", "body": { "type": "continuum-of-a-later-version" } });
+    status["events"]["owed"].as_array_mut().unwrap().push(strange.clone());
+    status["events"]["lapse"] = json!("an epoch");
+    world.ledger = Ledger::of(&status);
+    assert_eq!(world.ledger, Ledger { unread: vec![strange.clone()], ..before });
+    assert!(world.looks(&fsn()).is_empty(), "nothing is told again");
+    let paid: Vec<_> = world.ledger.owed.iter().map(|event| event.message_id.clone()).collect();
+    paid.iter().for_each(|id| world.ledger.paid(id));
+    assert_eq!(world.ledger.patch()["events"]["owed"], json!([strange]), "it waits for who can read it");
+}
