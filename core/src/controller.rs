@@ -21,7 +21,7 @@ use crate::driver::Driver;
 use crate::keeper::Keeper;
 use crate::ledger::whole_seconds;
 use crate::look::half_of;
-use crate::mailbox::Cancel;
+use crate::mailbox::{Bell, Cancel};
 use crate::name::{ObjectName, Region};
 use crate::observe::{CopyView, Half, Seen, SeenRecord, replication};
 use crate::ports::{Actors, Observers, Outcome};
@@ -115,6 +115,10 @@ pub struct Controller {
     publisher: Arc<Publisher>,
     options: Options,
     shared: Mutex<Shared>,
+    /// What is owed beside the record was written down.
+    noted: Bell,
+    /// Some of that was paid.
+    paid: Bell,
 }
 
 impl Controller {
@@ -149,8 +153,21 @@ impl Controller {
             actors: actors.clone(),
             refused: Mutex::default(),
         };
-        let shared = Mutex::default();
-        Self { me, name, clock, keeper, driver, sequencer, observers, actors, publisher, options, shared }
+        Self {
+            me,
+            name,
+            clock,
+            keeper,
+            driver,
+            sequencer,
+            observers,
+            actors,
+            publisher,
+            options,
+            shared: Mutex::default(),
+            noted: Bell::default(),
+            paid: Bell::default(),
+        }
     }
 
     /// The four operations.

@@ -244,6 +244,8 @@ impl Ledger {
         };
         match facts.phase {
             None | Some("Pending") => {}
+            // The phase is of before this switchover began.
+            Some("Healthy") if record.intent.is_some() => {}
             Some("Healthy") if !self.healthy => {
                 self.healthy = true;
                 let fact = place(record);

@@ -4,6 +4,7 @@
 
 use super::{ATTEND_PAUSE, Controller};
 use crate::audit::{About, Event, EventType};
+use crate::clock::within;
 use crate::ledger::{Facts, Ledger};
 use crate::observe::{CopyView, replication};
 use crate::ports::Outcome;
@@ -78,7 +79,7 @@ impl Controller {
             } else if let Some((copy, spec)) = self.followed() {
                 self.note(&copy, &spec).await;
             }
-            self.clock.sleep(ATTEND_PAUSE).await;
+            within(&*self.clock, ATTEND_PAUSE, self.paid.heard()).await;
         }
     }
 
@@ -97,7 +98,7 @@ impl Controller {
                 }
                 self.pay_ledger().await;
             }
-            self.clock.sleep(ATTEND_PAUSE).await;
+            within(&*self.clock, ATTEND_PAUSE, self.noted.heard()).await;
         }
     }
 
@@ -135,6 +136,7 @@ impl Controller {
             && let Some(noted) = &mut self.shared().noted
         {
             noted.written = ledger;
+            self.noted.ring();
         }
     }
 
@@ -169,6 +171,7 @@ impl Controller {
             }
             if let Some(noted) = &mut self.shared().noted {
                 noted.now.paid(&event.message_id);
+                self.paid.ring();
             }
         }
     }

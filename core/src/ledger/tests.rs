@@ -221,6 +221,17 @@ fn every_return_to_health_is_told_and_a_restart_is_none() {
 }
 
 #[test]
+fn a_phase_of_before_a_switchover_tells_of_no_return_in_it() {
+    let order =
+        transition::Order { plan: fixture::plan(), kind: crate::record::Kind::Planned, request: None, now: now() };
+    let Edit::Write(record) = transition::begin(&fixture::record(), &fsn(), &order) else { panic!() };
+    let mut world = World { record: *record, phase: Some("Healthy"), ..World::new() };
+    assert!(world.looks(&fsn()).is_empty());
+    (world.record.intent, world.record.renewal) = (None, 9);
+    assert_eq!(world.looks(&fsn()), ["continuum-reconcile-success:4.9"], "it is told when it is over");
+}
+
+#[test]
 fn what_somebody_else_did_is_told_once() {
     let mut world = World::new();
     world.interferences.push(Interference {

@@ -1,5 +1,5 @@
-//! What controllers change beside their life: everything but renewals of the lease, each one's own copy of the
-//! resource, events that tell of no operation, and what others write. While nothing else is asked of them it must be nothing,
+//! What controllers change beside their life: everything but renewals of the lease, the claims of who holds it, each
+//! one's own copy of the resource, events that tell of no operation, and what others write. While nothing else is asked of them it must be nothing,
 //! whoever a request says it is made for: a dry run that acts by the ports of an execution carries no mark.
 
 use crate::lease;
@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 
 /// In a writer's name, before its host.
 const AT_CONTROLLER: &str = "@controller.";
+
+/// What a claim consists of.
+const CLAIM: [&str; 2] = ["dr.openova.io/generation", "dr.openova.io/intent"];
 
 /// Types of events that tell of an operation.
 const OF_OPERATIONS: [&str; 5] = [
@@ -87,10 +90,43 @@ fn is_act(change: &Change, place: &str) -> bool {
             |object: &Value| lease::record(object).map(|r| (r.holder, r.generation, r.sequence, r.intent, r.pending));
         return operation(before) != operation(&change.object);
     }
+    if unclaimed(before) == unclaimed(&change.object) {
+        return false;
+    }
     // Its own copy tells of it, and follows what it did before; but it asks for nothing.
     let asks = |object: &Value| {
         ["switchover", "failback"].map(|kind| object["spec"][kind]["requested"] == json!(true)).contains(&true)
     };
     let own = *change.resource == CONTINUUMS && change.by.ends_with(&format!("{AT_CONTROLLER}{place}"));
     !own || asks(&change.object) && !asks(before)
+}
+
+/// The object without what a claim changes: the claim itself, and what the server says of each write.
+fn unclaimed(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.retain(|field, _| !matches!(field.as_str(), "resourceVersion" | "managedFields"));
+        let annotations = metadata.get_mut("annotations").and_then(Value::as_object_mut);
+        if let Some(annotations) = annotations {
+            annotations.retain(|name, _| !CLAIM.contains(&name.as_str()));
+        }
+    }
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_is_no_act_and_a_role_is() {
+        let half = |generation: &str, primary: &str| {
+            json!({
+                "metadata": { "resourceVersion": generation, "annotations": { CLAIM[0]: generation, "other": "x" } },
+                "spec": { "replica": { "primary": primary } },
+            })
+        };
+        assert_eq!(unclaimed(&half("1", "shop-fsn")), unclaimed(&half("2", "shop-fsn")));
+        assert_ne!(unclaimed(&half("1", "shop-fsn")), unclaimed(&half("2", "shop-hel")));
+    }
 }
