@@ -6,6 +6,7 @@
 use crate::name::Region;
 use crate::observe::{Accepts, ClusterView, DatabaseView, FoundEvent, Half, Role, RouteView, Seen};
 use crate::report::{HealthCheck, HealthReport};
+use crate::roles::{self, Roles};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -53,6 +54,8 @@ pub struct HealthFacts {
     pub other: Region,
     /// The halves. A region without one was not looked at.
     pub halves: BTreeMap<Region, Half>,
+    /// The roles of each half that was seen; the expected primary's database was asked for their logins.
+    pub roles: BTreeMap<Region, Roles>,
     /// The route of each region. Empty: none is configured.
     pub routes: BTreeMap<Region, Seen<RouteView>>,
     /// Names of the route's backends: in the expected primary's region, and in the other.
@@ -149,10 +152,29 @@ fn replicas(facts: &HealthFacts) -> Result<String, Vec<String>> {
         ));
     }
     traffic(facts, &mut faults);
+    logins(facts, primary, replica, &mut faults);
     if !faults.is_empty() {
         return Err(faults);
     }
     Ok(format!("{} primary, {} replica, both Ready, {streaming}", primary.object.name, replica.object.name))
+}
+
+/// Clients log in with the password of either half's secret (H14).
+fn logins(facts: &HealthFacts, primary: &ClusterView, replica: &ClusterView, faults: &mut Vec<String>) {
+    let mut secrets = Vec::new();
+    for (region, cluster) in [(&facts.expected_primary, primary), (&facts.other, replica)] {
+        let Some(roles) = facts.roles.get(region) else { continue };
+        match roles.secrets.unread() {
+            Some(cause) => {
+                faults.push(format!("the role secrets of {} could not be read: {cause}", cluster.object.name));
+            }
+            None => secrets.extend(roles.secrets.known().map(|hashes| (cluster, hashes))),
+        }
+        faults.extend(roles::refused(cluster, &roles.logins));
+    }
+    if let [primary, replica] = secrets[..] {
+        faults.extend(roles::differences(replica, primary));
+    }
 }
 
 /// The new primary's region gets its traffic, and the old one none, in the route of each region.

@@ -34,6 +34,7 @@ pub mod record;
 pub mod records;
 pub mod report;
 pub mod requests;
+pub mod roles;
 pub mod sequencer;
 pub mod spec;
 pub mod status;

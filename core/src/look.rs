@@ -8,6 +8,7 @@ use crate::observe::{Claim, ClusterView, Half, Observations, Role, RouteView, Se
 use crate::plan::Plan;
 use crate::ports::{ClusterChange, ClusterWrite, Observers, RouteWrite};
 use crate::records;
+use crate::roles::Roles;
 use crate::spec::Selector;
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
 use crate::weights;
@@ -217,13 +218,13 @@ async fn preflight_facts(observers: &Observers, clock: &dyn Clock, plan: &Plan, 
     let regions = join_all([&plan.from, &plan.to].map(|region| (region, &halves.half(region).cluster)).map(
         |(region, cluster)| async move {
             let rights = limited(clock, REQUEST_LIMIT, observers.pair.missing_rights(region, plan));
-            let secrets = async {
-                let Some(cluster) = cluster.known() else { return Seen::NotLooked };
-                limited(clock, REQUEST_LIMIT, observers.pair.secrets(region, cluster)).await
+            let roles = async {
+                let cluster = cluster.known()?;
+                Some(roles_of(observers, clock, region, cluster, *region == plan.from).await)
             };
             let admitted = admitted(observers, clock, plan, halves, region);
             let weights = weights_admitted(observers, clock, plan, halves, region);
-            (region.clone(), join(rights, join(secrets, join(admitted, weights))).await)
+            (region.clone(), join(rights, join(roles, join(admitted, weights))).await)
         },
     ));
     let takes = async {
@@ -233,22 +234,56 @@ async fn preflight_facts(observers: &Observers, clock: &dyn Clock, plan: &Plan, 
             _ => Seen::NotLooked,
         }
     };
-    let health = health_urls(observers, clock, plan);
-    let (((stream, witness), (takes, health)), regions) =
-        join(join(join(stream, witness), join(takes, health)), regions).await;
+    let backup = async {
+        match halves.half(&plan.from).cluster.known() {
+            // A namespace may hold years of Backups: their list is no reason not to know the rest.
+            Some(cluster) => limited(clock, BRIEF_LIMIT, observers.pair.backup_runs(&plan.from, cluster)).await,
+            None => Seen::NotLooked,
+        }
+    };
+    let beside = join(join(stream, witness), join(backup, join(takes, health_urls(observers, clock, plan))));
+    let (((stream, witness), (backup, (takes, health))), regions) = join(beside, regions).await;
+    seen.backup_runs = backup;
     seen.zone_takes = takes;
     seen.health_urls = health;
     seen.stream = stream;
     seen.witness_shares = observers.witness.as_ref().and_then(|w| w.shares());
-    for (region, (rights, (secrets, (admitted, weights)))) in regions {
+    for (region, (rights, (roles, (admitted, weights)))) in regions {
         seen.rights.insert(region.to_string(), rights);
-        seen.secrets.insert(region.clone(), secrets);
+        seen.roles.extend(roles.map(|roles| (region.clone(), roles)));
         seen.admitted.insert(region.clone(), admitted);
         seen.weights_admitted.insert(region, weights);
     }
     if observers.witness.is_some() {
         seen.rights.insert("witness".into(), witness);
     }
+}
+
+/// The roles of one half, and, where it is `asked`, whether its database takes their passwords.
+pub async fn roles_of(
+    observers: &Observers,
+    clock: &dyn Clock,
+    region: &Region,
+    cluster: &ClusterView,
+    asked: bool,
+) -> Roles {
+    let seen = limited(clock, REQUEST_LIMIT, observers.pair.secrets(region, cluster)).await;
+    let mut logins = Vec::new();
+    let secrets = seen.map(|secrets| {
+        let mut hashes = BTreeMap::new();
+        for (role, secret) in secrets {
+            logins.extend(secret.login.map(|login| (role.clone(), login)));
+            hashes.insert(role, secret.hash);
+        }
+        hashes
+    });
+    let Some(probe) = observers.database.as_ref().filter(|_| asked) else {
+        return Roles { secrets, logins: BTreeMap::new() };
+    };
+    let tries = logins.into_iter().map(|(role, login)| async move {
+        (role, limited(clock, WITNESS_LIMIT, probe.lets_in(region, &cluster.object, &login)).await)
+    });
+    Roles { secrets, logins: join_all(tries).await.into_iter().collect() }
 }
 
 /// What the health check of the records would find at each address that they are going to name.

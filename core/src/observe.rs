@@ -5,6 +5,7 @@
 
 use crate::name::{ObjectName, Region};
 use crate::record::{Lsn, Position, Record, RecordSet};
+use crate::roles::Roles;
 use crate::spec::{Invalid, Spec};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -146,8 +147,6 @@ pub struct ClusterView {
     pub in_progress: bool,
     /// Condition ContinuousArchiving. Absent: no such condition.
     pub archiving: Option<bool>,
-    /// A backup is running. Absent: not looked at.
-    pub backup_running: Option<bool>,
     /// `status.timelineID`.
     pub timeline: Option<u32>,
     /// `status.systemID`; away while the instance is down.
@@ -527,8 +526,10 @@ pub struct Observations {
     pub admitted: BTreeMap<Region, Seen<Result<(), String>>>,
     /// The same for the weights of each region's route.
     pub weights_admitted: BTreeMap<Region, Seen<Result<(), String>>>,
-    /// Hashes of the role secrets of each half, by region and role: `app`, `superuser`.
-    pub secrets: BTreeMap<Region, Seen<BTreeMap<String, String>>>,
+    /// The roles of each half. Only the old primary's database is asked whether it takes a password.
+    pub roles: BTreeMap<Region, Roles>,
+    /// A backup of the old primary runs.
+    pub backup_runs: Seen<bool>,
     /// The witness stands in this region's cluster. Absent: in neither, as it should.
     pub witness_shares: Option<Region>,
 }

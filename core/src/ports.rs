@@ -14,6 +14,7 @@ use crate::observe::{
 };
 use crate::plan::Plan;
 use crate::record::{Record, RecordSet};
+use crate::roles::{Login, RoleLogin, RoleSecret};
 use crate::weights::Weights;
 use async_trait::async_trait;
 use serde_json::Value;
@@ -144,8 +145,10 @@ impl ClusterChange {
 pub trait ObservePair: Send + Sync {
     /// The Cluster of `pair` in `region`.
     async fn cluster(&self, region: &Region, pair: &ObjectName) -> Seen<ClusterView>;
-    /// Hashes of the half's role secrets, by role. One that is not there is left out.
-    async fn secrets(&self, region: &Region, cluster: &ClusterView) -> Seen<BTreeMap<String, String>>;
+    /// The half's role secrets, by role. One that is not there is left out.
+    async fn secrets(&self, region: &Region, cluster: &ClusterView) -> Seen<BTreeMap<String, RoleSecret>>;
+    /// Whether a Backup of the Cluster runs.
+    async fn backup_runs(&self, region: &Region, cluster: &ClusterView) -> Seen<bool>;
     /// Rights that the steps of this plan need and this controller lacks in `region`.
     async fn missing_rights(&self, region: &Region, plan: &Plan) -> Seen<Vec<String>>;
     /// Whether this write would be admitted: the very patch, tried through the real admission chain and thrown
@@ -166,6 +169,8 @@ pub trait ActOnPair: Send + Sync {
 pub trait ObserveDatabase: Send + Sync {
     /// The half in `region`.
     async fn look(&self, region: &Region, cluster: &ObjectName) -> Seen<DatabaseView>;
+    /// Whether a new session of this role is let in. `Is(Err)`: the server refuses it, and with which words.
+    async fn lets_in(&self, region: &Region, cluster: &ObjectName, login: &RoleLogin) -> Login;
 }
 
 /// PostgreSQL of a half, tried.

@@ -12,13 +12,15 @@ use crate::kube_api::{BACKUPS, CLUSTERS, KubeApi, Regions, SECRETS, claiming, no
 use crate::rights;
 use async_trait::async_trait;
 use continuum_core::name::{ObjectName, Region};
-use continuum_core::observe::{ClusterView, Role, Seen};
+use continuum_core::observe::{ClusterView, Seen};
 use continuum_core::plan::{Plan, short_hash};
 use continuum_core::ports::{ActOnPair, ClusterChange, ClusterWrite, ObservePair, Outcome};
+use continuum_core::roles::{RoleLogin, RoleSecret};
+use k8s_openapi::ByteString;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::time::Duration;
 use view::cluster_view;
 
 /// Label of both Clusters of a pair.
@@ -65,15 +67,7 @@ impl KubePair {
                 names.join(", ")
             ));
         }
-        let mut view = match cluster_view(&cluster) {
-            Ok(view) => view,
-            Err(cause) => return Seen::Unknown(cause),
-        };
-        // Only the primary's shutdown waits for a backup.
-        if view.role == Role::Primary {
-            view.backup_running = backup_running(api, &view.object).await;
-        }
-        Seen::Is(view)
+        cluster_view(&cluster).map_or_else(Seen::Unknown, Seen::Is)
     }
 
     /// Says so where a claim of a higher generation stood in the very version that is to be written. Callers
@@ -103,19 +97,33 @@ impl ObservePair for KubePair {
         seen
     }
 
-    async fn secrets(&self, region: &Region, cluster: &ClusterView) -> Seen<BTreeMap<String, String>> {
+    async fn backup_runs(&self, region: &Region, cluster: &ClusterView) -> Seen<bool> {
         let Some(api) = self.regions.get(region) else { return Seen::Unconfigured };
-        let mut hashes = BTreeMap::new();
+        let name = &cluster.object;
+        let runs = |backup: &Value| {
+            text(backup, "/spec/cluster/name") == name.name
+                && matches!(text(backup, "/status/phase"), "started" | "running" | "finalizing")
+        };
+        match api.list(&BACKUPS, &name.namespace, None).await {
+            Ok(backups) => Seen::Is(backups.iter().any(runs)),
+            Err(error) if error.is_missing() => Seen::Missing,
+            Err(error) => Seen::Unknown(error.text()),
+        }
+    }
+
+    async fn secrets(&self, region: &Region, cluster: &ClusterView) -> Seen<BTreeMap<String, RoleSecret>> {
+        let Some(api) = self.regions.get(region) else { return Seen::Unconfigured };
+        let mut secrets = BTreeMap::new();
         for (role, secret) in &cluster.role_secrets {
             match api.get(&SECRETS, &ObjectName::new(&cluster.object.namespace, secret)).await {
                 Ok(object) => {
-                    hashes.insert(role.clone(), role_hash(&object));
+                    secrets.insert(role.clone(), role_secret(&object));
                 }
                 Err(error) if error.is_missing() => {}
                 Err(error) => return Seen::Unknown(error.text()),
             }
         }
-        Seen::Is(hashes)
+        Seen::Is(secrets)
     }
 
     async fn missing_rights(&self, region: &Region, plan: &Plan) -> Seen<Vec<String>> {
@@ -178,33 +186,14 @@ fn cluster_patch(write: &ClusterWrite) -> Value {
     }
 }
 
-/// Hash of what makes a role secret: user and password. The rest of it (host, URIs) names the Cluster and so
-/// always differs between the halves.
-fn role_hash(secret: &Value) -> String {
-    let role = json!([&secret["data"]["username"], &secret["data"]["password"]]);
-    short_hash(role.to_string().as_bytes())
-}
-
-/// A namespace may hold years of Backups: their list is no reason not to know the half.
-const BACKUPS_LIMIT: Duration = Duration::from_millis(500);
-
-/// Whether a Backup of this Cluster runs. `None` where that cannot be read: the kind may not be installed, and
-/// to know a half without it is worth more than not to know the half.
-async fn backup_running(api: &KubeApi, cluster: &ObjectName) -> Option<bool> {
-    let listed = tokio::time::timeout(BACKUPS_LIMIT, api.list(&BACKUPS, &cluster.namespace, None)).await;
-    let Ok(listed) = listed else {
-        tracing::debug!("backups not looked at: no answer in {BACKUPS_LIMIT:?}");
-        return None;
-    };
-    match listed {
-        Ok(backups) => Some(backups.iter().any(|backup| {
-            text(backup, "/spec/cluster/name") == cluster.name
-                && matches!(text(backup, "/status/phase"), "started" | "running" | "finalizing")
-        })),
-        Err(error) => {
-            tracing::debug!(cause = error.text(), "backups not looked at");
-            None
-        }
+/// What makes a role secret is user and password. The rest of it (host, URIs) names the Cluster and so always differs
+/// between the halves.
+fn role_secret(secret: &Value) -> RoleSecret {
+    let (user, password) = (&secret["data"]["username"], &secret["data"]["password"]);
+    let decoded = |part: &Value| String::from_utf8(ByteString::deserialize(part).ok()?.0).ok();
+    RoleSecret {
+        hash: short_hash(json!([user, password]).to_string().as_bytes()),
+        login: decoded(user).zip(decoded(password)).map(|(user, password)| RoleLogin { user, password }),
     }
 }
 

@@ -19,6 +19,7 @@ use continuum_core::name::{ObjectName, Region};
 use continuum_core::observe::{Accepts, DatabaseView, HotStandby, ReplicaRow, Seen};
 use continuum_core::ports::{ActOnDatabase, ObserveDatabase, Outcome};
 use continuum_core::record::Lsn;
+use continuum_core::roles::RoleLogin;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use std::future::Future;
@@ -134,7 +135,7 @@ impl PostgresProbe {
         Self { application_name: "continuum-dry-run", ..self }
     }
 
-    /// Runs `work` over a new connection, which is closed after it.
+    /// Runs `work` over a new connection of the probe's role, which is closed after it.
     async fn with_session<T, W>(
         &self,
         region: &Region,
@@ -144,11 +145,24 @@ impl PostgresProbe {
     where
         W: Future<Output = Result<T, tokio_postgres::Error>>,
     {
+        self.with_session_of(&self.login, region, cluster, work).await
+    }
+
+    async fn with_session_of<T, W>(
+        &self,
+        login: &Login,
+        region: &Region,
+        cluster: &ObjectName,
+        work: impl FnOnce(Client) -> W,
+    ) -> Result<T, Failure>
+    where
+        W: Future<Output = Result<T, tokio_postgres::Error>>,
+    {
         let stream = self.connector.connect(region, cluster).await.map_err(Failure::from_connect)?;
         let mut config = tokio_postgres::Config::new();
-        config.user(&self.login.user).dbname(&self.login.database).application_name(self.application_name);
+        config.user(&login.user).dbname(&login.database).application_name(self.application_name);
         config.ssl_mode(SslMode::Disable);
-        if let Some(password) = &self.login.password {
+        if let Some(password) = &login.password {
             config.password(password);
         }
         let (client, mut connection) = config.connect_raw(stream, NoTls).await.map_err(Failure::from_sql)?;
@@ -208,6 +222,16 @@ impl ObserveDatabase for PostgresProbe {
             },
             Err(Failure::Refuses(detail)) => Seen::Is(refusing(detail)),
             Err(Failure::Denied(cause) | Failure::Unknown(cause)) => Seen::Unknown(cause),
+        }
+    }
+
+    async fn lets_in(&self, region: &Region, cluster: &ObjectName, role: &RoleLogin) -> Seen<Result<(), String>> {
+        let (user, password) = (role.user.clone(), Some(role.password.clone()));
+        let login = Login { user, password, database: self.login.database.clone() };
+        match self.with_session_of(&login, region, cluster, |_| async { Ok(()) }).await {
+            Ok(()) => Seen::Is(Ok(())),
+            Err(Failure::Denied(cause)) => Seen::Is(Err(cause)),
+            Err(Failure::Refuses(cause) | Failure::Unknown(cause)) => Seen::Unknown(cause),
         }
     }
 }

@@ -17,6 +17,11 @@ pub const PLAIN_ROLE: &str = "app";
 /// The same, and a member of `pg_monitor`.
 pub const MONITOR_ROLE: &str = "continuum";
 
+/// A plain role that is asked for [`PASSWORD`], where all others are let in without one.
+pub const GUARDED_ROLE: &str = "guarded";
+/// See [`GUARDED_ROLE`].
+pub const PASSWORD: &str = "right";
+
 /// A running pair.
 #[derive(Debug)]
 pub struct RealPostgres {
@@ -56,9 +61,17 @@ impl RealPostgres {
         self.run("initdb", &["-A", "trust", "-U", SUPERUSER, "-D", text(&a)]);
         self.configure(&a, self.ports[0], "on");
         // The one who asks reads a statement a line.
-        let roles = "create role app login;\ncreate role continuum login in role pg_monitor;\n\
-             create table w (client text, number bigint);\ngrant all on w to app, continuum;\n";
-        self.run_with("postgres", &["--single", "-D", text(&a), SUPERUSER], roles);
+        let roles = format!(
+            "create role app login;\ncreate role continuum login in role pg_monitor;\n\
+             create role {GUARDED_ROLE} login password '{PASSWORD}';\n\
+             create table w (client text, number bigint);\ngrant all on w to app, continuum;\n"
+        );
+        self.run_with("postgres", &["--single", "-D", text(&a), SUPERUSER], &roles);
+        // The first line that fits counts.
+        let access = a.join("pg_hba.conf");
+        let all = std::fs::read_to_string(&access).expect("initdb wrote it");
+        let guarded = format!("host all {GUARDED_ROLE} all scram-sha-256\n{all}");
+        std::fs::write(&access, guarded).expect("a file can be written");
         // A copy of a server that was shut down is a base backup.
         let copied = output(Command::new("cp").arg("-a").arg(&a).arg(&b));
         assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));

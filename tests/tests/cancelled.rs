@@ -9,6 +9,7 @@ use continuum_core::ports::{
     ActOnCopy, ActOnPair, ActOnRoute, Actors, ClusterWrite, ObserveCopies, ObservePair, ObserveRoute, Observers,
     Outcome, RouteWrite,
 };
+use continuum_core::roles::RoleSecret;
 use continuum_core::sequencer::{OperationError, Sequencer};
 use continuum_live::clock::SystemClock;
 use futures_util::future::join;
@@ -32,7 +33,10 @@ impl ObservePair for Silent {
     async fn cluster(&self, _: &Region, _: &ObjectName) -> Seen<ClusterView> {
         pending().await
     }
-    async fn secrets(&self, _: &Region, _: &ClusterView) -> Seen<BTreeMap<String, String>> {
+    async fn secrets(&self, _: &Region, _: &ClusterView) -> Seen<BTreeMap<String, RoleSecret>> {
+        pending().await
+    }
+    async fn backup_runs(&self, _: &Region, _: &ClusterView) -> Seen<bool> {
         pending().await
     }
     async fn missing_rights(&self, _: &Region, _: &Plan) -> Seen<Vec<String>> {

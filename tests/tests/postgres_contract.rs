@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::observe::{Accepts, DatabaseView, Seen};
 use continuum_core::ports::{ActOnDatabase, ObserveDatabase, Outcome};
+use continuum_core::roles::RoleLogin;
 use continuum_live::postgres::{ByteStream, Connector, Login, PostgresProbe};
 use continuum_sim::determinism::Seeds;
 use continuum_sim::fabric::{Fabric, FabricOptions, Net, TurmoilFabric};
 use continuum_sim::servers::postgres::{
     Configuration, Instance, Journal, NetConnector, Order, Settings, Shutdown, Synchronous,
 };
-use continuum_tests::real_postgres::{MONITOR_ROLE, PLAIN_ROLE, RealPostgres, SUPERUSER};
+use continuum_tests::real_postgres::{GUARDED_ROLE, MONITOR_ROLE, PASSWORD, PLAIN_ROLE, RealPostgres, SUPERUSER};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -35,6 +36,7 @@ const STANDBY: usize = 1;
 enum Said {
     Look(Seen<DatabaseView>),
     Tried(Outcome),
+    LetIn(Seen<Result<(), String>>),
     /// Nothing.
     Silence,
 }
@@ -43,6 +45,7 @@ enum Said {
 enum Ask {
     Look,
     Try { commit: bool },
+    LetIn { password: &'static str },
 }
 
 /// A pair under test. The claims follow each other on it.
@@ -81,6 +84,10 @@ async fn say(probe: PostgresProbe, half: usize, ask: Ask) -> Said {
     let cluster = ObjectName::new("shop", "shop");
     match ask {
         Ask::Look => Said::Look(probe.look(&region, &cluster).await),
+        Ask::LetIn { password } => {
+            let login = RoleLogin { user: GUARDED_ROLE.into(), password: password.into() };
+            Said::LetIn(probe.lets_in(&region, &cluster, &login).await)
+        }
         Ask::Try { commit } => Said::Tried(probe.try_write(&region, &cluster, commit).await),
     }
 }
@@ -126,6 +133,20 @@ fn only_a_primary_takes_a_write(pair: &mut dyn Pair) {
         }
         match pair.ask(STANDBY, Ask::Try { commit }, true) {
             Said::Tried(Outcome::NotApplied(cause)) => assert!(cause.starts_with("25006 "), "{cause}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn a_role_is_let_in_with_its_password_and_with_no_other(pair: &mut dyn Pair) {
+    pair.settle();
+    for half in [PRIMARY, STANDBY] {
+        match pair.ask(half, Ask::LetIn { password: PASSWORD }, false) {
+            Said::LetIn(Seen::Is(Ok(()))) => {}
+            other => panic!("{other:?}"),
+        }
+        match pair.ask(half, Ask::LetIn { password: "wrong" }, false) {
+            Said::LetIn(Seen::Is(Err(cause))) => assert!(cause.starts_with("28P01 password"), "{cause}"),
             other => panic!("{other:?}"),
         }
     }
@@ -247,6 +268,10 @@ fn a_stopped_server_refuses_writes(pair: &mut dyn Pair) {
     pair.stop(PRIMARY);
     let view = pair.look(PRIMARY);
     assert_eq!((view.accepts, view.detail.as_str()), (Accepts::No, "connection refused"));
+    match pair.ask(PRIMARY, Ask::LetIn { password: PASSWORD }, false) {
+        Said::LetIn(Seen::Unknown(cause)) => assert_eq!(cause, "connection refused"),
+        other => panic!("{other:?}"),
+    }
     match pair.ask(PRIMARY, Ask::Try { commit: false }, true) {
         Said::Tried(Outcome::NotApplied(cause)) => assert_eq!(cause, "connection refused"),
         other => panic!("{other:?}"),
@@ -262,10 +287,11 @@ fn a_promoted_standby_shows_its_new_timeline_at_once(pair: &mut dyn Pair) {
 }
 
 /// In an order in which each finds what it needs.
-const CLAIMS: [fn(&mut dyn Pair); 10] = [
+const CLAIMS: [fn(&mut dyn Pair); 11] = [
     primary_and_standby_show_what_they_are,
     a_plain_role_leaves_lag_unmeasured_and_the_rest_known,
     only_a_primary_takes_a_write,
+    a_role_is_let_in_with_its_password_and_with_no_other,
     paused_replay_shows_in_the_standby_and_as_lag_that_is_not_zero,
     a_commit_wants_the_synchronous_standbys_word_and_leaves_nobody_waiting_for_it,
     a_setting_that_waits_for_a_restart_is_seen,
@@ -304,6 +330,7 @@ impl Model {
         model.run(Duration::from_millis(100));
         model.halves.iter().for_each(|half| half.order(Order::Start));
         model.run(Duration::from_secs(2));
+        model.halves[PRIMARY].set_password(GUARDED_ROLE, PASSWORD);
         model
     }
 

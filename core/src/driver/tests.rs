@@ -9,6 +9,7 @@ use crate::ports::{
 };
 use crate::preflight::fixture::{self, fsn, hel};
 use crate::record::Kind;
+use crate::roles::RoleSecret;
 use crate::testing::witness::{Fate, Witness};
 use crate::testing::{Bench, HandClock, token};
 use crate::transition::{Beginning, Order};
@@ -32,7 +33,10 @@ impl ObservePair for Outside {
         Seen::Is(fixture::cluster(region))
     }
 
-    async fn secrets(&self, _: &Region, _: &ClusterView) -> Seen<BTreeMap<String, String>> {
+    async fn secrets(&self, _: &Region, _: &ClusterView) -> Seen<BTreeMap<String, RoleSecret>> {
+        Seen::NotLooked
+    }
+    async fn backup_runs(&self, _: &Region, _: &ClusterView) -> Seen<bool> {
         Seen::NotLooked
     }
 

@@ -45,6 +45,7 @@ fn facts() -> HealthFacts {
             ),
         ]
         .into(),
+        roles: [hel(), fsn()].map(|region| (region.clone(), fixture::roles(&region))).into(),
         routes: [(hel(), Seen::Is(drained())), (fsn(), Seen::Is(drained()))].into(),
         backends: ("shop-hel".into(), "shop-fsn".into()),
         expected_addresses: vec![fixture::address(&hel())],
@@ -293,4 +294,26 @@ fn routes_that_lead_elsewhere_are_not_healthy() {
     let unread = |f: &mut HealthFacts| drop(f.routes.insert(hel(), Seen::Unknown("no answer".into())));
     failed(unread, 0, "the route in hel could not be read: no answer");
     assert!(checked(|f| f.routes.clear()).overall_healthy, "no route is configured");
+}
+
+#[test]
+fn clients_that_would_be_locked_out_fail_the_check() {
+    failed(
+        |facts| facts.roles.get_mut(&fsn()).unwrap().secrets = Seen::Is([("app".into(), "other".into())].into()),
+        0,
+        "secrets shop-fsn-app and shop-hel-app differ",
+    );
+    failed(
+        |facts| {
+            let login = Seen::Is(Err("28P01 password authentication failed".into()));
+            facts.roles.get_mut(&hel()).unwrap().logins.insert("app".into(), login);
+        },
+        0,
+        "shop-hel refuses the password in secret shop-hel-app (28P01 password authentication failed)",
+    );
+    failed(
+        |facts| facts.roles.get_mut(&hel()).unwrap().secrets = Seen::Unknown("no answer in 5 s".into()),
+        0,
+        "the role secrets of shop-hel could not be read: no answer in 5 s",
+    );
 }

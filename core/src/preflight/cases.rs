@@ -7,6 +7,7 @@ use crate::audit;
 use crate::observe::{Accepts, Answer, Claim, CopyView, DatabaseView, Role, RouteParent, RouteView, SynchronousView};
 use crate::plan::Plan;
 use crate::record::{EndResult, Ended, Kind, Lsn, Pending};
+use crate::roles::Login;
 use crate::spec::{Invalid, LeaseKind, Selector};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -73,7 +74,10 @@ pub(super) fn secrets<'a>(
     facts: &'a mut Facts<'_>,
     region: &Region,
 ) -> &'a mut std::collections::BTreeMap<String, String> {
-    is(facts.observations.secrets.get_mut(region).unwrap())
+    is(&mut facts.observations.roles.get_mut(region).unwrap().secrets)
+}
+fn login(facts: &mut Facts<'_>, login: Login) {
+    facts.observations.roles.get_mut(&fsn()).unwrap().logins.insert("app".into(), login);
 }
 pub(super) fn unreadable<T>() -> Seen<T> {
     Seen::Unknown("no answer in 5 s".into())
@@ -95,7 +99,7 @@ pub(super) fn hel_down(facts: &mut Facts) {
     seen.half_mut(&fixture::hel()).database = Seen::NotLooked;
     seen.copies.insert(hel(), unreadable());
     seen.routes.insert(hel(), unreadable());
-    seen.secrets.insert(hel(), Seen::NotLooked);
+    seen.roles.remove(&hel());
     seen.rights.insert("hel".into(), unreadable());
 }
 /// PostgreSQL of hel is down: it refuses connections, is not Ready, and no longer streams.
@@ -247,8 +251,8 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("old half without Ready", |_, f| source(f).ready = None, &[Id::SourceReady]),
     ("archiving fails", |_, f| target(f).archiving = Some(false), &[Id::Archiving]),
     ("no archive", |_, f| source(f).archiving = None, &[]),
-    ("backup runs", |_, f| source(f).backup_running = Some(true), &[Id::Backup]),
-    ("backups not looked at", |_, f| source(f).backup_running = None, &[]),
+    ("backup runs", |_, f| f.observations.backup_runs = Seen::Is(true), &[Id::Backup]),
+    ("backups not looked at", |_, f| f.observations.backup_runs = unreadable(), &[]),
     ("new half's switchoverDelay above the guard", |_, f| target(f).switchover_delay_seconds = 9, &[Id::SwitchoverDelayGuard]),
     ("switchoverDelay above the step", |p, f| { p.lease.guard_seconds = 20; source(f).switchover_delay_seconds = 11 }, &[Id::SwitchoverDelayLimit]),
     ("switchoverDelay just within the step", |p, f| { p.lease.guard_seconds = 20; source(f).switchover_delay_seconds = 10 }, &[]),
@@ -339,7 +343,11 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("secret missing", |_, f| secrets(f, &hel()).clear(), &[Id::RoleSecrets]),
     ("secrets differ", |_, f| { secrets(f, &hel()).insert("app".into(), "other".into()); }, &[Id::RoleSecrets]),
     ("another role's secret missing", |_, f| { secrets(f, &fsn()).insert("report".into(), "x".into()); }, &[Id::RoleSecrets]),
-    ("secrets not readable", |_, f| { f.observations.secrets.insert(hel(), unreadable()); }, &[Id::RoleSecrets]),
+    ("secrets not readable", |_, f| f.observations.roles.get_mut(&hel()).unwrap().secrets = unreadable(), &[Id::RoleSecrets]),
+    ("password refused", |_, f| login(f, Seen::Is(Err("28P01".into()))), &[Id::RoleLogin]),
+    ("password refused after the move", |_, f| { moved(f); login(f, Seen::Is(Err("28P01".into()))) }, &[Id::LeaseRedundant]),
+    ("login not tried", |_, f| login(f, unreadable()), &[Id::RoleLoginUnknown]),
+    ("no login to try", |_, f| f.observations.roles.get_mut(&fsn()).unwrap().logins.clear(), &[]),
     ("smartShutdownTimeout of 180 s", |_, f| target(f).smart_shutdown_timeout_seconds = 180, &[Id::SmartShutdownRto]),
     ("smartShutdownTimeout of 6 s", |_, f| target(f).smart_shutdown_timeout_seconds = 6, &[Id::SmartShutdownLong]),
     ("smartShutdownTimeout of 5 s", |_, f| target(f).smart_shutdown_timeout_seconds = 5, &[]),
@@ -462,6 +470,7 @@ const LISTED: &[(&str, &[&str])] = &[
     ("nothing fenced on the target", &["target-fenced"]),
     ("no other writable primary", &["single-primary", "source-primary"]),
     ("role secrets of both halves present and equal", &["role-secrets"]),
+    ("the login tried with them (H53)", &["role-login", "role-login-unknown"]),
     ("the new region's controller alive", &["controller-alive"]),
     ("lease held by fromRegion with the expected generation and time left", &["lease-third-party", "lease-third-party-swap", "generation", "lease-renewed"]),
     ("witness reachable", &["witness", "witness-kind"]),

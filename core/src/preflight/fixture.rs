@@ -8,6 +8,7 @@ use crate::observe::{
 };
 use crate::plan::Plan;
 use crate::record::{Lineage, Lsn, Position, Record, RecordSet};
+use crate::roles::Roles;
 use crate::spec::{
     FailbackSpec, HealthCheckSpec, LeaseKind, LeaseSpec, RecordSpec, RegionSpec, RejoinPolicy, RouteSpec, Selector,
     Spec,
@@ -128,7 +129,6 @@ pub fn cluster(region: &Region) -> ClusterView {
         phase: Some("Cluster in healthy state".into()),
         in_progress: false,
         archiving: Some(true),
-        backup_running: Some(false),
         timeline: Some(3),
         system_id: Some(SYSTEM_ID.into()),
         demotion_token: None,
@@ -249,9 +249,17 @@ pub fn observations() -> Observations {
         rights: ["fsn", "hel", "witness"].map(|place| (place.to_owned(), Seen::Is(Vec::new()))).into(),
         admitted: both(|_| Ok(())),
         weights_admitted: both(|_| Ok(())),
-        secrets: both(|_| BTreeMap::from([("app".to_owned(), "c0ffee00c0ffee00".to_owned())])),
+        roles: [fsn(), hel()].map(|region| (region.clone(), roles(&region))).into(),
+        backup_runs: Seen::Is(false),
         witness_shares: None,
     }
+}
+
+/// The roles of the half in `region`; fsn's database was asked.
+pub fn roles(region: &Region) -> Roles {
+    let secrets = Seen::Is([("app".to_owned(), "c0ffee00c0ffee00".to_owned())].into());
+    let login = (*region == fsn()).then(|| ("app".to_owned(), Seen::Is(Ok(()))));
+    Roles { secrets, logins: login.into_iter().collect() }
 }
 
 /// Facts in which [`plan`] has no finding.

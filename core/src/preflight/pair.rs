@@ -97,10 +97,13 @@ fn source(case: &Case, source: &ClusterView, limit: Option<Duration>, out: &mut 
         );
     }
     ready(case, source, case.from(), Id::SourceReady, out);
-    match source.backup_running {
-        Some(true) => out.add(Id::Backup, format!("a backup of {name} runs, which would hold its shutdown")),
-        Some(false) => {}
-        None => out.note(2, format!("whether a backup of {name} runs was not looked at")),
+    match &case.seen().backup_runs {
+        Seen::Is(true) => out.add(Id::Backup, format!("a backup of {name} runs, which would hold its shutdown")),
+        // The kind may not be installed.
+        Seen::Is(false) | Seen::Missing => {}
+        seen => {
+            out.note(2, format!("whether a backup of {name} runs is not known: {}", seen.why().unwrap_or_default()))
+        }
     }
     let needed = source.switchover_delay_seconds.saturating_add(DEMOTION_MARGIN_SECONDS);
     if let Some(limit) = limit.filter(|limit| limit.as_secs() < u64::from(needed)) {

@@ -128,6 +128,8 @@ checks! {
     TargetFenced, "target-fenced", 6, Blocker, "nothing is fenced on the new half";
     MinApplyDelay, "min-apply-delay", 6, Blocker, "neither half has minApplyDelay";
     RoleSecrets, "role-secrets", 6, Blocker, "the role secrets of both halves are there and equal (H33)";
+    RoleLogin, "role-login", 6, Blocker, "the database takes the passwords in the role secrets (H53)";
+    RoleLoginUnknown, "role-login-unknown", 6, Warning, "the database could be asked whether it takes them";
     SmartShutdownRto, "smart-shutdown-rto", 6, Blocker, "smartShutdownTimeout of the new half is within the RTO (H30)";
     SmartShutdownLong, "smart-shutdown-long", 6, Warning, "smartShutdownTimeout of the new half is at most 5 s (H30)";
     Instances, "instances", 6, Warning, "the new half has as many instances as the old one";

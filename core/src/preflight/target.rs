@@ -3,12 +3,10 @@
 use super::pair::ready;
 use super::{Case, Findings, Id};
 use crate::observe::ClusterView;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::roles;
 
 /// A longer `smartShutdownTimeout` is advised against, s (H30).
 const SMART_SHUTDOWN_SECONDS_MAX: u32 = 5;
-/// The role whose secret every half has.
-const APP_ROLE: &str = "app";
 
 pub(super) fn look(case: &Case, out: &mut Findings) {
     for (_, half) in case.halves() {
@@ -83,13 +81,15 @@ fn alike(source: &ClusterView, target: &ClusterView, out: &mut Findings) {
     }
 }
 
-/// H33: at its first promotion a half without the secret gets a new one, and every client is locked out.
+/// H33: at its first promotion a half without the secret gets a new one, and every client is locked out. H53: so they
+/// are where both halves have an old one.
 fn secrets(case: &Case, out: &mut Findings) {
     let looked = [&case.plan.from, &case.plan.to].map(|region| {
         let half = if *region == case.plan.from { case.from() } else { case.to() };
         // Without its Cluster its secrets have no names.
         let cluster = half.cluster.known()?;
-        match case.read(out, region, case.seen().secrets.get(region), 6) {
+        let roles = case.seen().roles.get(region);
+        match case.read(out, region, roles.map(|roles| &roles.secrets), 6) {
             Ok(secrets) => Some((cluster, secrets)),
             Err(cause) => {
                 if let Some(cause) = cause {
@@ -102,30 +102,14 @@ fn secrets(case: &Case, out: &mut Findings) {
             }
         }
     });
-    let [Some((from, from_secrets)), Some((to, to_secrets))] = looked else { return };
-    let roles: BTreeSet<&str> =
-        from_secrets.keys().chain(to_secrets.keys()).map(String::as_str).chain([APP_ROLE]).collect();
-    for role in roles {
-        if let Some(text) = differ((from, from_secrets), (to, to_secrets), role) {
-            out.add(Id::RoleSecrets, text);
-        }
+    if let [Some(from), Some(to)] = looked {
+        roles::differences(from, to).into_iter().for_each(|text| out.add(Id::RoleSecrets, text));
     }
-}
-
-type Hashes = BTreeMap<String, String>;
-
-/// How a role's secret differs between the halves, without a word of what is in it.
-fn differ(from: (&ClusterView, &Hashes), to: (&ClusterView, &Hashes), role: &str) -> Option<String> {
-    let secret = |cluster: &ClusterView| {
-        let named = cluster.role_secrets.get(role).cloned();
-        named.unwrap_or_else(|| format!("{}-{role}", cluster.object.name))
-    };
-    let (there, here) = (secret(from.0), secret(to.0));
-    match (from.1.get(role), to.1.get(role)) {
-        (Some(a), Some(b)) if a == b => None,
-        (Some(_), Some(_)) => Some(format!("secrets {there} and {here} differ")),
-        (Some(_), None) => Some(format!("secret {here} is missing; make it with the content of {there}")),
-        (None, Some(_)) => Some(format!("secret {there} is missing; make it with the content of {here}")),
-        (None, None) => Some(format!("secrets {there} and {here} are missing")),
+    if case.redundant() {
+        return;
+    }
+    if let (Some(source), Some(seen)) = (case.source(), case.seen().roles.get(&case.plan.from)) {
+        roles::refused(source, &seen.logins).into_iter().for_each(|text| out.add(Id::RoleLogin, text));
+        roles::untried(source, &seen.logins).into_iter().for_each(|text| out.add(Id::RoleLoginUnknown, text));
     }
 }

@@ -47,6 +47,12 @@ impl Sequencer {
                 halves.insert(region.clone(), half);
             }
         }
+        let known = halves.iter().filter_map(|(region, half)| Some((region, half.cluster.known()?)));
+        let roles = known.map(|(region, cluster)| async move {
+            let roles = crate::look::roles_of(observers, &*self.clock, region, cluster, region == primary).await;
+            (region.clone(), roles)
+        });
+        let roles = join_all(roles).await.into_iter().collect();
         let mut routes = BTreeMap::new();
         if let Some(route) = &spec.route {
             for region in [primary, &other] {
@@ -61,6 +67,7 @@ impl Sequencer {
             backends: (backend(&spec.application, primary), backend(&spec.application, &other)),
             other,
             halves,
+            roles,
             expected_addresses: spec.addresses(primary).to_vec(),
             hostnames: spec.records.hostnames.clone(),
             probes: self.probes(&spec.records.hostnames).await,

@@ -51,7 +51,6 @@ pub(super) fn cluster_view(cluster: &Value) -> Result<ClusterView, String> {
         phase: fields.string("status.phase")?,
         in_progress: fields.flag("status.switchReplicaClusterStatus.inProgress")?.unwrap_or(false),
         archiving: condition(&fields, "ContinuousArchiving")?,
-        backup_running: None,
         timeline: fields.count("status.timelineID")?.filter(|timeline| *timeline > 0),
         system_id: fields.string("status.systemID")?,
         demotion_token: fields.string("status.demotionToken")?,

@@ -11,6 +11,7 @@ use continuum_core::ports::{
     PublishAudit, RouteWrite, Version,
 };
 use continuum_core::record::Record;
+use continuum_core::roles::RoleLogin;
 use continuum_live::postgres::{Login, PostgresProbe};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -60,6 +61,10 @@ impl ObserveDatabase for WritesInDryRun {
         // Whether it passes tells this mutant nothing that a look does not.
         let _ = self.probe.try_write(region, cluster, true).await;
         self.probe.look(region, cluster).await
+    }
+
+    async fn lets_in(&self, region: &Region, cluster: &ObjectName, login: &RoleLogin) -> Seen<Result<(), String>> {
+        self.probe.lets_in(region, cluster, login).await
     }
 }
 

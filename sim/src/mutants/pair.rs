@@ -8,6 +8,7 @@ use continuum_core::observe::{ClusterView, DatabaseView, Role, Seen};
 use continuum_core::plan::Plan;
 use continuum_core::ports::{ActOnPair, ClusterChange, ClusterWrite, ObserveDatabase, ObservePair, Outcome};
 use continuum_core::record::Lsn;
+use continuum_core::roles::{Login, RoleLogin, RoleSecret};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -130,8 +131,12 @@ impl ObservePair for DropsToken {
         })
     }
 
-    async fn secrets(&self, region: &Region, cluster: &ClusterView) -> Seen<BTreeMap<String, String>> {
+    async fn secrets(&self, region: &Region, cluster: &ClusterView) -> Seen<BTreeMap<String, RoleSecret>> {
         self.pair.observe.secrets(region, cluster).await
+    }
+
+    async fn backup_runs(&self, region: &Region, cluster: &ClusterView) -> Seen<bool> {
+        self.pair.observe.backup_runs(region, cluster).await
     }
 
     async fn missing_rights(&self, region: &Region, plan: &Plan) -> Seen<Vec<String>> {
@@ -161,5 +166,9 @@ impl ObserveDatabase for SeesAllReplayed {
             view.lsn = view.lsn.map(|_| Lsn(u64::MAX));
             view
         })
+    }
+
+    async fn lets_in(&self, region: &Region, cluster: &ObjectName, login: &RoleLogin) -> Login {
+        self.observe.lets_in(region, cluster, login).await
     }
 }

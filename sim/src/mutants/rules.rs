@@ -11,6 +11,7 @@ use continuum_core::ports::{
     ObserveWitness, Outcome, Version,
 };
 use continuum_core::record::Record;
+use continuum_core::roles::{Login, RoleLogin, RoleSecret};
 use continuum_live::assemble::Ports;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -164,8 +165,12 @@ impl ObservePair for Liar {
         seen.map(|view| self.sees(region, view))
     }
 
-    async fn secrets(&self, region: &Region, cluster: &ClusterView) -> Seen<BTreeMap<String, String>> {
+    async fn secrets(&self, region: &Region, cluster: &ClusterView) -> Seen<BTreeMap<String, RoleSecret>> {
         self.pair.secrets(region, cluster).await
+    }
+
+    async fn backup_runs(&self, region: &Region, cluster: &ClusterView) -> Seen<bool> {
+        self.pair.backup_runs(region, cluster).await
     }
 
     async fn missing_rights(&self, region: &Region, plan: &Plan) -> Seen<Vec<String>> {
@@ -239,6 +244,10 @@ impl ObserveDatabase for Database {
             }
             view
         })
+    }
+
+    async fn lets_in(&self, region: &Region, cluster: &ObjectName, login: &RoleLogin) -> Login {
+        self.observe.lets_in(region, cluster, login).await
     }
 }
 

@@ -202,18 +202,20 @@ pub async fn a_write_to_a_half_that_is_gone_is_refused(bed: Bed) {
 pub async fn a_backup_of_the_primary_is_seen_while_it_runs(bed: Bed) {
     bed.create("clusters", cluster("shop-fsn", "shop")).await;
     let adapter = pair(&bed);
-    assert_eq!(look(&bed, &adapter).await.backup_running, Some(false));
+    let half = look(&bed, &adapter).await;
+    let runs = async || adapter.backup_runs(&fsn(), &half).await;
+    assert_eq!(runs().await, Seen::Is(false));
     for of in ["blog-fsn", "shop-fsn"] {
         let body = json!({"apiVersion": "postgresql.cnpg.io/v1", "kind": "Backup",
                           "metadata": {"name": of}, "spec": {"cluster": {"name": of}}});
         bed.create("backups", body).await;
     }
     bed.patch("backups/blog-fsn/status", json!({"status": {"phase": "running"}})).await;
-    assert_eq!(look(&bed, &adapter).await.backup_running, Some(false), "that is another Cluster's");
+    assert_eq!(runs().await, Seen::Is(false), "that is another Cluster's");
     bed.patch("backups/shop-fsn/status", json!({"status": {"phase": "running"}})).await;
-    assert_eq!(look(&bed, &adapter).await.backup_running, Some(true));
+    assert_eq!(runs().await, Seen::Is(true));
     bed.patch("backups/shop-fsn/status", json!({"status": {"phase": "completed"}})).await;
-    assert_eq!(look(&bed, &adapter).await.backup_running, Some(false));
+    assert_eq!(runs().await, Seen::Is(false));
 }
 
 pub async fn a_write_that_is_tried_changes_nothing_and_is_judged_as_one_that_is_made(bed: Bed) {
