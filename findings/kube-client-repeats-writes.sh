@@ -63,7 +63,9 @@ async fn serve(stream: TcpStream, seen: Rc<RefCell<Vec<String>>>) -> std::io::Re
                 (503, json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": 503}))
             };
             let body = body.to_string();
-            let head = format!("HTTP/1.1 {status} -\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+            let length = body.len();
+            let kind = "content-type: application/json";
+            let head = format!("HTTP/1.1 {status} -\r\n{kind}\r\ncontent-length: {length}\r\n\r\n");
             stream.write_all((head + &body).as_bytes()).await?;
         }
         line.clear();

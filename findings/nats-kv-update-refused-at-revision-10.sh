@@ -6,7 +6,8 @@
 # Guess: max_value_size limits the value. A value of constant size that was taken once is taken always.
 #
 # Really: it limits the whole message, and the header that carries the expected revision counts, in decimal digits. Once
-# the revision gains a digit, an update of the same record is refused with error 10054, and every later one too; a put, which expects nothing, is still taken.
+# the revision gains a digit, an update of the same record is refused with error 10054, and every later one too. A put,
+# which expects nothing, is still taken.
 #
 # Matters: a lease kept this way can no longer be renewed after its hundredth, or its millionth, renewal. Leave
 # room, and take 10054 for "the register is too small", never for "lost".

@@ -5,7 +5,7 @@
 #
 # Guess: transaction_timeout (new in 17) or statement_timeout ends the wait, and a commit that is cancelled fails.
 #
-# Really: none of the server's limits ends it. Cancelled by hand, the commit succeeds: the client gets COMMIT with a
+# Really: no limit of the server ends it. Cancelled by hand, the commit succeeds: the client gets COMMIT with a
 # warning, which many drivers drop, and everybody sees the row, which no standby holds.
 #
 # Matters: a client of a primary that was cut off waits for ever unless it has a limit of its own, and a write that a
@@ -41,16 +41,6 @@ await() {
   done
   return 1
 }
-# Starts a node as the standby of the other.
-follow() {
-  configure "$1" <<CONF
-port = $(port "$1")
-primary_conninfo = 'host=$work port=$(port "$2") user=postgres dbname=postgres application_name=$1'
-CONF
-  "${as[@]}" touch "$work/$1/standby.signal"
-  ctl "$1" start
-}
-copy() { "${as[@]}" "$bin/pg_basebackup" -h "$work" -p "$(port "$1")" -U postgres -D "$work/$2" -c fast; }
 
 cd "$work"
 pip install --quiet --no-deps --disable-pip-version-check --root-user-action=ignore \

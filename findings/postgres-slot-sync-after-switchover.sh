@@ -7,11 +7,11 @@
 # slot synchronisation (sync_replication_slots). At worst that one slot is left out.
 #
 # Really: the copy that it had as a primary counts as its own (synced = false). The worker ends with an error at the
-# first slot of such a name, starts again and ends again. No slot is synchronised, the ones of other names included,
-# while the standby streams and looks healthy.
+# first slot of such a name, starts again and ends again. Slots of other names that come after it are not synchronised
+# either, while the standby streams and looks healthy.
 #
-# Matters: the pair can be moved once. After the move back, subscribers of every slot made since find none.
-# Drop the slots of the former primary, once it is a standby, so that they are made anew by the worker.
+# Matters: the pair can be moved once. After the move back, a subscriber of a slot that was made since finds none. Drop
+# the slots of the former primary, once it is a standby, so that the worker makes them anew.
 set -euo pipefail
 
 work=$(mktemp -d)
@@ -100,7 +100,8 @@ for _ in $(seq 180); do
   [ "$tries" -lt 2 ] || break
   sleep 0.5
 done
-slots=$(sql a "select slot_name || ' synced=' || synced from pg_replication_slots where slot_type = 'logical' order by 1")
+slots=$(sql a "select slot_name || ' synced=' || synced from pg_replication_slots \
+where slot_type = 'logical' order by 1")
 echo "after the move, on the new standby: $slots"
 echo "its log, again and again: $message"
 [ "$tries" -ge 2 ] || differs "the worker does not end again and again"

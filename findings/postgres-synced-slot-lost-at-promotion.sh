@@ -34,9 +34,9 @@ port() { if [ "$1" = a ]; then echo 5501; else echo 5502; fi; }
 sql() { "${as[@]}" "$bin/psql" -XAtqw -h "$work" -p "$(port "$1")" -U postgres -c "$2"; }
 ctl() { "${as[@]}" "$bin/pg_ctl" -s -w -D "$work/$1" -l "$work/$1.log" "${@:2}"; }
 configure() { "${as[@]}" tee -a "$work/$1/postgresql.auto.conf" >/dev/null; }
-# Waits until a query says true, 30 s at most.
+# Waits until a query says true, 90 s at most.
 await() {
-  for _ in $(seq 60); do
+  for _ in $(seq 180); do
     [ "$(sql "$1" "$2")" != t ] || return 0
     sleep 0.5
   done
