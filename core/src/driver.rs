@@ -177,7 +177,7 @@ impl Driver {
     /// Holder, an intent stands.
     async fn drive(&self, mind: &mut Mind, view: &View, record: &Record, intent: &Intent) -> Duration {
         let needs = needs::of_intent(record, intent, &self.me, &mut mind.memory, self.clock.now());
-        let mut seen = look(&self.observers, &*self.clock, &intent.plan, needs).await;
+        let mut seen = look(&self.observers, &*self.clock, &intent.plan, needs, mind.memory.authorities()).await;
         let blocker = self.blocker(record, view, intent, &seen).await;
         let at = self.clock.now();
         let memory = &mut mind.memory;
@@ -231,7 +231,7 @@ impl Driver {
         if current_step(intent) != 1 || !intent.forward() || !confirmed {
             return None;
         }
-        let observations = look(&self.observers, &*self.clock, &intent.plan, Needs::ALL).await;
+        let observations = look(&self.observers, &*self.clock, &intent.plan, Needs::ALL, &[]).await;
         let facts = Facts {
             observations,
             witness: Seen::Is(Some(record.clone())),

@@ -4,7 +4,7 @@
 use crate::clock::{Clock, within};
 use crate::name::{ObjectName, Region};
 use crate::next::{Permit, cluster_write};
-use crate::observe::{Claim, ClusterView, Half, Observations, Role, RouteView, Seen};
+use crate::observe::{Answers, Claim, ClusterView, Half, Observations, Role, RouteView, Seen};
 use crate::plan::Plan;
 use crate::ports::{ClusterChange, ClusterWrite, Observers, RouteWrite};
 use crate::records;
@@ -15,7 +15,7 @@ use crate::weights;
 use futures_util::future::{join, join_all};
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// The intent in the claim of a write that is only tried.
@@ -32,7 +32,7 @@ pub struct Needs {
     pub routes: bool,
     /// The zone, through its API.
     pub zone: bool,
-    /// What the authoritative server answers.
+    /// What the authoritative servers answer.
     pub answers: bool,
     /// Both copies of the Continuum.
     pub copies: bool,
@@ -92,8 +92,15 @@ async fn when<T>(wanted: bool, look: impl Future<Output = Seen<T>>) -> Seen<T> {
     if wanted { look.await } else { Seen::NotLooked }
 }
 
-/// Looks at what is needed, all at once.
-pub async fn look(observers: &Observers, clock: &dyn Clock, plan: &Plan, needs: Needs) -> Observations {
+/// Looks at what is needed, all at once. `authorities` are the zone's servers as they are known already; where there
+/// are none, those of the plan, or else those that the zone names.
+pub async fn look(
+    observers: &Observers,
+    clock: &dyn Clock,
+    plan: &Plan,
+    needs: Needs,
+    authorities: &[SocketAddr],
+) -> Observations {
     let regions = [&plan.from, &plan.to];
     let halves = join(
         half(observers, clock, plan, &plan.from, (needs.from, needs.brief.from)),
@@ -115,14 +122,16 @@ pub async fn look(observers: &Observers, clock: &dyn Clock, plan: &Plan, needs: 
     }));
     let dns = join(
         zone(observers, clock, plan, (needs.zone, needs.brief.zone)),
-        answers(observers, clock, plan, needs.answers),
+        answers(observers, clock, plan, needs.answers, authorities),
     );
-    let (((from, to), routes), (copies, (zone, answers))) = join(join(halves, routes), join(copies, dns)).await;
+    let (((from, to), routes), (copies, (zone, (authorities, answers)))) =
+        join(join(halves, routes), join(copies, dns)).await;
     let mut seen = Observations {
         halves: [(plan.from.clone(), from), (plan.to.clone(), to)].into(),
         routes: routes.into_iter().collect(),
         copies: copies.into_iter().collect(),
         zone,
+        authorities,
         answers,
         ..Observations::default()
     };
@@ -192,12 +201,24 @@ async fn answers(
     clock: &dyn Clock,
     plan: &Plan,
     wanted: bool,
-) -> BTreeMap<String, Seen<crate::observe::Answer>> {
-    let Some(records) = observers.records.as_ref().filter(|_| wanted) else { return BTreeMap::new() };
+    known: &[SocketAddr],
+) -> (Seen<Vec<SocketAddr>>, BTreeMap<String, Answers>) {
+    let Some(records) = observers.records.as_ref().filter(|_| wanted) else { return Default::default() };
+    let listed = if known.is_empty() { &plan.dns.authorities } else { known };
+    let authorities = match &plan.zone {
+        _ if !listed.is_empty() => Seen::Is(listed.to_vec()),
+        Some(zone) => limited(clock, REQUEST_LIMIT, records.authorities(zone)).await,
+        None => Seen::Unconfigured,
+    };
+    let servers = authorities.known().map_or(&[][..], Vec::as_slice);
     let looks = plan.records.hostnames.iter().map(|hostname| async move {
-        (hostname.clone(), limited(clock, WITNESS_LIMIT, records.answer(hostname)).await)
+        let asked = servers.iter().map(|server| async move {
+            (*server, limited(clock, WITNESS_LIMIT, records.answer(*server, hostname)).await)
+        });
+        (hostname.clone(), join_all(asked).await.into_iter().collect())
     });
-    join_all(looks).await.into_iter().collect()
+    let answers = join_all(looks).await.into_iter().collect();
+    (authorities, answers)
 }
 
 /// All at once: step 1 has 3 s for them.

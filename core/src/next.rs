@@ -53,6 +53,8 @@ use crate::records::replacing;
 use crate::term::REQUEST_LIMIT;
 use crate::transition::{Beginning, Effect};
 use crate::weights::Weights;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq)]
@@ -275,19 +277,41 @@ impl Case<'_> {
     /// Whether every name is answered, and only with addresses of `to`.
     fn answers_only_to(&self) -> Result<(), String> {
         for hostname in &self.plan().records.hostnames {
-            let answer: &Answer = match self.seen.answers.get(hostname) {
-                Some(Seen::Is(answer)) => answer,
-                Some(other) => return Err(format!("{hostname}: {}", other.why().unwrap_or_default())),
-                None => return Err(format!("{hostname}: not looked at")),
-            };
-            if answer.code != "NOERROR" || answer.addresses.is_empty() {
-                return Err(format!("{hostname} is answered with {}", answer.code));
-            }
-            if let Some(foreign) = answer.addresses.iter().find(|a| !self.plan().addresses.contains(a)) {
-                return Err(format!("{hostname} is answered with {foreign}, which is not in {}", self.intent.to()));
-            }
+            self.each_answer(hostname, |answer| {
+                let foreign = answer.addresses.iter().find(|a| !self.plan().addresses.contains(a))?;
+                Some((foreign.to_string(), format!(", which is not in {}", self.intent.to())))
+            })?;
         }
         Ok(())
+    }
+
+    /// Whether every authoritative server was asked for the name and leads somewhere, and `fault` finds nothing in its
+    /// answer; else what each of the others answers.
+    fn each_answer(&self, hostname: &str, fault: impl Fn(&Answer) -> Option<(String, String)>) -> Result<(), String> {
+        let answers = self.seen.answers.get(hostname).filter(|answers| !answers.is_empty());
+        let Some(answers) = answers else {
+            let why = self.seen.authorities.unread().unwrap_or_else(|| "it is asked for again soon".into());
+            return Err(format!("{hostname}: {why}"));
+        };
+        let told = |(server, answer): (&SocketAddr, &Seen<Answer>)| {
+            let Seen::Is(answer) = answer else {
+                return Some(format!("{hostname} at {server}: {}", answer.why().unwrap_or_default()));
+            };
+            let (what, rest) = match answer.leads() {
+                true => fault(answer)?,
+                false => (answer.code.clone(), String::new()),
+            };
+            let by = if answers.len() > 1 { format!(" by {server}") } else { String::new() };
+            Some(format!("{hostname} is answered with {what}{by}{rest}"))
+        };
+        let faults: Vec<String> = answers.iter().filter_map(told).collect();
+        if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
+    }
+
+    /// How long a server may answer from its caches what was before this step 4.
+    fn caches(&self) -> Duration {
+        let standing = self.intent.former.records.as_deref().unwrap_or_default();
+        Duration::from_secs(self.plan().dns.cache_seconds_of(self.memory.authorities().len(), standing).into())
     }
 
     /// Whether the zone holds these sets.

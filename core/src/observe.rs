@@ -10,7 +10,7 @@ use crate::spec::{Invalid, Spec};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// What a look at something gave.
@@ -434,6 +434,9 @@ impl RouteRule {
     }
 }
 
+/// What each authoritative server answers for one name.
+pub type Answers = BTreeMap<SocketAddr, Seen<Answer>>;
+
 /// What a DNS server answered for one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -443,6 +446,13 @@ pub struct Answer {
     pub addresses: Vec<IpAddr>,
     /// Time to live of the first, s.
     pub ttl_seconds: Option<u32>,
+}
+
+impl Answer {
+    /// Whether it leads somewhere.
+    pub fn leads(&self) -> bool {
+        self.code == "NOERROR" && !self.addresses.is_empty()
+    }
 }
 
 /// The zone as its server's API shows it.
@@ -515,8 +525,10 @@ pub struct Observations {
     pub zone_takes: Seen<Result<(), String>>,
     /// The status code of the health check's URL at each address of the new region. Empty: the records have none.
     pub health_urls: BTreeMap<IpAddr, Seen<u16>>,
-    /// What the authoritative server answers, by hostname.
-    pub answers: BTreeMap<String, Seen<Answer>>,
+    /// The authoritative servers of the zone.
+    pub authorities: Seen<Vec<SocketAddr>>,
+    /// What each of them answers, by hostname. A hostname that is absent was not asked for.
+    pub answers: BTreeMap<String, Answers>,
     /// The audit stream.
     pub stream: Seen<StreamView>,
     /// Rights that the steps need and this controller lacks, by region and `witness`: `patch clusters`.

@@ -4,7 +4,7 @@
 //! keys, a format version), so the same plan has the same value before and after it was executed.
 
 use crate::name::{ObjectName, Region};
-use crate::spec::{LeaseSpec, RecordSpec, RouteSpec, Spec};
+use crate::spec::{DnsSpec, LeaseSpec, RecordSpec, RouteSpec, Spec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
@@ -43,6 +43,9 @@ pub struct Plan {
     pub zone: Option<String>,
     /// Records and their options.
     pub records: RecordSpec,
+    /// The servers that answer for them.
+    #[serde(default, skip_serializing_if = "DnsSpec::is_default")]
+    pub dns: DnsSpec,
     /// Addresses of `to`, sorted.
     pub addresses: Vec<IpAddr>,
     /// Lease kind and timings.
@@ -120,6 +123,7 @@ impl Plan {
             route: spec.route.clone(),
             zone: spec.zone.clone(),
             records: spec.records.clone(),
+            dns: spec.dns.clone(),
             addresses,
             lease: spec.lease,
             rto_seconds: spec.rto_seconds,
@@ -188,6 +192,8 @@ mod tests {
         ("health check's limit", |p| p.records.health_check.as_mut().unwrap().timeout_seconds += 1),
         ("record TTL", |p| p.records.ttl_seconds += 1),
         ("hostnames", |p| p.records.hostnames.push("www.example.org".into())),
+        ("authorities", |p| p.dns.authorities.push(fixture::server(2))),
+        ("caches", |p| p.dns.cache_seconds = Some(30)),
         ("addresses", |p| p.addresses.push("10.2.0.2".parse().unwrap())),
         ("lease kind", |p| p.lease.kind = LeaseKind::NatsKv),
         ("lease TTL", |p| p.lease.ttl_seconds += 1),
@@ -202,10 +208,11 @@ mod tests {
 
     #[test]
     fn every_input_changes_the_fingerprint() {
-        // A field that is added stands in the value, and makes this fail until it stands in the list too.
+        // A field that is added stands in the value, and makes this fail until it stands in the list too. (Those that
+        // the fixture does not have are not counted.)
         let leaves = leaves(&serde_json::to_value(fixture::plan()).unwrap());
-        let removals = ["no route", "no zone", "no health check"];
-        assert_eq!(leaves, INPUTS.iter().filter(|(name, _)| !removals.contains(name)).count());
+        let others = ["no route", "no zone", "no health check", "authorities", "caches"];
+        assert_eq!(leaves, INPUTS.iter().filter(|(name, _)| !others.contains(name)).count());
         let mut fingerprints = std::collections::BTreeSet::from([fixture::plan().fingerprint()]);
         for (name, change) in INPUTS {
             let mut plan = fixture::plan();

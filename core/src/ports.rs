@@ -19,7 +19,7 @@ use crate::weights::Weights;
 use async_trait::async_trait;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -220,8 +220,10 @@ pub trait ObserveRecords: Send + Sync {
     /// Whether the zone's API would take this set, tried without a change. `Is(Err)`: it would not, and why.
     /// `Unknown`: it did not say so.
     async fn takes(&self, zone: &str, set: &RecordSet) -> Seen<Result<(), String>>;
-    /// What the authoritative server answers.
-    async fn answer(&self, hostname: &str) -> Seen<Answer>;
+    /// The authoritative servers of the zone, where nobody lists them.
+    async fn authorities(&self, zone: &str) -> Seen<Vec<SocketAddr>>;
+    /// What this authoritative server answers.
+    async fn answer(&self, server: SocketAddr, hostname: &str) -> Seen<Answer>;
     /// The status code that a health check's URL gives at this address, asked as the DNS server asks it. A redirect is
     /// not followed: it is the answer.
     async fn health(&self, url: &str, address: IpAddr) -> Seen<u16>;

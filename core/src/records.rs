@@ -173,7 +173,7 @@ mod tests {
     use super::*;
     use crate::name::{ObjectName, Region};
     use crate::plan::PLAN_FORMAT;
-    use crate::spec::{HealthCheckSpec, LeaseKind, LeaseSpec, RecordSpec};
+    use crate::spec::{DnsSpec, HealthCheckSpec, LeaseKind, LeaseSpec, RecordSpec};
 
     fn plan(selector: Selector, addresses: &[&str]) -> Plan {
         Plan {
@@ -195,6 +195,7 @@ mod tests {
                 ttl_seconds: 30,
                 hostnames: vec!["shop.example.org".into()],
             },
+            dns: DnsSpec::default(),
             addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
             lease: LeaseSpec {
                 kind: LeaseKind::K8sLease,

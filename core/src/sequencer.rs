@@ -284,7 +284,8 @@ impl Sequencer {
     /// Looks at everything and checks it.
     async fn findings(&self, plan: &Plan, observers: &Observers) -> (Findings, Facts<'static>) {
         let (observations, witness) =
-            futures_util::future::join(look(observers, &*self.clock, plan, Needs::ALL), self.read(observers)).await;
+            futures_util::future::join(look(observers, &*self.clock, plan, Needs::ALL, &[]), self.read(observers))
+                .await;
         let view = self.keeper.as_ref().and_then(|k| k.view());
         let stale_for = view
             .filter(|v| matches!(&witness, Seen::Is(now) if *now == v.record))

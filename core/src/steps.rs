@@ -85,7 +85,7 @@ pub const STEPS: [Step; 7] = [
         name: "flip-dns",
         estimate_default_seconds: FLIP_DNS_ESTIMATE_SECONDS,
         does: "writes the application's records so that they answer the new region's addresses, and only those",
-        effect: "the authoritative server answers only with addresses of the new region",
+        effect: "every authoritative server answers only with addresses of the new region",
         undo: Some("the former records"),
         irreversible: false,
     },
@@ -146,7 +146,8 @@ impl Step {
         if self.number == 3 { plan.drain_seconds() } else { self.estimate_default_seconds }
     }
 
-    /// How long the step may take. Past it a step before the point of no return is undone; past step 6's
+    /// How long the step may take, the caches of authoritative servers that step 4 waits for not counted: they are no
+    /// part of the objective, and cutting step 2 short for them would undo moves that go well. Past it a step before the point of no return is undone; past step 6's
     /// it is only reported. Absent: the objective leaves step 2 no time at all, which is a blocker.
     pub fn limit(&self, plan: &Plan) -> Option<Duration> {
         let constant = |number: u8| u64::from(LIMIT_SECONDS[usize::from(number) - 1]);
@@ -183,6 +184,7 @@ pub fn table_markdown() -> String {
         let limit = match step.number {
             2 => "RTO less all others".to_owned(),
             3 => format!("drain + {constant}"),
+            4 => format!("{constant} + caches"),
             6 => format!("{constant}, reported only"),
             _ => constant.to_string(),
         };

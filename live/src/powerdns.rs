@@ -18,8 +18,9 @@ use hickory_resolver::{ConnectionProvider, Resolver};
 use http::Method;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// The server's part of the API: there is one.
 const SERVER_PATH: &str = "/api/v1/servers/localhost";
@@ -47,21 +48,26 @@ pub struct PowerDnsApi {
 pub struct PowerDns<P: ConnectionProvider> {
     api_key: String,
     client: HttpClient,
-    authorities: Vec<(SocketAddr, Resolver<P>)>,
+    /// Asked where the resource lists no server.
+    authorities: Vec<SocketAddr>,
+    provider: P,
+    asked: Asked<P>,
     /// Held by the one change that is under way: of two at once, also of other zones, a server may fail both or keep
     /// what each of them wrote.
     turn: Mutex<()>,
 }
 
+/// The authoritative servers that were asked so far, and whether each of them answered last.
+type Asked<P> = Mutex<BTreeMap<SocketAddr, (Arc<Resolver<P>>, bool)>>;
+
 impl<P: ConnectionProvider> PowerDns<P> {
-    /// The server with this API, over streams of `connect`. `authorities` are all servers that answer queries for
-    /// its zones, asked over the sockets of `provider`: one that still answers what was is where clients still go.
-    pub fn new(api: PowerDnsApi, connect: Connect, authorities: &[SocketAddr], provider: &P) -> Result<Self, NetError> {
+    /// The server with this API, over streams of `connect`. `authorities` answer queries for its zones where the
+    /// resource lists no server. All are asked over the sockets of `provider`.
+    pub fn new(api: PowerDnsApi, connect: Connect, authorities: &[SocketAddr], provider: &P) -> Self {
         let PowerDnsApi { host, port, api_key, user_agent } = api;
         let client = HttpClient { connect, host, port, user_agent };
-        let one = |server: &SocketAddr| Ok((*server, dns::resolver(*server, provider.clone())?));
-        let authorities = authorities.iter().map(one).collect::<Result<_, NetError>>()?;
-        Ok(Self { api_key, client, authorities, turn: Mutex::default() })
+        let (authorities, provider) = (authorities.to_vec(), provider.clone());
+        Self { api_key, client, authorities, provider, asked: Mutex::default(), turn: Mutex::default() }
     }
 
     async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<HttpAnswer, HttpError> {
@@ -109,11 +115,25 @@ impl<P: ConnectionProvider> PowerDns<P> {
         Ok(disabled)
     }
 
-    /// Whether a server refuses to answer for a name of these sets: it has not noticed the zone yet.
+    /// For a question to this server, which counts as not answered until it is.
+    async fn resolver(&self, server: SocketAddr) -> Result<Arc<Resolver<P>>, NetError> {
+        let mut asked = self.asked.lock().await;
+        if let Some((resolver, answered)) = asked.get_mut(&server) {
+            *answered = false;
+            return Ok(resolver.clone());
+        }
+        let resolver = Arc::new(dns::resolver(server, self.provider.clone())?);
+        asked.insert(server, (resolver.clone(), false));
+        Ok(resolver)
+    }
+
+    /// Whether a server refuses to answer for a name of these sets: it has not noticed the zone yet. One that did not
+    /// answer last is not waited for.
     async fn is_refused(&self, sets: &[RecordSet]) -> bool {
         let Some(set) = sets.first() else { return false };
-        let asked = self.authorities.iter().map(|(_, server)| dns::ask(server, &set.hostname, RecordType::A));
-        let answers = join_all(asked).await;
+        let known = self.asked.lock().await.clone();
+        let asked = known.values().filter(|(_, answered)| *answered);
+        let answers = join_all(asked.map(|(server, _)| dns::ask(server, &set.hostname, RecordType::A))).await;
         answers.iter().any(|answer| answer.as_ref().is_ok_and(|answer| answer.code == "REFUSED"))
     }
 
@@ -312,35 +332,27 @@ impl<P: ConnectionProvider> ObserveRecords for PowerDns<P> {
         }
     }
 
-    async fn answer(&self, hostname: &str) -> Seen<Answer> {
-        let asked = self
-            .authorities
-            .iter()
-            .map(|(server, resolver)| async move { (server, dns::ask_both(resolver, hostname).await) });
-        let mut all: Option<Answer> = None;
-        for (server, answer) in join_all(asked).await {
-            match answer {
-                Ok(answer) => all = Some(all.map_or(answer.clone(), |all| worse(all, answer))),
-                Err(error) => {
-                    return Seen::Unknown(format!("no answer from the authoritative server {server}: {error}"));
-                }
+    async fn authorities(&self, _zone: &str) -> Seen<Vec<SocketAddr>> {
+        if self.authorities.is_empty() { Seen::Unconfigured } else { Seen::Is(self.authorities.clone()) }
+    }
+
+    async fn answer(&self, server: SocketAddr, hostname: &str) -> Seen<Answer> {
+        let resolver = match self.resolver(server).await {
+            Ok(resolver) => resolver,
+            Err(error) => return Seen::Unknown(format!("the authoritative server cannot be asked: {error}")),
+        };
+        match dns::ask_both(&resolver, hostname).await {
+            Ok(answer) => {
+                self.asked.lock().await.insert(server, (resolver, true));
+                Seen::Is(answer)
             }
+            Err(error) => Seen::Unknown(format!("no answer from the authoritative server: {error}")),
         }
-        all.map_or(Seen::Unconfigured, Seen::Is)
     }
 
     async fn health(&self, url: &str, address: IpAddr) -> Seen<u16> {
         health_url::ask(&self.client.connect, &self.client.user_agent, url, address).await
     }
-}
-
-/// What clients may be told by one of two servers: every address of either, and a failure where one fails.
-fn worse(one: Answer, other: Answer) -> Answer {
-    let mut addresses: Vec<_> = one.addresses.into_iter().chain(other.addresses).collect();
-    addresses.sort();
-    addresses.dedup();
-    let code = if one.code == "NOERROR" { other.code } else { one.code };
-    Answer { code, addresses, ttl_seconds: one.ttl_seconds.max(other.ttl_seconds) }
 }
 
 #[async_trait]

@@ -1,5 +1,7 @@
 //! A DNS server, three vantages and the host that asks them, on the simulated network.
 
+use continuum_core::observe::Seen;
+use continuum_core::ports::ObserveRecords;
 use continuum_live::powerdns::{PowerDns as Client, PowerDnsApi};
 use continuum_live::vantages::Vantages;
 use continuum_sim::determinism::{Seeds, on_seeded_thread};
@@ -52,16 +54,11 @@ impl World {
     pub fn client_at(&self, port: u16, key: &str) -> Client<SimDns> {
         let api = PowerDnsApi { host: "dns".into(), port, api_key: key.into(), user_agent: "continuum".into() };
         Client::new(api, http_connect(self.net.clone()), &[self.address("dns")], &SimDns::new(self.net.clone()))
-            .expect("needs nothing that fails")
     }
 
-    /// The same, with these hosts as the authoritative servers.
-    pub fn client_of(&self, authorities: &[&str]) -> Client<SimDns> {
-        let authorities: Vec<SocketAddr> = authorities.iter().map(|host| self.address(host)).collect();
-        let api =
-            PowerDnsApi { host: "dns".into(), port: API_PORT, api_key: KEY.into(), user_agent: "continuum".into() };
-        Client::new(api, http_connect(self.net.clone()), &authorities, &SimDns::new(self.net.clone()))
-            .expect("needs nothing that fails")
+    /// What the DNS server itself answers, as a client sees it.
+    pub async fn answer(&self, client: &Client<SimDns>, hostname: &str) -> Seen<continuum_core::observe::Answer> {
+        client.answer(self.address("dns"), hostname).await
     }
 
     /// live's client of the vantages.

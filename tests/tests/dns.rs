@@ -53,7 +53,11 @@ fn published_records_are_read_back_and_answered() {
         assert_eq!(client.publish(ZONE, &[only(HEL)]).await, Outcome::Done(()));
         let zone = client.zone(ZONE, &names()).await;
         assert_eq!(zone.known().unwrap().records, [only(HEL), set("TXT", "\"owner\"")]);
-        assert_eq!(client.answer(SHOP).await, noerror(&[HEL]), "one region's set answers from the first query on");
+        assert_eq!(
+            world.answer(&client, SHOP).await,
+            noerror(&[HEL]),
+            "one region's set answers from the first query on"
+        );
         assert_eq!(world.dns.history().len(), 1);
         assert_eq!(world.dns.history()[0].from, "controller.fsn");
     });
@@ -66,7 +70,7 @@ fn a_set_without_contents_is_removed() {
         world.dns.put(only(FSN));
         let gone = RecordSet { contents: vec![], ..only(FSN) };
         assert_eq!(client.publish(ZONE, &[gone]).await, Outcome::Done(()));
-        let Seen::Is(answer) = client.answer(SHOP).await else { panic!() };
+        let Seen::Is(answer) = world.answer(&client, SHOP).await else { panic!() };
         assert_eq!(answer.code, "NXDOMAIN");
     });
 }
@@ -76,7 +80,7 @@ fn addresses_of_both_families_are_answered() {
     simulate(open(), vec![], |world| async move {
         let both = vec!["A \"pickclosest({'10.2.0.1'})\"".into(), "AAAA \"pickclosest({'2001:db8::1'})\"".into()];
         world.dns.put(RecordSet { contents: both, ..only(HEL) });
-        assert_eq!(world.client(KEY).answer(SHOP).await, noerror(&[HEL, "2001:db8::1"]));
+        assert_eq!(world.answer(&world.client(KEY), SHOP).await, noerror(&[HEL, "2001:db8::1"]));
         let seen = world.vantages().lookup("vantage1", SHOP).await.unwrap();
         assert_eq!(seen, [HEL.parse::<IpAddr>().unwrap(), "2001:db8::1".parse().unwrap()]);
     });
@@ -117,7 +121,7 @@ fn broken_lua_is_accepted_and_only_a_query_tells() {
         let client = world.client(KEY);
         for broken in ["pickfirst({'10.2.0.1'})", "pickclosest('http://h/', {'10.2.0.1'})"] {
             assert_eq!(client.publish(ZONE, &[lua(broken)]).await, Outcome::Done(()));
-            let Seen::Is(answer) = client.answer(SHOP).await else { panic!() };
+            let Seen::Is(answer) = world.answer(&client, SHOP).await else { panic!() };
             assert_eq!((answer.code.as_str(), answer.addresses.len()), ("SERVFAIL", 0));
             assert_eq!(world.vantages().lookup("vantage1", SHOP).await, Err("SERVFAIL".into()));
         }
@@ -156,10 +160,10 @@ fn a_disabled_record_stays_disabled() {
         assert_eq!(standing, [set("A", FSN)], "what is not answered is not shown");
         let change = replacing(&[only(HEL)], &standing);
         assert_eq!(client.publish(ZONE, &change).await, Outcome::Done(()));
-        assert_eq!(client.answer(SHOP).await, noerror(&[HEL]));
+        assert_eq!(world.answer(&client, SHOP).await, noerror(&[HEL]));
         let back = replacing(&standing, &[only(HEL)]);
         assert_eq!(client.publish(ZONE, &back).await, Outcome::Done(()));
-        assert_eq!(client.answer(SHOP).await, noerror(&[FSN]));
+        assert_eq!(world.answer(&client, SHOP).await, noerror(&[FSN]));
         let mut disabled = world.dns.disabled_records();
         disabled.sort();
         let expected = [("other.example.org", "A", "10.8.8.8"), (SHOP, "A", "10.9.9.9")];
@@ -173,10 +177,10 @@ fn a_zone_that_the_dns_side_has_not_noticed_is_flushed_with_the_first_write() {
     simulate(open(), vec![], |world| async move {
         let client = world.client(KEY);
         world.dns.leave_unnoticed();
-        let Seen::Is(answer) = client.answer(SHOP).await else { panic!() };
+        let Seen::Is(answer) = world.answer(&client, SHOP).await else { panic!() };
         assert_eq!(answer.code, "REFUSED");
         assert_eq!(client.publish(ZONE, &[only(HEL)]).await, Outcome::Done(()));
-        assert_eq!(client.answer(SHOP).await, noerror(&[HEL]));
+        assert_eq!(world.answer(&client, SHOP).await, noerror(&[HEL]));
     });
 }
 
@@ -193,17 +197,19 @@ fn a_path_that_is_not_there_is_not_a_zone_that_is_not_there() {
 
 /// One that still answers what was is where clients still go.
 #[test]
-fn every_authoritative_server_is_asked() {
+fn every_authoritative_server_is_asked_by_itself() {
     simulate(open(), vec![], |world| async move {
         // A vantage keeps an answer, as a secondary keeps its zone.
-        let client = world.client_of(&["dns", "vantage1"]);
+        let (client, second) = (world.client(KEY), world.address("vantage1"));
         world.dns.put(only(FSN));
-        assert_eq!(client.answer(SHOP).await, noerror(&[FSN]));
+        assert_eq!(client.answer(second, SHOP).await, noerror(&[FSN]));
         world.dns.put(only(HEL));
-        assert_eq!(client.answer(SHOP).await, noerror(&[FSN, HEL]));
+        assert_eq!(world.answer(&client, SHOP).await, noerror(&[HEL]));
+        let old = client.answer(second, SHOP).await;
+        assert!(matches!(&old, Seen::Is(answer) if answer.addresses == [FSN.parse::<IpAddr>().unwrap()]), "{old:?}");
         tokio::time::sleep(Duration::from_secs(31)).await;
-        assert_eq!(client.answer(SHOP).await, noerror(&[HEL]));
-        assert!(matches!(world.client_of(&[]).answer(SHOP).await, Seen::Unconfigured));
+        assert_eq!(client.answer(second, SHOP).await, noerror(&[HEL]));
+        assert_eq!(client.authorities(ZONE).await, Seen::Is(vec![world.address("dns")]));
     });
 }
 
@@ -216,19 +222,19 @@ fn ifurlup_over_both_regions_fails_over_by_itself() {
         world.dns.put(lua(&format!("ifurlup('http://h/', {{{{'{FSN}'}},{{'{HEL}'}}}})")));
         let mut first = BTreeSet::new();
         for _ in 0..20 {
-            let Seen::Is(answer) = client.answer(SHOP).await else { panic!() };
+            let Seen::Is(answer) = world.answer(&client, SHOP).await else { panic!() };
             first.extend(answer.addresses);
         }
         assert_eq!(first.len(), 2, "before its first check: a random one of all sets");
         tokio::time::sleep(ROUND).await;
-        assert_eq!(client.answer(SHOP).await, noerror(&[FSN]));
+        assert_eq!(world.answer(&client, SHOP).await, noerror(&[FSN]));
         world.set_up(&[HEL]);
         tokio::time::sleep(ROUND).await;
-        assert_eq!(client.answer(SHOP).await, noerror(&[HEL]));
+        assert_eq!(world.answer(&client, SHOP).await, noerror(&[HEL]));
         // H51: what it leads to is up.
         world.redirect(FSN, HEL);
         tokio::time::sleep(ROUND).await;
-        assert_eq!(client.answer(SHOP).await, noerror(&[FSN]));
+        assert_eq!(world.answer(&client, SHOP).await, noerror(&[FSN]));
         let url = format!("http://{SHOP}/healthz");
         assert_eq!(client.health(&url, FSN.parse().unwrap()).await, Seen::Is(302));
         assert_eq!(client.health(&url, HEL.parse().unwrap()).await, Seen::Is(200));
@@ -244,9 +250,9 @@ fn a_server_that_lies_is_found_out_by_the_query() {
         world.dns.lie(true);
         assert_eq!(client.publish(ZONE, &[only(HEL)]).await, Outcome::Done(()));
         assert_eq!(client.zone(ZONE, &names()).await.known().unwrap().records, [only(HEL)]);
-        assert_eq!(client.answer(SHOP).await, noerror(&[FSN]));
+        assert_eq!(world.answer(&client, SHOP).await, noerror(&[FSN]));
         world.dns.lie(false);
-        assert_eq!(client.answer(SHOP).await, noerror(&[HEL]));
+        assert_eq!(world.answer(&client, SHOP).await, noerror(&[HEL]));
     });
 }
 
@@ -317,7 +323,7 @@ fn a_server_that_is_gone_leaves_the_answer_unknown() {
     let faults: Faults = vec![(Duration::from_secs(1), |fabric| fabric.crash("dns"))];
     simulate(open(), faults, |world| async move {
         tokio::time::sleep(Duration::from_secs(2)).await;
-        assert!(matches!(world.client(KEY).answer(SHOP).await, Seen::Unknown(_)));
+        assert!(matches!(world.answer(&world.client(KEY), SHOP).await, Seen::Unknown(_)));
     });
 }
 
@@ -331,7 +337,7 @@ fn the_zone_survives_a_crash_of_the_server() {
         let client = world.client(KEY);
         assert_eq!(client.publish(ZONE, &[only(HEL)]).await, Outcome::Done(()));
         tokio::time::sleep(Duration::from_secs(4)).await;
-        assert_eq!(client.answer(SHOP).await, noerror(&[HEL]));
+        assert_eq!(world.answer(&client, SHOP).await, noerror(&[HEL]));
     });
 }
 
@@ -421,7 +427,7 @@ fn a_change_whose_answer_is_lost_was_applied_all_the_same() {
         let sets = [only(HEL)];
         let attempt = tokio::time::timeout(Duration::from_secs(5), client.publish(ZONE, &sets));
         assert!(attempt.await.is_err(), "no answer within the caller's limit");
-        assert_eq!(client.answer(SHOP).await, noerror(&[HEL]));
+        assert_eq!(world.answer(&client, SHOP).await, noerror(&[HEL]));
         assert_eq!(client.publish(ZONE, &sets).await, Outcome::Done(()), "and may be repeated");
     });
 }

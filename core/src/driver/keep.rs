@@ -80,7 +80,7 @@ impl Driver {
         let Some(plan) = copy.spec.as_ref().ok().and_then(|spec| self.plan_here(spec, record)) else {
             return IDLE_PAUSE;
         };
-        let mut seen = look(&self.observers, &*self.clock, &plan, due).await;
+        let mut seen = look(&self.observers, &*self.clock, &plan, due, &[]).await;
         let at = self.clock.now();
         mind.settling.fill(&mut seen, at);
         // What was seen before the record was read last proves nothing against anybody.

@@ -78,7 +78,7 @@ impl Case<'_> {
             let limit = match step {
                 POINT_OF_NO_RETURN => "the objective is over".to_owned(),
                 2 if self.intent.redone > 0 => "nothing is left of the objective".to_owned(),
-                _ => format!("limit {} s", steps::step(step).limit(self.plan()).unwrap_or_default().as_secs()),
+                _ => format!("limit {} s", self.limit(step).unwrap_or_default().as_secs()),
             };
             self.turn(step, format!("{why} ({limit})"))
         }
@@ -93,8 +93,14 @@ impl Case<'_> {
             POINT_OF_NO_RETURN if !self.intent.past_return() => {
                 self.objective_is_over(Duration::ZERO) && age > PROMOTION_PHASE_MIN
             }
-            _ => steps::step(step).limit(self.plan()).is_none_or(|limit| age > limit),
+            _ => self.limit(step).is_none_or(|limit| age > limit),
         }
+    }
+
+    /// How long the step may take. Step 4 waits for caches beside.
+    fn limit(&self, step: u8) -> Option<Duration> {
+        let limit = steps::step(step).limit(self.plan())?;
+        Some(if step == 4 { limit + self.caches() } else { limit })
     }
 
     /// Whether no more is left of the objective than what still follows takes.
@@ -104,7 +110,7 @@ impl Case<'_> {
 
     /// The action, where its pause is over; else as `wait`.
     pub(super) fn act(&self, step: u8, action: Action, waiting: &str) -> Decision {
-        let limit = steps::step(step).limit(self.plan());
+        let limit = self.limit(step);
         if step < 6 && self.memory.steps[usize::from(step)].refused > 0 {
             // A refusal is for good: trying again until the limit would only keep writes stopped.
             return self.turn(step, self.memory.cause(step).unwrap_or("refused").to_owned());

@@ -9,6 +9,7 @@ use crate::observe::{Observations, Seen};
 use crate::ports::{ClusterChange, Outcome};
 use crate::record::{Direction, Intent, Record};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Pause before a step's action is tried again.
@@ -82,6 +83,8 @@ pub struct Memory {
     pub(super) event_passed: bool,
     /// Regions whose route was written.
     routes: BTreeSet<Region>,
+    /// The authoritative servers. Once found they are asked throughout: those that step 4 asked its undo asks too.
+    authorities: Vec<SocketAddr>,
 }
 
 impl Memory {
@@ -115,6 +118,11 @@ impl Memory {
         }
     }
 
+    /// The authoritative servers, where they are known already.
+    pub fn authorities(&self) -> &[SocketAddr] {
+        &self.authorities
+    }
+
     /// How long this process knows of the intent.
     pub(super) fn known_for(&self, now: Monotonic) -> Duration {
         self.known.as_ref().map_or(Duration::ZERO, |(_, since)| now.since(*since))
@@ -128,9 +136,15 @@ impl Memory {
             // What was published last outlives the turn: a delayed write may still land.
             let dns_tried = self.dns_tried.filter(|_| self.about.as_ref().is_some_and(|a| a.0 == about.0));
             let known = self.known.take();
-            *self = Memory { about: Some(about), driving: Some(now), dns_tried, known, ..Memory::default() };
+            let same = self.about.as_ref().is_some_and(|a| a.0 == about.0);
+            let authorities = if same { std::mem::take(&mut self.authorities) } else { Vec::new() };
+            *self =
+                Memory { about: Some(about), driving: Some(now), dns_tried, known, authorities, ..Memory::default() };
         }
         self.know(record, now);
+        if let Some(servers) = seen.authorities.known() {
+            self.authorities = servers.clone();
+        }
         if self.redone != intent.redone {
             self.redone = intent.redone;
             let begun = self.steps.each_ref().map(|tries| tries.begun);

@@ -13,7 +13,7 @@ mod walk;
 use super::*;
 use crate::clock::Monotonic;
 use crate::driver::apply;
-use crate::observe::{Accepts, Half, Role, SeenRecord};
+use crate::observe::{Accepts, Answers, Half, Role, SeenRecord};
 use crate::ports::Outcome;
 use crate::preflight::fixture::{self, fsn, hel};
 use crate::record::Kind;
@@ -232,7 +232,14 @@ impl World {
 
     fn answer(&mut self, code: &str, addresses: &[std::net::IpAddr]) {
         let answer = Answer { code: code.into(), addresses: addresses.to_vec(), ttl_seconds: Some(30) };
-        self.seen.answers = [("shop.example.org".to_owned(), Seen::Is(answer))].into();
+        self.answers(&[Seen::Is(answer)]);
+    }
+
+    /// What each of so many authoritative servers answers.
+    fn answers(&mut self, answers: &[Seen<Answer>]) {
+        let all: Answers = (1..).map(fixture::server).zip(answers.iter().cloned()).collect();
+        self.seen.authorities = Seen::Is(all.keys().copied().collect());
+        self.seen.answers = [("shop.example.org".to_owned(), all)].into();
     }
 
     /// B was promoted for this intent, and everything after it is through.

@@ -134,7 +134,7 @@ impl Case<'_> {
             // H19: a record that the server took may still be one that it cannot run.
             Ok(true) => match self.answers_as_before(former) {
                 Ok(()) => self.seen_undone(4),
-                Err(why) => Decision::Wait(4, format!("the former records are published, but {why}")),
+                Err(why) => Decision::Wait(4, format!("the former records are published, but {why} (H19)")),
             },
             Ok(false) => self.try_undo(4, self.publish(former), "the former records were not taken"),
             Err(_) => Decision::Wait(4, self.memory.unseen(4)),
@@ -143,10 +143,7 @@ impl Case<'_> {
 
     /// The names that lead somewhere now, as step 4 begins.
     fn answered(&self) -> Vec<String> {
-        let leads = |name: &&String| {
-            let answer = self.seen.answers.get(*name).and_then(Seen::known);
-            answer.is_some_and(|answer| answer.code == "NOERROR" && !answer.addresses.is_empty())
-        };
+        let leads = |name: &&String| self.each_answer(name, |_| None).is_ok();
         self.plan().records.hostnames.iter().filter(leads).cloned().collect()
     }
 
@@ -154,20 +151,13 @@ impl Case<'_> {
     /// A name that was not answered before is nothing that an undo could bring back.
     fn answers_as_before(&self, former: &[RecordSet]) -> Result<(), String> {
         for name in self.intent.former.answered.iter().flatten() {
-            let answer = match self.seen.answers.get(name) {
-                Some(Seen::Is(answer)) => answer,
-                Some(other) => return Err(format!("{name}: {}", other.why().unwrap_or_default())),
-                None => return Err(format!("{name} is asked for again soon")),
-            };
-            if answer.code != "NOERROR" || answer.addresses.is_empty() {
-                return Err(format!("{name} is answered with {} (H19)", answer.code));
-            }
             let own: Vec<RecordSet> = former.iter().filter(|set| set.hostname == *name).cloned().collect();
-            let foreign = addresses_of(&address_parts(&own))
-                .and_then(|known| answer.addresses.iter().find(|address| !known.contains(address)));
-            if let Some(foreign) = foreign {
-                return Err(format!("{name} is still answered with {foreign}"));
-            }
+            let known = addresses_of(&address_parts(&own));
+            self.each_answer(name, |answer| {
+                let known = known.as_ref()?;
+                let foreign = answer.addresses.iter().find(|address| !known.contains(*address))?;
+                Some((foreign.to_string(), ", where it did not lead before".into()))
+            })?;
         }
         Ok(())
     }

@@ -55,8 +55,23 @@ fn set_health(facts: &mut Facts<'_>, seen: Seen<u16>) {
     urls.for_each(|here| *here = seen.clone());
 }
 
+/// A second authoritative server answers as the first.
+fn set_second(facts: &mut Facts<'_>) {
+    let second = fixture::server(2);
+    facts.observations.authorities = Seen::Is(vec![fixture::server(1), second]);
+    for servers in facts.observations.answers.values_mut() {
+        let answer = servers[&fixture::server(1)].clone();
+        servers.insert(second, answer);
+    }
+}
+
 fn set_answers(facts: &mut Facts<'_>, seen: Seen<Answer>) {
-    facts.observations.answers.values_mut().for_each(|answer| *answer = seen.clone());
+    facts
+        .observations
+        .answers
+        .values_mut()
+        .flat_map(|servers| servers.values_mut())
+        .for_each(|answer| *answer = seen.clone());
 }
 
 fn refused() -> Answer {
@@ -330,6 +345,11 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("the health URL gives another success than 200", |_, f| set_health(f, Seen::Is(204)), &[Id::HealthUrl]),
     ("an authoritative server is silent", |_, f| set_answers(f, unreadable()), &[Id::Authorities]),
     ("an authoritative server refuses", |_, f| set_answers(f, Seen::Is(refused())), &[Id::Authorities]),
+    ("the authoritative servers are not known", |_, f| f.observations.authorities = unreadable(), &[Id::Authorities]),
+    ("no NS record names one", |_, f| f.observations.authorities = Seen::Missing, &[Id::Authorities]),
+    ("a second authoritative server", |_, f| set_second(f), &[Id::AuthorityCaches]),
+    ("a second authoritative server without caches", |p, f| { set_second(f); p.dns.cache_seconds = Some(0) }, &[]),
+    ("caches before the only server", |p, _| p.dns.cache_seconds = Some(7), &[Id::AuthorityCaches]),
     ("the health URL is not answered", |_, f| set_health(f, unreadable()), &[Id::HealthUrlSeen]),
     ("the health URL is answered 500 by a route that serves nobody", |_, f| { set_rules(f, &hel(), &[&[("shop-fsn", 0), ("shop-hel", 0)]]); set_health(f, Seen::Is(500)); }, &[Id::RouteWeights]),
     ("zone readable and not writable (H51)", |_, f| f.observations.zone_takes = Seen::Is(Err("update of Lua records is not allowed".into())), &[Id::Zone]),
@@ -482,6 +502,7 @@ const LISTED: &[(&str, &[&str])] = &[
     ("addresses known for toRegion", &["addresses"]),
     ("records valid and the zone writable", &["records-valid", "zone"]),
     ("each authoritative server answers: step 4 and its undo wait for it", &["authorities"]),
+    ("caches of authoritative servers, which step 4 waits for", &["authority-caches"]),
     ("the URL of a health check that decides what is answered (H20)", &["health-url", "health-url-seen"]),
     ("audit stream reachable", &["audit-stream"]),
     ("no switchover under way and no event owed", &["under-way", "events-owed"]),

@@ -10,12 +10,12 @@ use crate::plan::Plan;
 use crate::record::{Lineage, Lsn, Position, Record, RecordSet};
 use crate::roles::Roles;
 use crate::spec::{
-    FailbackSpec, HealthCheckSpec, LeaseKind, LeaseSpec, RecordSpec, RegionSpec, RejoinPolicy, RouteSpec, Selector,
-    Spec,
+    DnsSpec, FailbackSpec, HealthCheckSpec, LeaseKind, LeaseSpec, RecordSpec, RegionSpec, RejoinPolicy, RouteSpec,
+    Selector, Spec,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 const SYSTEM_ID: &str = "7711780216894003665";
@@ -41,6 +41,11 @@ pub fn address(region: &Region) -> IpAddr {
     IpAddr::from([10, if *region == fsn() { 1 } else { 2 }, 0, 1])
 }
 
+/// An authoritative server.
+pub fn server(number: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, number], 53))
+}
+
 /// The spec: primary fsn, standby hel.
 pub fn spec() -> Spec {
     Spec {
@@ -64,6 +69,7 @@ pub fn spec() -> Spec {
             ttl_seconds: 30,
             hostnames: vec![HOSTNAME.into()],
         },
+        dns: DnsSpec::default(),
         regions: [fsn(), hel()].map(|name| RegionSpec { addresses: vec![address(&name)], name }).to_vec(),
         rto_seconds: 60,
         rpo_seconds: 0,
@@ -244,7 +250,8 @@ pub fn observations() -> Observations {
         zone: Seen::Is(ZoneView { records: vec![published] }),
         zone_takes: Seen::Is(Ok(())),
         health_urls: plan().addresses.into_iter().map(|address| (address, Seen::Is(200))).collect(),
-        answers: [(HOSTNAME.to_owned(), Seen::Is(answer))].into(),
+        authorities: Seen::Is(vec![server(1)]),
+        answers: [(HOSTNAME.to_owned(), [(server(1), Seen::Is(answer))].into())].into(),
         stream: Seen::Is(StreamView { name: "AUDIT".into(), message_count: 3 }),
         rights: ["fsn", "hel", "witness"].map(|place| (place.to_owned(), Seen::Is(Vec::new()))).into(),
         admitted: both(|_| Ok(())),

@@ -3,8 +3,9 @@
 use super::{Case, Findings, Id};
 use crate::name::Region;
 use crate::observe::{RouteRule, RouteView, Seen};
-use crate::records::record_sets;
+use crate::records::{address_parts, record_sets};
 use crate::spec::RouteSpec;
+use crate::steps;
 use crate::weights;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -208,26 +209,50 @@ fn records(case: &Case, out: &mut Findings) {
             }
         }
     }
-    // Step 4 waits for what each of them answers, and so does its undo.
-    for (hostname, seen) in &case.seen().answers {
-        match seen {
-            Seen::Is(answer) if answer.code == "REFUSED" => {
-                out.add(
-                    Id::Authorities,
-                    format!("{hostname} is answered with REFUSED: a server does not know the zone"),
-                );
-            }
-            Seen::Unknown(cause) => {
-                out.add(Id::Authorities, format!("what {hostname} is answered with is not known: {cause}"))
-            }
-            _ => {}
-        }
-    }
+    authorities(case, out);
     let ttl = plan.records.ttl_seconds.max(published.unwrap_or(0));
     if ttl > plan.rto_seconds {
         out.add(
             Id::TtlAboveRto,
             format!("record TTL {ttl} s is longer than the RTO of {} s: clients keep the old answer", plan.rto_seconds),
+        );
+    }
+}
+
+/// Step 4 waits for what each of them answers, and so does its undo.
+fn authorities(case: &Case, out: &mut Findings) {
+    let servers = &case.seen().authorities;
+    if let Some(why) = servers.unread().filter(|_| *servers != Seen::Unconfigured) {
+        let text = format!("the authoritative servers are not known: {why}; list them in spec.dns.authorities");
+        out.add(Id::Authorities, text);
+    }
+    let count = servers.known().map_or(0, Vec::len);
+    for (hostname, (server, seen)) in
+        case.seen().answers.iter().flat_map(|(name, all)| all.iter().map(move |one| (name, one)))
+    {
+        let by = if count > 1 { format!(" by {server}") } else { String::new() };
+        match seen {
+            Seen::Is(answer) if answer.code == "REFUSED" => out.add(
+                Id::Authorities,
+                format!("{hostname} is answered with REFUSED{by}: a server does not know the zone"),
+            ),
+            Seen::Unknown(cause) => {
+                out.add(Id::Authorities, format!("what {hostname} is answered with by {server} is not known: {cause}"))
+            }
+            _ => {}
+        }
+    }
+    let standing = case.seen().zone.known().map(|zone| address_parts(&zone.records)).unwrap_or_default();
+    let caches = case.plan.dns.cache_seconds_of(count, &standing);
+    if caches > 0 {
+        let limit = steps::step(4).limit(case.plan).unwrap_or_default().as_secs() + u64::from(caches);
+        let rto = case.plan.rto_seconds;
+        out.add(
+            Id::AuthorityCaches,
+            format!(
+                "step 4 may take up to {limit} s: an authoritative server may answer the old records from its caches \
+                 for {caches} s, in which nobody can write; the RTO of {rto} s may be missed by as much"
+            ),
         );
     }
 }

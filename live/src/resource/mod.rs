@@ -27,8 +27,8 @@ pub use status::{
     ContinuumStatus, LastLuaRecord, LastSwitchover, PublishedRecord, SeenStatus, StatusCondition, seen_of,
 };
 pub use types::{
-    Continuum, ContinuumSpec, Failback, HealthCheck, LeaseClient, LeaseConfig, LeaseKind, LuaRecord, PairRef, Probe,
-    RegionEntry, Rejoin, RejoinPolicy, RouteRef, SecretRef, Selector, Switchover,
+    Continuum, ContinuumSpec, Dns, Failback, HealthCheck, LeaseClient, LeaseConfig, LeaseKind, LuaRecord, PairRef,
+    Probe, RegionEntry, Rejoin, RejoinPolicy, RouteRef, SecretRef, Selector, Switchover,
 };
 
 /// Group of the resource.
@@ -80,6 +80,8 @@ pub mod ranges {
     pub const INTERVAL_SECONDS: RangeInclusive<u32> = 1..=60;
     /// `luaRecord.healthCheck.timeoutSeconds`.
     pub const TIMEOUT_SECONDS: RangeInclusive<u32> = 1..=30;
+    /// `dns.cacheSeconds`.
+    pub const CACHE_SECONDS: RangeInclusive<u32> = 0..=3_600;
     /// `httpRoute.drainSeconds`.
     pub const DRAIN_SECONDS: RangeInclusive<u32> = 0..=3_600;
     /// `rtoSeconds`, `rpoSeconds`: a day.

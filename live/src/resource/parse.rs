@@ -3,12 +3,14 @@
 
 use super::field::{Field, is_hostname, is_label, is_label_value, is_object_name, seconds};
 use super::{defaults, ranges};
+use crate::vantages::DNS_PORT;
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::spec::{
-    FailbackSpec, HealthCheckSpec, Invalid, LeaseKind, LeaseSpec, RecordSpec, RegionSpec, RejoinPolicy, RouteSpec,
-    Selector, Spec, SwitchoverRequest,
+    DnsSpec, FailbackSpec, HealthCheckSpec, Invalid, LeaseKind, LeaseSpec, RecordSpec, RegionSpec, RejoinPolicy,
+    RouteSpec, Selector, Spec, SwitchoverRequest,
 };
 use serde_json::Value;
+use std::net::{IpAddr, SocketAddr};
 
 /// The spec of a stored Continuum (the whole object, as its API server has it).
 ///
@@ -33,6 +35,7 @@ pub fn parse_spec(object: &Value) -> Result<Spec, Invalid> {
         application: field.child("applicationRef")?.required()?.to_owned(),
         lease: lease(&field.child("leaseClient")?)?,
         records,
+        dns: dns(&field.child("dns")?)?,
         regions: regions(&field.child("regions")?)?,
         rto_seconds: objective(&field, "rtoSeconds", "rto", defaults::RTO)?,
         rpo_seconds: objective(&field, "rpoSeconds", "rpo", defaults::RPO)?,
@@ -121,6 +124,25 @@ fn records(field: &Field) -> Result<RecordSpec, Invalid> {
         ttl_seconds: field.child("ttl")?.number(&ranges::RECORD_TTL_SECONDS)?.unwrap_or(defaults::RECORD_TTL_SECONDS),
         hostnames,
     })
+}
+
+fn dns(field: &Field) -> Result<DnsSpec, Invalid> {
+    let mut authorities = Vec::new();
+    for item in field.child("authorities")?.items()? {
+        let text = item.required()?;
+        let server = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS_PORT)).or_else(|_| text.parse());
+        let Some(server) = server.ok().filter(|server: &SocketAddr| server.port() > 0) else {
+            return Err(item.invalid(format!(
+                "`{text}` is no address of a server; write an IP address, and a port where it is not {DNS_PORT}, such as \
+                 10.0.0.53 or [fd00::53]:5300"
+            )));
+        };
+        if authorities.contains(&server) {
+            return Err(item.invalid(format!("`{text}` is named twice")));
+        }
+        authorities.push(server);
+    }
+    Ok(DnsSpec { authorities, cache_seconds: field.child("cacheSeconds")?.number(&ranges::CACHE_SECONDS)? })
 }
 
 fn zone(field: &Field) -> Result<Option<String>, Invalid> {

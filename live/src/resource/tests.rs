@@ -84,6 +84,18 @@ fn the_schema_and_the_parser_have_the_same_defaults() {
 }
 
 #[test]
+fn authoritative_servers_have_port_53_where_none_is_given() {
+    let listed = json!(["10.0.0.53", "10.0.0.54:5300", "fd00::53", "[fd00::54]:5300"]);
+    let mut object = with("/dns", json!({ "authorities": listed, "cacheSeconds": 0 }));
+    let dns = spec_of(object.clone()).dns;
+    let told: Vec<String> = dns.authorities.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["10.0.0.53:53", "10.0.0.54:5300", "[fd00::53]:53", "[fd00::54]:5300"]);
+    assert_eq!(dns.cache_seconds, Some(0));
+    object["spec"]["dns"] = Value::Null;
+    assert!(spec_of(object).dns.is_default());
+}
+
+#[test]
 fn objectives_in_seconds_go_before_durations() {
     assert_eq!(spec_of(with("/rto", json!("5m"))).rto_seconds, 300);
     assert_eq!(spec_of(with("/rpo", json!("1h"))).rpo_seconds, 3_600);
@@ -116,6 +128,17 @@ fn a_request_for_the_present_primary_is_no_contradiction_of_the_resource() {
 #[test]
 fn each_wrong_field_is_named_with_its_path() {
     let cases = [
+        ("/dns", json!("10.0.0.53"), "spec.dns", "must be an object"),
+        ("/dns", json!({ "authorities": "10.0.0.53" }), "spec.dns.authorities", "must be a list"),
+        (
+            "/dns",
+            json!({ "authorities": ["10.0.0.53", "ns1.example.org"] }),
+            "spec.dns.authorities[1]",
+            "write an IP address",
+        ),
+        ("/dns", json!({ "authorities": ["10.0.0.53:0"] }), "spec.dns.authorities[0]", "is no address of a server"),
+        ("/dns", json!({ "authorities": ["10.0.0.53", "10.0.0.53:53"] }), "spec.dns.authorities[1]", "named twice"),
+        ("/dns", json!({ "cacheSeconds": 3601 }), "spec.dns.cacheSeconds", "0 to 3600"),
         ("/applicationRef", json!(""), "spec.applicationRef", "is empty"),
         ("/applicationRef", Value::Null, "spec.applicationRef", "is missing"),
         ("/primaryRegion", json!(""), "spec.primaryRegion", "is empty"),

@@ -60,6 +60,9 @@ pub struct ContinuumSpec {
     /// The application's DNS records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lua_record: Option<LuaRecord>,
+    /// The servers that answer for the records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<Dns>,
     /// Where each region is reached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
@@ -243,6 +246,23 @@ fn interval() -> u32 {
 
 fn timeout() -> u32 {
     defaults::TIMEOUT_SECONDS
+}
+
+/// The servers that answer for the records.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Dns {
+    /// The authoritative servers of the zone, each an address with or without a port (53): `10.0.0.53`,
+    /// `10.0.0.53:5300`, `[fd00::53]:53`. Step 4 of a switchover waits for all of them. Where absent: the
+    /// configured ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 64)))]
+    pub authorities: Vec<String>,
+    /// For so long one of them may go on answering the old records from its caches, s. Where absent: 0 for one server;
+    /// for several what PowerDNS has by default, 20, or 40 where the old records are no LUA records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = *ranges::CACHE_SECONDS.start(), max = *ranges::CACHE_SECONDS.end()))]
+    pub cache_seconds: Option<u32>,
 }
 
 /// Where a region is reached.

@@ -5,7 +5,7 @@ use crate::moments::Move;
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::plan::{PLAN_FORMAT, Plan};
 use continuum_core::record::{Direction, Extra, Former, Intent, Kind as Move_, Record, StepState};
-use continuum_core::spec::{LeaseKind, LeaseSpec, RecordSpec, Selector};
+use continuum_core::spec::{DnsSpec, LeaseKind, LeaseSpec, RecordSpec, Selector};
 use jiff::Timestamp;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -86,6 +86,7 @@ fn moving(started_count: usize) -> Record {
         route: None,
         zone: None,
         records: RecordSpec { selector: Selector::Ifurlup, health_check: None, ttl_seconds: 30, hostnames: vec![] },
+        dns: DnsSpec::default(),
         addresses: vec![],
         lease: LeaseSpec {
             kind: LeaseKind::K8sLease,

@@ -11,7 +11,7 @@ use continuum_core::ports::{
 use continuum_core::record::{Record, RecordSet};
 use continuum_live::assemble::Ports;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -160,8 +160,12 @@ impl ObserveRecords for BelievesItself {
         self.observe.takes(zone, set).await
     }
 
-    async fn answer(&self, hostname: &str) -> Seen<Answer> {
-        self.observe.answer(hostname).await
+    async fn authorities(&self, zone: &str) -> Seen<Vec<SocketAddr>> {
+        self.observe.authorities(zone).await
+    }
+
+    async fn answer(&self, server: SocketAddr, hostname: &str) -> Seen<Answer> {
+        self.observe.answer(server, hostname).await
     }
 
     async fn health(&self, url: &str, address: IpAddr) -> Seen<u16> {

@@ -242,7 +242,6 @@ fn probe(net: &Net, user_agent: &str) -> PostgresProbe {
 fn powerdns(net: &Net, user_agent: &str) -> PowerDns<SimDns> {
     let api = PowerDnsApi { host: "dns".into(), port: 8081, api_key: DNS_KEY.into(), user_agent: user_agent.into() };
     PowerDns::new(api, http_connect(net.clone()), &[socket(net, "dns")], &SimDns::new(net.clone()))
-        .expect("the resolver's options are constant and valid")
 }
 
 fn vantages(net: &Net) -> Vantages<SimDns> {

@@ -294,6 +294,66 @@ fn step_4_is_done_when_the_server_answers_only_with_the_new_region() {
     waits(world.decide());
 }
 
+fn leads_to(region: &crate::name::Region) -> Seen<Answer> {
+    Seen::Is(Answer { code: "NOERROR".into(), addresses: vec![fixture::address(region)], ttl_seconds: Some(30) })
+}
+
+#[test]
+fn step_4_is_done_when_every_authoritative_server_answers_only_with_the_new_region() {
+    let mut world = World::during(4);
+    world.flipped();
+    let (old, new) = (leads_to(&fsn()), leads_to(&hel()));
+    world.answers(&[new.clone(), new.clone()]);
+    finishes(world.decide());
+    for (second, told) in [
+        (old, "shop.example.org is answered with 10.1.0.1 by 10.0.0.2:53, which is not in hel"),
+        (Seen::Unknown("time-out".into()), "shop.example.org at 10.0.0.2:53: time-out"),
+    ] {
+        world.answers(&[new.clone(), second.clone()]);
+        assert!(waits(world.decide()).contains(told), "{told}");
+        world.answers(&[second, new.clone()]);
+        assert!(waits(world.decide()).contains("10.0.0.1:53"), "whichever it is");
+    }
+    world.seen.answers.clear();
+    world.seen.authorities = Seen::Unknown("no NS".into());
+    assert!(waits(world.decide()).contains("no NS"));
+}
+
+/// The caches of the second one hold for 20 s where LUA records stood, and for 40 s where others did.
+#[test]
+fn step_4_waits_for_as_long_as_the_caches_of_its_servers_hold() {
+    let at = |servers: &[Seen<Answer>], seconds: u64, change: fn(&mut World)| {
+        let mut world = World::during(4);
+        world.flipped();
+        change(&mut world);
+        world.answers(servers);
+        world.decide();
+        world.pass(seconds);
+        world.decide()
+    };
+    let (old, new) = (leads_to(&fsn()), leads_to(&hel()));
+    let plain = |world: &mut World| {
+        let former = world.record.intent.as_mut().unwrap().former.records.as_mut().unwrap();
+        former.iter_mut().for_each(|set| set.kind = "A".into());
+    };
+    let said = |world: &mut World| world.record.intent.as_mut().unwrap().plan.dns.cache_seconds = Some(7);
+    let cases: [(&[Seen<Answer>], u64, fn(&mut World)); 4] = [
+        (&[old.clone()], 5, |_| {}),
+        (&[new.clone(), old.clone()], 25, |_| {}),
+        (&[new.clone(), old.clone()], 45, plain),
+        (&[old.clone()], 12, said),
+    ];
+    for (servers, limit, change) in cases {
+        waits(at(servers, limit, change));
+        let (step, reason) = turns(at(servers, limit + 1, change));
+        assert_eq!(step, 4);
+        assert!(
+            reason.contains("answered with 10.1.0.1") && reason.contains(&format!("(limit {limit} s)")),
+            "{reason}"
+        );
+    }
+}
+
 #[test]
 fn records_that_would_not_run_are_never_published() {
     let mut world = World::during(4);

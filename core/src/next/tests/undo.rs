@@ -406,8 +406,16 @@ fn the_undo_of_step_4_is_seen_when_the_names_lead_where_they_led() {
     world.seen.answers.clear();
     waits(world.decide());
     let mut world = begun();
-    world.seen.answers.insert("shop.example.org".into(), Seen::Unknown("time-out".into()));
+    world.answers(&[Seen::Unknown("time-out".into())]);
     waits(world.decide());
+    let [was, is] = [fsn(), hel()].map(|region| {
+        let addresses = vec![fixture::address(&region)];
+        Seen::Is(Answer { code: "NOERROR".into(), addresses, ttl_seconds: Some(30) })
+    });
+    world.answers(&[was.clone(), is]);
+    assert!(waits(world.decide()).contains("10.2.0.1 by 10.0.0.2:53"), "each server is asked");
+    world.answers(&[was.clone(), was]);
+    assert_eq!(changes(world.decide()), Change::Undone(None));
 }
 
 #[test]
