@@ -114,7 +114,7 @@ pub struct RecordSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DnsSpec {
-    /// Each of them. Empty: those that the records' port knows.
+    /// Each of them. Empty: those that the zone names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authorities: Vec<SocketAddr>,
     /// For so long one of them may go on answering what was, s. Absent: see [`DnsSpec::cache_seconds_of`].

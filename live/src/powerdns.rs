@@ -6,6 +6,7 @@
 use crate::dns;
 use crate::health_url;
 use crate::http_client::{Connect, HttpAnswer, HttpClient, HttpError, told};
+use crate::vantages::DNS_PORT;
 use async_trait::async_trait;
 use continuum_core::observe::{Answer, Seen, ZoneView};
 use continuum_core::ports::{ObserveRecords, Outcome, PublishRecords};
@@ -44,12 +45,25 @@ pub struct PowerDnsApi {
     pub user_agent: String,
 }
 
-/// A PowerDNS server.
+/// The authoritative servers of a zone, where its resource lists none.
+#[derive(Clone, Debug)]
+pub enum Authorities {
+    /// These.
+    Listed(Vec<SocketAddr>),
+    /// Those that the zone's NS records name. Their addresses stand in the zone itself, or these resolvers know them.
+    OfZone {
+        /// In the order in which they are asked.
+        resolvers: Vec<SocketAddr>,
+    },
+}
+
+/// A PowerDNS server. One value observes and publishes for a controller: the servers that it asked are those that a
+/// change has to reach.
 pub struct PowerDns<P: ConnectionProvider> {
     api_key: String,
     client: HttpClient,
     /// Asked where the resource lists no server.
-    authorities: Vec<SocketAddr>,
+    authorities: Authorities,
     provider: P,
     asked: Asked<P>,
     /// Held by the one change that is under way: of two at once, also of other zones, a server may fail both or keep
@@ -61,12 +75,11 @@ pub struct PowerDns<P: ConnectionProvider> {
 type Asked<P> = Mutex<BTreeMap<SocketAddr, (Arc<Resolver<P>>, bool)>>;
 
 impl<P: ConnectionProvider> PowerDns<P> {
-    /// The server with this API, over streams of `connect`. `authorities` answer queries for its zones where the
-    /// resource lists no server. All are asked over the sockets of `provider`.
-    pub fn new(api: PowerDnsApi, connect: Connect, authorities: &[SocketAddr], provider: &P) -> Self {
+    /// The server with this API, over streams of `connect`. DNS servers are asked over the sockets of `provider`.
+    pub fn new(api: PowerDnsApi, connect: Connect, authorities: Authorities, provider: &P) -> Self {
         let PowerDnsApi { host, port, api_key, user_agent } = api;
         let client = HttpClient { connect, host, port, user_agent };
-        let (authorities, provider) = (authorities.to_vec(), provider.clone());
+        let provider = provider.clone();
         Self { api_key, client, authorities, provider, asked: Mutex::default(), turn: Mutex::default() }
     }
 
@@ -125,6 +138,33 @@ impl<P: ConnectionProvider> PowerDns<P> {
         let resolver = Arc::new(dns::resolver(server, self.provider.clone())?);
         asked.insert(server, (resolver.clone(), false));
         Ok(resolver)
+    }
+
+    /// The addresses of a server of the zone: those in the zone itself, or else what the first resolver says that
+    /// knows one.
+    async fn addresses_of(&self, zone: &str, name: &str, resolvers: &[SocketAddr]) -> Result<Vec<IpAddr>, String> {
+        let mut why = "it has none in the zone".to_owned();
+        if name == zone || name.ends_with(&format!(".{zone}")) {
+            match self.sets_of(zone, name).await {
+                Ok(sets) => {
+                    let plain = sets.iter().filter(|set| set.kind == "A" || set.kind == "AAAA");
+                    let addresses: Vec<IpAddr> = plain.flat_map(|set| &set.contents).flat_map(|c| c.parse()).collect();
+                    if !addresses.is_empty() {
+                        return Ok(addresses);
+                    }
+                }
+                Err(Unread::NotFound(cause) | Unread::Refused(cause) | Unread::Failed(cause)) => why = cause,
+            }
+        }
+        for server in resolvers {
+            let resolver = dns::resolver(*server, self.provider.clone()).map_err(|error| error.to_string())?;
+            match dns::ask_both(&resolver, name).await {
+                Ok(answer) if !answer.addresses.is_empty() => return Ok(answer.addresses),
+                Ok(answer) => why = format!("{server} answers {}", answer.code),
+                Err(error) => why = format!("{server}: {error}"),
+            }
+        }
+        Err(why)
     }
 
     /// Whether a server refuses to answer for a name of these sets: it has not noticed the zone yet. One that did not
@@ -332,8 +372,30 @@ impl<P: ConnectionProvider> ObserveRecords for PowerDns<P> {
         }
     }
 
-    async fn authorities(&self, _zone: &str) -> Seen<Vec<SocketAddr>> {
-        if self.authorities.is_empty() { Seen::Unconfigured } else { Seen::Is(self.authorities.clone()) }
+    async fn authorities(&self, zone: &str) -> Seen<Vec<SocketAddr>> {
+        let resolvers = match &self.authorities {
+            Authorities::Listed(servers) => return Seen::Is(servers.clone()),
+            Authorities::OfZone { resolvers } => resolvers,
+        };
+        let sets = match self.sets_of(zone, zone).await {
+            Ok(sets) => sets,
+            Err(Unread::NotFound(cause) | Unread::Refused(cause) | Unread::Failed(cause)) => {
+                return Seen::Unknown(cause);
+            }
+        };
+        let names: Vec<String> = sets.into_iter().filter(|set| set.kind == "NS").flat_map(|set| set.contents).collect();
+        if names.is_empty() {
+            return Seen::Unknown(format!("zone {zone} has no NS records"));
+        }
+        let found = join_all(names.iter().map(|name| self.addresses_of(zone, name.trim_end_matches('.'), resolvers)));
+        let mut servers = BTreeSet::new();
+        for (name, addresses) in names.iter().zip(found.await) {
+            match addresses {
+                Ok(addresses) => servers.extend(addresses.into_iter().map(|ip| SocketAddr::new(ip, DNS_PORT))),
+                Err(why) => return Seen::Unknown(format!("no address of its server {name} is known: {why}")),
+            }
+        }
+        Seen::Is(servers.into_iter().collect())
     }
 
     async fn answer(&self, server: SocketAddr, hostname: &str) -> Seen<Answer> {

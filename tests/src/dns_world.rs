@@ -2,7 +2,7 @@
 
 use continuum_core::observe::Seen;
 use continuum_core::ports::ObserveRecords;
-use continuum_live::powerdns::{PowerDns as Client, PowerDnsApi};
+use continuum_live::powerdns::{Authorities, PowerDns as Client, PowerDnsApi};
 use continuum_live::vantages::Vantages;
 use continuum_sim::determinism::{Seeds, on_seeded_thread};
 use continuum_sim::dns_runtime::SimDns;
@@ -53,7 +53,21 @@ impl World {
     /// The same, at this port.
     pub fn client_at(&self, port: u16, key: &str) -> Client<SimDns> {
         let api = PowerDnsApi { host: "dns".into(), port, api_key: key.into(), user_agent: "continuum".into() };
-        Client::new(api, http_connect(self.net.clone()), &[self.address("dns")], &SimDns::new(self.net.clone()))
+        Client::new(
+            api,
+            http_connect(self.net.clone()),
+            Authorities::Listed(vec![self.address("dns")]),
+            &SimDns::new(self.net.clone()),
+        )
+    }
+
+    /// The same, for which the zone names the authoritative servers.
+    pub fn client_of_zone(&self, resolvers: &[&str]) -> Client<SimDns> {
+        let resolvers = resolvers.iter().map(|host| self.address(host)).collect();
+        let api =
+            PowerDnsApi { host: "dns".into(), port: API_PORT, api_key: KEY.into(), user_agent: "continuum".into() };
+        let authorities = Authorities::OfZone { resolvers };
+        Client::new(api, http_connect(self.net.clone()), authorities, &SimDns::new(self.net.clone()))
     }
 
     /// What the DNS server itself answers, as a client sees it.
@@ -109,7 +123,7 @@ where
             fabric.host(address, gateway::software(net.clone(), Arc::new(answer)));
         }
         fabric.host("dns", dns.software());
-        let vantages: Vec<Vantage> = (1..=3).map(|_| Vantage::new(net.clone(), "dns")).collect();
+        let vantages: Vec<Vantage> = (1..=3).map(|_| Vantage::new(net.clone(), &["dns"])).collect();
         for (i, vantage) in vantages.iter().enumerate() {
             fabric.host(&format!("vantage{}", i + 1), vantage.software());
         }

@@ -195,20 +195,44 @@ fn a_path_that_is_not_there_is_not_a_zone_that_is_not_there() {
     });
 }
 
-/// One that still answers what was is where clients still go.
+fn of(hostname: &str, kind: &str, contents: &[&str]) -> RecordSet {
+    let contents = contents.iter().map(|content| (*content).to_owned()).collect();
+    RecordSet { hostname: hostname.into(), kind: kind.into(), ttl_seconds: 3_600, contents }
+}
+
 #[test]
-fn every_authoritative_server_is_asked_by_itself() {
+fn the_servers_of_a_zone_are_those_that_it_names() {
     simulate(open(), vec![], |world| async move {
-        // A vantage keeps an answer, as a secondary keeps its zone.
-        let (client, second) = (world.client(KEY), world.address("vantage1"));
-        world.dns.put(only(FSN));
-        assert_eq!(client.answer(second, SHOP).await, noerror(&[FSN]));
-        world.dns.put(only(HEL));
-        assert_eq!(world.answer(&client, SHOP).await, noerror(&[HEL]));
-        let old = client.answer(second, SHOP).await;
-        assert!(matches!(&old, Seen::Is(answer) if answer.addresses == [FSN.parse::<IpAddr>().unwrap()]), "{old:?}");
-        tokio::time::sleep(Duration::from_secs(31)).await;
-        assert_eq!(client.answer(second, SHOP).await, noerror(&[HEL]));
+        let client = world.client_of_zone(&["vantage1"]);
+        let why = |seen: Seen<Vec<std::net::SocketAddr>>| match seen {
+            Seen::Unknown(why) => why,
+            other => panic!("{other:?}"),
+        };
+        assert!(why(client.authorities(ZONE).await).contains("has no NS records"));
+        world.dns.put(of(ZONE, "NS", &["ns1.example.org.", "ns2.example.com."]));
+        assert!(
+            why(client.authorities(ZONE).await).contains("server ns1.example.org. is known"),
+            "not even one is left out"
+        );
+        world.dns.put(of("ns1.example.org", "A", &["10.9.0.1", "10.9.0.2"]));
+        // Out of the zone, so a resolver is asked, which knows this zone alone.
+        let outside = why(client.authorities(ZONE).await);
+        assert!(outside.contains("ns2.example.com.") && outside.contains("REFUSED"), "{outside}");
+        world.dns.put(of(ZONE, "NS", &["ns1.example.org."]));
+        let named = Seen::Is(vec!["10.9.0.1:53".parse().unwrap(), "10.9.0.2:53".parse().unwrap()]);
+        assert_eq!(client.authorities(ZONE).await, named);
+        world.dns.put(of("ns1.example.org", "A", &[]));
+        world.dns.put(of("ns1.example.org", "LUA", &["A \"pickclosest({'10.9.0.1'})\""]));
+        assert_eq!(client.authorities(ZONE).await, Seen::Is(vec!["10.9.0.1:53".parse().unwrap()]), "a resolver knows");
+        world.dns.refuse(Some(500));
+        assert!(why(client.authorities(ZONE).await).contains("500"));
+    });
+}
+
+#[test]
+fn what_the_resource_leaves_open_is_what_was_configured() {
+    simulate(open(), vec![], |world| async move {
+        let client = world.client(KEY);
         assert_eq!(client.authorities(ZONE).await, Seen::Is(vec![world.address("dns")]));
     });
 }

@@ -11,7 +11,7 @@ use continuum_core::record::RecordSet;
 use continuum_core::records::{address_parts, record_sets, replacing};
 use continuum_core::spec::{DnsSpec, HealthCheckSpec, LeaseKind, LeaseSpec, RecordSpec, Selector};
 use continuum_live::http_client::plain_tcp;
-use continuum_live::powerdns::{PowerDns, PowerDnsApi};
+use continuum_live::powerdns::{Authorities, PowerDns, PowerDnsApi};
 use continuum_sim::gate::Open;
 use continuum_tests::dns_world::{KEY, ZONE, simulate};
 use continuum_tests::real_powerdns::RealPowerDns;
@@ -24,6 +24,8 @@ use std::sync::Arc;
 struct Subject<P: ConnectionProvider> {
     client: PowerDns<P>,
     stranger: PowerDns<P>,
+    /// With the key, and the zone's own word for who answers for it.
+    of_zone: PowerDns<P>,
     hostname: String,
 }
 
@@ -258,6 +260,19 @@ async fn what_answers_no_address_stays_in_its_set<P: ConnectionProvider>(on: Sub
     assert!(standing.contains(&text) && standing.iter().any(|set| set.contents.iter().any(|one| one == mail)));
 }
 
+async fn a_zone_names_its_servers<P: ConnectionProvider>(on: Subject<P>) {
+    let before = on.client.zone(ZONE, &[ZONE.to_owned()]).await.known().unwrap().records.clone();
+    let names = RecordSet { hostname: ZONE.into(), ..on.set("NS", &[&format!("{}.", on.hostname)]) };
+    assert_eq!(on.publish(std::slice::from_ref(&names)).await, Outcome::Done(()));
+    let seen = on.of_zone.authorities(ZONE).await;
+    assert!(matches!(&seen, Seen::Unknown(why) if why.contains(&on.hostname)), "{seen:?}");
+    assert_eq!(on.publish(&[on.set("A", &["127.0.0.5"])]).await, Outcome::Done(()));
+    assert_eq!(on.of_zone.authorities(ZONE).await, Seen::Is(vec!["127.0.0.5:53".parse().unwrap()]));
+    let former = before.into_iter().find(|set| set.kind == "NS");
+    let former = former.unwrap_or(RecordSet { contents: vec![], ..names });
+    assert_eq!(on.publish(&[former]).await, Outcome::Done(()));
+}
+
 /// One claim after another on the real server: over SQLite it answers 500 to a change beside another.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
@@ -273,7 +288,8 @@ macro_rules! claims {
             fn $claim() {
                 simulate(Arc::new(Open), vec![], |world| async move {
                     let hostname = "shop.example.org".to_owned();
-                    super::$claim(Subject { client: world.client(KEY), stranger: world.client("another"), hostname }).await;
+                    let (client, stranger) = (world.client(KEY), world.client("another"));
+                    super::$claim(Subject { client, stranger, of_zone: world.client_of_zone(&[]), hostname }).await;
                 });
             })*
         }
@@ -283,18 +299,21 @@ macro_rules! claims {
             async fn $claim() {
                 let Some(server) = RealPowerDns::start() else { return };
                 let _turn = TURN.lock().await;
-                let client = |key: &str| {
+                let client_of = |key: &str, authorities: Authorities| {
                     let api = api(server.api.ip().to_string(), server.api.port(), key);
-                    PowerDns::new(api, plain_tcp(), &[server.dns], &TokioRuntimeProvider::new())
+                    PowerDns::new(api, plain_tcp(), authorities, &TokioRuntimeProvider::new())
                 };
                 let hostname = format!("{}.{ZONE}", short_hash(stringify!($claim).as_bytes()));
-                super::$claim(Subject { client: client(&server.key), stranger: client("another"), hostname }).await;
+                let client = |key: &str| client_of(key, Authorities::Listed(vec![server.dns]));
+                let of_zone = client_of(&server.key, Authorities::OfZone { resolvers: vec![] });
+                super::$claim(Subject { client: client(&server.key), stranger: client("another"), of_zone, hostname }).await;
             })*
         }
     };
 }
 
 claims! {
+    a_zone_names_its_servers,
     every_form_that_core_makes_answers_its_region_from_the_first_query_on,
     every_form_that_core_makes_answers_both_families,
     many_addresses_fit,

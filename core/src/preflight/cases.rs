@@ -346,7 +346,6 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("an authoritative server is silent", |_, f| set_answers(f, unreadable()), &[Id::Authorities]),
     ("an authoritative server refuses", |_, f| set_answers(f, Seen::Is(refused())), &[Id::Authorities]),
     ("the authoritative servers are not known", |_, f| f.observations.authorities = unreadable(), &[Id::Authorities]),
-    ("no NS record names one", |_, f| f.observations.authorities = Seen::Missing, &[Id::Authorities]),
     ("a second authoritative server", |_, f| set_second(f), &[Id::AuthorityCaches]),
     ("a second authoritative server without caches", |p, f| { set_second(f); p.dns.cache_seconds = Some(0) }, &[]),
     ("caches before the only server", |p, _| p.dns.cache_seconds = Some(7), &[Id::AuthorityCaches]),

@@ -253,8 +253,8 @@ fn timeout() -> u32 {
 #[serde(rename_all = "camelCase")]
 pub struct Dns {
     /// The authoritative servers of the zone, each an address with or without a port (53): `10.0.0.53`,
-    /// `10.0.0.53:5300`, `[fd00::53]:53`. Step 4 of a switchover waits for all of them. Where absent: the
-    /// configured ones.
+    /// `10.0.0.53:5300`, `[fd00::53]:53`. Step 4 of a switchover waits for all of them. Where absent:
+    /// those that the zone's NS records name, unless the controller was given others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 64)))]
     pub authorities: Vec<String>,

@@ -21,7 +21,7 @@ use continuum_core::sequencer::ExecuteOrder;
 use continuum_live::assemble::{KubeClients, OtherActors, OtherObservers, Ports, Transports, Twice, assemble};
 use continuum_live::kube_transport::{Limits, USER_AGENT, USER_AGENT_DRY_RUN, plain_client};
 use continuum_live::postgres::{Login, PostgresProbe};
-use continuum_live::powerdns::{PowerDns, PowerDnsApi};
+use continuum_live::powerdns::{Authorities, PowerDns, PowerDnsApi};
 use continuum_live::vantages::Vantages;
 use futures_util::StreamExt;
 use futures_util::future::{LocalBoxFuture, select};
@@ -192,6 +192,9 @@ pub fn software(
 }
 
 fn transports(options: &WorldOptions, net: &Net, clock: Arc<HostClock>) -> Transports {
+    // One and the same: whom it asked is who must know the zone that it publishes to.
+    let powerdns = |user_agent| options.publisher.then(|| Arc::new(powerdns(net, user_agent)));
+    let records = powerdns(USER_AGENT);
     Transports {
         kube: Twice { driving: clients(options, net, USER_AGENT), dry_run: clients(options, net, USER_AGENT_DRY_RUN) },
         lease_namespace: LEASE_NAMESPACE.into(),
@@ -200,12 +203,12 @@ fn transports(options: &WorldOptions, net: &Net, clock: Arc<HostClock>) -> Trans
             _ => None,
         },
         observers: Twice {
-            driving: observers(options, net, USER_AGENT),
-            dry_run: observers(options, net, USER_AGENT_DRY_RUN),
+            driving: observers(options, net, USER_AGENT, records.clone()),
+            dry_run: observers(options, net, USER_AGENT_DRY_RUN, powerdns(USER_AGENT_DRY_RUN)),
         },
         actors: OtherActors {
             database: options.probe.then(|| Arc::new(probe(net, USER_AGENT)) as _),
-            records: options.publisher.then(|| Arc::new(powerdns(net, USER_AGENT)) as _),
+            records: records.map(|records| records as _),
             audit: options.audit.then(|| Arc::new(AuditClient::new(net.clone(), USER_AGENT)) as _),
         },
         clock,
@@ -223,10 +226,15 @@ fn clients(options: &WorldOptions, net: &Net, user_agent: &'static str) -> KubeC
     }
 }
 
-fn observers(options: &WorldOptions, net: &Net, user_agent: &'static str) -> OtherObservers {
+fn observers(
+    options: &WorldOptions,
+    net: &Net,
+    user_agent: &'static str,
+    records: Option<Arc<PowerDns<SimDns>>>,
+) -> OtherObservers {
     OtherObservers {
         database: options.probe.then(|| Arc::new(probe(net, user_agent)) as _),
-        records: options.publisher.then(|| Arc::new(powerdns(net, user_agent)) as _),
+        records: records.map(|records| records as _),
         vantages: options.vantages.then(|| Arc::new(vantages(net)) as _),
         audit: options.audit.then(|| Arc::new(AuditClient::new(net.clone(), user_agent)) as _),
         latency: None,
@@ -240,8 +248,9 @@ fn probe(net: &Net, user_agent: &str) -> PostgresProbe {
 }
 
 fn powerdns(net: &Net, user_agent: &str) -> PowerDns<SimDns> {
+    let authorities = Authorities::Listed(vec![socket(net, "dns")]);
     let api = PowerDnsApi { host: "dns".into(), port: 8081, api_key: DNS_KEY.into(), user_agent: user_agent.into() };
-    PowerDns::new(api, http_connect(net.clone()), &[socket(net, "dns")], &SimDns::new(net.clone()))
+    PowerDns::new(api, http_connect(net.clone()), authorities, &SimDns::new(net.clone()))
 }
 
 fn vantages(net: &Net) -> Vantages<SimDns> {
