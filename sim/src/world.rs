@@ -3,7 +3,7 @@
 //! ```text
 //!   api.fsn  operator.fsn  pg.fsn  clients.fsn  controller.fsn  ┐
 //!   api.hel  operator.hel  pg.hel  clients.hel  controller.hel  ├─ one fabric, one gate, one seed
-//!   api.witness   dns   vantage1..3   nats                      │
+//!   api.witness   dns (dns2)   vantage1..3   nats                      │
 //!   10.1.0.1   10.2.0.1 (the regions' gateways)                 ┘
 //! ```
 //!
@@ -28,7 +28,7 @@ use crate::servers::jetstream::JetStream;
 use crate::servers::kube_api::{self, CONTINUUMS, HTTP_ROUTES, LEASES, SECRETS, Store};
 use crate::servers::operator::{ClusterOptions, Operator, cluster_object};
 use crate::servers::postgres::{Instance, Journal, Settings};
-use crate::servers::powerdns::PowerDns;
+use crate::servers::powerdns::{PowerDns, SECOND_HOST};
 use crate::servers::vantage::Vantage;
 use crate::workload::{Workload, WorkloadOptions};
 use base64::Engine;
@@ -120,7 +120,13 @@ impl World {
         dns.put(objects::record_set(&options));
         dns.break_lua(options.broken_lua);
         fabric.host("dns", dns.software());
-        let vantages: BTreeMap<_, _> = VANTAGES.iter().map(|host| (*host, Vantage::new(net.clone(), "dns"))).collect();
+        if options.second_authority {
+            fabric.host(SECOND_HOST, dns.second(seeds.generator(SECOND_HOST)));
+            objects::name_servers(&net).into_iter().for_each(|set| dns.put(set));
+        }
+        let authorities = options.authorities();
+        let vantages: BTreeMap<_, _> =
+            VANTAGES.iter().map(|host| (*host, Vantage::new(net.clone(), authorities))).collect();
         for (host, vantage) in &vantages {
             fabric.host(host, vantage.software());
         }

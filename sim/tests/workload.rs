@@ -37,7 +37,7 @@ fn world(seed: u64, held_session: Option<&str>) -> World {
     fabric.host(powerdns::HOST, dns.software());
     let vantages = ["vantage1", "vantage2"];
     for name in vantages {
-        fabric.host(name, Vantage::new(net.clone(), powerdns::HOST).software());
+        fabric.host(name, Vantage::new(net.clone(), &[powerdns::HOST]).software());
     }
     let journal = Journal::default();
     let settings = |region: &str, other: &str| Settings {

@@ -1,4 +1,4 @@
-//! A DNS server, three vantages and the host that asks them, on the simulated network.
+//! Two DNS servers on one database, three vantages and the host that asks them, on the simulated network.
 
 use continuum_core::observe::Seen;
 use continuum_core::ports::ObserveRecords;
@@ -123,6 +123,7 @@ where
             fabric.host(address, gateway::software(net.clone(), Arc::new(answer)));
         }
         fabric.host("dns", dns.software());
+        fabric.host("dns2", dns.second(seeds.generator("dns2")));
         let vantages: Vec<Vantage> = (1..=3).map(|_| Vantage::new(net.clone(), &["dns"])).collect();
         for (i, vantage) in vantages.iter().enumerate() {
             fabric.host(&format!("vantage{}", i + 1), vantage.software());

@@ -29,6 +29,7 @@ scenarios! {
     blocked_by_a_policy_on_routes
     blocked_by_a_redirected_health_check
     blocked_by_a_rule_with_one_backend
+    blocked_by_a_silent_second_authority
     blocked_by_a_third_partys_expired_lease
     blocked_by_an_unknown_selector
     blocked_by_an_unmatched_route
@@ -86,6 +87,9 @@ scenarios! {
     regions_far_apart
     replay_paused_in_mid_move
     reply_lost_on_promotion
+    second_authority_cut_off_at_step_4
+    second_authority_follows_the_undo
+    second_authority_with_caches
     secret_changed_in_mid_move
     served_request_restored
     session_held_beyond_the_objective

@@ -113,6 +113,7 @@ fn check_step(scenario: &Scenario, index: usize, step: &Spot<Step>, wrong: &mut 
     };
     wrong.extend(mistake);
     wrong.extend(missing_server(&scenario.spec.world, step));
+    wrong.extend(missing_host(&scenario.spec.world, step));
     wrong.extend(object_elsewhere(step));
 }
 
@@ -210,6 +211,22 @@ fn object_elsewhere(step: &Spot<Step>) -> Option<Wrong> {
     (!holders.contains(&server.as_str())).then(|| {
         let hint = format!("it is in: {}", holders.join(", "));
         at(step.place, format!("can never happen: `{object}` is not in `{server}`"), hint)
+    })
+}
+
+/// A fault of a host that this world does not have.
+fn missing_host(world: &World, step: &Spot<Step>) -> Option<Wrong> {
+    let hosts = match &step.value {
+        Step::Partition(partition) => vec![&partition.between.0, &partition.between.1],
+        Step::Delay(delay) => vec![&delay.between.0, &delay.between.1],
+        Step::Heal(heal) => heal.between.iter().flat_map(|(a, b)| [a, b]).chain(&heal.host).collect(),
+        Step::Crash(crash) => vec![&crash.host],
+        Step::Pause(pause) => vec![&pause.host],
+        _ => return None,
+    };
+    let second = hosts.iter().any(|host| host.as_str() == "dns2");
+    (second && world.dns.authorities < 2).then(|| {
+        at(step.place, "can never happen: this world has no `dns2`", "give it one: spec.world.dns.authorities: 2")
     })
 }
 

@@ -92,7 +92,7 @@ known_name!(
     /// A host of the simulated world.
     HostName, "host", "this world has", [
         "api.fsn", "api.hel", "api.witness", "controller.fsn", "controller.hel", "operator.fsn", "operator.hel",
-        "pg.fsn", "pg.hel", "dns", "vantage1", "vantage2", "vantage3", "nats", "clients.fsn", "clients.hel",
+        "pg.fsn", "pg.hel", "dns", "dns2", "vantage1", "vantage2", "vantage3", "nats", "clients.fsn", "clients.hel",
     ]
 );
 known_name!(

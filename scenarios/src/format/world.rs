@@ -282,6 +282,10 @@ pub struct DnsWorld {
     pub ttl: Seconds,
     /// Selector of the LUA records.
     pub selector: SelectorWord,
+    /// Authoritative servers of the zone. 2: `dns2` stands beside `dns`, on the same database, with caches of its own.
+    #[serde(deserialize_with = "authorities")]
+    #[schemars(range(min = 1, max = 2))]
+    pub authorities: u32,
     /// Whether vantage resolvers are configured.
     #[serde(deserialize_with = "flag")]
     pub vantages: bool,
@@ -289,7 +293,14 @@ pub struct DnsWorld {
 
 impl Default for DnsWorld {
     fn default() -> Self {
-        Self { publisher: true, lua: LuaWorld::Ok, ttl: Seconds(30), selector: SelectorWord::Ifurlup, vantages: true }
+        Self {
+            publisher: true,
+            lua: LuaWorld::Ok,
+            ttl: Seconds(30),
+            selector: SelectorWord::Ifurlup,
+            authorities: 1,
+            vantages: true,
+        }
     }
 }
 
@@ -348,6 +359,10 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D, range: RangeInclusive<u32>
 
 fn drift<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     number(deserializer, 0..=50)
+}
+
+fn authorities<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    number(deserializer, 1..=2)
 }
 
 fn clients<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

@@ -83,6 +83,7 @@ pub(super) fn world(scenario: &Scenario, seed: u64) -> WorldOptions {
             SelectorWord::Pickfirst => "pickfirst",
         }
         .into(),
+        second_authority: world.dns.authorities > 1,
         vantages: world.dns.vantages,
         audit: world.audit,
         probe: world.probe,

@@ -1,7 +1,8 @@
 //! The simulated servers. What must survive a crash is a server's disk, outside its software; what dies with
 //! the process lives inside. Each is reached over the simulated network only, and faults come from the gate.
 
-pub(crate) mod dns_client;
+mod authority;
+pub mod dns_client;
 pub mod dns_wire;
 pub mod gated;
 pub mod gateway;

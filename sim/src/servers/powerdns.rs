@@ -1,4 +1,4 @@
-//! The host `dns`: PowerDNS with its HTTP API and its authoritative server.
+//! The host `dns`: PowerDNS with its HTTP API and its authoritative server; and `dns2`, a second server on its database.
 //!
 //! ```text
 //!   controller ──HTTP 8081──► gate ──► key ──► zone (a disk: survives a crash)
@@ -11,28 +11,28 @@
 //! As on the real server, an address is checked from the first question about it on, and counts as down
 //! until its first check has ended. Deliberately absent: zone transfers, DNSSEC, CNAME chasing, comments.
 
+mod second;
+
+pub use second::HOST as SECOND_HOST;
+
+use super::authority::{self, Checks, Served};
 use super::dns_wire::{self, reply};
 use super::gated::{self, Passed};
-use super::health_check;
-use super::lua::{self, Circumstances};
+use super::lua;
 use super::zone::{Rejected, Zone};
 use crate::fabric::{BoxStream, Net, Software};
 use crate::gate::{Asked, SharedGate};
 use bytes::Bytes;
 use continuum_core::record::RecordSet;
-use futures_util::future::join_all;
 use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::rdata::SOA;
-use hickory_proto::rr::{Name, RData, Record, RecordType};
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::Rng;
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -44,11 +44,7 @@ pub const HOST: &str = "dns";
 /// Port of its HTTP API.
 pub const API_PORT: u16 = 8081;
 
-/// Between two health checks of an address (`lua-health-checks-interval`).
-pub const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-
-/// Time to live of an answer that there is nothing, s.
-const NEGATIVE_TTL_SECONDS: u32 = 5;
+pub use super::authority::CHECK_INTERVAL;
 
 /// The server's part of the API.
 const SERVER_PATH: &str = "/api/v1/servers/localhost";
@@ -78,6 +74,8 @@ struct Shared {
     gate: SharedGate,
     api_key: String,
     disk: Mutex<Disk>,
+    /// Of the second server on the same database. Memory: they die with it.
+    caches: Mutex<second::Caches>,
 }
 
 /// What survives a crash, and what the world decides about the server.
@@ -94,9 +92,6 @@ struct Disk {
     random: ChaCha8Rng,
 }
 
-/// Results of the last checks, by URL and address. Absent: nobody asked. `None`: not checked yet.
-type Checks = Arc<Mutex<BTreeMap<(String, IpAddr), Option<bool>>>>;
-
 impl PowerDns {
     /// A server of one empty zone, whose API wants this key.
     pub fn new(net: Net, gate: SharedGate, zone: &str, api_key: &str, random: ChaCha8Rng) -> Self {
@@ -109,7 +104,8 @@ impl PowerDns {
             history: Vec::new(),
             random,
         };
-        let shared = Shared { net, gate, api_key: api_key.to_owned(), disk: Mutex::new(disk) };
+        let shared =
+            Shared { net, gate, api_key: api_key.to_owned(), disk: Mutex::new(disk), caches: Mutex::default() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -145,13 +141,14 @@ impl PowerDns {
         self.shared.disk().history.clone()
     }
 
-    /// Ground truth: every address that it may answer for a name, whatever its health checks say. `None`: it
-    /// answers SERVFAIL.
+    /// Ground truth: every address that it, or the second server, may answer for a name, whatever health checks say.
+    /// `None`: SERVFAIL is answered.
     pub fn possible_answers(&self, hostname: &str) -> Option<BTreeSet<IpAddr>> {
+        let cached = second::cached_sets(&self.shared, hostname);
         let disk = self.shared.disk();
         let zone = disk.lie.as_ref().unwrap_or(&disk.zone);
         let mut possible = BTreeSet::new();
-        for set in zone.sets_of(hostname) {
+        for set in zone.sets_of(hostname).chain(&cached) {
             for content in &set.contents {
                 if set.kind == "LUA" {
                     if disk.broken {
@@ -217,7 +214,7 @@ impl Shared {
     async fn run(self: Arc<Self>) {
         let checks = Checks::default();
         let api = self.net.listen(API_PORT).await.expect("the port of the API is free on a host just started");
-        self.net.spawn(Box::pin(self.clone().check(checks.clone())));
+        self.net.spawn(Box::pin(authority::check(self.net.clone(), checks.clone())));
         let server = self.clone();
         self.net.spawn(Box::pin(async move {
             while let Ok((stream, from)) = api.accept().await {
@@ -230,18 +227,6 @@ impl Shared {
             Box::pin(std::future::ready(answer)) as futures_util::future::BoxFuture<'static, Message>
         });
         dns_wire::serve(self.net.clone(), answerer).await.expect("the port of DNS is free on a host just started");
-    }
-
-    async fn check(self: Arc<Self>, checks: Checks) {
-        loop {
-            tokio::time::sleep(CHECK_INTERVAL).await;
-            let held = || checks.lock().expect("nothing panics while it holds the checks");
-            let due: Vec<(String, IpAddr)> = held().keys().cloned().collect();
-            let found = join_all(due.iter().map(|(url, address)| health_check::is_up(&self.net, url, *address))).await;
-            for (which, up) in due.into_iter().zip(found) {
-                held().insert(which, Some(up));
-            }
-        }
     }
 
     async fn serve_api(self: Arc<Self>, stream: BoxStream, from: SocketAddr) {
@@ -330,42 +315,15 @@ impl Shared {
 
     fn answer(&self, question: &Message, from: IpAddr, checks: &Checks) -> Message {
         let disk = &mut *self.disk();
-        let Some(query) = question.queries.first() else { return reply(question, ResponseCode::FormErr) };
-        let hostname = query.name().to_lowercase().to_ascii().trim_end_matches('.').to_owned();
+        let Some(hostname) = authority::hostname(question) else { return reply(question, ResponseCode::FormErr) };
         let zone = disk.lie.as_ref().unwrap_or(&disk.zone);
         let unnoticed = disk.unnoticed_until.is_some_and(|until| self.net.now() < until);
         if unnoticed || !zone.contains(&hostname) {
             return reply(question, ResponseCode::Refused);
         }
-        let mut answer = reply(question, ResponseCode::NoError);
-        answer.metadata.authoritative = true;
-        let sets: Vec<&RecordSet> = zone.sets_of(&hostname).collect();
-        let known = !sets.is_empty();
-        let mut circumstances = Circumstances {
-            asker: from,
-            up: &mut |url, address| {
-                let mut checks = checks.lock().expect("nothing panics while it holds the checks");
-                checks.entry((url.to_owned(), address)).or_default().unwrap_or(false)
-            },
-            random: &mut |count| usize::try_from(disk.random.next_u32()).expect("usize has 32 bits at least") % count,
-        };
-        for set in sets {
-            if disk.broken && set.kind == "LUA" {
-                return reply(question, ResponseCode::ServFail);
-            }
-            match addresses(set, query.query_type(), &mut circumstances) {
-                Ok(addresses) => {
-                    let record = |data| Record::from_rdata(query.name().clone(), set.ttl_seconds, data);
-                    answer.answers.extend(addresses.into_iter().map(dns_wire::data).map(record));
-                }
-                Err(lua::Broken(_)) => return reply(question, ResponseCode::ServFail),
-            }
-        }
-        if answer.answers.is_empty() {
-            answer.metadata.response_code = if known { ResponseCode::NoError } else { ResponseCode::NXDomain };
-            answer.authorities.push(start_of_authority(&zone.name));
-        }
-        answer
+        let sets: Vec<RecordSet> = zone.sets_of(&hostname).cloned().collect();
+        let served = Served { zone: &zone.name, sets: &sets, lua_is_broken: disk.broken };
+        authority::answer(question, from, &served, checks, &mut disk.random)
     }
 }
 
@@ -383,42 +341,6 @@ impl Call {
         let pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
         pairs.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
-}
-
-/// The addresses of one set that answer a question for this type.
-fn addresses(
-    set: &RecordSet,
-    wanted: RecordType,
-    circumstances: &mut Circumstances<'_>,
-) -> Result<Vec<IpAddr>, lua::Broken> {
-    let fits = |address: &IpAddr| match wanted {
-        RecordType::A => address.is_ipv4(),
-        RecordType::AAAA => address.is_ipv6(),
-        _ => false,
-    };
-    if set.kind != "LUA" {
-        return Ok(set.contents.iter().filter_map(|c| c.parse().ok()).filter(fits).collect());
-    }
-    let mut found = Vec::new();
-    for content in &set.contents {
-        let (kind, program) = lua::split(content).map_err(|error| lua::Broken(error.to_string()))?;
-        if kind != wanted.to_string() {
-            continue;
-        }
-        let address = lua::run(program, circumstances)?;
-        if !fits(&address) {
-            return Err(lua::Broken(format!("{address} is no content of {kind}")));
-        }
-        found.push(address);
-    }
-    Ok(found)
-}
-
-/// Says for how long the answer that there is nothing may be kept.
-fn start_of_authority(zone: &str) -> Record {
-    let name = Name::from_ascii(format!("{zone}.")).expect("a zone's name is a DNS name");
-    let ttl = NEGATIVE_TTL_SECONDS;
-    Record::from_rdata(name.clone(), ttl, RData::SOA(SOA::new(name, Name::root(), 1, 10800, 3600, 604_800, ttl)))
 }
 
 fn respond(status: u16, body: String) -> Response<Full<Bytes>> {

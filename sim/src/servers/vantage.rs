@@ -1,4 +1,5 @@
-//! A public resolver somewhere in the world, `vantage1` to `vantage3`: asks the authoritative server and
+//! A public resolver somewhere in the world, `vantage1` to `vantage3`: asks an authoritative server, of several each in
+//! its turn, and
 //! keeps what it said for its time to live. Its cache is memory and dies with the process.
 //!
 //! Deliberately absent: caching of failures and of names that do not exist, so that what the world sees of a
@@ -22,7 +23,7 @@ const UPSTREAM_LIMIT: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct Vantage {
     net: Net,
-    upstream: String,
+    upstreams: Vec<String>,
     overdue: Arc<Mutex<Duration>>,
 }
 
@@ -40,16 +41,19 @@ type Cache = Mutex<BTreeMap<(String, RecordType), (Duration, Heard)>>;
 
 struct Running {
     vantage: Vantage,
-    upstream: IpAddr,
+    upstreams: Vec<IpAddr>,
     /// Ids of its questions.
     next_id: AtomicU16,
+    /// How often each name and type was asked for.
+    asked: Mutex<BTreeMap<(String, RecordType), usize>>,
     cache: Cache,
 }
 
 impl Vantage {
-    /// A vantage that asks the host `upstream`.
-    pub fn new(net: Net, upstream: &str) -> Self {
-        Self { net, upstream: upstream.to_owned(), overdue: Arc::default() }
+    /// A vantage that asks these hosts.
+    pub fn new(net: Net, upstreams: &[&str]) -> Self {
+        let upstreams = upstreams.iter().map(|host| (*host).to_owned()).collect();
+        Self { net, upstreams, overdue: Arc::default() }
     }
 
     /// What runs on its host.
@@ -69,9 +73,15 @@ impl Vantage {
 
     async fn run(self) {
         let net = self.net.clone();
-        let upstream = net.lookup(&self.upstream).expect("the authoritative server is a host of this world");
-        let running =
-            Arc::new(Running { vantage: self, upstream, next_id: AtomicU16::new(1), cache: Cache::default() });
+        let address = |host: &String| net.lookup(host).expect("an authoritative server is a host of this world");
+        let upstreams = self.upstreams.iter().map(address).collect();
+        let running = Arc::new(Running {
+            vantage: self,
+            upstreams,
+            next_id: AtomicU16::new(1),
+            asked: Mutex::default(),
+            cache: Cache::default(),
+        });
         let answerer: Answerer = Arc::new(move |question, _| {
             let running = running.clone();
             Box::pin(async move { running.answer(question).await })
@@ -115,9 +125,17 @@ impl Running {
         (age < kept).then(|| Heard { ttl_seconds: Some(ttl_seconds.saturating_sub(age_seconds)), ..answer.clone() })
     }
 
+    /// Whose turn it is.
+    fn upstream(&self, key: &(String, RecordType)) -> IpAddr {
+        let mut asked = self.asked.lock().expect("nothing panics while it holds the counts");
+        let count = asked.entry(key.clone()).or_default();
+        *count += 1;
+        self.upstreams[(*count - 1) % self.upstreams.len()]
+    }
+
     async fn ask(&self, key: &(String, RecordType)) -> Option<Heard> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let asking = dns_client::ask(&self.vantage.net, self.upstream, &key.0, key.1, id);
+        let asking = dns_client::ask(&self.vantage.net, self.upstream(key), &key.0, key.1, id);
         let answer = tokio::time::timeout(UPSTREAM_LIMIT, asking).await.ok()?.ok()?;
         let mut heard = Heard { code: answer.metadata.response_code, addresses: Vec::new(), ttl_seconds: None };
         for record in &answer.answers {

@@ -193,7 +193,7 @@ pub fn software(
 
 fn transports(options: &WorldOptions, net: &Net, clock: Arc<HostClock>) -> Transports {
     // One and the same: whom it asked is who must know the zone that it publishes to.
-    let powerdns = |user_agent| options.publisher.then(|| Arc::new(powerdns(net, user_agent)));
+    let powerdns = |user_agent| options.publisher.then(|| Arc::new(powerdns(options, net, user_agent)));
     let records = powerdns(USER_AGENT);
     Transports {
         kube: Twice { driving: clients(options, net, USER_AGENT), dry_run: clients(options, net, USER_AGENT_DRY_RUN) },
@@ -247,8 +247,11 @@ fn probe(net: &Net, user_agent: &str) -> PostgresProbe {
     if user_agent == USER_AGENT_DRY_RUN { probe.for_dry_run() } else { probe }
 }
 
-fn powerdns(net: &Net, user_agent: &str) -> PowerDns<SimDns> {
-    let authorities = Authorities::Listed(vec![socket(net, "dns")]);
+fn powerdns(options: &WorldOptions, net: &Net, user_agent: &str) -> PowerDns<SimDns> {
+    let authorities = match options.second_authority {
+        true => Authorities::OfZone { resolvers: super::VANTAGES.map(|host| socket(net, host)).to_vec() },
+        false => Authorities::Listed(vec![socket(net, "dns")]),
+    };
     let api = PowerDnsApi { host: "dns".into(), port: 8081, api_key: DNS_KEY.into(), user_agent: user_agent.into() };
     PowerDns::new(api, http_connect(net.clone()), authorities, &SimDns::new(net.clone()))
 }

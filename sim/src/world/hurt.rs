@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Hosts in a third place.
-const IN_NO_REGION: [&str; 6] = ["api.witness", "dns", "vantage1", "vantage2", "vantage3", "nats"];
+const IN_NO_REGION: [&str; 7] = ["api.witness", "dns", "dns2", "vantage1", "vantage2", "vantage3", "nats"];
 
 /// What faults that go on bring about. Where several say how much, the most counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -181,10 +181,13 @@ impl World {
     }
 
     fn bring_about_links(&mut self, before: &Hurt, hurt: &Hurt) {
-        for (from, to) in before.cut.difference(&hurt.cut) {
+        let net = self.fabric.net();
+        // Not every world has every host.
+        let stands = |(from, to): &&(String, String)| [from, to].iter().all(|host| net.lookup(host).is_some());
+        for (from, to) in before.cut.difference(&hurt.cut).filter(stands) {
             self.fabric.repair_one_way(from, to);
         }
-        for (from, to) in hurt.cut.difference(&before.cut) {
+        for (from, to) in hurt.cut.difference(&before.cut).filter(stands) {
             self.fabric.partition_one_way(from, to);
         }
         let links: BTreeSet<_> = before.latency.keys().chain(hurt.latency.keys()).collect();

@@ -1,6 +1,8 @@
 //! The objects that stand in the API servers and the zone when a run starts.
 
 use super::options::{Lease, REGIONS, Route, WorldOptions, address};
+use crate::fabric::Net;
+use crate::servers::powerdns::{HOST, SECOND_HOST};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use continuum_core::name::Region;
@@ -141,6 +143,21 @@ pub fn record_set(options: &WorldOptions) -> RecordSet {
         ttl_seconds: options.record_ttl_seconds,
         contents: vec![content],
     }
+}
+
+/// The records that name the zone's servers, of a world that has two.
+pub fn name_servers(net: &Net) -> Vec<RecordSet> {
+    let servers = [("ns1", HOST), ("ns2", SECOND_HOST)].map(|(label, host)| (format!("{label}.{ZONE}"), host));
+    let set = |hostname: &str, kind: &str, contents| RecordSet {
+        hostname: hostname.into(),
+        kind: kind.into(),
+        ttl_seconds: 3_600,
+        contents,
+    };
+    let names = set(ZONE, "NS", servers.iter().map(|(name, _)| format!("{name}.")).collect());
+    let address = |host: &str| net.lookup(host).expect("a host of this world").to_string();
+    let addresses = servers.iter().map(|(name, host)| set(name, "A", vec![address(host)]));
+    std::iter::once(names).chain(addresses).collect()
 }
 
 /// The claim on a half that the lease's holder put there, where one of the two regions has held it for a while.

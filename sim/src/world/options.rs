@@ -1,5 +1,6 @@
 //! How a world is when its run starts. `WorldOptions::default()` is a healthy pair: fsn primary, hel standby.
 
+use crate::servers::powerdns::{HOST, SECOND_HOST};
 use std::time::Duration;
 
 /// The two regions that have databases.
@@ -68,6 +69,8 @@ pub struct WorldOptions {
     pub record_ttl_seconds: u32,
     /// `luaRecord.selector`.
     pub selector: String,
+    /// A second DNS server stands beside the first, on the same database, with caches of its own.
+    pub second_authority: bool,
     /// Whether vantages are configured.
     pub vantages: bool,
     /// Whether an audit stream is configured.
@@ -169,6 +172,7 @@ impl Default for WorldOptions {
             broken_lua: false,
             record_ttl_seconds: 30,
             selector: "ifurlup".into(),
+            second_authority: false,
             vantages: true,
             audit: true,
             probe: true,
@@ -184,6 +188,11 @@ impl Default for WorldOptions {
 }
 
 impl WorldOptions {
+    /// Hosts of the authoritative DNS servers.
+    pub fn authorities(&self) -> &'static [&'static str] {
+        if self.second_authority { &[HOST, SECOND_HOST] } else { &[HOST] }
+    }
+
     /// The region that is not primary at the start.
     pub fn standby_region(&self) -> &'static str {
         if self.primary == REGIONS[0] { REGIONS[1] } else { REGIONS[0] }
