@@ -337,15 +337,16 @@ fn step_4_waits_for_as_long_as_the_caches_of_its_servers_hold() {
         former.iter_mut().for_each(|set| set.kind = "A".into());
     };
     let said = |world: &mut World| world.record.intent.as_mut().unwrap().plan.dns.cache_seconds = Some(7);
-    let cases: [(&[Seen<Answer>], u64, fn(&mut World)); 4] = [
-        (&[old.clone()], 5, |_| {}),
-        (&[new.clone(), old.clone()], 25, |_| {}),
-        (&[new.clone(), old.clone()], 45, plain),
-        (&[old.clone()], 12, said),
+    type Case = (Vec<Seen<Answer>>, u64, fn(&mut World));
+    let cases: [Case; 4] = [
+        (vec![old.clone()], 5, |_| {}),
+        (vec![new.clone(), old.clone()], 25, |_| {}),
+        (vec![new, old.clone()], 45, plain),
+        (vec![old], 12, said),
     ];
     for (servers, limit, change) in cases {
-        waits(at(servers, limit, change));
-        let (step, reason) = turns(at(servers, limit + 1, change));
+        waits(at(&servers, limit, change));
+        let (step, reason) = turns(at(&servers, limit + 1, change));
         assert_eq!(step, 4);
         assert!(
             reason.contains("answered with 10.1.0.1") && reason.contains(&format!("(limit {limit} s)")),
