@@ -32,6 +32,8 @@ enum Sight {
     Undoing(Box<Intent>),
     /// It ended, and another one did since.
     Replaced,
+    /// The record is one that never knew of it: the former was deleted, or put back to what it was.
+    Lost,
     /// It was refused, and why, where that is known.
     Refused(Option<String>),
     /// The record stands unrenewed for so long that whoever drives it is not there, or nothing can be read.
@@ -57,12 +59,18 @@ fn sight(view: &View, what: &What, now: Monotonic) -> Sight {
     let waits = record.pending.as_ref().is_some_and(|pending| is(&pending.id, pending.request.as_ref()));
     match what {
         _ if waits => Sight::UnderWay,
+        What::Id(id) if sequence_of(id).is_some_and(|sequence| record.sequence < sequence) => Sight::Lost,
         What::Id(_) => Sight::Replaced,
         What::Request(request) if record.served.contains(request) => {
             Sight::Refused(record.intent.as_ref().map(already_under_way))
         }
         What::Request(_) => Sight::Unserved,
     }
+}
+
+/// Which one it is of those that its record began: the end of `namespace/name/generation.sequence`.
+fn sequence_of(id: &str) -> Option<u64> {
+    id.rsplit_once('.')?.1.parse().ok()
 }
 
 /// Twice the term: time for a holder that crashed to come back. Every renewal, by whomever, begins it anew.
@@ -99,6 +107,11 @@ impl Sequencer {
                 }
                 Sight::Replaced => {
                     let why = "it ended, and another one ended since; the audit stream tells how";
+                    return self.unknown(&what.plan, what.id(), why, what.since);
+                }
+                Sight::Lost => {
+                    let why = "the record of it is gone, deleted or put back to an older one, and with it how it would have \
+                               ended; where the role stands is what the status says, and a new record follows that";
                     return self.unknown(&what.plan, what.id(), why, what.since);
                 }
                 Sight::Refused(why) => {

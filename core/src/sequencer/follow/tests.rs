@@ -47,7 +47,10 @@ fn a_switchover_is_followed_while_the_record_is_renewed() {
 #[test]
 fn one_that_the_record_does_not_name_any_more_is_not_waited_for() {
     let record = fixture::record();
-    assert_eq!(sight(&view(record.clone()), &What::Id("shop/shop/1.1".into()), at(0)), Sight::Replaced);
+    let since = Record { sequence: 2, ..record.clone() };
+    assert_eq!(sight(&view(since), &What::Id("shop/shop/1.1".into()), at(0)), Sight::Replaced);
+    let anew = Record { sequence: 0, ..record.clone() };
+    assert_eq!(sight(&view(anew), &What::Id("shop/shop/1.1".into()), at(0)), Sight::Lost);
     assert_eq!(sight(&view(record.clone()), &What::Request("r1".into()), at(0)), Sight::Unserved);
     assert_eq!(
         sight(&View { record: None, ..view(record.clone()) }, &What::Id("shop/shop/1.1".into()), at(0)),
