@@ -31,7 +31,7 @@ const CHANGE_LIMIT: Duration = Duration::from_secs(10);
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// A pure function from record to record, applied to what was read last, perhaps more than once.
-pub type Change = Box<dyn Fn(&Record) -> Edit + Send + Sync>;
+pub type Rewrite = Box<dyn Fn(&Record) -> Edit + Send + Sync>;
 
 /// Why a change was not written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,7 +63,7 @@ pub struct View {
 }
 
 struct Job {
-    change: Change,
+    change: Rewrite,
     since: Monotonic,
     answer: Slot<Result<Record, NotWritten>>,
 }

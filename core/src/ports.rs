@@ -14,7 +14,7 @@ use crate::observe::{
 };
 use crate::plan::Plan;
 use crate::record::{Record, RecordSet};
-use crate::roles::{Login, RoleLogin, RoleSecret};
+use crate::roles::{LoginResult, RoleLogin, RoleSecret};
 use crate::weights::Weights;
 use async_trait::async_trait;
 use serde_json::Value;
@@ -170,7 +170,7 @@ pub trait ObserveDatabase: Send + Sync {
     /// The half in `region`.
     async fn look(&self, region: &Region, cluster: &ObjectName) -> Seen<DatabaseView>;
     /// Whether a new session of this role is let in. `Is(Err)`: the server refuses it, and with which words.
-    async fn lets_in(&self, region: &Region, cluster: &ObjectName, login: &RoleLogin) -> Login;
+    async fn lets_in(&self, region: &Region, cluster: &ObjectName, login: &RoleLogin) -> LoginResult;
 }
 
 /// PostgreSQL of a half, tried.

@@ -22,6 +22,8 @@ mod copies;
 #[doc(hidden)]
 pub mod fixture;
 mod lease;
+#[cfg(test)]
+mod listed;
 mod operator;
 mod pair;
 mod replication;

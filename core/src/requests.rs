@@ -35,7 +35,7 @@ pub fn of_failback(failback: &FailbackSpec, target: &Region) -> Option<String> {
 
 /// What is asked and was not served.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Asked {
+pub enum Unserved {
     /// A switchover.
     Switchover {
         /// Identity.
@@ -55,22 +55,22 @@ pub enum Asked {
 }
 
 /// The first request of any copy, in the regions' order, that the record does not show as served.
-pub fn unserved(record: &Record, copies: &BTreeMap<Region, Seen<CopyView>>) -> Option<Asked> {
+pub fn unserved(record: &Record, copies: &BTreeMap<Region, Seen<CopyView>>) -> Option<Unserved> {
     let new = |id: &String| !record.served.contains(id);
     specs(copies).find_map(|spec| {
         let switchover = spec.switchover.as_ref().map(|request| (of_switchover(request), request));
         if let Some((id, request)) = switchover.filter(|(id, _)| new(id)) {
-            return Some(Asked::Switchover { id, request: request.clone() });
+            return Some(Unserved::Switchover { id, request: request.clone() });
         }
         let target = spec.standbys.first()?;
         let id = of_failback(&spec.failback, target).filter(|_| !failback_served(record, spec))?;
-        Some(Asked::Failback { id, target: target.clone(), failback: spec.failback.clone() })
+        Some(Unserved::Failback { id, target: target.clone(), failback: spec.failback.clone() })
     })
 }
 
 /// What a person said of a waiting failback.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum ApprovalAnswer {
     /// Go, and who said so.
     Approved(String),
     /// Do not.
@@ -83,14 +83,14 @@ const APPROVAL_SLACK: SignedDuration = SignedDuration::from_secs(60);
 /// What was said in any copy of a failback that waits since then; absent: nothing yet. Refusal counts more than
 /// approval. An approval that says that it is much older is that of another failback: a copy came back from a
 /// backup, or with its region. Two wall clocks are compared here, and only to leave an approval out.
-pub fn answer(copies: &BTreeMap<Region, Seen<CopyView>>, since: Timestamp) -> Option<Answer> {
+pub fn answer(copies: &BTreeMap<Region, Seen<CopyView>>, since: Timestamp) -> Option<ApprovalAnswer> {
     let failbacks: Vec<&FailbackSpec> = specs(copies).map(|spec| &spec.failback).collect();
     if failbacks.iter().any(|f| f.refused) {
-        return Some(Answer::Refused);
+        return Some(ApprovalAnswer::Refused);
     }
     let approved =
         failbacks.iter().find(|f| f.approved && f.approved_at.is_none_or(|at| at >= since - APPROVAL_SLACK))?;
-    Some(Answer::Approved(approved.approved_by.clone().unwrap_or_else(|| "unnamed".into())))
+    Some(ApprovalAnswer::Approved(approved.approved_by.clone().unwrap_or_else(|| "unnamed".into())))
 }
 
 /// Whether any copy says that a failback needs a person's approval.

@@ -36,7 +36,7 @@ pub struct RoleSecret {
 pub type Hashes = BTreeMap<String, String>;
 
 /// Whether a database takes the password of a secret. `Is(Err)`: it refuses it, and with which words.
-pub type Login = Seen<Result<(), String>>;
+pub type LoginResult = Seen<Result<(), String>>;
 
 /// What was seen of one half's roles.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,7 @@ pub struct Roles {
     /// Hashes of its secrets, by role: `app`, and `superuser` where that may log in.
     pub secrets: Seen<Hashes>,
     /// Whether its database takes them, by role. Empty: it was not asked.
-    pub logins: BTreeMap<String, Login>,
+    pub logins: BTreeMap<String, LoginResult>,
 }
 
 /// How the secrets of the halves differ, one line for each role, without a word of what is in them.
@@ -65,8 +65,8 @@ fn differ(from: (&ClusterView, &Hashes), to: (&ClusterView, &Hashes), role: &str
 }
 
 /// The secrets whose password this primary's database refuses, one line for each.
-pub fn refused(primary: &ClusterView, logins: &BTreeMap<String, Login>) -> Vec<String> {
-    let line = |(role, login): (&String, &Login)| {
+pub fn refused(primary: &ClusterView, logins: &BTreeMap<String, LoginResult>) -> Vec<String> {
+    let line = |(role, login): (&String, &LoginResult)| {
         let cause = login.known()?.as_ref().err()?;
         let (name, secret) = (&primary.object.name, secret_of(primary, role));
         Some(format!(
@@ -78,8 +78,8 @@ pub fn refused(primary: &ClusterView, logins: &BTreeMap<String, Login>) -> Vec<S
 }
 
 /// The secrets of which it is not known whether this primary's database takes them, one line for each.
-pub fn untried(primary: &ClusterView, logins: &BTreeMap<String, Login>) -> Vec<String> {
-    let line = |(role, login): (&String, &Login)| {
+pub fn untried(primary: &ClusterView, logins: &BTreeMap<String, LoginResult>) -> Vec<String> {
+    let line = |(role, login): (&String, &LoginResult)| {
         let cause = login.why()?;
         let (name, secret) = (&primary.object.name, secret_of(primary, role));
         Some(format!("whether {name} takes the password in secret {secret} is not known: {cause}"))

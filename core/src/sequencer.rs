@@ -225,7 +225,7 @@ pub struct Sequencer {
 
 /// What is asked of another region.
 #[derive(Clone, Copy, Debug)]
-enum Asked {
+enum HandedOn {
     /// A switchover; `confirmed`: exactly this plan.
     Switchover {
         confirmed: bool,
@@ -354,7 +354,7 @@ impl Sequencer {
                 return Ok(refused(1, &format!("{holder} drives it, and this request is not made another one")));
             }
             return Ok(self
-                .hand_on(operation, plan, started, Asked::Switchover { confirmed: order.confirmed.is_some() })
+                .hand_on(operation, plan, started, HandedOn::Switchover { confirmed: order.confirmed.is_some() })
                 .await);
         }
         let order = Order { plan: plan.clone(), kind: Kind::Planned, request: order.request.clone(), now: started };
@@ -388,9 +388,9 @@ impl Sequencer {
     }
 
     /// Puts the request into one's own copy, for the holder, which reads requests from both.
-    async fn hand_on(&self, operation: &'static str, plan: Plan, since: Timestamp, asked: Asked) -> Begun {
+    async fn hand_on(&self, operation: &'static str, plan: Plan, since: Timestamp, asked: HandedOn) -> Begun {
         let patch = match asked {
-            Asked::Switchover { confirmed } => json!({ "switchover": {
+            HandedOn::Switchover { confirmed } => json!({ "switchover": {
                 "requested": true,
                 "targetRegion": plan.to,
                 "requestedAt": since,
@@ -398,7 +398,7 @@ impl Sequencer {
                 "reason": plan.reason,
                 "confirmedFingerprint": confirmed.then(|| plan.fingerprint()),
             } }),
-            Asked::Failback => json!({ "failback": {
+            HandedOn::Failback => json!({ "failback": {
                 "requested": true,
                 "requestedAt": since,
                 "requestedBy": plan.initiated_by,
@@ -423,7 +423,7 @@ impl Sequencer {
 
     /// Patches the spec of one's own copy; where something is asked by it, over no request of somebody else. The status changes often, and with it
     /// the version, so it is tried again.
-    async fn put(&self, operation: &'static str, asked: Option<Asked>, patch: &Value) -> Put {
+    async fn put(&self, operation: &'static str, asked: Option<HandedOn>, patch: &Value) -> Put {
         let mut last = String::new();
         for _ in 0..PUT_TRIES {
             let (copy, spec) = match self.own_copy(&self.observers, operation).await {
@@ -447,12 +447,12 @@ impl Sequencer {
     }
 
     /// Whether somebody else's request stands in the spec where this one is to be written.
-    fn stands(&self, spec: &Spec, asked: Asked) -> bool {
+    fn stands(&self, spec: &Spec, asked: HandedOn) -> bool {
         let record = self.keeper.as_ref().and_then(|k| k.view()).and_then(|v| v.record);
         let served = |id: &String| record.as_ref().is_some_and(|record| record.served.contains(id));
         match asked {
-            Asked::Switchover { .. } => spec.switchover.as_ref().map(of_switchover).is_some_and(|id| !served(&id)),
-            Asked::Failback => {
+            HandedOn::Switchover { .. } => spec.switchover.as_ref().map(of_switchover).is_some_and(|id| !served(&id)),
+            HandedOn::Failback => {
                 let asked = spec.failback.requested_at.is_some();
                 asked && record.as_ref().is_none_or(|record| !failback_served(record, spec))
             }

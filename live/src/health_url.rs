@@ -38,7 +38,7 @@ pub(crate) async fn ask(connect: &Connect, user_agent: &str, url: &str, address:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http_client::Stream;
+    use crate::byte_stream::ByteStream;
     use std::sync::Mutex;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
@@ -58,7 +58,7 @@ mod tests {
                 *log.lock().unwrap() = (host, port, String::from_utf8_lossy(&request[..length]).into_owned());
                 server.write_all(answer.as_bytes()).await.unwrap();
             });
-            Box::pin(async move { Ok(Box::new(client) as Box<dyn Stream>) })
+            Box::pin(async move { Ok(Box::new(client) as Box<dyn ByteStream>) })
         });
         (connect, asked)
     }

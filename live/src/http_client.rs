@@ -4,6 +4,7 @@
 //!
 //! Deliberately absent: redirects, retries, connection pools, time limits (those are the caller's).
 
+use crate::byte_stream::ByteStream;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, Either, select};
 use http::{Method, Request, header};
@@ -13,17 +14,12 @@ use std::error::Error;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 /// The longest answer that is read, bytes.
 pub const ANSWER_LENGTH_MAX: usize = 16 * 1024 * 1024;
 
-/// A byte stream to a server.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
 /// Opens a stream to a host and port.
-pub type Connect = Arc<dyn Fn(&str, u16) -> BoxFuture<'static, io::Result<Box<dyn Stream>>> + Send + Sync>;
+pub type Connect = Arc<dyn Fn(&str, u16) -> BoxFuture<'static, io::Result<Box<dyn ByteStream>>> + Send + Sync>;
 
 /// Opens plain TCP streams of the operating system.
 pub fn plain_tcp() -> Connect {
@@ -31,7 +27,7 @@ pub fn plain_tcp() -> Connect {
         let host = host.to_owned();
         Box::pin(async move {
             let stream = tokio::net::TcpStream::connect((host, port)).await?;
-            Ok(Box::new(stream) as Box<dyn Stream>)
+            Ok(Box::new(stream) as Box<dyn ByteStream>)
         })
     })
 }
@@ -129,7 +125,7 @@ impl HttpClient {
 /// Request and answer on a fresh stream. The connection is driven here and not by a task of its own, so that
 /// it ends with this future.
 async fn exchange(
-    stream: Box<dyn Stream>,
+    stream: Box<dyn ByteStream>,
     request: Request<Full<Bytes>>,
 ) -> Result<HttpAnswer, Box<dyn Error + Send + Sync>> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;

@@ -2,6 +2,7 @@
 //! passes, which is how the simulator carries them unchanged.
 
 pub mod assemble;
+pub mod byte_stream;
 pub mod clock;
 pub mod copies;
 pub mod dns;

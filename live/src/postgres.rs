@@ -14,6 +14,7 @@
 //! Every statement was run on PostgreSQL 15.18, on a primary and on a streaming standby, as a plain role
 //! and as a member of `pg_monitor`; what they answer stands at each.
 
+use crate::byte_stream::ByteStream;
 use async_trait::async_trait;
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::observe::{Accepts, DatabaseView, HotStandby, ReplicaRow, Seen};
@@ -27,7 +28,6 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
@@ -93,10 +93,6 @@ fn confirmed_sql(lsn: Lsn) -> String {
          where sync_state in ('sync', 'quorum') and flush_lsn >= '{lsn}'"
     )
 }
-
-/// A byte stream to a server.
-pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
 /// Opens streams to the halves.
 #[async_trait]

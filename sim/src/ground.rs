@@ -92,7 +92,7 @@ pub struct RegionGround {
 #[derive(Clone, Debug, Default)]
 pub struct DnsGround {
     /// Every change that its API applied.
-    pub history: Vec<powerdns::Change>,
+    pub history: Vec<powerdns::ZoneChange>,
     /// What it may answer for each hostname; `None`: SERVFAIL.
     pub answers: BTreeMap<String, Option<BTreeSet<IpAddr>>>,
 }

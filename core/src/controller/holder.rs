@@ -6,7 +6,7 @@ use crate::name::Region;
 use crate::observe::{CopyView, Seen};
 use crate::record::Record;
 use crate::report::ExecuteResult;
-use crate::requests::{self, Answer, Asked};
+use crate::requests::{self, ApprovalAnswer, Unserved};
 use crate::sequencer::{Begun, ExecuteOrder, OperationError, Refusal, TIMED_OUT};
 use crate::spec::Spec;
 use crate::transition;
@@ -19,7 +19,7 @@ impl Controller {
         let copies = self.shared().copies.clone();
         if let Some(intent) = &record.intent {
             // The same order once more: who asked hears at once that it is under way.
-            if let Some(Asked::Switchover { id, request }) = requests::unserved(record, &copies)
+            if let Some(Unserved::Switchover { id, request }) = requests::unserved(record, &copies)
                 && request.target == *intent.to()
                 && intent.forward()
             {
@@ -33,7 +33,7 @@ impl Controller {
         }
         let Some(asked) = requests::unserved(record, &copies) else { return };
         let (id, to, by, begun) = match asked {
-            Asked::Switchover { id, request } => {
+            Unserved::Switchover { id, request } => {
                 let order = ExecuteOrder {
                     reason: request.reason.clone(),
                     requested_by: request.requested_by.clone(),
@@ -43,7 +43,7 @@ impl Controller {
                 let begun = self.sequencer.begin(&request.target, &order).await;
                 (id, request.target, request.requested_by, begun)
             }
-            Asked::Failback { id, target, failback } => {
+            Unserved::Failback { id, target, failback } => {
                 let order = ExecuteOrder {
                     requested_by: failback.requested_by.clone(),
                     request: Some(id.clone()),
@@ -98,11 +98,11 @@ impl Controller {
         // that is away keeps it from beginning, and from nothing else.
         let told = record.owed_of(&pending.id).all(|event| event.body.kind != EventType::FailbackPending);
         let approved_by = match requests::answer(copies, pending.since) {
-            Some(Answer::Refused) => {
+            Some(ApprovalAnswer::Refused) => {
                 self.sequencer.decline(pending, "refused by a person").await;
                 return;
             }
-            Some(Answer::Approved(who)) => Some(who),
+            Some(ApprovalAnswer::Approved(who)) => Some(who),
             None if !pending.approval_required && !requests::approval_required(copies) => Some("not required".into()),
             None if now.since(since) >= Duration::from_secs(pending.timeout_seconds.into()) => {
                 let why = format!("{TIMED_OUT} after {} s", pending.timeout_seconds);

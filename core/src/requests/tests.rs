@@ -45,7 +45,7 @@ fn a_request_is_found_in_whichever_copy_it_stands() {
     for at_region in [fsn(), hel()] {
         let copies = copies(|region, spec| spec.switchover = (*region == at_region).then(request));
         let asked = unserved(&fixture::record(), &copies).unwrap();
-        assert_eq!(asked, Asked::Switchover { id: of_switchover(&request()), request: request() });
+        assert_eq!(asked, Unserved::Switchover { id: of_switchover(&request()), request: request() });
     }
     assert_eq!(unserved(&fixture::record(), &copies(|_, _| {})), None);
 }
@@ -62,7 +62,7 @@ fn a_served_request_is_not_asked_again_also_in_a_copy_restored_from_a_backup() {
 fn a_served_failback_is_not_another_one_once_the_regions_have_changed_places() {
     let ask = |_: &Region, spec: &mut Spec| spec.failback.requested_at = Some(at(0));
     let mut record = fixture::record();
-    let Some(Asked::Failback { id, target, .. }) = unserved(&record, &copies(ask)) else { panic!("asked") };
+    let Some(Unserved::Failback { id, target, .. }) = unserved(&record, &copies(ask)) else { panic!("asked") };
     assert_eq!(target, hel());
     record.served.push(id);
     assert_eq!(unserved(&record, &copies(ask)), None);
@@ -105,8 +105,8 @@ fn a_refusal_counts_more_than_an_approval() {
         )
     };
     assert_eq!(with(false, false), None);
-    assert_eq!(with(true, false), Some(Answer::Approved("alice".into())));
-    assert_eq!(with(true, true), Some(Answer::Refused));
+    assert_eq!(with(true, false), Some(ApprovalAnswer::Approved("alice".into())));
+    assert_eq!(with(true, true), Some(ApprovalAnswer::Refused));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! RequestFailback: a failback waits in the record for a person, where one is needed.
 
-use super::{Asked, Begun, ExecuteOrder, Following, OperationError, Put, Sequencer, TIMED_OUT, What};
+use super::{Begun, ExecuteOrder, Following, HandedOn, OperationError, Put, Sequencer, TIMED_OUT, What};
 use crate::keeper::NotWritten;
 use crate::mailbox::Cancel;
 use crate::name::Region;
@@ -98,7 +98,7 @@ impl Sequencer {
         }
         let holder = facts.witness.known().and_then(|r| r.as_ref()?.holder.clone());
         if order.request.is_none() && holder.is_some_and(|holder| holder != self.me) {
-            return Ok(self.hand_on(operation, plan, started, Asked::Failback).await);
+            return Ok(self.hand_on(operation, plan, started, HandedOn::Failback).await);
         }
         let approval = Approval {
             required: asked.approval_required || approval_required(&facts.observations.copies),

@@ -1,6 +1,6 @@
 use super::*;
 use crate::preflight::fixture::{self, fsn, hel};
-use crate::record::{FormerWeights, INTENT_LENGTH_MAX, Lsn, Position, RecordSet};
+use crate::record::{EndResult, FormerWeights, INTENT_LENGTH_MAX, Lsn, Position, RecordSet};
 use crate::testing::Random;
 use serde_json::json;
 

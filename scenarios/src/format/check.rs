@@ -1,10 +1,11 @@
 //! What no single value shows: contradictions between fields, and what can be seen never to happen. A run that
 //! waits for nothing would look like a run that survived something.
 
+use super::faults::{RegionDoes, Skew, Slow};
 use super::moment::Condition;
 use super::names::{HostName, servers_of};
 use super::spot::{Place, Spot};
-use super::steps::{RegionDoes, Skew, Slow, Step};
+use super::steps::Step;
 use super::world::{WitnessPlace, World};
 use super::yaml::Wrong;
 use super::{Facts, Scenario, TimeSpan};

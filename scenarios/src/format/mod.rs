@@ -5,6 +5,7 @@
 
 mod check;
 mod expect;
+mod faults;
 mod load;
 mod mistake;
 mod moment;
@@ -18,6 +19,7 @@ mod world;
 mod yaml;
 
 pub use self::expect::*;
+pub use self::faults::*;
 pub use self::load::{find, load, parse};
 pub use self::mistake::Mistake;
 pub(crate) use self::mistake::did_you_mean;

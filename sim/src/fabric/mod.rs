@@ -12,6 +12,7 @@ mod turmoil;
 pub use self::turmoil::{FabricOptions, TurmoilFabric};
 
 use async_trait::async_trait;
+use continuum_live::byte_stream::ByteStream;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -19,14 +20,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-
-/// A byte stream between two hosts.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
 
 /// A byte stream between two hosts, whatever carries it.
-pub type BoxStream = Box<dyn Stream>;
+pub type BoxStream = Box<dyn ByteStream>;
 
 /// The future of a host's software.
 pub type HostFuture = Pin<Box<dyn Future<Output = ()>>>;

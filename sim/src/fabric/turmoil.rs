@@ -11,22 +11,23 @@
 //! - it answers a connect that was lost with "refused" at once, and lets the answer to one that arrived pass
 //!   a partition of the way back. Here the one is sent again, as TCP does, and the other waits.
 
+mod sockets;
+
 use super::panics::{listening_to_panics, report_panics};
 use super::pause::Pause;
 use super::{BoxStream, Datagrams, Fabric, FabricError, Listener, Net, Network, Software, async_trait};
 use crate::determinism::EPOCH;
 use crate::here;
+use sockets::{TurmoilDatagrams, TurmoilListener, Wire};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, pending};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, UNIX_EPOCH};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Segments and datagrams that a socket holds. Generous: turmoil panics where a listener is full, and a
 /// paused server accepts nothing.
@@ -448,72 +449,5 @@ impl Network for TurmoilNet {
     fn spawn(&self, work: Pin<Box<dyn Future<Output = ()> + Send>>) {
         let pause = self.hosts.current().expect("only a host's software spawns");
         tokio::spawn(pause.hold(work));
-    }
-}
-
-/// A stream, which notes what is sent on it.
-struct Wire {
-    stream: turmoil::net::TcpStream,
-    hosts: Arc<Hosts>,
-    here: Arc<str>,
-    there: Arc<str>,
-}
-
-impl AsyncRead for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.hosts.sent(&self.here, &self.there);
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-struct TurmoilListener(turmoil::net::TcpListener, Arc<Hosts>);
-
-#[async_trait]
-impl Listener for TurmoilListener {
-    async fn accept(&self) -> io::Result<(BoxStream, SocketAddr)> {
-        let (stream, from) = self.0.accept().await?;
-        let here = self.1.current().expect("only a host's software accepts").host.clone();
-        let there = self.1.name_of(from.ip()).unwrap_or_default().into();
-        Ok((Box::new(Wire { stream, hosts: self.1.clone(), here, there }), from))
-    }
-}
-
-struct TurmoilDatagrams(turmoil::net::UdpSocket, Arc<Hosts>);
-
-impl Datagrams for TurmoilDatagrams {
-    fn poll_recv_from(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
-        loop {
-            // A new future each time will do: the socket's queue keeps the waker.
-            ready!(pin!(self.0.readable()).poll(cx))?;
-            match self.0.try_recv_from(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                received => return Poll::Ready(received),
-            }
-        }
-    }
-
-    fn send_to(&self, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
-        if let (Some(here), Some(there)) = (self.1.current(), self.1.name_of(to.ip())) {
-            self.1.sent(&here.host, &there);
-        }
-        self.0.try_send_to(bytes, to)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
     }
 }

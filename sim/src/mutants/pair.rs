@@ -8,7 +8,7 @@ use continuum_core::observe::{ClusterView, DatabaseView, Role, Seen};
 use continuum_core::plan::Plan;
 use continuum_core::ports::{ActOnPair, ClusterChange, ClusterWrite, ObserveDatabase, ObservePair, Outcome};
 use continuum_core::record::Lsn;
-use continuum_core::roles::{Login, RoleLogin, RoleSecret};
+use continuum_core::roles::{LoginResult, RoleLogin, RoleSecret};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -168,7 +168,7 @@ impl ObserveDatabase for SeesAllReplayed {
         })
     }
 
-    async fn lets_in(&self, region: &Region, cluster: &ObjectName, login: &RoleLogin) -> Login {
+    async fn lets_in(&self, region: &Region, cluster: &ObjectName, login: &RoleLogin) -> LoginResult {
         self.observe.lets_in(region, cluster, login).await
     }
 }

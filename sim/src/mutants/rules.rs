@@ -11,7 +11,7 @@ use continuum_core::ports::{
     ObserveWitness, Outcome, Version,
 };
 use continuum_core::record::Record;
-use continuum_core::roles::{Login, RoleLogin, RoleSecret};
+use continuum_core::roles::{LoginResult, RoleLogin, RoleSecret};
 use continuum_live::assemble::Ports;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -246,7 +246,7 @@ impl ObserveDatabase for Database {
         })
     }
 
-    async fn lets_in(&self, region: &Region, cluster: &ObjectName, login: &RoleLogin) -> Login {
+    async fn lets_in(&self, region: &Region, cluster: &ObjectName, login: &RoleLogin) -> LoginResult {
         self.observe.lets_in(region, cluster, login).await
     }
 }

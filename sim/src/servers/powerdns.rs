@@ -54,7 +54,7 @@ const ZONE_CACHE: Duration = Duration::from_secs(300);
 
 /// A change of a zone, as it was applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct ZoneChange {
     /// When, simulated time.
     pub at: Duration,
     /// Host that asked for it.
@@ -88,7 +88,7 @@ struct Disk {
     broken: bool,
     /// Until then the DNS side does not know the zone, which the API shows and changes.
     unnoticed_until: Option<Duration>,
-    history: Vec<Change>,
+    history: Vec<ZoneChange>,
     random: ChaCha8Rng,
 }
 
@@ -127,7 +127,7 @@ impl PowerDns {
     pub fn edit(&self, at: Duration, from: &str, body: &str) -> Result<(), String> {
         let disk = &mut *self.shared.disk();
         let sets = disk.zone.patch(body).map_err(|rejected| format!("{}: {rejected}", rejected.status))?;
-        disk.history.push(Change { at, from: from.to_owned(), sets });
+        disk.history.push(ZoneChange { at, from: from.to_owned(), sets });
         Ok(())
     }
 
@@ -137,7 +137,7 @@ impl PowerDns {
     }
 
     /// Ground truth: every change that its API applied, in order.
-    pub fn history(&self) -> Vec<Change> {
+    pub fn history(&self) -> Vec<ZoneChange> {
         self.shared.disk().history.clone()
     }
 
@@ -300,7 +300,7 @@ impl Shared {
             }
             (&Method::PATCH, _, Some(_)) => match disk.zone.patch(body) {
                 Ok(sets) => {
-                    disk.history.push(Change { at: self.net.now(), from: call.from.clone(), sets });
+                    disk.history.push(ZoneChange { at: self.net.now(), from: call.from.clone(), sets });
                     respond(204, String::new())
                 }
                 Err(rejected) if rejected.faults.is_empty() => problem(rejected.status, &rejected.message),

@@ -4,7 +4,8 @@ use super::instance::CLIENT_PORT;
 use crate::fabric::Net;
 use async_trait::async_trait;
 use continuum_core::name::{ObjectName, Region};
-use continuum_live::postgres::{ByteStream, Connector};
+use continuum_live::byte_stream::ByteStream;
+use continuum_live::postgres::Connector;
 use std::io;
 
 /// Opens streams over the simulated network.

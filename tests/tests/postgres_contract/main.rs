@@ -2,23 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "the claims are test code, called from the tests at the end")]
 
-use async_trait::async_trait;
+mod model;
+mod real;
+
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::observe::{Accepts, DatabaseView, Seen};
 use continuum_core::ports::{ActOnDatabase, ObserveDatabase, Outcome};
 use continuum_core::roles::RoleLogin;
-use continuum_live::postgres::{ByteStream, Connector, Login, PostgresProbe};
-use continuum_sim::determinism::Seeds;
-use continuum_sim::fabric::{Fabric, FabricOptions, Net, TurmoilFabric};
-use continuum_sim::servers::postgres::{
-    Configuration, Instance, Journal, NetConnector, Order, Settings, Shutdown, Synchronous,
-};
-use continuum_tests::real_postgres::{GUARDED_ROLE, MONITOR_ROLE, PASSWORD, PLAIN_ROLE, RealPostgres, SUPERUSER};
-use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use continuum_live::byte_stream::ByteStream;
+use continuum_live::postgres::{Login, PostgresProbe};
+use continuum_tests::real_postgres::{GUARDED_ROLE, MONITOR_ROLE, PASSWORD, PLAIN_ROLE, SUPERUSER};
+use model::Model;
+use real::Real;
 use std::time::Duration;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{NoTls, SimpleQueryMessage, SimpleQueryRow};
@@ -90,6 +85,27 @@ async fn say(probe: PostgresProbe, half: usize, ask: Ask) -> Said {
         }
         Ask::Try { commit } => Said::Tried(probe.try_write(&region, &cluster, commit).await),
     }
+}
+
+/// The rows, each as its columns joined, or the SQLSTATE.
+async fn run_sql(stream: impl ByteStream + 'static, user: &str, sql: &str) -> Result<Vec<String>, String> {
+    let mut config = tokio_postgres::Config::new();
+    config.user(user).dbname(SUPERUSER).ssl_mode(SslMode::Disable);
+    let (client, connection) = config.connect_raw(stream, NoTls).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let answer = client.simple_query(sql).await;
+    drop(client);
+    let ended = connection.await.unwrap();
+    let code = |error: tokio_postgres::Error| error.code().map(|code| code.code().to_owned());
+    // Why a session was ended is told by its connection.
+    let messages = answer.map_err(|error| code(error).or(ended.err().and_then(code)).unwrap())?;
+    let text =
+        |row: &SimpleQueryRow| (0..row.len()).map(|at| row.get(at).unwrap_or("NULL")).collect::<Vec<_>>().join(" ");
+    let rows = messages.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(text(row)),
+        _ => None,
+    });
+    Ok(rows.collect())
 }
 
 fn login(monitor: bool) -> Login {
@@ -300,255 +316,6 @@ const CLAIMS: [fn(&mut dyn Pair); 11] = [
     a_stopped_server_refuses_writes,
     a_promoted_standby_shows_its_new_timeline_at_once,
 ];
-
-// The model.
-
-struct Model {
-    fabric: TurmoilFabric,
-    halves: [Instance; 2],
-    client_count: u32,
-}
-
-type Work<T> = Pin<Box<dyn Future<Output = T>>>;
-
-impl Model {
-    fn new() -> Self {
-        let mut fabric = TurmoilFabric::new(FabricOptions::default());
-        let (journal, seeds) = (Journal::default(), Seeds::new(1));
-        let settings = |cluster: &str, upstream: &str| Settings {
-            cluster: cluster.into(),
-            upstream: upstream.into(),
-            system_id: "7711780216894003665".into(),
-        };
-        let fsn = Instance::new(settings("shop-fsn", "pg.hel"), journal.clone(), seeds.generator("pg.fsn"));
-        let hel = Instance::standby_of(&fsn, settings("shop-hel", "pg.fsn"), journal, seeds.generator("pg.hel"));
-        for (host, instance) in [("pg.fsn", &fsn), ("pg.hel", &hel)] {
-            let (net, instance) = (fabric.net(), instance.clone());
-            fabric.host(host, Box::new(move || Box::pin(instance.clone().run(net.clone()))));
-        }
-        let mut model = Self { fabric, halves: [fsn, hel], client_count: 0 };
-        model.run(Duration::from_millis(100));
-        model.halves.iter().for_each(|half| half.order(Order::Start));
-        model.run(Duration::from_secs(2));
-        model.halves[PRIMARY].set_password(GUARDED_ROLE, PASSWORD);
-        model
-    }
-
-    fn run(&mut self, for_: Duration) {
-        let end = self.fabric.now() + for_;
-        while self.fabric.now() < end {
-            self.fabric.step().unwrap();
-        }
-    }
-
-    /// Runs work on a host of its own, for at most [`LIMIT`].
-    fn finish<T: 'static>(&mut self, work: impl Fn(Net) -> Work<T> + 'static) -> Option<T> {
-        self.client_count += 1;
-        let slot = Arc::new(Mutex::new(None));
-        let (net, given, work) = (self.fabric.net(), slot.clone(), Arc::new(work));
-        let software = move || -> Work<()> {
-            let (net, given, work) = (net.clone(), given.clone(), work.clone());
-            Box::pin(async move {
-                let value = work(net).await;
-                *given.lock().unwrap() = Some(value);
-            })
-        };
-        self.fabric.host(&format!("client{}", self.client_count), Box::new(software));
-        let end = self.fabric.now() + LIMIT;
-        while self.fabric.now() < end && slot.lock().unwrap().is_none() {
-            self.fabric.step().unwrap();
-        }
-        slot.lock().unwrap().take()
-    }
-}
-
-impl Pair for Model {
-    fn ask(&mut self, half: usize, ask: Ask, monitor: bool) -> Said {
-        self.halves[half].set_statistics_hidden(!monitor);
-        let said = self.finish(move |net| {
-            let probe = PostgresProbe::new(Arc::new(NetConnector::new(net)), login(monitor));
-            Box::pin(say(probe, half, ask))
-        });
-        said.unwrap_or(Said::Silence)
-    }
-
-    fn query(&mut self, half: usize, user: &str, sql: &str) -> Result<Vec<String>, String> {
-        self.halves[half].set_statistics_hidden(user == PLAIN_ROLE);
-        let (user, sql) = (user.to_owned(), sql.to_owned());
-        let answer = self.finish(move |net| {
-            let (user, sql) = (user.clone(), sql.clone());
-            Box::pin(async move {
-                let stream = net.connect(["pg.fsn", "pg.hel"][half], 5432).await.unwrap();
-                run_sql(stream, &user, &sql).await
-            })
-        });
-        answer.expect("an answer in time")
-    }
-
-    fn pause_replay(&mut self, paused: bool) {
-        self.halves[STANDBY].set_replay_paused(paused);
-    }
-
-    fn wait_for(&mut self, standby: Option<&str>) {
-        let standbys = standby.iter().map(|name| (*name).to_owned()).collect();
-        let synchronous = Synchronous { standbys, required: true };
-        let old = self.halves[PRIMARY].configuration();
-        self.halves[PRIMARY].configure(Configuration { synchronous, ..old });
-    }
-
-    fn stop(&mut self, half: usize) {
-        self.halves[half].order(Order::Stop(Shutdown::Fast));
-        self.run(Duration::from_secs(1));
-    }
-
-    fn promote(&mut self) {
-        self.halves[STANDBY].order(Order::Promote);
-        while !self.halves[STANDBY].accepts_writes() {
-            self.fabric.step().unwrap();
-        }
-    }
-
-    fn await_restart(&mut self, waits: bool) {
-        let old = self.halves[STANDBY].configuration();
-        let archive_mode = if waits { "on" } else { "always" }.into();
-        self.halves[STANDBY].configure(Configuration { archive_mode, ..old });
-    }
-
-    fn probe_sessions(&mut self) -> usize {
-        self.run(Duration::from_millis(100));
-        self.halves[PRIMARY].snapshot().session_count
-    }
-
-    fn settle(&mut self) {
-        self.run(Duration::from_secs(1));
-    }
-}
-
-// The real one.
-
-struct Real {
-    servers: RealPostgres,
-    runtime: tokio::runtime::Runtime,
-}
-
-/// `fsn` is the first server, `hel` the second.
-struct Loopback([SocketAddr; 2]);
-
-#[async_trait]
-impl Connector for Loopback {
-    async fn connect(&self, region: &Region, _: &ObjectName) -> io::Result<Box<dyn ByteStream>> {
-        let half = usize::from(region.as_str() == "hel");
-        Ok(Box::new(tokio::net::TcpStream::connect(self.0[half]).await?))
-    }
-}
-
-impl Real {
-    fn new() -> Option<Self> {
-        let servers = RealPostgres::start()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Some(Self { servers, runtime })
-    }
-
-    fn sql(&self, half: usize, user: &str, sql: &str) {
-        self.try_sql(half, user, sql).unwrap();
-    }
-
-    fn try_sql(&self, half: usize, user: &str, sql: &str) -> Result<Vec<String>, String> {
-        let address = self.servers.address(half);
-        self.runtime.block_on(async {
-            let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-            run_sql(stream, user, sql).await
-        })
-    }
-
-    fn until(&mut self, mut condition: impl FnMut(&mut Self) -> bool) {
-        for _ in 0..200 {
-            if condition(self) {
-                return;
-            }
-            self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(50)).await });
-        }
-        panic!("not within 10 s");
-    }
-}
-
-impl Pair for Real {
-    fn ask(&mut self, half: usize, ask: Ask, monitor: bool) -> Said {
-        let connector = Loopback([0, 1].map(|half| self.servers.address(half)));
-        let probe = PostgresProbe::new(Arc::new(connector), login(monitor));
-        let said = self.runtime.block_on(async { tokio::time::timeout(LIMIT, say(probe, half, ask)).await });
-        said.unwrap_or(Said::Silence)
-    }
-
-    fn query(&mut self, half: usize, user: &str, sql: &str) -> Result<Vec<String>, String> {
-        self.try_sql(half, user, sql)
-    }
-
-    fn pause_replay(&mut self, paused: bool) {
-        let sql = if paused { "select pg_wal_replay_pause()" } else { "select pg_wal_replay_resume()" };
-        self.sql(STANDBY, SUPERUSER, sql);
-    }
-
-    fn wait_for(&mut self, standby: Option<&str>) {
-        let names = standby.map(|name| format!("\"{name}\"")).unwrap_or_default();
-        self.sql(PRIMARY, SUPERUSER, &format!("alter system set synchronous_standby_names = '{names}'"));
-        self.servers.control(PRIMARY, &["reload"]);
-        // A reload is a signal: nobody says when it was obeyed.
-        let obeyed = format!("do $$ begin assert current_setting('synchronous_standby_names') = '{names}'; end $$");
-        self.until(|real| real.try_sql(PRIMARY, SUPERUSER, &obeyed).is_ok());
-    }
-
-    fn stop(&mut self, half: usize) {
-        self.servers.control(half, &["-m", "fast", "stop"]);
-    }
-
-    fn promote(&mut self) {
-        self.servers.control(STANDBY, &["promote"]);
-    }
-
-    fn await_restart(&mut self, waits: bool) {
-        let change = if waits { "set archive_mode = 'on'" } else { "reset archive_mode" };
-        self.sql(STANDBY, SUPERUSER, &format!("alter system {change}"));
-        self.servers.control(STANDBY, &["reload"]);
-        self.until(|real| real.look(STANDBY).pending_restart == Some(waits));
-    }
-
-    fn probe_sessions(&mut self) -> usize {
-        // A session that says goodbye is gone a moment later; one that waits stays.
-        let gone = "do $$ begin assert not exists \
-                    (select from pg_stat_activity where application_name like 'continuum%'); end $$";
-        let deadline = (0..40).any(|_| {
-            self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(50)).await });
-            self.try_sql(PRIMARY, SUPERUSER, gone).is_ok()
-        });
-        usize::from(!deadline)
-    }
-
-    fn settle(&mut self) {
-        self.until(|real| real.look(PRIMARY).lag_to("shop-hel") == Some(Duration::ZERO));
-    }
-}
-
-/// The rows, each as its columns joined, or the SQLSTATE.
-async fn run_sql(stream: impl ByteStream + 'static, user: &str, sql: &str) -> Result<Vec<String>, String> {
-    let mut config = tokio_postgres::Config::new();
-    config.user(user).dbname(SUPERUSER).ssl_mode(SslMode::Disable);
-    let (client, connection) = config.connect_raw(stream, NoTls).await.unwrap();
-    let connection = tokio::spawn(connection);
-    let answer = client.simple_query(sql).await;
-    drop(client);
-    let ended = connection.await.unwrap();
-    let code = |error: tokio_postgres::Error| error.code().map(|code| code.code().to_owned());
-    // Why a session was ended is told by its connection.
-    let messages = answer.map_err(|error| code(error).or(ended.err().and_then(code)).unwrap())?;
-    let text =
-        |row: &SimpleQueryRow| (0..row.len()).map(|at| row.get(at).unwrap_or("NULL")).collect::<Vec<_>>().join(" ");
-    let rows = messages.iter().filter_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(text(row)),
-        _ => None,
-    });
-    Ok(rows.collect())
-}
 
 #[test]
 fn the_model_holds_the_contract() {

@@ -1,0 +1,58 @@
+//! What a controller sees of both halves beside what its driver needs.
+
+use super::{ATTEND_PAUSE, Controller};
+use crate::look::half_of;
+use crate::name::{ObjectName, Region};
+use crate::observe::replication;
+use futures_util::future::join_all;
+use std::time::Duration;
+
+/// Between two looks at both halves while nothing is under way.
+const HALVES_PAUSE: Duration = Duration::from_secs(5);
+/// So many times in a row they are looked at again soon where the standby was not seen to stream: it may only
+/// have restarted.
+const UNSEEN_SOON: u32 = 5;
+
+impl Controller {
+    /// Looks at both halves now and then, for position, lag and the status, and for what a glance at a Cluster does
+    /// not show.
+    pub(super) async fn look_at_halves(&self) {
+        loop {
+            let started = self.clock.now();
+            let pair = self.followed().and_then(|(_, spec)| Some((spec.pair.clone()?, spec)));
+            let Some((pair, spec)) = pair else {
+                self.clock.sleep(ATTEND_PAUSE).await;
+                continue;
+            };
+            let regions: Vec<&Region> = std::iter::once(&spec.primary).chain(spec.standbys.first()).collect();
+            // One that is away holds back nothing that is known of the other.
+            join_all(regions.into_iter().map(|region| self.look_at_half(&pair, region))).await;
+            let seen = replication(self.record().as_ref(), &self.shared().halves).1 == Some(true);
+            let unseen = {
+                let mut shared = self.shared();
+                shared.halves_unseen = if seen { 0 } else { shared.halves_unseen.saturating_add(1) };
+                shared.halves_ever_seen |= seen;
+                shared.halves_unseen
+            };
+            let pause = if (1..=UNSEEN_SOON).contains(&unseen) { ATTEND_PAUSE } else { HALVES_PAUSE };
+            self.clock.sleep(pause.saturating_sub(self.clock.now().since(started))).await;
+        }
+    }
+
+    async fn look_at_half(&self, pair: &ObjectName, region: &Region) {
+        let half = half_of(&self.observers, &*self.clock, pair, region).await;
+        if let Some(keeper) = self.keeper.as_ref().filter(|_| *region == self.me) {
+            let own = half.database.known().filter(|d| d.in_recovery == Some(false));
+            keeper.set_position(own.and_then(|d| d.position()));
+        }
+        let halves = {
+            let mut shared = self.shared();
+            shared.halves.insert(region.clone(), half);
+            shared.halves_at.insert(region.clone(), self.clock.now());
+            shared.halves.clone()
+        };
+        if let Some(driver) = &self.driver {
+            driver.set_halves(halves);
+        }
+    }
+}
