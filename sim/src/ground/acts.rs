@@ -14,6 +14,9 @@ const AT_CONTROLLER: &str = "@controller.";
 /// What a claim consists of.
 const CLAIM: [&str; 2] = ["dr.openova.io/generation", "dr.openova.io/intent"];
 
+/// What a claim says that a dry run tries.
+const TRIED: &str = "dry-run";
+
 /// Types of events that tell of an operation.
 const OF_OPERATIONS: [&str; 5] = [
     "continuum-switchover",
@@ -90,7 +93,9 @@ fn is_act(change: &Change, place: &str) -> bool {
             |object: &Value| lease::record(object).map(|r| (r.holder, r.generation, r.sequence, r.intent, r.pending));
         return operation(before) != operation(&change.object);
     }
-    if unclaimed(before) == unclaimed(&change.object) {
+    // One who holds the lease claims what it keeps; a claim made for a dry run is one that should not have been written.
+    let intent = &change.object["metadata"]["annotations"][CLAIM[1]];
+    if unclaimed(before) == unclaimed(&change.object) && intent != TRIED {
         return false;
     }
     // Its own copy tells of it, and follows what it did before; but it asks for nothing.
