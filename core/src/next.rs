@@ -311,7 +311,8 @@ impl Case<'_> {
     /// How long a server may answer from its caches what was before this step 4.
     fn caches(&self) -> Duration {
         let standing = self.intent.former.records.as_deref().unwrap_or_default();
-        Duration::from_secs(self.plan().dns.cache_seconds_of(self.memory.authorities().len(), standing).into())
+        let (plan, count) = (self.plan(), self.memory.authorities().len());
+        Duration::from_secs(plan.dns.cache_seconds_of(count, &plan.records.hostnames, standing).into())
     }
 
     /// Whether the zone holds these sets.

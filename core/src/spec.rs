@@ -124,6 +124,8 @@ pub struct DnsSpec {
 
 /// PowerDNS keeps what its database said for so long (`query-cache-ttl`, its default), s.
 const QUERY_CACHE_SECONDS: u32 = 20;
+/// It keeps that its database said nothing for so long (`negquery-cache-ttl`, its default), s.
+const NEGATIVE_CACHE_SECONDS: u32 = 60;
 /// It keeps an answer for so long (`cache-ttl`, its default), s. One that LUA made is not kept.
 const PACKET_CACHE_SECONDS: u32 = 20;
 
@@ -137,11 +139,13 @@ impl DnsSpec {
     /// of its own server; every other one answers from its caches, as measured on PowerDNS 4.7.3 (two servers, one
     /// database): 20 s where LUA records stand. Where others do, a packet made of a database answer that was 19 s old
     /// was given out 39 s after it: the two caches add up.
-    pub fn cache_seconds_of(&self, count: usize, standing: &[RecordSet]) -> u32 {
-        let lua_alone = standing.iter().all(|set| set.kind == records::LUA);
+    /// That there is nothing of a name is kept for longer still.
+    pub fn cache_seconds_of(&self, count: usize, hostnames: &[String], standing: &[RecordSet]) -> u32 {
+        let is_new = |name: &String| standing.iter().all(|set| set.hostname != *name);
         let usual = match count {
             0 | 1 => 0,
-            _ if lua_alone => QUERY_CACHE_SECONDS,
+            _ if hostnames.iter().any(is_new) => NEGATIVE_CACHE_SECONDS + PACKET_CACHE_SECONDS,
+            _ if standing.iter().all(|set| set.kind == records::LUA) => QUERY_CACHE_SECONDS,
             _ => QUERY_CACHE_SECONDS + PACKET_CACHE_SECONDS,
         };
         self.cache_seconds.unwrap_or(usual)
@@ -316,6 +320,24 @@ impl Spec {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stood_before_says_how_long_caches_keep_it() {
+        let set = |hostname: &str, kind: &str| RecordSet {
+            hostname: hostname.into(),
+            kind: kind.into(),
+            ttl_seconds: 30,
+            contents: Vec::new(),
+        };
+        let (names, dns) = (["a".to_owned(), "b".to_owned()], DnsSpec::default());
+        let lua = [set("a", "LUA"), set("b", "LUA")];
+        assert_eq!(dns.cache_seconds_of(1, &names, &lua), 0);
+        assert_eq!(dns.cache_seconds_of(2, &names, &lua), 20);
+        assert_eq!(dns.cache_seconds_of(2, &names, &[set("a", "LUA"), set("b", "A")]), 40);
+        assert_eq!(dns.cache_seconds_of(2, &names, &lua[..1]), 80, "b had none");
+        let told = DnsSpec { cache_seconds: Some(5), ..dns };
+        assert_eq!((told.cache_seconds_of(1, &names, &lua), told.cache_seconds_of(2, &names, &[])), (5, 5));
+    }
     use crate::preflight::fixture;
 
     fn refused(change: impl FnOnce(&mut Spec)) -> Invalid {

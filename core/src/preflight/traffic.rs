@@ -243,7 +243,7 @@ fn authorities(case: &Case, out: &mut Findings) {
         }
     }
     let standing = case.seen().zone.known().map(|zone| address_parts(&zone.records)).unwrap_or_default();
-    let caches = case.plan.dns.cache_seconds_of(count, &standing);
+    let caches = case.plan.dns.cache_seconds_of(count, &case.plan.records.hostnames, &standing);
     if caches > 0 {
         let limit = steps::step(4).limit(case.plan).unwrap_or_default().as_secs() + u64::from(caches);
         let rto = case.plan.rto_seconds;
