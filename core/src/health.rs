@@ -171,6 +171,7 @@ fn logins(facts: &HealthFacts, primary: &ClusterView, replica: &ClusterView, fau
             None => secrets.extend(roles.secrets.known().map(|hashes| (cluster, hashes))),
         }
         faults.extend(roles::refused(cluster, &roles.logins));
+        faults.extend(roles::untried(cluster, &roles.logins));
     }
     if let [primary, replica] = secrets[..] {
         faults.extend(roles::differences(replica, primary));

@@ -105,7 +105,7 @@ impl Facts<'_> {
 
 impl Ledger {
     /// As the status has it: an older or a newer version may have written it, or nobody yet. A mark that cannot be read
-    /// counts as absent, and costs no other: what is then told again has the id that it had.
+    /// counts as absent, and costs no other.
     pub fn of(status: &Value) -> Self {
         let ledger = &status[FIELD];
         let mut read = Self {

@@ -169,7 +169,8 @@ pub trait ActOnPair: Send + Sync {
 pub trait ObserveDatabase: Send + Sync {
     /// The half in `region`.
     async fn look(&self, region: &Region, cluster: &ObjectName) -> Seen<DatabaseView>;
-    /// Whether a new session of this role is let in. `Is(Err)`: the server refuses it, and with which words.
+    /// Whether a new session of this role is let in. `Is(Err)`: the server refuses its password, and with which code.
+    /// `Unknown` where it refuses for another reason (an address, a limit): nothing it gives is of the secret.
     async fn lets_in(&self, region: &Region, cluster: &ObjectName, login: &RoleLogin) -> LoginResult;
 }
 

@@ -35,7 +35,8 @@ pub struct RoleSecret {
 /// Hashes of a half's secrets, by role.
 pub type Hashes = BTreeMap<String, String>;
 
-/// Whether a database takes the password of a secret. `Is(Err)`: it refuses it, and with which words.
+/// Whether a database takes the password of a secret. `Is(Err)`: it refuses it, and its code for that. The server's own
+/// words are left out: they have the secret's user in them, which may be its password put in the wrong field.
 pub type LoginResult = Seen<Result<(), String>>;
 
 /// What was seen of one half's roles.

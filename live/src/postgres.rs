@@ -167,40 +167,58 @@ impl PostgresProbe {
         let result = match select(pin!(work(client)), &mut connection).await {
             Either::Left((result, _)) => result.map_err(Failure::from_sql),
             Either::Right((Err(error), _)) => Err(Failure::from_sql(error)),
-            Either::Right((Ok(()), _)) => Err(Failure::Unknown("the server closed the connection".into())),
+            Either::Right((Ok(()), _)) => Err(Failure::unknown("the server closed the connection".into())),
         };
         let _ = (&mut connection).now_or_never();
         result
     }
 }
 
+/// SQLSTATE invalid_password. Others of its class say that nobody may come in so, whatever the password.
+const PASSWORD_REFUSED: &str = "28P01";
+
 /// Why there is no answer.
-enum Failure {
+struct Failure {
+    kind: FailureKind,
+    /// SQLSTATE, where the server gave one.
+    code: Option<String>,
+    text: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FailureKind {
     /// The server takes no connection, or no write: it says so itself.
-    Refuses(String),
+    Refuses,
     /// The server does not let this role in.
-    Denied(String),
+    Denied,
     /// Anything else.
-    Unknown(String),
+    Unknown,
 }
 
 impl Failure {
     fn from_connect(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::ConnectionRefused => Failure::Refuses("connection refused".into()),
-            _ => Failure::Unknown(error.to_string()),
+            io::ErrorKind::ConnectionRefused => {
+                Failure { kind: FailureKind::Refuses, code: None, text: "connection refused".into() }
+            }
+            _ => Failure::unknown(error.to_string()),
         }
     }
 
     fn from_sql(error: tokio_postgres::Error) -> Self {
-        let Some(answer) = error.as_db_error() else { return Failure::Unknown(error.to_string()) };
-        let text = format!("{} {}", answer.code().code(), answer.message());
-        match answer.code().code() {
+        let Some(answer) = error.as_db_error() else { return Failure::unknown(error.to_string()) };
+        let code = answer.code().code();
+        let kind = match code {
             // read_only_sql_transaction, cannot_connect_now: starting up, shutting down, not yet consistent.
-            "25006" | "57P03" => Failure::Refuses(text),
-            code if code.starts_with("28") => Failure::Denied(text),
-            _ => Failure::Unknown(text),
-        }
+            "25006" | "57P03" => FailureKind::Refuses,
+            code if code.starts_with("28") => FailureKind::Denied,
+            _ => FailureKind::Unknown,
+        };
+        Failure { kind, code: Some(code.to_owned()), text: format!("{code} {}", answer.message()) }
+    }
+
+    fn unknown(text: String) -> Self {
+        Failure { kind: FailureKind::Unknown, code: None, text }
     }
 }
 
@@ -216,18 +234,24 @@ impl ObserveDatabase for PostgresProbe {
                 Some(view) => Seen::Is(view),
                 None => Seen::Unknown("the server's answer lacks a column".into()),
             },
-            Err(Failure::Refuses(detail)) => Seen::Is(refusing(detail)),
-            Err(Failure::Denied(cause) | Failure::Unknown(cause)) => Seen::Unknown(cause),
+            Err(failure) if failure.kind == FailureKind::Refuses => Seen::Is(refusing(failure.text)),
+            Err(failure) => Seen::Unknown(failure.text),
         }
     }
 
     async fn lets_in(&self, region: &Region, cluster: &ObjectName, role: &RoleLogin) -> Seen<Result<(), String>> {
         let (user, password) = (role.user.clone(), Some(role.password.clone()));
         let login = Login { user, password, database: self.login.database.clone() };
-        match self.with_session_of(&login, region, cluster, |_| async { Ok(()) }).await {
-            Ok(()) => Seen::Is(Ok(())),
-            Err(Failure::Denied(cause)) => Seen::Is(Err(cause)),
-            Err(Failure::Refuses(cause) | Failure::Unknown(cause)) => Seen::Unknown(cause),
+        let failure = match self.with_session_of(&login, region, cluster, |_| async { Ok(()) }).await {
+            Ok(()) => return Seen::Is(Ok(())),
+            Err(failure) => failure,
+        };
+        match failure.code.as_deref() {
+            Some(PASSWORD_REFUSED) => Seen::Is(Err(PASSWORD_REFUSED.into())),
+            // The database is missing, or closed to the role: that is asked once the password was taken.
+            Some("3D000" | "42501") => Seen::Is(Ok(())),
+            Some(code) => Seen::Unknown(format!("the server refuses the session with {code}")),
+            None => Seen::Unknown(failure.text),
         }
     }
 }
@@ -246,9 +270,11 @@ impl ActOnDatabase for PostgresProbe {
         match tried.await {
             Ok(None) => Outcome::Done(()),
             Ok(Some(cause)) => Outcome::NotApplied(cause),
-            Err(Failure::Refuses(cause)) => Outcome::NotApplied(cause),
-            Err(Failure::Denied(cause)) => Outcome::Refused(cause),
-            Err(Failure::Unknown(cause)) => Outcome::Unknown(cause),
+            Err(failure) => match failure.kind {
+                FailureKind::Refuses => Outcome::NotApplied(failure.text),
+                FailureKind::Denied => Outcome::Refused(failure.text),
+                FailureKind::Unknown => Outcome::Unknown(failure.text),
+            },
         }
     }
 }

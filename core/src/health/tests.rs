@@ -312,6 +312,14 @@ fn clients_that_would_be_locked_out_fail_the_check() {
         "shop-hel refuses the password in secret shop-hel-app (28P01 password authentication failed)",
     );
     failed(
+        |facts| {
+            let login = Seen::Unknown("no answer in 3 s".into());
+            facts.roles.get_mut(&hel()).unwrap().logins.insert("app".into(), login);
+        },
+        0,
+        "whether shop-hel takes the password in secret shop-hel-app is not known: no answer in 3 s",
+    );
+    failed(
         |facts| facts.roles.get_mut(&hel()).unwrap().secrets = Seen::Unknown("no answer in 5 s".into()),
         0,
         "the role secrets of shop-hel could not be read: no answer in 5 s",
