@@ -16,14 +16,15 @@ mod events;
 mod facts;
 mod halves;
 mod holder;
+mod statuses;
 
 use crate::clock::{Clock, Monotonic, within};
 use crate::driver::Driver;
 use crate::keeper::Keeper;
-use crate::ledger::whole_seconds;
+use crate::look::limited;
 use crate::mailbox::{Bell, Cancel};
 use crate::name::{ObjectName, Region};
-use crate::observe::{CopyView, Half, Seen, SeenRecord, replication};
+use crate::observe::{CopyView, Half, Seen, SeenRecord};
 use crate::ports::{Actors, Observers, Outcome};
 use crate::publisher::Publisher;
 use crate::record::{EndResult, Ended, Record};
@@ -31,7 +32,7 @@ use crate::report::HealthReport;
 use crate::requests;
 use crate::sequencer::{OperationError, Sequencer};
 use crate::spec::Spec;
-use crate::status::{self, Known};
+use crate::status;
 use crate::term::REQUEST_LIMIT;
 use crate::transition;
 use events::Noted;
@@ -110,10 +111,10 @@ pub struct Controller {
     publisher: Arc<Publisher>,
     options: Options,
     shared: Mutex<Shared>,
-    /// What is owed beside the record was written down.
-    noted: Bell,
-    /// Some of that was paid.
-    paid: Bell,
+    /// Rung for the task that pays: what is owed beside the record was written down.
+    to_pay: Bell,
+    /// Rung for the task that notes: some of that was paid.
+    to_note: Bell,
 }
 
 impl Controller {
@@ -160,8 +161,8 @@ impl Controller {
             publisher,
             options,
             shared: Mutex::default(),
-            noted: Bell::default(),
-            paid: Bell::default(),
+            to_pay: Bell::default(),
+            to_note: Bell::default(),
         }
     }
 
@@ -275,9 +276,7 @@ impl Controller {
     async fn scout_region(&self, region: &Region, others: &[Region]) {
         let mut asked: Option<String> = None;
         while self.regions().iter().filter(|r| **r != self.me).eq(others) {
-            let seen = within(&*self.clock, REQUEST_LIMIT, self.observers.copies.copy(region))
-                .await
-                .unwrap_or_else(|| Seen::Unknown("no answer in 5 s".into()));
+            let seen = limited(&*self.clock, REQUEST_LIMIT, self.observers.copies.copy(region)).await;
             let theirs = seen.known().and_then(|c| c.seen.as_ref()).and_then(|s| s.intent.clone());
             let ours = self.record().and_then(|r| r.intent).map(|i| i.id);
             if let Some(keeper) = &self.keeper
@@ -306,9 +305,7 @@ impl Controller {
     /// Reads its own copy, and hands on what others need of it.
     async fn attend(&self) {
         loop {
-            let seen = within(&*self.clock, REQUEST_LIMIT, self.observers.copies.copy(&self.me))
-                .await
-                .unwrap_or_else(|| Seen::Unknown("no answer in 5 s".into()));
+            let seen = limited(&*self.clock, REQUEST_LIMIT, self.observers.copies.copy(&self.me)).await;
             let known = seen.known().and_then(|copy| Some((copy.clone(), copy.spec.clone().ok()?)));
             self.shared().copies.insert(self.me.clone(), seen);
             if let Some((copy, spec)) = known {
@@ -374,81 +371,6 @@ impl Controller {
             }
             self.clock.sleep(ATTEND_PAUSE).await;
         }
-    }
-
-    /// Writes the status, whenever it would say something else.
-    async fn write_statuses(&self) {
-        let started = self.clock.now();
-        loop {
-            let (copy, half_count) = {
-                let shared = self.shared();
-                (shared.copies.get(&self.me).and_then(|copy| copy.known().cloned()), shared.halves.len())
-            };
-            // What stands there says more than a process that has not looked yet.
-            let looks = |copy: &CopyView| copy.spec.as_ref().is_ok_and(|spec| spec.pair.is_some());
-            let waits = half_count < 2 && self.clock.now().since(started) < FIRST_LOOK_LIMIT;
-            if let Some(copy) = copy.filter(|copy| !(waits && looks(copy))) {
-                let invalid = copy.spec.as_ref().err().map(ToString::to_string);
-                self.write_status(&copy, invalid).await;
-            }
-            self.clock.sleep(ATTEND_PAUSE).await;
-        }
-    }
-
-    async fn write_status(&self, copy: &CopyView, invalid: Option<String>) {
-        let unbuilt = copy.spec.as_ref().ok().and_then(|spec| spec.lease.kind.unavailable());
-        let record = self.record();
-        let holds = record.as_ref().is_some_and(|r| r.held_by(&self.me));
-        let known = {
-            let mut shared = self.shared();
-            let holder = record.as_ref().and_then(|r| r.holder.clone());
-            if shared.holder.as_ref().map(|(region, _)| region) != holder.as_ref() {
-                shared.holder = holder.map(|region| (region, self.clock.now()));
-            }
-            // What was looked at before the lease passed says nothing of who takes writes now.
-            let since = shared.holder.as_ref().map(|(_, since)| *since);
-            let fresh =
-                |region: &Region| shared.halves_at.get(region).zip(since).is_some_and(|(at, since)| *at >= since);
-            let fresh = shared.halves.iter().filter(|(region, _)| fresh(region));
-            let writers = facts::writers(record.as_ref(), fresh);
-            let (lag, standby_streams) = replication(record.as_ref(), &shared.halves);
-            Known {
-                witness_unreachable: match &self.keeper {
-                    _ if unbuilt.is_some() => unbuilt,
-                    Some(keeper) if !holds => keeper.unreachable(),
-                    Some(keeper) => keeper
-                        .unreachable()
-                        .or_else(|| Some(format!("the witness refuses the renewal: {}", keeper.refused()?))),
-                    None => Some("no witness is configured".into()),
-                },
-                term_left: self.keeper.as_ref().filter(|_| holds).map(|k| k.term().left),
-                lag_seconds: lag.map(whole_seconds),
-                writers,
-                observed_primary: facts::observed_primary(&shared.halves),
-                standby_streams,
-                // One look that failed makes nothing unhealthy.
-                standby_unseen: facts::standby_unseen(record.as_ref(), &shared.halves)
-                    .filter(|_| !shared.halves_ever_seen || shared.halves_unseen >= UNSEEN_TOLD),
-                progress: self.driver.as_ref().map(Driver::progress).unwrap_or_default(),
-                health: shared.health.clone(),
-                ledger: shared.noted.as_ref().map(|noted| noted.now().clone()).unwrap_or_default(),
-                invalid,
-                record,
-            }
-        };
-        let mut patch = status::patch(&known, &self.me, copy, self.clock.wall());
-        self.shared().phase = patch["phase"].as_str().map(str::to_owned);
-        // The end of the term moves with every look; it alone is no reason to write before it has come.
-        let expires = patch["leaseExpiresAt"].take();
-        let told = copy.status.get("leaseExpiresAt").cloned().unwrap_or(Value::Null);
-        let over =
-            told.as_str().is_some_and(|at| at.parse::<jiff::Timestamp>().is_ok_and(|at| at <= self.clock.wall()));
-        patch["leaseExpiresAt"] = told.clone();
-        if status::stands(&patch, &copy.status) && !over && expires.is_null() == told.is_null() {
-            return;
-        }
-        patch["leaseExpiresAt"] = expires;
-        self.patch_status(&patch).await;
     }
 
     /// Whether it was written.

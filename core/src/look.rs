@@ -84,7 +84,8 @@ impl Needs {
     };
 }
 
-async fn limited<T>(clock: &dyn Clock, limit: Duration, look: impl Future<Output = Seen<T>>) -> Seen<T> {
+/// What a look gives within its limit.
+pub(crate) async fn limited<T>(clock: &dyn Clock, limit: Duration, look: impl Future<Output = Seen<T>>) -> Seen<T> {
     within(clock, limit, look).await.unwrap_or_else(|| Seen::Unknown(format!("no answer in {} s", limit.as_secs())))
 }
 

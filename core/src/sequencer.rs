@@ -10,7 +10,7 @@ mod health;
 use crate::audit::{About, Event, request_failed};
 use crate::clock::{Clock, within};
 use crate::keeper::{Keeper, NotWritten};
-use crate::look::{Needs, look};
+use crate::look::{Needs, limited, look};
 use crate::mailbox::Cancel;
 use crate::name::{ObjectName, Region};
 use crate::observe::{Accepts, CopyView, Role, Seen};
@@ -249,8 +249,7 @@ impl Sequencer {
         observers: &Observers,
         operation: &'static str,
     ) -> Result<(CopyView, Spec), OperationError> {
-        let look = within(&*self.clock, REQUEST_LIMIT, observers.copies.copy(&self.me)).await;
-        match look.unwrap_or_else(|| Seen::Unknown(format!("no answer in {} s", REQUEST_LIMIT.as_secs()))) {
+        match limited(&*self.clock, REQUEST_LIMIT, observers.copies.copy(&self.me)).await {
             Seen::Is(copy) => match copy.spec.clone() {
                 Ok(spec) => Ok((copy, spec)),
                 Err(source) => Err(OperationError::Invalid { operation, source }),

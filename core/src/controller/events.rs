@@ -79,7 +79,7 @@ impl Controller {
             } else if let Some((copy, spec)) = self.followed() {
                 self.note(&copy, &spec).await;
             }
-            within(&*self.clock, ATTEND_PAUSE, self.paid.heard()).await;
+            within(&*self.clock, ATTEND_PAUSE, self.to_note.heard()).await;
         }
     }
 
@@ -98,7 +98,7 @@ impl Controller {
                 }
                 self.pay_ledger().await;
             }
-            within(&*self.clock, ATTEND_PAUSE, self.noted.heard()).await;
+            within(&*self.clock, ATTEND_PAUSE, self.to_pay.heard()).await;
         }
     }
 
@@ -108,7 +108,7 @@ impl Controller {
         let record = view.as_ref().and_then(|view| Some((view.record.as_ref()?, view.read_at)));
         let interferences = self.driver.as_ref().map(|driver| driver.progress().interference).unwrap_or_default();
         let refused = self.sequencer.take_refused();
-        let (ledger, written) = {
+        let changed = {
             let mut shared = self.shared();
             let (lag, _) = replication(record.map(|(record, _)| record), &shared.halves);
             let phase = shared.phase.clone();
@@ -129,14 +129,14 @@ impl Controller {
             for order in refused {
                 noted.now.owe_refusal(order.event(about));
             }
-            (noted.now.clone(), noted.now == noted.written)
+            (noted.now != noted.written).then(|| noted.now.clone())
         };
-        if !written
+        if let Some(ledger) = changed
             && self.patch_status(&ledger.patch()).await
             && let Some(noted) = &mut self.shared().noted
         {
             noted.written = ledger;
-            self.noted.ring();
+            self.to_pay.ring();
         }
     }
 
@@ -171,7 +171,7 @@ impl Controller {
             }
             if let Some(noted) = &mut self.shared().noted {
                 noted.now.paid(&event.message_id);
-                self.paid.ring();
+                self.to_note.ring();
             }
         }
     }

@@ -4,9 +4,9 @@ use super::{OperationError, Sequencer};
 use crate::audit::{EventQuery, EventType, window_since};
 use crate::clock::within;
 use crate::health::{AUDIT_WINDOW_SECONDS, AuditFact, HealthFacts, PROBE_LIMIT_SECONDS, Probe, health};
+use crate::look::{half_of, limited, roles_of};
 use crate::mailbox::Cancel;
 use crate::name::Region;
-use crate::observe::Seen;
 use crate::plan::backend;
 use crate::record::{EndResult, Ended};
 use crate::report::HealthReport;
@@ -43,21 +43,20 @@ impl Sequencer {
         let mut halves = BTreeMap::new();
         if let Some(pair) = &spec.pair {
             for region in [primary, &other] {
-                let half = crate::look::half_of(observers, &*self.clock, pair, region).await;
+                let half = half_of(observers, &*self.clock, pair, region).await;
                 halves.insert(region.clone(), half);
             }
         }
         let known = halves.iter().filter_map(|(region, half)| Some((region, half.cluster.known()?)));
         let roles = known.map(|(region, cluster)| async move {
-            let roles = crate::look::roles_of(observers, &*self.clock, region, cluster, region == primary).await;
+            let roles = roles_of(observers, &*self.clock, region, cluster, region == primary).await;
             (region.clone(), roles)
         });
         let roles = join_all(roles).await.into_iter().collect();
         let mut routes = BTreeMap::new();
         if let Some(route) = &spec.route {
             for region in [primary, &other] {
-                let look = within(&*self.clock, REQUEST_LIMIT, observers.route.route(region, &route.object)).await;
-                let seen = look.unwrap_or_else(|| Seen::Unknown(format!("no answer in {} s", REQUEST_LIMIT.as_secs())));
+                let seen = limited(&*self.clock, REQUEST_LIMIT, observers.route.route(region, &route.object)).await;
                 routes.insert(region.clone(), seen);
             }
         }
