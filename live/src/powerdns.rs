@@ -153,7 +153,7 @@ impl<P: ConnectionProvider> PowerDns<P> {
                         return Ok(addresses);
                     }
                 }
-                Err(Unread::NotFound(cause) | Unread::Refused(cause) | Unread::Failed(cause)) => why = cause,
+                Err(unread) => why = unread.cause(),
             }
         }
         for server in resolvers {
@@ -199,6 +199,14 @@ enum Unread {
     Refused(String),
     /// Anything else.
     Failed(String),
+}
+
+impl Unread {
+    fn cause(self) -> String {
+        match self {
+            Unread::NotFound(cause) | Unread::Refused(cause) | Unread::Failed(cause) => cause,
+        }
+    }
 }
 
 /// A record that the search found.
@@ -379,9 +387,7 @@ impl<P: ConnectionProvider> ObserveRecords for PowerDns<P> {
         };
         let sets = match self.sets_of(zone, zone).await {
             Ok(sets) => sets,
-            Err(Unread::NotFound(cause) | Unread::Refused(cause) | Unread::Failed(cause)) => {
-                return Seen::Unknown(cause);
-            }
+            Err(unread) => return Seen::Unknown(unread.cause()),
         };
         let names: Vec<String> = sets.into_iter().filter(|set| set.kind == "NS").flat_map(|set| set.contents).collect();
         if names.is_empty() {
