@@ -7,6 +7,9 @@ use serde_json::{Map, Value, json};
 /// Annotation that holds what the Lease's own fields do not.
 pub const RECORD_ANNOTATION: &str = "dr.openova.io/record";
 
+/// Annotations that every write of a controller carries: its generation, and what it is made for.
+pub const CLAIM_ANNOTATIONS: [&str; 2] = ["dr.openova.io/generation", "dr.openova.io/intent"];
+
 /// The record in a Lease. `None` where it holds none: it stands there empty, or is another tool's.
 pub fn record(lease: &Value) -> Option<Record> {
     let text = lease["metadata"]["annotations"][RECORD_ANNOTATION].as_str()?;

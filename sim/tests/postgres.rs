@@ -6,7 +6,7 @@ use continuum_core::observe::{Accepts, DatabaseView, Seen};
 use continuum_core::ports::{ActOnDatabase, ObserveDatabase, Outcome};
 use continuum_live::postgres::{Login, PostgresProbe};
 use continuum_sim::determinism::Seeds;
-use continuum_sim::fabric::{Fabric, FabricOptions, Net, TurmoilFabric};
+use continuum_sim::fabric::{BoxStream, Fabric, FabricOptions, Net, TurmoilFabric};
 use continuum_sim::servers::postgres::{
     Configuration, Event, Instance, Journal, Limits, NetConnector, Order, Settings, Shutdown, State, Synchronous,
 };
@@ -14,7 +14,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio_postgres::{NoTls, config::SslMode};
+use tokio_postgres::{Client, Connection, NoTls, config::SslMode, tls::NoTlsStream};
 
 const SYSTEM_ID: &str = "7711780216894003665";
 
@@ -123,6 +123,14 @@ fn probe(net: Net) -> PostgresProbe {
     PostgresProbe::new(Arc::new(NetConnector::new(net)), login)
 }
 
+/// A new session, and its connection, which somebody has to drive.
+async fn session(net: &Net, host: &str, user: &str) -> (Client, Connection<BoxStream, NoTlsStream>) {
+    let stream = net.connect(host, 5432).await.unwrap();
+    let mut config = tokio_postgres::Config::new();
+    config.user(user).ssl_mode(SslMode::Disable);
+    config.connect_raw(stream, NoTls).await.unwrap()
+}
+
 /// The SQLSTATE, `refused`, or another error's text.
 async fn query(net: &Net, region: &str, password: Option<&str>, sql: &str) -> Result<(), String> {
     let stream = net.connect(&format!("pg.{region}"), 5432).await.map_err(|error| error.kind().to_string())?;
@@ -217,10 +225,7 @@ fn a_smart_shutdown_refuses_new_sessions_while_an_old_one_writes() {
     let mut pair = pair();
     let old = pair.start("pool", |net| {
         Box::pin(async move {
-            let stream = net.connect("pg.fsn", 5432).await.unwrap();
-            let mut config = tokio_postgres::Config::new();
-            config.user("app").ssl_mode(SslMode::Disable);
-            let (client, connection) = config.connect_raw(stream, NoTls).await.unwrap();
+            let (client, connection) = session(&net, "pg.fsn", "app").await;
             tokio::spawn(connection);
             tokio::time::sleep(Duration::from_secs(2)).await;
             client.simple_query("insert into w values ('pool', 1)").await.is_ok()
@@ -240,10 +245,7 @@ fn a_fast_shutdown_terminates_sessions() {
     let mut pair = pair();
     let session = pair.start("pool", |net| {
         Box::pin(async move {
-            let stream = net.connect("pg.fsn", 5432).await.unwrap();
-            let mut config = tokio_postgres::Config::new();
-            config.user("app").ssl_mode(SslMode::Disable);
-            let (client, connection) = config.connect_raw(stream, NoTls).await.unwrap();
+            let (client, connection) = session(&net, "pg.fsn", "app").await;
             let ended = connection.await;
             drop(client);
             ended.err().and_then(|error| error.code().map(|code| code.code().to_owned()))
@@ -358,10 +360,7 @@ fn a_commit_that_waits_outlives_its_client_and_is_acknowledged_when_it_is_cancel
     pair.fabric.partition("pg.fsn", "pg.hel");
     let cancelled = pair.start("a", |net| {
         Box::pin(async move {
-            let stream = net.connect("pg.fsn", 5432).await.unwrap();
-            let mut config = tokio_postgres::Config::new();
-            config.user("app").ssl_mode(SslMode::Disable);
-            let (client, connection) = config.connect_raw(stream, NoTls).await.unwrap();
+            let (client, connection) = session(&net, "pg.fsn", "app").await;
             tokio::spawn(connection);
             let cancel = client.cancel_token();
             let later = async {
@@ -406,10 +405,7 @@ fn ask(pair: &mut Pair, host: &str, region: &'static str, sql: &str) -> Result<V
     let answer = pair.finish(host, 1.0, move |net| {
         let sql = sql.clone();
         Box::pin(async move {
-            let stream = net.connect(&format!("pg.{region}"), 5432).await.unwrap();
-            let mut config = tokio_postgres::Config::new();
-            config.user("monitor").ssl_mode(SslMode::Disable);
-            let (client, connection) = config.connect_raw(stream, NoTls).await.unwrap();
+            let (client, connection) = session(&net, &format!("pg.{region}"), "monitor").await;
             tokio::spawn(connection);
             let messages = client.simple_query(&sql).await;
             messages.map_err(|error| error.code().unwrap().code().to_owned()).map(|messages| {

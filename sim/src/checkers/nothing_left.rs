@@ -4,12 +4,10 @@
 use super::Verdict;
 use super::converged::{FENCE, fences};
 use crate::ground::{Ground, RegionGround};
+use crate::lease::CLAIM_ANNOTATIONS;
 use crate::moments::weights;
 use continuum_core::name::Region;
 use serde_json::Value;
-
-/// Annotation that every write of a controller carries.
-const CLAIM: &str = "dr.openova.io/generation";
 
 /// Checks.
 pub fn check(ground: &Ground) -> Verdict {
@@ -57,7 +55,7 @@ fn of_cluster(ground: &Ground, region: &Region, truth: &RegionGround) -> Vec<Str
 
 fn of_route(ground: &Ground, route: &Value, region: &Region, primary: &Region) -> Vec<String> {
     let mut evidence = Vec::new();
-    if route["metadata"]["annotations"][CLAIM].is_null() {
+    if route["metadata"]["annotations"][CLAIM_ANNOTATIONS[0]].is_null() {
         // No controller ever wrote it: it is as people made it, and nothing that a switchover left.
         return evidence;
     }

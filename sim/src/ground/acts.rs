@@ -2,7 +2,7 @@
 //! one's own copy of the resource, events that tell of no operation, and what others write. While nothing else is asked of them it must be nothing,
 //! whoever a request says it is made for: a dry run that acts by the ports of an execution carries no mark.
 
-use crate::lease;
+use crate::lease::{self, CLAIM_ANNOTATIONS};
 use crate::moments::Sources;
 use crate::servers::kube_api::{CONTINUUMS, Change, ChangeEvent, LEASES};
 use serde_json::{Value, json};
@@ -10,9 +10,6 @@ use std::collections::BTreeMap;
 
 /// In a writer's name, before its host.
 const AT_CONTROLLER: &str = "@controller.";
-
-/// What a claim consists of.
-const CLAIM: [&str; 2] = ["dr.openova.io/generation", "dr.openova.io/intent"];
 
 /// What a claim says that a dry run tries.
 const TRIED: &str = "dry-run";
@@ -94,7 +91,7 @@ fn is_act(change: &Change, place: &str) -> bool {
         return operation(before) != operation(&change.object);
     }
     // One who holds the lease claims what it keeps; a claim made for a dry run is one that should not have been written.
-    let intent = &change.object["metadata"]["annotations"][CLAIM[1]];
+    let intent = &change.object["metadata"]["annotations"][CLAIM_ANNOTATIONS[1]];
     if unclaimed(before) == unclaimed(&change.object) && intent != TRIED {
         return false;
     }
@@ -113,7 +110,7 @@ fn unclaimed(object: &Value) -> Value {
         metadata.retain(|field, _| !matches!(field.as_str(), "resourceVersion" | "managedFields"));
         let annotations = metadata.get_mut("annotations").and_then(Value::as_object_mut);
         if let Some(annotations) = annotations {
-            annotations.retain(|name, _| !CLAIM.contains(&name.as_str()));
+            annotations.retain(|name, _| !CLAIM_ANNOTATIONS.contains(&name.as_str()));
         }
     }
     object
@@ -127,7 +124,7 @@ mod tests {
     fn a_claim_is_no_act_and_a_role_is() {
         let half = |generation: &str, primary: &str| {
             json!({
-                "metadata": { "resourceVersion": generation, "annotations": { CLAIM[0]: generation, "other": "x" } },
+                "metadata": { "resourceVersion": generation, "annotations": { CLAIM_ANNOTATIONS[0]: generation, "other": "x" } },
                 "spec": { "replica": { "primary": primary } },
             })
         };
