@@ -9,6 +9,12 @@
 # the first. With a timeout of 3 s, attempts = 1 sends six datagrams and gives up after 6 s; the default of 2 sends
 # nine and gives up after 9 s.
 #
+# Version and output seen (hickory-resolver 0.26.3, twice, in November 2026):
+#   hickory-resolver 0.26.3, timeout 3 s, one server that is silent
+#   attempts = 0: 3 datagrams, given up after 3 s
+#   attempts = 1: 6 datagrams, given up after 6 s
+#   attempts by default: 9 datagrams, given up after 9 s
+#
 # Matters: a dead server costs three times the limit that was set, in a check that runs every few seconds and in every
 # estimate made from it. And a lost datagram is covered without any attempts: attempts = 0 still sends three.
 set -euo pipefail

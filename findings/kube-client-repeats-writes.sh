@@ -10,6 +10,11 @@
 # hears of none of it. By its source, every request on 429, 503 and 504, up to 15 times. Config::default_retry = false
 # ends that.
 #
+# Version and output seen (kube 5.0.0, twice, in November 2026):
+#   kube 5.0.0, a server that answers ten times 503, then 200
+#   as it comes: applied, 11 requests "PATCH", 9.7s
+#   default_retry = false: code 503, 1 request
+#
 # Matters: a patch decided upon now is applied seconds or minutes later, when the reason for it may be gone: a promotion
 # that was given up, a lease that another took. Turn it off, or build the stack without it.
 set -euo pipefail

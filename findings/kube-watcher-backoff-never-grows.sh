@@ -9,6 +9,10 @@
 # Really: the watcher says Init before each list, Init is not an error, and whatever is not an error resets the
 # back-off. The pauses stay at 0.8 to 1.6 s for ever: over twenty lists in half a minute.
 #
+# Version and output seen (kube 5.0.0, twice, in November 2026):
+#   kube 5.0.0, a server that answers every list with 403
+#   26 lists in 30 s, longest pause 1.5 s, events ["Init", "error", "Init", "error"]
+#
 # Matters: a controller whose rights or whose resource definition are missing asks once a second for as long as it
 # lives, for each kind that it watches. A back-off has to be reset by InitDone or by an object, not by Init.
 set -euo pipefail

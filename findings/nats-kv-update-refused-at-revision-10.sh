@@ -9,6 +9,13 @@
 # the revision gains a digit, an update of the same record is refused with error 10054, and every later one too. A put,
 # which expects nothing, is still taken.
 #
+# Version and output seen (nats-server 2.15.1, twice, in November 2026):
+#   nats-server: v2.15.1
+#   value of 100 bytes, max_value_size 151: updated up to revision 1, then error 10054, put gives revision 2
+#   value of 100 bytes, max_value_size 152: updated up to revision 10, then error 10054, put gives revision 11
+#   value of 100 bytes, max_value_size 153: updated up to revision 100, then error 10054, put gives revision 101
+#   value of 100 bytes, max_value_size 154: updated up to revision 200, then goes on
+#
 # Matters: a lease kept this way can no longer be renewed after its hundredth, or its millionth, renewal. Leave
 # room, and take 10054 for "the register is too small", never for "lost".
 set -euo pipefail

@@ -10,6 +10,15 @@
 # sequence", the very answer of a publish that lost a race, though its message stands in the stream. Repeated without
 # the expectation, or with one on the last message id, it is a duplicate.
 #
+# Version and output seen (nats-server 2.15.1, twice, in November 2026):
+#   nats-server: v2.15.1
+#   first: seq 1
+#   the same again: error 10071
+#   its id alone again: seq 1 duplicate
+#   after the last id: seq 2
+#   the same again: seq 2 duplicate
+#   messages: 2
+#
 # Matters: a compare-and-set whose answer was lost looks lost when it is sent again, and was won. Read the subject and
 # compare before you believe 10071 after an unknown outcome.
 set -euo pipefail

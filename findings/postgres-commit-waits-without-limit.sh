@@ -8,6 +8,14 @@
 # Really: no limit of the server ends it. Cancelled by hand, the commit succeeds: the client gets COMMIT with a
 # warning, which many drivers drop, and everybody sees the row, which no standby holds.
 #
+# Version and output seen (PostgreSQL 18.6, twice, in November 2026):
+#   postgres (PostgreSQL) 18.6
+#   10 s after the commit, with three limits of 1 s: 1 session waits, others see 0 rows
+#   cancelled: psql's exit code 0, others see 1 row, the client read:
+#   WARNING:  canceling wait for synchronous replication due to user request
+#   DETAIL:  The transaction has already committed locally, but might not have been replicated to the standby.
+#   COMMIT
+#
 # Matters: a client of a primary that was cut off waits for ever unless it has a limit of its own, and a write that a
 # tool cancels counts as acknowledged. A failover then loses it.
 set -euo pipefail

@@ -9,6 +9,12 @@
 # Really: only the row of its WAL receiver says 2, and that row goes with the upstream. The functions say 1 until the
 # next restartpoint, which may be minutes off. The newest file of pg_ls_waldir() tells.
 #
+# Version and output seen (PostgreSQL 18.6, twice, in November 2026):
+#   postgres (PostgreSQL) 18.6
+#   the standby, which replayed a row of timeline 2: receiver=2 checkpoint=1 recovery=1
+#   its upstream is gone: receiver=none checkpoint=1 recovery=1, timeline of its newest WAL file=2
+#   after a restartpoint: receiver=none checkpoint=2 recovery=2
+#
 # Matters: just when the primary is lost and one asks which half is newest, the best standby looks as if it had
 # never followed the last promotion. Remember the highest timeline seen while it streamed.
 set -euo pipefail

@@ -10,6 +10,13 @@
 # --write-recovery-conf is given. The server then starts as a primary, takes writes, and stays on the timeline of
 # the real one. Its settings are the source's too: primary_conninfo leads to the target itself.
 #
+# Version and output seen (PostgreSQL 18.6, twice, in November 2026):
+#   postgres (PostgreSQL) 18.6
+#   pg_rewind says: Done!
+#   the target, which listens on 5501: standby.signal is missing, primary_conninfo names port 5501
+#   a took a write: primary=t timeline=2
+#   b took a write: primary=t timeline=2
+#
 # Matters: two primaries that a comparison of timelines cannot tell apart. Look for standby.signal before the start, and
 # compare histories by where they part, not by their number.
 set -euo pipefail

@@ -10,6 +10,14 @@
 # first slot of such a name, starts again and ends again. Slots of other names that come after it are not synchronised
 # either, while the standby streams and looks healthy.
 #
+# Version and output seen (PostgreSQL 18.6, twice, in November 2026):
+#   postgres (PostgreSQL) 18.6
+#   before the move, on the standby: orders is synchronised
+#   after the move, on the new standby: orders synced=false
+#   its log, again and again: exiting from slot synchronization because same name slot "orders" already exists on
+#     the standby
+#   after dropping that slot there: both slots are synchronised
+#
 # Matters: the pair can be moved once. After the move back, a subscriber of a slot that was made since finds none. Drop
 # the slots of the former primary, once it is a standby, so that the worker makes them anew.
 set -euo pipefail

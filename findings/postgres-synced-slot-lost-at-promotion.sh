@@ -9,6 +9,11 @@
 # reader is away. It shows synced = true, failover = true and no reason of invalidation all the same, and the
 # promotion drops it.
 #
+# Version and output seen (PostgreSQL 18.6, twice, in November 2026):
+#   postgres (PostgreSQL) 18.6
+#   on the standby, with an idle reader: failover=t synced=t temporary=t invalidation_reason=none
+#   after the promotion: 0 slots of that name
+#
 # Matters: a check before a switchover has to ask for "synced and not temporary". A subscriber that happens to be
 # down during the move loses its slot, and so its place in the stream.
 set -euo pipefail

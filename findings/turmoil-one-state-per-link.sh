@@ -9,6 +9,15 @@
 # Really: a link has one state, and the last call wins. release mends a partition; a hold begun within a partition
 # replaces it. repair ends a hold, but for new messages only: what was held before stays held until release.
 #
+# Version and output seen (turmoil 0.7.2, twice, in November 2026):
+#   turmoil 0.7.2, numbers that came back
+#   partition: []
+#   partition, release: [2]
+#   partition, hold, release: [3]
+#   hold: []
+#   hold, repair: [5]
+#   hold, repair, release: [4, 6]
+#
 # Matters: a test that lets a slow link and a cut overlap tests neither. Keep a table of the faults asked for and
 # bring the link in line with it after each change.
 set -euo pipefail
