@@ -435,7 +435,7 @@ pub(crate) fn apply(record: &Record, me: &Region, id: &str, step: u8, now: jiff:
         Change::TurnForward => transition::turn_forward(record, me, id),
         Change::DoubtLineage => transition::doubt_lineage(record, me, id),
         Change::Undone(lineage) => transition::undone(record, me, id, step, now, lineage.as_ref()),
-        Change::Redo(_) => transition::redo(record, me, id, step),
+        Change::Redo(why) => transition::redo(record, me, id, step, why),
         Change::Token(token) => transition::renew_token(record, me, id, token),
         Change::PromoteWith(token) => transition::promote_with(record, me, id, token.as_deref()),
         Change::TakeBack { seen, reason } => {

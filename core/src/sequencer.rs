@@ -326,8 +326,8 @@ impl Sequencer {
         let fits = |c: &String| *c == fingerprint || Some(c) == shown.as_ref();
         if let Some(confirmed) = order.confirmed.as_ref().filter(|c| !fits(c)) {
             let cause = format!(
-                "the plan has changed: {confirmed} was confirmed, it is {fingerprint} now (regions, records, timings, \
-                 reason and initiator all count)"
+                "the plan has changed: {confirmed} was confirmed, it is {fingerprint} now (regions, records, timings and \
+                 the reason count)"
             );
             return Ok(refused(1, &cause));
         }

@@ -300,13 +300,16 @@ pub fn finish(record: &Record, me: &Region, id: &str, number: u8, now: Timestamp
     })
 }
 
-/// The effect of a step that was done is gone: it is done anew (PROTOCOL 2.9). The token of a demotion goes with it.
-pub fn redo(record: &Record, me: &Region, id: &str, number: u8) -> Edit {
+/// The effect of a step that was done is gone, and why: it is done anew (PROTOCOL 2.9). The token of a demotion goes
+/// with it.
+pub fn redo(record: &Record, me: &Region, id: &str, number: u8, why: &str) -> Edit {
     on_intent(record, me, id, |next, intent| {
         if intent.step(number).finished_at.is_none() {
             return Edit::Already;
         }
-        intent.step_mut(number).finished_at = None;
+        let state = intent.step_mut(number);
+        state.finished_at = None;
+        state.note = Some(format!("done anew: {why}"));
         intent.redone += 1;
         if number == 2 {
             intent.token_before = intent.token.take();

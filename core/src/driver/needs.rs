@@ -13,6 +13,8 @@ use std::time::Duration;
 const CLUSTERS_EVERY: Duration = Duration::from_secs(1);
 /// The same where this region's half must not write: somebody may have it promoted within seconds.
 const OWN_CLUSTER_EVERY: Duration = Duration::from_millis(500);
+/// Where a step is done within this, the next one looks.
+const AT_ONCE: Duration = Duration::from_secs(1);
 /// Between two looks at what clients are led by.
 const TRAFFIC_EVERY: Duration = Duration::from_secs(5);
 
@@ -34,9 +36,19 @@ fn forward(intent: &Intent, memory: &Memory, now: Monotonic) -> Needs {
     let beside = Brief { from: true, routes: true, ..Brief::default() };
     match current_step(intent) {
         2 => Needs { from: Depth::Whole, ..Needs::default() },
-        3 => Needs { routes: true, ..Needs::default() },
-        4 => Needs { zone: true, answers: true, copies: true, ..Needs::default() },
-        // Steps 2 and 3 are looked at again before the lease is handed on (2.9).
+        // Steps 2 and 3 are looked at again as long as the next ones wait, and before the lease is handed on (2.9).
+        3 => {
+            let drain = Duration::from_secs(intent.plan.drain_seconds().into());
+            let waits = memory.drained_for(now).is_some_and(|drained| drained + AT_ONCE < drain);
+            let from = if waits { Depth::Whole } else { Depth::Not };
+            Needs { from, routes: true, brief: Brief { from: true, ..Brief::default() }, ..Needs::default() }
+        }
+        // Step 4 is over at once, or waits for caches.
+        4 => {
+            let waits = memory.age(4, now) >= AT_ONCE;
+            let from = if waits { Depth::Whole } else { Depth::Not };
+            Needs { from, routes: waits, zone: true, answers: true, copies: true, brief: beside, ..Needs::default() }
+        }
         5 => Needs {
             from: Depth::Whole,
             routes: true,

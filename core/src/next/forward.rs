@@ -225,13 +225,11 @@ impl Case<'_> {
             return start;
         }
         // This look began after step 4's effect was seen: others write the half and the routes too (2.9).
-        match self.cordon_stands() {
-            Ok(()) => {}
-            Err(Gone::Unseen(why)) => return self.wait(5, why),
-            Err(Gone::Taken(why)) if self.objective_is_over(AFTER_CORDON) => {
-                return self.turn(2, format!("the cordon was undone: {why}"));
-            }
-            Err(Gone::Taken(why)) => return Decision::Act(2, Action::Record(Change::Redo(why))),
+        if let Some(again) = self.cordon_again() {
+            return again;
+        }
+        if let Err(Gone::Unseen(why)) = self.cordon_stands() {
+            return self.wait(5, why);
         }
         if let Some(again) = self.weights_again(5) {
             return again;
@@ -252,6 +250,18 @@ impl Case<'_> {
             };
         }
         self.act(5, Action::Record(Change::Swap), "the lease was not swapped")
+    }
+
+    /// A cordon that somebody undid is done anew, in whichever step it is seen: each second of it may cost a write
+    /// (2.9). One that cannot be seen now is looked at again, and before the swap waited for.
+    pub(super) fn cordon_again(&self) -> Option<Decision> {
+        match self.cordon_stands() {
+            Ok(()) | Err(Gone::Unseen(_)) => None,
+            Err(Gone::Taken(why)) if self.objective_is_over(AFTER_CORDON) => {
+                Some(self.turn(2, format!("the cordon was undone: {why}")))
+            }
+            Err(Gone::Taken(why)) => Some(Decision::Act(2, Action::Record(Change::Redo(why)))),
+        }
     }
 
     /// Whether step 2's effect is still there.

@@ -63,7 +63,7 @@ pub struct Memory {
     /// How often weights were put right after step 3 was through.
     weights_mended: u32,
     /// Since when both routes have weight 0 toward `from`.
-    pub(super) drained: Option<Monotonic>,
+    drained: Option<Monotonic>,
     /// Since when this process drives the intent.
     pub(super) driving: Option<Monotonic>,
     /// When records were last published or tried to be.
@@ -304,6 +304,11 @@ impl Memory {
             *last = Some(now);
         }
         due
+    }
+
+    /// For how long both routes are drained; absent: they are not.
+    pub fn drained_for(&self, now: Monotonic) -> Option<Duration> {
+        self.drained.map(|since| now.since(since))
     }
 
     /// How long this step is the one under way, or its undo is due.

@@ -12,6 +12,9 @@ use std::time::Duration;
 
 impl Case<'_> {
     pub(super) fn drain(&self) -> Decision {
+        if let Some(again) = self.cordon_again() {
+            return again;
+        }
         let Some(route) = &self.plan().route else { return self.noted(3, "no route to drain") };
         let (from, to) = (self.plan().backend(self.intent.from()), self.plan().backend(self.intent.to()));
         let mut views = Vec::new();
@@ -52,8 +55,8 @@ impl Case<'_> {
             return self.act(3, Action::Route(write), "the weights were not taken");
         }
         let drain = Duration::from_secs(route.drain_seconds.into());
-        match self.memory.drained {
-            Some(since) if self.now.at.since(since) >= drain => {
+        match self.memory.drained_for(self.now.at) {
+            Some(drained) if drained >= drain => {
                 let was = self.intent.former.weights.values().map(|w| w.from).max().unwrap_or_default();
                 self.noted(3, format!("{from} {was} -> 0"))
             }
@@ -62,6 +65,9 @@ impl Case<'_> {
     }
 
     pub(super) fn flip_dns(&self) -> Decision {
+        if let Some(again) = self.cordon_again().or_else(|| self.weights_again(4)) {
+            return again;
+        }
         if let Some(start) = self.start_flip() {
             return start;
         }

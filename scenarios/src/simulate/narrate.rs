@@ -6,6 +6,7 @@ use crate::outcome::{Entry, EntryKind, Outcome};
 use continuum_core::record::{Intent, Record};
 use continuum_core::steps;
 use continuum_sim::world::World;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A step that takes longer is told twice: when it starts and when it is done.
@@ -15,6 +16,10 @@ const TOLD_TWICE: [u8; 2] = [2, 6];
 #[derive(Default)]
 pub(super) struct Narrator {
     struck: usize,
+    /// How many messages of the audit stream were looked through.
+    published: usize,
+    /// Halves that take writes although their demotion was through.
+    writable_again: BTreeSet<&'static str>,
     version: Option<u64>,
     /// The intent that is told of, and what was told of each step: started, finished, undone.
     intent: Option<String>,
@@ -86,20 +91,66 @@ impl Narrator {
             let entry = Entry { at_ms: ms(struck.at), kind: EntryKind::Fault, label, detail, ..Entry::default() };
             outcome.timeline.push(entry);
         }
+        self.tell_interference(world, outcome);
+        let record = world.watch.record();
+        self.tell_writable(world, outcome, record.and_then(|record| record.intent.as_ref()));
         let version = world.witness().map(|store| store.version());
         if self.version == version {
             return;
         }
         self.version = version;
-        if let Some(record) = world.watch.record() {
+        if let Some(record) = record {
             self.tell_record(world, outcome, record);
+        }
+    }
+
+    /// What the controllers told the audit stream of others' writes.
+    fn tell_interference(&mut self, world: &World, outcome: &mut Outcome) {
+        for stored in world.nats.messages_after(self.published) {
+            self.published += 1;
+            let body: serde_json::Value = serde_json::from_str(&stored.message.payload).unwrap_or_default();
+            if body["reason"] == "interference" {
+                let told = body["message"].as_str().unwrap_or_default().to_owned();
+                outcome.timeline.push(entry(world, EntryKind::Note, "interference", told));
+            }
+        }
+    }
+
+    /// A half that left the role and takes writes: whoever made it so, and whether or not anybody writes.
+    fn tell_writable(&mut self, world: &World, outcome: &mut Outcome, intent: Option<&Intent>) {
+        let left = intent.filter(|intent| intent.forward() && self.told[1][1]).map(|intent| intent.from().as_str());
+        for (region, half) in &world.halves {
+            let writes = half.instance.accepts_writes();
+            let again = writes && left == Some(*region);
+            if again && self.writable_again.insert(*region) {
+                outcome.timeline.push(entry(
+                    world,
+                    EntryKind::Note,
+                    "database",
+                    format!("{region} takes writes again"),
+                ));
+            } else if !writes && self.writable_again.remove(*region) {
+                outcome.timeline.push(entry(
+                    world,
+                    EntryKind::Note,
+                    "database",
+                    format!("{region} takes none any more"),
+                ));
+            }
         }
     }
 
     fn tell_record(&mut self, world: &World, outcome: &mut Outcome, record: &Record) {
         if let Some(intent) = &record.intent {
             if self.intent.as_ref() != Some(&intent.id) {
-                *self = Narrator { struck: self.struck, version: self.version, ..Narrator::default() };
+                let writable_again = std::mem::take(&mut self.writable_again);
+                *self = Narrator {
+                    struck: self.struck,
+                    published: self.published,
+                    version: self.version,
+                    writable_again,
+                    ..Narrator::default()
+                };
                 self.intent = Some(intent.id.clone());
             }
             self.tell_intent(world, outcome, intent);
@@ -151,6 +202,11 @@ impl Narrator {
                 let asked = if number == 2 { "demotion begins" } else { "promotion begins" };
                 outcome.timeline.push(step(steps::name(number), asked));
             }
+        }
+        if !finished && self.told[index][1] {
+            self.told[index][1] = false;
+            self.started_ms[index] = ms(world.now());
+            outcome.timeline.push(step(steps::name(number), note.unwrap_or("done anew")));
         }
         if finished && !self.told[index][1] {
             self.told[index][1] = true;

@@ -61,7 +61,7 @@ impl Place {
         for change in sources.dns.history().iter().skip(self.zone).filter(|change| is_controller(&change.from)) {
             acts.push(format!("the zone, by {}", change.from));
         }
-        for stored in sources.nats.messages().iter().skip(self.messages) {
+        for stored in sources.nats.messages_after(self.messages) {
             let kind = stored.message.headers.get("audit-type").map(String::as_str).unwrap_or_default();
             if OF_OPERATIONS.contains(&kind) {
                 acts.push(format!("the audit stream, by {kind}"));

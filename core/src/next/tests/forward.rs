@@ -491,7 +491,7 @@ fn a_witness_that_cannot_be_read_is_no_silence_of_the_other_controller() {
 }
 
 #[test]
-fn a_cordon_that_somebody_undid_is_done_anew_before_the_lease_is_handed_on() {
+fn a_cordon_that_somebody_undid_is_done_anew_in_whichever_step_before_the_swap_it_is_seen() {
     type Spoil = fn(&mut World);
     let spoils: [(&str, Spoil); 4] = [
         ("told to be primary", |w| w.from().0.role = Role::Primary),
@@ -502,12 +502,12 @@ fn a_cordon_that_somebody_undid_is_done_anew_before_the_lease_is_handed_on() {
         }),
         ("another token", |w| w.from().0.demotion_token = Some(token(4, "0/8000028"))),
     ];
-    for (name, spoil) in spoils {
-        let mut world = World::during(5);
+    for ((name, spoil), step) in spoils.into_iter().flat_map(|spoil| [3, 4, 5].map(|step| (spoil, step))) {
+        let mut world = World::during(step);
         world.set_beat(Some(2));
         spoil(&mut world);
         let change = changes(world.decide());
-        assert!(matches!(change, Change::Redo(_)), "{name}: H35");
+        assert!(matches!(change, Change::Redo(_)), "{name} in step {step}: H35");
         world.change(2, &change);
         let intent = world.record.intent.clone().unwrap();
         assert_eq!((&intent.token, intent.step(2).finished_at, intent.redone), (&None, None, 1), "{name}");
@@ -556,8 +556,9 @@ fn a_cordon_is_done_anew_within_what_is_left_of_the_objective() {
 }
 
 #[test]
-fn weights_that_somebody_set_back_are_put_right_before_the_swap_and_at_the_end_three_times_at_most() {
-    for (step, mut world) in [(5, World::during(5)), (7, World::during(7))] {
+fn weights_that_somebody_set_back_are_put_right_in_each_later_step_three_times_at_most() {
+    for step in [4, 5, 7] {
+        let mut world = World::during(step);
         world.set_beat(Some(2));
         if step == 7 {
             world.memory.event_passed = true;

@@ -59,7 +59,12 @@ impl JetStream {
 
     /// Ground truth: every message stored, in order.
     pub fn messages(&self) -> Vec<Stored> {
-        self.disk().stream.iter().flat_map(|stream| stream.messages().cloned()).collect()
+        self.messages_after(0)
+    }
+
+    /// Ground truth: the messages that were stored after so many others, in order.
+    pub fn messages_after(&self, count: usize) -> Vec<Stored> {
+        self.disk().stream.iter().flat_map(|stream| stream.messages().skip(count).cloned()).collect()
     }
 
     /// From now on the stream takes no new message; `false`: there is room again.
