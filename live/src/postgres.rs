@@ -39,7 +39,9 @@ use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
 ///   `pg_monitor`), that of its last restartpoint.
 /// - `archive_mode` is the value that the server started with, not the one in the file that waits for a restart; that
 ///   one waits shows in `pending_restart`.
-/// - slots are seen by any role; names of slots have no commas.
+/// - slots are seen by any role; names of slots have no commas. A standby's logical slot is one to go on with only where
+///   it is kept in step with the primary's: a half that was primary before keeps its own, with `synced` false, until
+///   somebody drops it. The column came with 17; a row without it counts.
 const LOOK_SQL: &str = "select pg_is_in_recovery() as in_recovery, \
 current_setting('transaction_read_only') as read_only, \
 current_setting('archive_mode') as archive_mode, \
@@ -50,7 +52,8 @@ current_setting('max_wal_senders') as max_wal_senders, \
 current_setting('max_prepared_transactions') as max_prepared_transactions, \
 current_setting('max_locks_per_transaction') as max_locks_per_transaction, \
 (select string_agg(slot_name, ',' order by slot_name) from pg_replication_slots \
-where slot_type = 'logical' and not temporary) as logical_slots, \
+where slot_type = 'logical' and not temporary and (not pg_is_in_recovery() \
+or coalesce(to_jsonb(pg_replication_slots) ->> 'synced', 'true') = 'true')) as logical_slots, \
 (select system_identifier from pg_control_system()) as system_id, \
 case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end as lsn, \
 case when pg_is_in_recovery() then pg_is_wal_replay_paused() end as replay_paused, \

@@ -138,6 +138,14 @@ impl<'a> Evaluation<'a> {
             Expression::Int(number) => Value::Int(*number),
             Expression::Real(number) => Value::Real(*number),
             Expression::Text(text) => Value::text(text),
+            Expression::Field(name) => {
+                let at = row.columns.iter().position(|column| column == name);
+                match at.and_then(|at| row.values.get(at)) {
+                    Some(Value::Bool(value)) => Value::text(if *value { "true" } else { "false" }),
+                    Some(value) => value.shown().map_or(Value::Null, |text| Value::Text(text.into())),
+                    None => Value::Null,
+                }
+            }
             Expression::Column(name) => {
                 let at = row.columns.iter().position(|column| column == name);
                 at.and_then(|at| row.values.get(at)).cloned().unwrap_or(Value::Null)

@@ -50,6 +50,8 @@ pub(super) enum Expression {
     Case(Vec<(Expression, Expression)>, Option<Box<Expression>>),
     /// The first column of the only row; NULL where there is none.
     Query(Box<Select>),
+    /// `to_jsonb(table) ->> 'column'`: as text; NULL where there is no such column.
+    Field(String),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -61,8 +63,8 @@ enum Token {
     Sign(&'static str),
 }
 
-const SIGNS: [&str; 18] =
-    ["::", "<=", ">=", "<>", "!=", "||", "(", ")", ",", ";", "=", "<", ">", "+", "-", "*", "/", "."];
+const SIGNS: [&str; 19] =
+    ["->>", "::", "<=", ">=", "<>", "!=", "||", "(", ")", ",", ";", "=", "<", ">", "+", "-", "*", "/", "."];
 
 /// Operators, from the loosest to the tightest.
 const LEVELS: [&[&str]; 5] =
@@ -337,6 +339,12 @@ impl Parser {
             self.want_sign(")")?;
             return Ok(Expression::Count);
         }
+        if name == "to_jsonb" {
+            self.name()?;
+            self.want_sign(")")?;
+            self.want_sign("->>")?;
+            return Ok(Expression::Field(self.text()?));
+        }
         if name == "extract" {
             // `extract(epoch from interval)`.
             self.want_words(&["epoch", "from"])?;
@@ -400,6 +408,7 @@ fn missing_column(expression: &Expression, known: &[&str]) -> Option<Fault> {
         | Expression::Int(_)
         | Expression::Real(_)
         | Expression::Text(_)
+        | Expression::Field(_)
         | Expression::Count => None,
     }
 }
