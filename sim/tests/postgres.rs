@@ -16,6 +16,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_postgres::{Client, Connection, NoTls, config::SslMode, tls::NoTlsStream};
 
+/// Of every role, until a test changes it.
+const PASSWORD: &str = "right";
+
 const SYSTEM_ID: &str = "7711780216894003665";
 
 struct Pair {
@@ -35,6 +38,9 @@ fn pair() -> Pair {
     };
     let seeds = Seeds::new(1);
     let fsn = Instance::new(settings("shop-fsn", "pg.hel"), journal.clone(), seeds.generator("pg.fsn"));
+    for role in ["app", "continuum", "monitor", "postgres"] {
+        fsn.set_password(role, PASSWORD);
+    }
     let hel = Instance::standby_of(&fsn, settings("shop-hel", "pg.fsn"), journal.clone(), seeds.generator("pg.hel"));
     for (host, instance) in [("pg.fsn", &fsn), ("pg.hel", &hel)] {
         let (net, instance) = (fabric.net(), instance.clone());
@@ -109,7 +115,7 @@ impl Pair {
         let sql = format!("insert into w values ('{host}', {number})");
         self.finish(host, seconds, move |net| {
             let sql = sql.clone();
-            Box::pin(async move { query(&net, region, None, &sql).await })
+            Box::pin(async move { query(&net, region, PASSWORD, &sql).await })
         })
     }
 
@@ -119,7 +125,7 @@ impl Pair {
 }
 
 fn probe(net: Net) -> PostgresProbe {
-    let login = Login { user: "continuum".into(), password: None, database: "app".into() };
+    let login = Login { user: "continuum".into(), password: Some(PASSWORD.into()), database: "app".into() };
     PostgresProbe::new(Arc::new(NetConnector::new(net)), login)
 }
 
@@ -127,18 +133,15 @@ fn probe(net: Net) -> PostgresProbe {
 async fn session(net: &Net, host: &str, user: &str) -> (Client, Connection<BoxStream, NoTlsStream>) {
     let stream = net.connect(host, 5432).await.unwrap();
     let mut config = tokio_postgres::Config::new();
-    config.user(user).ssl_mode(SslMode::Disable);
+    config.user(user).password(PASSWORD).ssl_mode(SslMode::Disable);
     config.connect_raw(stream, NoTls).await.unwrap()
 }
 
 /// The SQLSTATE, `refused`, or another error's text.
-async fn query(net: &Net, region: &str, password: Option<&str>, sql: &str) -> Result<(), String> {
+async fn query(net: &Net, region: &str, password: &str, sql: &str) -> Result<(), String> {
     let stream = net.connect(&format!("pg.{region}"), 5432).await.map_err(|error| error.kind().to_string())?;
     let mut config = tokio_postgres::Config::new();
-    config.user("app").dbname("app").ssl_mode(SslMode::Disable);
-    if let Some(password) = password {
-        config.password(password);
-    }
+    config.user("app").password(password).dbname("app").ssl_mode(SslMode::Disable);
     let code =
         |error: tokio_postgres::Error| error.code().map_or_else(|| error.to_string(), |code| code.code().to_owned());
     let (client, connection) = config.connect_raw(stream, NoTls).await.map_err(code)?;
@@ -344,11 +347,10 @@ fn a_crashed_host_loses_no_commit_and_recovers() {
 #[test]
 fn a_wrong_password_is_refused_with_28p01() {
     let mut pair = pair();
-    pair.fsn.set_password("app", "right");
     let tried = |net: Net, password: &'static str| -> Work<_> {
-        Box::pin(async move { query(&net, "fsn", Some(password), "select 1").await })
+        Box::pin(async move { query(&net, "fsn", password, "select 1").await })
     };
-    assert_eq!(pair.finish("a", 0.5, move |net| tried(net, "right")), Some(Ok(())));
+    assert_eq!(pair.finish("a", 0.5, move |net| tried(net, PASSWORD)), Some(Ok(())));
     assert_eq!(pair.finish("b", 0.5, move |net| tried(net, "wrong")), Some(Err("28P01".into())));
 }
 
@@ -386,13 +388,14 @@ fn a_commit_that_waits_outlives_its_client_and_is_acknowledged_when_it_is_cancel
 #[test]
 fn sessions_are_ended_by_the_name_of_their_role() {
     let mut pair = pair();
-    let held = pair.start("a", |net| Box::pin(async move { query(&net, "fsn", None, "select pg_sleep(60)").await }));
+    let held =
+        pair.start("a", |net| Box::pin(async move { query(&net, "fsn", PASSWORD, "select pg_sleep(60)").await }));
     pair.run(0.5);
     let ended = pair.finish("b", 0.5, |net| {
         Box::pin(async move {
             let sql = "select pg_terminate_backend(pid) from pg_stat_activity \
                        where usename = 'app' and pid <> pg_backend_pid()";
-            query(&net, "fsn", None, sql).await
+            query(&net, "fsn", PASSWORD, sql).await
         })
     });
     assert_eq!(ended, Some(Ok(())));
@@ -495,7 +498,7 @@ fn more_sessions_than_max_connections_are_refused() {
             Box::pin(async move {
                 let stream = net.connect("pg.fsn", 5432).await.unwrap();
                 let mut config = tokio_postgres::Config::new();
-                config.user(user).ssl_mode(SslMode::Disable);
+                config.user(user).password(PASSWORD).ssl_mode(SslMode::Disable);
                 let entered = config.connect_raw(stream, NoTls).await;
                 let (client, connection) = entered.map_err(|error| error.as_db_error().unwrap().to_string())?;
                 connection.await.unwrap();
@@ -517,12 +520,11 @@ fn more_sessions_than_max_connections_are_refused() {
 fn a_password_that_a_role_gives_itself_locks_out_who_has_the_old_one() {
     let mut pair = pair();
     let tried = |net: Net, password: &'static str, sql: &'static str| -> Work<_> {
-        Box::pin(async move { query(&net, "fsn", Some(password), sql).await })
+        Box::pin(async move { query(&net, "fsn", password, sql).await })
     };
-    pair.fsn.set_password("app", "old");
     let change = "alter role app password 'new'";
-    assert_eq!(pair.finish("a", 0.5, move |net| tried(net, "old", change)), Some(Ok(())));
-    assert_eq!(pair.finish("b", 0.5, move |net| tried(net, "old", "select 1")), Some(Err("28P01".into())));
+    assert_eq!(pair.finish("a", 0.5, move |net| tried(net, PASSWORD, change)), Some(Ok(())));
+    assert_eq!(pair.finish("b", 0.5, move |net| tried(net, PASSWORD, "select 1")), Some(Err("28P01".into())));
     assert_eq!(pair.finish("c", 0.5, move |net| tried(net, "new", "select 1")), Some(Ok(())));
     // It is WAL: the standby follows.
     assert_eq!(pair.hel.password_of("app").as_deref(), Some("new"));

@@ -310,7 +310,7 @@ impl Instance {
         self.lock().settings.system_id.clone()
     }
 
-    /// The password that a role has to give. Absent: none.
+    /// The password that a role has to give. Absent: none lets it in.
     pub fn password_of(&self, role: &str) -> Option<String> {
         self.lock().password(role)
     }
@@ -413,12 +413,13 @@ impl Inner {
         said.unwrap_or(self.disk.first_limits)
     }
 
-    /// The password that a role has to give. Absent: none.
+    /// The password that a role has to give. Absent: none lets it in. An empty one takes it away.
     pub fn password(&self, role: &str) -> Option<String> {
-        self.disk.wal.newest(self.replayed, |record| match &record.content {
+        let said = self.disk.wal.newest(self.replayed, |record| match &record.content {
             Content::Password { role: of, password } if of == role => Some(password.clone()),
             _ => None,
-        })
+        });
+        said.filter(|password| !password.is_empty())
     }
 
     /// Whether a commit that ends here may be acknowledged.
