@@ -446,6 +446,24 @@ fn a_standby_that_fell_silent_looks_streaming_until_its_sender_gives_up() {
 }
 
 #[test]
+fn a_silent_standby_whose_clock_is_ahead_is_not_taken_for_fresh() {
+    let mut pair = pair();
+    let patient = Configuration { wal_sender_timeout: Duration::from_secs(60), ..Configuration::default() };
+    pair.fsn.configure(patient);
+    pair.hel.set_clock_ahead(Duration::from_secs(30));
+    pair.insert("a", "fsn", 1, 0.5);
+    assert_eq!(pair.view("b", "fsn").lag_to("shop-hel"), Some(Duration::ZERO), "it has everything, by any clock");
+    let _ = pair.start("outside", |_| Box::pin(async {}));
+    pair.fabric.partition("pg.fsn", "pg.hel");
+    pair.insert("c", "fsn", 2, 0.5);
+    pair.run(15.0);
+    let view = pair.view("d", "fsn");
+    let row = &view.replicas.as_ref().unwrap()[0];
+    assert!(row.streaming && row.clock_ahead().is_some_and(|ahead| ahead > Duration::from_secs(5)), "{row:?}");
+    assert_eq!(view.lag_to("shop-hel"), None);
+}
+
+#[test]
 fn a_silent_standby_holds_a_fast_shutdown_up() {
     let mut pair = pair();
     pair.fsn.configure(Configuration { wal_sender_timeout: Duration::from_secs(60), ..Configuration::default() });

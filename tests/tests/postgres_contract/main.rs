@@ -232,7 +232,10 @@ fn what_a_promotion_needs_is_seen_on_both(pair: &mut dyn Pair) {
     assert_eq!(primary.hot_standby, standby.hot_standby);
     assert_eq!((primary.logical_slots, standby.logical_slots), (Some(Vec::new()), Some(Vec::new())));
     let row = &primary.replicas.as_ref().unwrap()[0];
-    assert!(row.reply_age.is_some_and(|age| age < Duration::from_secs(11)), "{row:?}");
+    assert!(
+        row.clock_ahead().is_none() && row.silent_for().is_some_and(|age| age < Duration::from_secs(11)),
+        "{row:?}"
+    );
 }
 
 /// The model has its own reading of SQL: what it makes of queries that the probe never sends is held here, too.

@@ -29,7 +29,7 @@ pub(super) struct SenderRow {
     pub flushed: Lsn,
     pub replayed: Lsn,
     pub replay_lag: Option<Duration>,
-    /// When the receiver said something last. Absent: it never did.
+    /// When the receiver said something last, by its own clock. Absent: it never did.
     pub heard: Option<Duration>,
 }
 
@@ -89,6 +89,7 @@ pub(super) struct Inner {
     pub dry_run_write_count: u64,
     // Knobs.
     pub replay_delay: Duration,
+    pub clock_ahead: Duration,
     pub replay_paused: bool,
     pub shutdown_extra: Duration,
     pub statistics_hidden: bool,
@@ -135,6 +136,7 @@ impl Instance {
             queries: BTreeMap::new(),
             dry_run_write_count: 0,
             replay_delay: Duration::ZERO,
+            clock_ahead: Duration::ZERO,
             replay_paused: false,
             shutdown_extra: Duration::ZERO,
             statistics_hidden: false,
@@ -361,6 +363,11 @@ impl Instance {
     /// Fault: replay stays this far behind receipt.
     pub fn set_replay_delay(&self, delay: Duration) {
         self.change(|inner| inner.replay_delay = delay);
+    }
+
+    /// Fault: the clock of its host is ahead, which its primary sees in what it replies.
+    pub fn set_clock_ahead(&self, ahead: Duration) {
+        self.change(|inner| inner.clock_ahead = ahead);
     }
 
     /// Fault: `pg_wal_replay_pause()`.
