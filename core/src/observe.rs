@@ -11,7 +11,7 @@ use crate::name::{ObjectName, Region};
 use crate::record::{Lsn, Position, Record, RecordSet};
 use crate::roles::Roles;
 use crate::spec::{Invalid, Spec};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -280,6 +280,9 @@ impl HotStandby {
 /// (`wal_receiver_status_interval`): what it said before is no measure of its lag.
 pub const REPLY_AGE_MAX: Duration = Duration::from_secs(10);
 
+/// The clocks of two hosts that are kept right differ by no more.
+pub const CLOCKS_APART_MAX: Duration = Duration::from_secs(1);
+
 /// A row of `pg_stat_replication`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaRow {
@@ -291,10 +294,24 @@ pub struct ReplicaRow {
     pub replay: Option<Lsn>,
     /// `replay_lag`; NULL on an idle pair. Of a standby that fell silent it is that of its last good moment.
     pub replay_lag: Option<Duration>,
-    /// How long ago the standby said something, by its own `reply_time`. Absent: it never did.
-    pub reply_age: Option<Duration>,
+    /// How long ago the standby said something, by its own `reply_time`: below 0 where its clock is ahead. Absent: it
+    /// never did.
+    pub reply_age: Option<SignedDuration>,
     /// `sync_state`: `async`, `sync`, `quorum`, `potential`.
     pub sync_state: String,
+}
+
+impl ReplicaRow {
+    /// By how much its clock is ahead at least, where that is more than two clocks may differ.
+    pub fn clock_ahead(&self) -> Option<Duration> {
+        let ahead = self.reply_age.filter(SignedDuration::is_negative)?.unsigned_abs();
+        (ahead > CLOCKS_APART_MAX).then_some(ahead)
+    }
+
+    /// For how long it has been silent, as far as the clocks tell.
+    pub fn silent_for(&self) -> Option<Duration> {
+        self.reply_age.map(|age| age.max(SignedDuration::ZERO).unsigned_abs())
+    }
 }
 
 impl DatabaseView {
@@ -303,13 +320,14 @@ impl DatabaseView {
     pub fn rows_of(&self, cluster: &str) -> Option<Vec<&ReplicaRow>> {
         let mut rows: Vec<&ReplicaRow> =
             self.replicas.as_ref()?.iter().filter(|row| row.application_name == cluster && row.streaming).collect();
-        rows.sort_by_key(|row| row.reply_age.unwrap_or(Duration::MAX));
+        rows.sort_by_key(|row| row.reply_age.unwrap_or(SignedDuration::MAX));
         Some(rows)
     }
 
     /// Replication lag toward the half whose Cluster has this name. Absent: unmeasured. No row is unmeasured;
     /// replayed to the current position is 0; behind with a NULL lag is unmeasured, and so is behind without a word
-    /// for [`REPLY_AGE_MAX`]. Who is behind is so by at least the time since he said something.
+    /// for [`REPLY_AGE_MAX`]. Who is behind is so by at least the time since he said something: where his clock is so
+    /// far ahead that this is not known, he may be silent, and his lag is unmeasured.
     pub fn lag_to(&self, cluster: &str) -> Option<Duration> {
         self.lag_of(self.rows_of(cluster)?.first()?)
     }
@@ -325,7 +343,10 @@ impl DatabaseView {
         if row.replay.is_some_and(|replay| self.lsn.is_some_and(|current| replay >= current)) {
             return Some(Duration::ZERO);
         }
-        let age = row.reply_age.filter(|age| *age <= REPLY_AGE_MAX)?;
+        if row.clock_ahead().is_some() {
+            return None;
+        }
+        let age = row.silent_for().filter(|age| *age <= REPLY_AGE_MAX)?;
         Some(row.replay_lag?.max(age))
     }
 

@@ -23,11 +23,11 @@ use continuum_core::record::Lsn;
 use continuum_core::roles::RoleLogin;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
+use jiff::SignedDuration;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow};
 
@@ -64,7 +64,8 @@ else ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int 
 /// Who follows. A role without `pg_monitor` gets the row with `state` and everything after it NULL.
 /// `replay_lag` is NULL on an idle pair; on a standby whose replay is paused it keeps its last value until
 /// the standby's next message, and on one that fell silent for a minute. `reply_time` is the standby's clock: of one
-/// whose clock is late the age is too great, and blocks; of one whose clock is ahead it is too small by as much.
+/// whose clock is late the age is too great, and blocks; of one whose clock is ahead it is too small by as much, and
+/// below 0 while that is more than the time since.
 const REPLICAS_SQL: &str = "select application_name, state, replay_lsn, \
 extract(epoch from replay_lag) as replay_lag, \
 extract(epoch from clock_timestamp() - reply_time) as reply_age, sync_state from pg_stat_replication";
@@ -396,16 +397,12 @@ fn hot_standby(state: &SimpleQueryRow) -> Option<HotStandby> {
 /// `None` where the role may not see it.
 fn replica(row: &SimpleQueryRow) -> Option<ReplicaRow> {
     let text = |column: &str| row.try_get(column).ok().flatten();
-    // Two clocks may differ, so that the difference is below 0.
-    let time = |column: &str| {
-        let seconds = text(column)?.parse::<f64>().ok()?;
-        Duration::try_from_secs_f64(seconds.max(0.0)).ok()
-    };
+    let time = |column: &str| SignedDuration::try_from_secs_f64(text(column)?.parse().ok()?).ok();
     Some(ReplicaRow {
         application_name: text("application_name")?.to_owned(),
         streaming: text("state")? == "streaming",
         replay: text("replay_lsn").and_then(|lsn| lsn.parse::<Lsn>().ok()),
-        replay_lag: time("replay_lag"),
+        replay_lag: time("replay_lag").and_then(|lag| lag.try_into().ok()),
         reply_age: time("reply_age"),
         sync_state: text("sync_state").unwrap_or_default().to_owned(),
     })

@@ -11,6 +11,7 @@ pub use rules::Rule;
 
 use crate::fabric::Net;
 use continuum_core::name::ObjectName;
+use continuum_core::observe::Claim;
 use continuum_live::assemble::Ports;
 use std::sync::Arc;
 
@@ -35,6 +36,10 @@ pub enum Mutant {
     WritesInDryRun,
     /// Its dry run tries whether it may write a route, as an execution does.
     ActsInDryRun,
+    /// Its dry run claims a half for a generation that is not.
+    ClaimsAheadInDryRun,
+    /// Its dry run claims a half though another region holds the lease.
+    ClaimsWithoutTheLeaseInDryRun,
     /// Publishes everything twice, under another id.
     PublishesTwice,
     /// Does not undo the weights of the routes, and believes that it did.
@@ -49,12 +54,14 @@ pub enum Mutant {
 
 impl Mutant {
     /// All there are.
-    pub const ALL: [Mutant; 10] = [
+    pub const ALL: [Mutant; 12] = [
         Mutant::PromotesFirst,
         Mutant::DropsToken,
         Mutant::KeepsGeneration,
         Mutant::WritesInDryRun,
         Mutant::ActsInDryRun,
+        Mutant::ClaimsAheadInDryRun,
+        Mutant::ClaimsWithoutTheLeaseInDryRun,
         Mutant::PublishesTwice,
         Mutant::ForgetsWeights,
         Mutant::StatusStandsStill,
@@ -70,6 +77,8 @@ impl Mutant {
             Mutant::KeepsGeneration => "keeps-generation",
             Mutant::WritesInDryRun => "writes-in-dry-run",
             Mutant::ActsInDryRun => "acts-in-dry-run",
+            Mutant::ClaimsAheadInDryRun => "claims-ahead-in-dry-run",
+            Mutant::ClaimsWithoutTheLeaseInDryRun => "claims-without-the-lease-in-dry-run",
             Mutant::PublishesTwice => "publishes-twice",
             Mutant::ForgetsWeights => "forgets-weights",
             Mutant::StatusStandsStill => "status-stands-still",
@@ -84,7 +93,10 @@ impl Mutant {
             Mutant::PromotesFirst => "one-writer",
             Mutant::DropsToken => "no-lost-write",
             Mutant::KeepsGeneration => "generations",
-            Mutant::WritesInDryRun | Mutant::ActsInDryRun => "dry-run-pure",
+            Mutant::WritesInDryRun
+            | Mutant::ActsInDryRun
+            | Mutant::ClaimsAheadInDryRun
+            | Mutant::ClaimsWithoutTheLeaseInDryRun => "dry-run-pure",
             Mutant::PublishesTwice => "audit",
             Mutant::ForgetsWeights => "nothing-left",
             Mutant::StatusStandsStill => "status-true",
@@ -97,7 +109,8 @@ impl Mutant {
     pub fn needs(self) -> &'static str {
         match self {
             Mutant::DropsToken => "replication cut from before step 2 on",
-            Mutant::WritesInDryRun | Mutant::ActsInDryRun => "a dry run",
+            Mutant::ClaimsWithoutTheLeaseInDryRun => "a dry run in the region that does not hold the lease",
+            Mutant::WritesInDryRun | Mutant::ActsInDryRun | Mutant::ClaimsAheadInDryRun => "a dry run",
             Mutant::ForgetsWeights => "a failure of step 4",
             _ => "nothing",
         }
@@ -134,6 +147,13 @@ impl Mutant {
             Mutant::ActsInDryRun => {
                 let dry_run = &mut ports.observers.dry_run;
                 dry_run.route = Arc::new(others::ActsInDryRun::new(actors.route.clone(), dry_run.route.clone()));
+            }
+            Mutant::ClaimsAheadInDryRun | Mutant::ClaimsWithoutTheLeaseInDryRun => {
+                let dry_run = &mut ports.observers.dry_run;
+                let ahead = |of: u64| Claim { generation: of + 1, intent: format!("held/{}", of + 1) };
+                let not_held = |of: u64| Claim { generation: of, intent: "give-way/hel".into() };
+                let claim = if self == Mutant::ClaimsAheadInDryRun { ahead } else { not_held };
+                dry_run.pair = Arc::new(pair::ClaimsInDryRun::new(actors.pair.clone(), dry_run.pair.clone(), claim));
             }
             Mutant::PublishesTwice => {
                 if let Some(audit) = &actors.audit {

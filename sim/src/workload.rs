@@ -51,7 +51,7 @@ pub struct WorkloadOptions {
     /// Role they log in as.
     pub user: String,
     /// Its password.
-    pub password: Option<String>,
+    pub password: String,
 }
 
 /// The clients. Cheap to clone; all clones are the same ones.

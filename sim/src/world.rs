@@ -264,7 +264,7 @@ fn workload(options: &WorldOptions, net: &Net, stores: &BTreeMap<&'static str, S
         regions: REGIONS.iter().map(|region| ((*region).to_owned(), address(region))).collect(),
         vantages: VANTAGES.iter().map(|host| (*host).to_owned()).collect(),
         user: "app".into(),
-        password: Some(objects::password(options).into()),
+        password: objects::password(options).into(),
     };
     let stores = REGIONS.iter().map(|region| ((*region).to_owned(), store_of(stores, region).clone())).collect();
     Workload::new(net.clone(), workload, stores, seeds)
@@ -323,6 +323,7 @@ fn databases(
     let (primary, standby) = (options.primary.as_str(), options.standby_region());
     let first = Instance::new(settings(primary), journal.clone(), generator(primary));
     first.set_password("app", objects::password(options));
+    first.set_password(objects::PROBE_ROLE, objects::PROBE_PASSWORD);
     let second = Instance::standby_of(&first, settings(standby), journal.clone(), generator(standby));
     if options.standby == Standby::Diverged {
         second.diverge();

@@ -63,9 +63,13 @@ impl Run {
     }
 
     fn dry_run(&mut self) {
+        self.dry_run_in("fsn");
+    }
+
+    fn dry_run_in(&mut self, region: &str) {
         let before = ground::Place::now(&self.world.sources());
         let (order, answer) = awaited(|answer| Order::DryRun { to: Region::new("hel"), reason: None, answer });
-        self.world.desks["fsn"].leave(order);
+        self.world.desks[region].leave(order);
         assert!(self.answer(20, |_| answer.look()).is_some(), "the dry run was answered");
         self.acts.extend(before.acts_since(&self.world.sources()));
     }
@@ -187,6 +191,16 @@ fn a_dry_run_that_writes_is_caught() {
 #[test]
 fn a_dry_run_that_acts_by_the_ports_of_an_execution_is_caught() {
     is_caught(Mutant::ActsInDryRun, Run::dry_run);
+}
+
+#[test]
+fn a_dry_run_that_claims_a_half_for_another_generation_is_caught() {
+    is_caught(Mutant::ClaimsAheadInDryRun, Run::dry_run);
+}
+
+#[test]
+fn a_dry_run_that_claims_a_half_without_the_lease_is_caught() {
+    is_caught(Mutant::ClaimsWithoutTheLeaseInDryRun, |run| run.dry_run_in("hel"));
 }
 
 #[test]

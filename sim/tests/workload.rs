@@ -16,6 +16,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Of the application's role.
+const PASSWORD: &str = "right";
+
 const SHOP: &str = "shop.example.org";
 
 struct World {
@@ -46,6 +49,7 @@ fn world(seed: u64, held_session: Option<&str>) -> World {
         system_id: "7711780216894003665".into(),
     };
     let fsn = Instance::new(settings("fsn", "hel"), journal.clone(), seeds.generator("pg.fsn"));
+    fsn.set_password("app", PASSWORD);
     let hel = Instance::standby_of(&fsn, settings("hel", "fsn"), journal, seeds.generator("pg.hel"));
     for (host, instance) in [("pg.fsn", &fsn), ("pg.hel", &hel)] {
         let (net, instance) = (net.clone(), instance.clone());
@@ -61,7 +65,7 @@ fn world(seed: u64, held_session: Option<&str>) -> World {
         regions: ["fsn", "hel"].map(|region| (region.to_owned(), address(region))).to_vec(),
         vantages: vantages.map(str::to_owned).to_vec(),
         user: "app".into(),
-        password: None,
+        password: PASSWORD.into(),
     };
     let workload = Workload::new(net, options, stores.clone(), seeds);
     for (host, software) in workload.hosts() {

@@ -10,17 +10,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Superuser of the pair. No password is asked for.
+/// Superuser of the pair.
 pub const SUPERUSER: &str = "postgres";
 /// A plain role that may write to table `w`.
 pub const PLAIN_ROLE: &str = "app";
 /// The same, and a member of `pg_monitor`.
 pub const MONITOR_ROLE: &str = "continuum";
-
-/// A plain role that is asked for [`PASSWORD`], where all others are let in without one.
-pub const GUARDED_ROLE: &str = "guarded";
-/// See [`GUARDED_ROLE`].
+/// Password of these three. Everyone is asked for one, as by the operator's `pg_hba.conf`.
 pub const PASSWORD: &str = "right";
+/// A role that was given no password.
+pub const NO_PASSWORD_ROLE: &str = "guest";
 
 /// A running pair.
 #[derive(Debug)]
@@ -62,16 +61,16 @@ impl RealPostgres {
         self.configure(&a, self.ports[0], "on");
         // The one who asks reads a statement a line.
         let roles = format!(
-            "create role app login;\ncreate role continuum login in role pg_monitor;\n\
-             create role {GUARDED_ROLE} login password '{PASSWORD}';\n\
-             create table w (client text, number bigint);\ngrant all on w to app, continuum;\n"
+            "alter role {SUPERUSER} password '{PASSWORD}';\n\
+             create role {PLAIN_ROLE} login password '{PASSWORD}';\n\
+             create role {MONITOR_ROLE} login in role pg_monitor password '{PASSWORD}';\n\
+             create role {NO_PASSWORD_ROLE} login;\n\
+             create table w (client text, number bigint);\ngrant all on w to {PLAIN_ROLE}, {MONITOR_ROLE};\n"
         );
         self.run_with("postgres", &["--single", "-D", text(&a), SUPERUSER], &roles);
-        // The first line that fits counts.
-        let access = a.join("pg_hba.conf");
-        let all = std::fs::read_to_string(&access).expect("initdb wrote it");
-        let guarded = format!("host all {GUARDED_ROLE} all scram-sha-256\n{all}");
-        std::fs::write(&access, guarded).expect("a file can be written");
+        // The standby alone comes in without a password.
+        let access = "host replication all 127.0.0.1/32 trust\nhost all all all scram-sha-256\n";
+        std::fs::write(a.join("pg_hba.conf"), access).expect("a file can be written");
         // A copy of a server that was shut down is a base backup.
         let copied = output(Command::new("cp").arg("-a").arg(&a).arg(&b));
         assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));

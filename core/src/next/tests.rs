@@ -7,6 +7,7 @@ mod promotion;
 mod property;
 mod source;
 mod tend;
+mod traffic;
 mod undo;
 mod walk;
 

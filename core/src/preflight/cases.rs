@@ -9,7 +9,7 @@ use crate::plan::Plan;
 use crate::record::{EndResult, Ended, Kind, Lsn, Pending};
 use crate::roles::LoginResult;
 use crate::spec::{Invalid, LeaseKind, Selector};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 
 type Change = fn(&mut Plan, &mut Facts);
@@ -295,15 +295,17 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("a logical slot on both", |_, f| { primary(f).logical_slots = Some(vec!["feed".into()]); standby(f).logical_slots = Some(vec!["feed".into()]) }, &[]),
     ("a dead connection beside the living one", |_, f| second_row(f), &[Id::ReplicaRows]),
     ("the same, of a synchronous pair", |_, f| { second_row(f); synchronous(f, &["shop-fsn", "shop-hel"]); record(f).in_sync = true }, &[Id::ReplicaRows, Id::LagKnown]),
-    ("a standby that fell silent and is behind", |p, f| { p.rpo_seconds = 30; behind(f, 100); replica(f).reply_age = Some(Duration::from_secs(11)) }, &[Id::LagKnown]),
-    ("a standby that fell silent and has it all", |_, f| replica(f).reply_age = Some(Duration::from_secs(50)), &[]),
+    ("a standby that fell silent and is behind", |p, f| { p.rpo_seconds = 30; behind(f, 100); replica(f).reply_age = Some(SignedDuration::from_secs(11)) }, &[Id::LagKnown]),
+    ("a standby that fell silent and has it all", |_, f| replica(f).reply_age = Some(SignedDuration::from_secs(50)), &[]),
     ("replay paused", |_, f| standby(f).replay_paused = Some(true), &[Id::ReplayPaused]),
     ("columns hidden", |_, f| primary(f).replicas = None, &[Id::LagKnown]),
     ("behind with no lag", |_, f| replica(f).replay = Some(Lsn(1)), &[Id::LagKnown]),
     ("lag above the RPO", |p, f| { p.rpo_seconds = 5; behind(f, 6_000) }, &[Id::LagWithinRpo]),
     ("lag just above the RPO", |p, f| { p.rpo_seconds = 5; behind(f, 5_001) }, &[Id::LagWithinRpo]),
     ("lag at the RPO", |p, f| { p.rpo_seconds = 5; behind(f, 5_000) }, &[]),
-    ("behind by the time since it was heard", |p, f| { p.rpo_seconds = 5; behind(f, 100); replica(f).reply_age = Some(Duration::from_secs(6)) }, &[Id::LagWithinRpo]),
+    ("behind, with a clock ahead of the primary's", |_, f| { behind(f, 100); replica(f).reply_age = Some(SignedDuration::from_secs(-5)) }, &[Id::LagKnown]),
+    ("behind, with a clock ahead by what clocks differ", |_, f| { behind(f, 100); replica(f).reply_age = Some(SignedDuration::from_millis(-900)) }, &[]),
+    ("behind by the time since it was heard", |p, f| { p.rpo_seconds = 5; behind(f, 100); replica(f).reply_age = Some(SignedDuration::from_secs(6)) }, &[Id::LagWithinRpo]),
     ("lag below a second", |_, f| behind(f, 100), &[]),
     ("synchronous on the old half only", |_, f| synchronous(f, &["shop-fsn"]), &[Id::SynchronousBoth]),
     ("synchronous on the new half only", |_, f| synchronous(f, &["shop-hel"]), &[Id::SynchronousBoth]),
@@ -409,7 +411,7 @@ fn second_row(facts: &mut Facts) {
     let dead = crate::observe::ReplicaRow {
         replay: Some(Lsn(1)),
         replay_lag: Some(Duration::from_millis(3)),
-        reply_age: Some(Duration::from_secs(40)),
+        reply_age: Some(SignedDuration::from_secs(40)),
         ..replica(facts).clone()
     };
     primary(facts).replicas.as_mut().unwrap().insert(0, dead);
@@ -417,7 +419,7 @@ fn second_row(facts: &mut Facts) {
 fn behind(facts: &mut Facts, lag_ms: u64) {
     let row = replica(facts);
     row.replay = Some(Lsn(1));
-    row.reply_age = Some(Duration::from_millis(200));
+    row.reply_age = Some(SignedDuration::from_millis(200));
     row.replay_lag = Some(Duration::from_millis(lag_ms));
 }
 

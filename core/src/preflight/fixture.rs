@@ -13,6 +13,7 @@ use crate::spec::{
     DnsSpec, FailbackSpec, HealthCheckSpec, LeaseKind, LeaseSpec, RecordSpec, RegionSpec, RejoinPolicy, RouteSpec,
     Selector, Spec,
 };
+use jiff::SignedDuration;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -172,7 +173,7 @@ pub fn primary_database(standby: &str) -> DatabaseView {
             streaming: true,
             replay: Some(lsn()),
             replay_lag: None,
-            reply_age: Some(Duration::from_secs(4)),
+            reply_age: Some(SignedDuration::from_secs(4)),
             sync_state: "async".into(),
         }]),
     }

@@ -87,7 +87,7 @@ fn slots((source, primary): Side, (target, standby): Side, out: &mut Findings) {
 fn connections(database: &DatabaseView, target: &ClusterView, out: &mut Findings) {
     let name = &target.object.name;
     let rows = database.rows_of(name).unwrap_or_default();
-    let silent = |row: &ReplicaRow| row.reply_age.unwrap_or_default();
+    let silent = |row: &ReplicaRow| row.silent_for().unwrap_or_default();
     if let [newest, .., oldest] = rows[..] {
         out.add(
             Id::ReplicaRows,
@@ -109,6 +109,19 @@ fn connections(database: &DatabaseView, target: &ClusterView, out: &mut Findings
                 seconds(age)
             ),
         );
+    }
+}
+
+/// Why the lag of a half is not measured, with the cure where one is known.
+fn unmeasured(database: &DatabaseView, target: &str) -> String {
+    let rows = database.rows_of(target).unwrap_or_default();
+    match rows.iter().find_map(|row| row.clock_ahead()) {
+        Some(ahead) => format!(
+            "the replication lag of {target} is not measured: its clock is ahead by {} at least, so how long it has been \
+             silent is not known; set its host's clock",
+            seconds(ahead)
+        ),
+        None => format!("the replication lag of {target} is not measured"),
     }
 }
 
@@ -207,7 +220,7 @@ fn lag(case: &Case, database: &DatabaseView, target: &ClusterView, synchronous: 
     }
     let lag = if synchronous { database.worst_lag_to(target) } else { database.lag_to(target) };
     match lag {
-        None => out.add(Id::LagKnown, format!("the replication lag of {target} is not measured")),
+        None => out.add(Id::LagKnown, unmeasured(database, target)),
         // A busy standby is always a little behind, and a planned switchover waits for the last write anyway: an
         // objective of 0 allows for less than a second.
         Some(lag) if lag > Duration::from_millis(u64::from(case.plan.rpo_seconds) * 1000).max(LAG_OF_BUSY) => out.add(

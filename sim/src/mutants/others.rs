@@ -2,6 +2,7 @@
 
 use crate::fabric::Net;
 use crate::servers::postgres::NetConnector;
+use crate::world::objects;
 use async_trait::async_trait;
 use continuum_core::audit::Event;
 use continuum_core::name::{ObjectName, Region};
@@ -12,7 +13,7 @@ use continuum_core::ports::{
 };
 use continuum_core::record::Record;
 use continuum_core::roles::RoleLogin;
-use continuum_live::postgres::{Login, PostgresProbe};
+use continuum_live::postgres::PostgresProbe;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -50,8 +51,7 @@ pub(super) struct WritesInDryRun {
 
 impl WritesInDryRun {
     pub(super) fn new(net: Net) -> Self {
-        let login = Login { user: "continuum".into(), password: None, database: "app".into() };
-        Self { probe: PostgresProbe::new(Arc::new(NetConnector::new(net)), login).for_dry_run() }
+        Self { probe: PostgresProbe::new(Arc::new(NetConnector::new(net)), objects::probe_login()).for_dry_run() }
     }
 }
 

@@ -4,7 +4,7 @@ use super::{REGIONS, pair_name};
 use async_trait::async_trait;
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::next::Permit;
-use continuum_core::observe::{ClusterView, DatabaseView, Role, Seen};
+use continuum_core::observe::{Claim, ClusterView, DatabaseView, Role, Seen};
 use continuum_core::plan::Plan;
 use continuum_core::ports::{ActOnPair, ClusterChange, ClusterWrite, ObserveDatabase, ObservePair, Outcome};
 use continuum_core::record::Lsn;
@@ -64,6 +64,54 @@ impl ActOnPair for PromotesFirst {
             return Outcome::NotApplied("the other half comes first".into());
         }
         self.pair.act.write(write).await
+    }
+}
+
+/// Claims each half that it looks at: what, of the generation that stands there.
+pub(super) struct ClaimsInDryRun {
+    pair: Pair,
+    claim: fn(u64) -> Claim,
+}
+
+impl ClaimsInDryRun {
+    pub(super) fn new(act: Arc<dyn ActOnPair>, observe: Arc<dyn ObservePair>, claim: fn(u64) -> Claim) -> Self {
+        Self { pair: Pair { act, observe }, claim }
+    }
+}
+
+#[async_trait]
+impl ObservePair for ClaimsInDryRun {
+    async fn cluster(&self, region: &Region, pair: &ObjectName) -> Seen<ClusterView> {
+        let seen = self.pair.observe.cluster(region, pair).await;
+        if let Seen::Is(view) = &seen {
+            let write = ClusterWrite {
+                region: region.clone(),
+                object: view.object.clone(),
+                resource_version: view.resource_version.clone(),
+                claim: (self.claim)(view.claim.as_ref().map_or(0, |claim| claim.generation)),
+                change: ClusterChange::Claim,
+                server_limit: None,
+            };
+            // Whether it passes tells this mutant nothing that a look does not.
+            let _ = self.pair.act.write(&write).await;
+        }
+        seen
+    }
+
+    async fn secrets(&self, region: &Region, cluster: &ClusterView) -> Seen<BTreeMap<String, RoleSecret>> {
+        self.pair.observe.secrets(region, cluster).await
+    }
+
+    async fn backup_runs(&self, region: &Region, cluster: &ClusterView) -> Seen<bool> {
+        self.pair.observe.backup_runs(region, cluster).await
+    }
+
+    async fn missing_rights(&self, region: &Region, plan: &Plan) -> Seen<Vec<String>> {
+        self.pair.observe.missing_rights(region, plan).await
+    }
+
+    async fn admits(&self, write: &ClusterWrite) -> Seen<Result<(), String>> {
+        self.pair.observe.admits(write).await
     }
 }
 

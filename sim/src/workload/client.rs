@@ -121,7 +121,7 @@ impl Client {
 }
 
 fn login<'a>(shared: &'a Shared, name: &'a str) -> Login<'a> {
-    Login { user: &shared.options.user, password: shared.options.password.as_deref(), name }
+    Login { user: &shared.options.user, password: &shared.options.password, name }
 }
 
 /// Looks whether a row is still there that was acknowledged before, in a half that has just acknowledged another.

@@ -13,7 +13,7 @@ const PORT: u16 = 5432;
 /// Who logs in.
 pub(super) struct Login<'a> {
     pub(super) user: &'a str,
-    pub(super) password: Option<&'a str>,
+    pub(super) password: &'a str,
     pub(super) name: &'a str,
 }
 
@@ -27,9 +27,7 @@ impl Session {
             let stream = net.connect(&format!("pg.{region}"), PORT).await.map_err(|error| error.kind().to_string())?;
             let mut config = tokio_postgres::Config::new();
             config.user(login.user).dbname("app").application_name(login.name).ssl_mode(SslMode::Disable);
-            if let Some(password) = login.password {
-                config.password(password);
-            }
+            config.password(login.password);
             let (client, connection) = config.connect_raw(stream, NoTls).await.map_err(|error| told(&error))?;
             net.spawn(Box::pin(async move {
                 // What breaks a session is told to whoever uses it.

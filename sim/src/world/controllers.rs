@@ -4,7 +4,7 @@
 //! Everything of a controller runs in its host's one future, so that a pause stops it whole and a crash
 //! loses it whole.
 
-use super::objects::{APPLICATION, DNS_KEY, LEASE_NAMESPACE, NAMESPACE};
+use super::objects::{APPLICATION, DNS_KEY, LEASE_NAMESPACE, NAMESPACE, probe_login};
 use super::options::{REGIONS, Witness, WorldOptions, witness_host};
 use crate::audit_client::AuditClient;
 use crate::dns_runtime::SimDns;
@@ -20,7 +20,7 @@ use continuum_core::report::{DryRunReport, ExecuteReport, HealthReport};
 use continuum_core::sequencer::ExecuteOrder;
 use continuum_live::assemble::{KubeClients, OtherActors, OtherObservers, Ports, Transports, Twice, assemble};
 use continuum_live::kube_transport::{Limits, USER_AGENT, USER_AGENT_DRY_RUN, plain_client};
-use continuum_live::postgres::{Login, PostgresProbe};
+use continuum_live::postgres::PostgresProbe;
 use continuum_live::powerdns::{Authorities, PowerDns, PowerDnsApi};
 use continuum_live::vantages::Vantages;
 use futures_util::StreamExt;
@@ -242,8 +242,7 @@ fn observers(
 }
 
 fn probe(net: &Net, user_agent: &str) -> PostgresProbe {
-    let login = Login { user: "continuum".into(), password: None, database: "app".into() };
-    let probe = PostgresProbe::new(Arc::new(NetConnector::new(net.clone())), login);
+    let probe = PostgresProbe::new(Arc::new(NetConnector::new(net.clone())), probe_login());
     if user_agent == USER_AGENT_DRY_RUN { probe.for_dry_run() } else { probe }
 }
 

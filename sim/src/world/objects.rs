@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use continuum_core::name::Region;
 use continuum_core::record::{Lineage, Record, RecordSet};
+use continuum_live::postgres::Login;
 use serde_json::{Value, json};
 
 /// Namespace of everything of the application.
@@ -25,6 +26,11 @@ pub const HOSTNAME: &str = "shop.example.org";
 pub const DNS_KEY: &str = "simulated";
 /// Stream of audit events.
 pub const STREAM: &str = "AUDIT";
+
+/// Role that the controllers' probe logs in as.
+pub const PROBE_ROLE: &str = "continuum";
+/// Its password, in both regions.
+pub const PROBE_PASSWORD: &str = "probe";
 
 /// Name of the Cluster in a region.
 pub fn cluster(region: &str) -> String {
@@ -108,6 +114,11 @@ fn secret_password(options: &WorldOptions, region: &str) -> &'static str {
 /// The password that the application's role has when the world begins, and that its clients give.
 pub fn password(options: &WorldOptions) -> &'static str {
     if options.password_rotated { "secret-3" } else { secret_password(options, &options.primary) }
+}
+
+/// What the controllers' probe logs in with.
+pub fn probe_login() -> Login {
+    Login { user: PROBE_ROLE.into(), password: Some(PROBE_PASSWORD.into()), database: "app".into() }
 }
 
 /// The role secret of a region's half.

@@ -122,9 +122,10 @@ impl Recording {
         Self { lines: text.lines().map(|line| serde_json::from_str(line).unwrap()).collect() }
     }
 
-    /// Made under pressure: each patch is a step of its own, also one of the fence alone.
-    pub fn is_busy(&self) -> bool {
-        self.lines.iter().any(|line| line["took"].is_number())
+    /// How long the slowest answer to the script took, s. Known where it was made under pressure: each patch is a step
+    /// of its own there, also one of the fence alone.
+    pub fn slowest_answer(&self) -> Option<f64> {
+        self.lines.iter().filter_map(|line| line["took"].as_f64()).max_by(f64::total_cmp)
     }
 
     /// When the last line was written.

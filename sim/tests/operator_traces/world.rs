@@ -17,6 +17,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_postgres::{Client, NoTls, config::SslMode};
 
+/// Role that writes as the recordings' clients do, and its password.
+const WRITER: &str = "writer";
+
 /// Where a recording starts.
 #[derive(Clone, Copy)]
 pub struct Start {
@@ -142,7 +145,11 @@ impl World {
                 Settings { cluster: name.into(), upstream: upstream.into(), system_id: options.system_id.clone() };
             let rng = seeds.generator(&format!("pg.{region}"));
             let instance = match &primary {
-                None => Instance::new(settings, journal.clone(), rng),
+                None => {
+                    let first = Instance::new(settings, journal.clone(), rng);
+                    first.set_password(WRITER, WRITER);
+                    first
+                }
                 Some(primary) => Instance::standby_of(primary, settings, journal.clone(), rng),
             };
             primary.get_or_insert(instance.clone());
@@ -352,7 +359,7 @@ impl World {
                         // Indexing made a place for it; a patch of the fence alone has none.
                         body.as_object_mut().unwrap().remove("spec");
                     }
-                    if recording.is_busy() {
+                    if recording.slowest_answer().is_some() {
                         steps.push((self.fabric.now().as_secs_f64() - begin, half.clone()));
                     }
                     let answer = self.patch(&half, &body);
@@ -396,7 +403,7 @@ async fn attempt(net: &Net, half: &str, held: &mut Option<Client>, number: u64) 
             let host = half.replace("shop-", "pg.");
             let stream = net.connect(&host, 5432).await.ok()?;
             let mut config = tokio_postgres::Config::new();
-            config.user("app").ssl_mode(SslMode::Disable);
+            config.user(WRITER).password(WRITER).ssl_mode(SslMode::Disable);
             let (client, connection) = config.connect_raw(stream, NoTls).await.ok()?;
             tokio::spawn(connection);
             Some(client)

@@ -11,7 +11,7 @@ use continuum_core::ports::{ActOnDatabase, ObserveDatabase, Outcome};
 use continuum_core::roles::RoleLogin;
 use continuum_live::byte_stream::ByteStream;
 use continuum_live::postgres::{Login, PostgresProbe};
-use continuum_tests::real_postgres::{GUARDED_ROLE, MONITOR_ROLE, PASSWORD, PLAIN_ROLE, SUPERUSER};
+use continuum_tests::real_postgres::{MONITOR_ROLE, NO_PASSWORD_ROLE, PASSWORD, PLAIN_ROLE, SUPERUSER};
 use model::Model;
 use real::Real;
 use std::time::Duration;
@@ -40,7 +40,7 @@ enum Said {
 enum Ask {
     Look,
     Try { commit: bool },
-    LetIn { password: &'static str },
+    LetIn { user: &'static str, password: &'static str },
 }
 
 /// A pair under test. The claims follow each other on it.
@@ -79,8 +79,8 @@ async fn say(probe: PostgresProbe, half: usize, ask: Ask) -> Said {
     let cluster = ObjectName::new("shop", "shop");
     match ask {
         Ask::Look => Said::Look(probe.look(&region, &cluster).await),
-        Ask::LetIn { password } => {
-            let login = RoleLogin { user: GUARDED_ROLE.into(), password: password.into() };
+        Ask::LetIn { user, password } => {
+            let login = RoleLogin { user: user.into(), password: password.into() };
             Said::LetIn(probe.lets_in(&region, &cluster, &login).await)
         }
         Ask::Try { commit } => Said::Tried(probe.try_write(&region, &cluster, commit).await),
@@ -90,7 +90,7 @@ async fn say(probe: PostgresProbe, half: usize, ask: Ask) -> Said {
 /// The rows, each as its columns joined, or the SQLSTATE.
 async fn run_sql(stream: impl ByteStream + 'static, user: &str, sql: &str) -> Result<Vec<String>, String> {
     let mut config = tokio_postgres::Config::new();
-    config.user(user).dbname(SUPERUSER).ssl_mode(SslMode::Disable);
+    config.user(user).password(PASSWORD).dbname(SUPERUSER).ssl_mode(SslMode::Disable);
     let (client, connection) = config.connect_raw(stream, NoTls).await.unwrap();
     let connection = tokio::spawn(connection);
     let answer = client.simple_query(sql).await;
@@ -110,7 +110,7 @@ async fn run_sql(stream: impl ByteStream + 'static, user: &str, sql: &str) -> Re
 
 fn login(monitor: bool) -> Login {
     let user = if monitor { MONITOR_ROLE } else { PLAIN_ROLE };
-    Login { user: user.into(), password: None, database: SUPERUSER.into() }
+    Login { user: user.into(), password: Some(PASSWORD.into()), database: SUPERUSER.into() }
 }
 
 // The claims.
@@ -155,15 +155,36 @@ fn only_a_primary_takes_a_write(pair: &mut dyn Pair) {
 }
 
 fn a_role_is_let_in_with_its_password_and_with_no_other(pair: &mut dyn Pair) {
+    is_let_in(pair, PLAIN_ROLE, PASSWORD);
+    is_kept_out(pair, PLAIN_ROLE, &["wrong", ""]);
+}
+
+fn a_role_that_has_no_password_is_let_in_with_none(pair: &mut dyn Pair) {
+    is_kept_out(pair, "nobody", &[PASSWORD, ""]);
+    is_kept_out(pair, NO_PASSWORD_ROLE, &[PASSWORD, ""]);
+    pair.query(PRIMARY, SUPERUSER, &format!("alter role {NO_PASSWORD_ROLE} password 'given'")).unwrap();
+    is_let_in(pair, NO_PASSWORD_ROLE, "given");
+    // An empty one takes it away.
+    pair.query(PRIMARY, SUPERUSER, &format!("alter role {NO_PASSWORD_ROLE} password ''")).unwrap();
+    is_kept_out(pair, NO_PASSWORD_ROLE, &["given", ""]);
+}
+
+fn is_let_in(pair: &mut dyn Pair, user: &'static str, password: &'static str) {
     pair.settle();
     for half in [PRIMARY, STANDBY] {
-        match pair.ask(half, Ask::LetIn { password: PASSWORD }, false) {
+        match pair.ask(half, Ask::LetIn { user, password }, false) {
             Said::LetIn(Seen::Is(Ok(()))) => {}
-            other => panic!("{other:?}"),
+            other => panic!("{user} with {password:?}: {other:?}"),
         }
-        match pair.ask(half, Ask::LetIn { password: "wrong" }, false) {
+    }
+}
+
+fn is_kept_out(pair: &mut dyn Pair, user: &'static str, passwords: &[&'static str]) {
+    pair.settle();
+    for (half, password) in [PRIMARY, STANDBY].into_iter().flat_map(|half| passwords.iter().map(move |p| (half, *p))) {
+        match pair.ask(half, Ask::LetIn { user, password }, false) {
             Said::LetIn(Seen::Is(Err(cause))) => assert_eq!(cause, "28P01", "and no word of the secret"),
-            other => panic!("{other:?}"),
+            other => panic!("{user} with {password:?}: {other:?}"),
         }
     }
 }
@@ -211,7 +232,10 @@ fn what_a_promotion_needs_is_seen_on_both(pair: &mut dyn Pair) {
     assert_eq!(primary.hot_standby, standby.hot_standby);
     assert_eq!((primary.logical_slots, standby.logical_slots), (Some(Vec::new()), Some(Vec::new())));
     let row = &primary.replicas.as_ref().unwrap()[0];
-    assert!(row.reply_age.is_some_and(|age| age < Duration::from_secs(11)), "{row:?}");
+    assert!(
+        row.clock_ahead().is_none() && row.silent_for().is_some_and(|age| age < Duration::from_secs(11)),
+        "{row:?}"
+    );
 }
 
 /// The model has its own reading of SQL: what it makes of queries that the probe never sends is held here, too.
@@ -284,7 +308,7 @@ fn a_stopped_server_refuses_writes(pair: &mut dyn Pair) {
     pair.stop(PRIMARY);
     let view = pair.look(PRIMARY);
     assert_eq!((view.accepts, view.detail.as_str()), (Accepts::No, "connection refused"));
-    match pair.ask(PRIMARY, Ask::LetIn { password: PASSWORD }, false) {
+    match pair.ask(PRIMARY, Ask::LetIn { user: PLAIN_ROLE, password: PASSWORD }, false) {
         Said::LetIn(Seen::Unknown(cause)) => assert_eq!(cause, "connection refused"),
         other => panic!("{other:?}"),
     }
@@ -303,11 +327,12 @@ fn a_promoted_standby_shows_its_new_timeline_at_once(pair: &mut dyn Pair) {
 }
 
 /// In an order in which each finds what it needs.
-const CLAIMS: [fn(&mut dyn Pair); 11] = [
+const CLAIMS: [fn(&mut dyn Pair); 12] = [
     primary_and_standby_show_what_they_are,
     a_plain_role_leaves_lag_unmeasured_and_the_rest_known,
     only_a_primary_takes_a_write,
     a_role_is_let_in_with_its_password_and_with_no_other,
+    a_role_that_has_no_password_is_let_in_with_none,
     paused_replay_shows_in_the_standby_and_as_lag_that_is_not_zero,
     a_commit_wants_the_synchronous_standbys_word_and_leaves_nobody_waiting_for_it,
     a_setting_that_waits_for_a_restart_is_seen,

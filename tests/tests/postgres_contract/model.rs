@@ -7,7 +7,7 @@ use continuum_sim::fabric::{Fabric, FabricOptions, Net, TurmoilFabric};
 use continuum_sim::servers::postgres::{
     Configuration, Instance, Journal, NetConnector, Order, Settings, Shutdown, Synchronous,
 };
-use continuum_tests::real_postgres::{GUARDED_ROLE, PASSWORD, PLAIN_ROLE};
+use continuum_tests::real_postgres::{MONITOR_ROLE, PASSWORD, PLAIN_ROLE, SUPERUSER};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -40,7 +40,9 @@ impl Model {
         model.run(Duration::from_millis(100));
         model.halves.iter().for_each(|half| half.order(Order::Start));
         model.run(Duration::from_secs(2));
-        model.halves[PRIMARY].set_password(GUARDED_ROLE, PASSWORD);
+        for role in [SUPERUSER, PLAIN_ROLE, MONITOR_ROLE] {
+            model.halves[PRIMARY].set_password(role, PASSWORD);
+        }
         model
     }
 

@@ -131,7 +131,7 @@ impl Hand {
     async fn set_password(&self, view: &View) -> bool {
         let Some(secret) = self.remember_secret(view).await else { return false };
         let Some(password) = secret_password(&secret) else { return false };
-        let changes = self.instance.password_of("app").is_some_and(|present| present != password);
+        let changes = self.instance.password_of("app").is_none_or(|present| present != password);
         if changes && self.instance.accepts_writes() {
             self.instance.set_password("app", &password);
         }

@@ -29,7 +29,7 @@ pub(super) struct SenderRow {
     pub flushed: Lsn,
     pub replayed: Lsn,
     pub replay_lag: Option<Duration>,
-    /// When the receiver said something last. Absent: it never did.
+    /// When the receiver said something last, by its own clock. Absent: it never did.
     pub heard: Option<Duration>,
 }
 
@@ -89,6 +89,7 @@ pub(super) struct Inner {
     pub dry_run_write_count: u64,
     // Knobs.
     pub replay_delay: Duration,
+    pub clock_ahead: Duration,
     pub replay_paused: bool,
     pub shutdown_extra: Duration,
     pub statistics_hidden: bool,
@@ -135,6 +136,7 @@ impl Instance {
             queries: BTreeMap::new(),
             dry_run_write_count: 0,
             replay_delay: Duration::ZERO,
+            clock_ahead: Duration::ZERO,
             replay_paused: false,
             shutdown_extra: Duration::ZERO,
             statistics_hidden: false,
@@ -310,7 +312,7 @@ impl Instance {
         self.lock().settings.system_id.clone()
     }
 
-    /// The password that a role has to give. Absent: none.
+    /// The password that a role has to give. Absent: none lets it in.
     pub fn password_of(&self, role: &str) -> Option<String> {
         self.lock().password(role)
     }
@@ -363,6 +365,11 @@ impl Instance {
         self.change(|inner| inner.replay_delay = delay);
     }
 
+    /// Fault: the clock of its host is ahead, which its primary sees in what it replies.
+    pub fn set_clock_ahead(&self, ahead: Duration) {
+        self.change(|inner| inner.clock_ahead = ahead);
+    }
+
     /// Fault: `pg_wal_replay_pause()`.
     pub fn set_replay_paused(&self, paused: bool) {
         self.change(|inner| inner.replay_paused = paused);
@@ -413,12 +420,13 @@ impl Inner {
         said.unwrap_or(self.disk.first_limits)
     }
 
-    /// The password that a role has to give. Absent: none.
+    /// The password that a role has to give. Absent: none lets it in. An empty one takes it away.
     pub fn password(&self, role: &str) -> Option<String> {
-        self.disk.wal.newest(self.replayed, |record| match &record.content {
+        let said = self.disk.wal.newest(self.replayed, |record| match &record.content {
             Content::Password { role: of, password } if of == role => Some(password.clone()),
             _ => None,
-        })
+        });
+        said.filter(|password| !password.is_empty())
     }
 
     /// Whether a commit that ends here may be acknowledged.

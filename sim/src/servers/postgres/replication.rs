@@ -41,8 +41,8 @@ const BATCH: usize = 200;
 enum FromReceiver {
     /// The log ends here. WAL from there on is wanted.
     Start { application: String, end: Lsn, chain: u64 },
-    /// Flushed and replayed to here.
-    Reply { flushed: Lsn, replayed: Lsn },
+    /// Flushed and replayed to here, at this time by its own clock.
+    Reply { flushed: Lsn, replayed: Lsn, at: Duration },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -171,12 +171,12 @@ impl Sender {
                     said = now;
                     channel.send(&FromSender::Keepalive).await?;
                 }
-                Next::Reply(FromReceiver::Reply { flushed, replayed }) => {
+                Next::Reply(FromReceiver::Reply { flushed, replayed, at }) => {
                     heard = now;
                     let replay_lag = lag.replayed(replayed, now);
                     self.instance.change(|inner| {
                         if let Some(row) = inner.senders.get_mut(&id) {
-                            *row = SenderRow { sent, flushed, replayed, replay_lag, heard: Some(now), ..row.clone() };
+                            *row = SenderRow { sent, flushed, replayed, replay_lag, heard: Some(at), ..row.clone() };
                         }
                         process::sent(inner, now);
                     });
@@ -318,6 +318,7 @@ async fn receive_once(instance: &Instance, net: &Net, incarnation: u64, upstream
             },
         };
         replied = position;
-        channel.send(&FromReceiver::Reply { flushed: position.0, replayed: position.1 }).await?;
+        let at = net.now() + instance.lock().clock_ahead;
+        channel.send(&FromReceiver::Reply { flushed: position.0, replayed: position.1, at }).await?;
     }
 }

@@ -1,4 +1,5 @@
-//! Client sessions: PostgreSQL's wire protocol, simple queries only, passwords in clear text where a role has one.
+//! Client sessions: PostgreSQL's wire protocol, simple queries only, a password in clear text from
+//! everyone (the operator's `pg_hba.conf` trusts nobody over the network).
 //!
 //! What a client meets while the server comes or goes is the point of this file: nobody listens (refused by the
 //! network), 57P03 while it starts or shuts down, 57P01 when its session is terminated, silence when the host is cut
@@ -172,18 +173,17 @@ impl Session {
         if let Some((code, why)) = refusal {
             return self.fatal(code, why).await;
         }
-        if let Some(password) = password {
-            let mut out = BytesMut::new();
-            Backend::Authentication(Authentication::CleartextPassword).encode(&mut out)?;
-            self.stream.write_all(&out).await?;
-            let given = match self.receive().await? {
-                Frontend::PasswordMessageFamily(message) => message.into_password()?.password,
-                _ => return Err(Ended::Closed),
-            };
-            if given != password {
-                let message = format!("password authentication failed for user \"{user}\"");
-                return self.fatal("28P01", &message).await;
-            }
+        let mut out = BytesMut::new();
+        Backend::Authentication(Authentication::CleartextPassword).encode(&mut out)?;
+        self.stream.write_all(&out).await?;
+        let given = match self.receive().await? {
+            Frontend::PasswordMessageFamily(message) => message.into_password()?.password,
+            _ => return Err(Ended::Closed),
+        };
+        // A role that has none, or is none, is asked like any other, and no answer is right.
+        if password.is_none_or(|password| given != password) {
+            let message = format!("password authentication failed for user \"{user}\"");
+            return self.fatal("28P01", &message).await;
         }
         let application = parameters.get("application_name").cloned().unwrap_or_default();
         self.dry_run = application.contains("continuum-dry-run");
