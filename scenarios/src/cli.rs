@@ -101,7 +101,8 @@ struct RunArguments {
     /// How the outcome is shown.
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
-    /// Write the trace of the run here: what a live controller logs, with simulated time and host. One scenario only.
+    /// Write the trace of the run here: what a live controller logs, with simulated time and host. A file that is
+    /// there already is replaced, but for the scenario itself. One scenario only.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// How many runs go side by side. Left out: one for each processor.
@@ -189,12 +190,12 @@ fn lint(paths: &[PathBuf]) -> u8 {
 }
 
 /// Every scenario that the paths name, with its file; or every mistake in them.
-fn load_all(paths: &[PathBuf]) -> Result<Vec<(String, Scenario)>, Vec<Mistake>> {
+fn load_all(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Scenario)>, Vec<Mistake>> {
     let mut scenarios = Vec::new();
     let mut mistakes = Vec::new();
     for path in format::find(paths)? {
         match format::load(&path) {
-            Ok(scenario) => scenarios.push((path.display().to_string(), scenario)),
+            Ok(scenario) => scenarios.push((path, scenario)),
             Err(found) => mistakes.extend(found),
         }
     }
