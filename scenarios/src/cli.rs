@@ -9,6 +9,7 @@ mod trace_file;
 
 use crate::format::{self, Mistake, Scenario};
 use crate::runner::Runner;
+use crate::wrap::wrap;
 use crate::{outcome, sweep};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -206,7 +207,13 @@ fn complain(mistakes: &[Mistake]) -> u8 {
     for mistake in mistakes {
         tell(&format!("{}\n", mistake.within(width())));
     }
-    tell(&format!("{}; nothing ran", counted(mistakes.len(), "mistake")));
+    let more = match (mistakes.iter().any(|mistake| mistake.may_hide_others), mistakes.len()) {
+        (true, 1) => "; whether there are more shows when it is mended",
+        (true, _) => "; whether there are more shows when they are mended",
+        (false, _) => "",
+    };
+    let summary = format!("{}{more}; nothing ran", counted(mistakes.len(), "mistake"));
+    tell(&wrap(&summary, width()).join("\n"));
     EXIT_USAGE
 }
 
