@@ -4,6 +4,7 @@
 //! nothing in it can be seen never to happen. Nothing here runs anything.
 
 mod check;
+mod contradictions;
 mod expect;
 mod faults;
 mod load;

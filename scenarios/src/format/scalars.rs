@@ -132,6 +132,12 @@ where
     }
 }
 
+/// A whole number with its place, or nothing.
+pub(super) fn maybe_number_at<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Spot<u64>>, D::Error> {
+    let read = Option::<Spot<Number>>::deserialize(deserializer)?;
+    Ok(read.map(|Spot { value: Number(value), place }| Spot { value, place }))
+}
+
 /// A whole number, for what is read through another type.
 #[derive(Deserialize)]
 pub(super) struct Number(#[serde(deserialize_with = "number")] pub u64);

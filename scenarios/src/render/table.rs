@@ -133,7 +133,7 @@ fn clients(summary: &Summary) -> Option<String> {
             }
             let more = spans.len().saturating_sub(SPANS_SHOWN_MAX);
             if more > 0 {
-                shown.push(format!("{more} times more"));
+                shown.push(if more == 1 { "once more".to_owned() } else { format!("{more} times more") });
             }
             let all =
                 if spans.len() > 1 { format!(", {} in all", seconds(felt.without_writer_ms)) } else { String::new() };
