@@ -8,7 +8,8 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// The files that the arguments name: a file is itself, a folder the `.yaml` and `.yml` files in it, sorted.
+/// The files that the arguments name: a file is itself, a folder the `.yaml` and `.yml` files in it, sorted. One
+/// that is named twice is there twice.
 pub fn find(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Vec<Mistake>> {
     let mut files: Vec<PathBuf> = Vec::new();
     let mut mistakes = Vec::new();
@@ -30,8 +31,6 @@ pub fn find(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Vec<Mistake>> {
             Err(error) => mistakes.push(unreadable(argument, &error)),
         }
     }
-    let mut seen = std::collections::BTreeSet::new();
-    files.retain(|file| seen.insert(file.clone()));
     if mistakes.is_empty() { Ok(files) } else { Err(mistakes) }
 }
 

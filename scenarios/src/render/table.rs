@@ -96,8 +96,9 @@ fn style(verdict: Verdict) -> anstyle::Style {
 
 fn options(run: &Outcome) -> String {
     let o = &run.options;
+    let authorities = if o.authorities == 1 { String::new() } else { format!(", {} authorities", o.authorities) };
     format!(
-        "seed {} · {} {} ms · {} -> {}, {}, ttl {} s, drain {} s",
+        "seed {} · {} {} ms · {} -> {}, {}, ttl {} s, drain {} s{authorities}",
         run.seed, o.fabric, o.tick_ms, o.primary, o.standby, o.replication, o.ttl_seconds, o.drain_seconds
     )
 }
