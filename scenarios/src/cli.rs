@@ -9,9 +9,11 @@ mod trace_file;
 
 use crate::format::{self, Mistake, Scenario};
 use crate::runner::Runner;
+use crate::wrap::wrap;
 use crate::{outcome, sweep};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -53,15 +55,16 @@ enum Command {
     Run(RunArguments),
     /// Look for mistakes in scenario files; nothing runs.
     Lint {
-        /// Scenario files, or folders of them.
+        /// Scenario files, whatever their names end in, or folders of .yaml and .yml files.
         #[arg(required = true, value_name = "FILE|FOLDER")]
         paths: Vec<PathBuf>,
     },
-    /// Explain a fault, an operation, a check, a step of a switchover, or an incident.
+    /// Explain a fault, an operation, a check, a step of a switchover, a key of the world, a condition, a host, or an
+    /// incident.
     Explain {
-        /// A name: `partition`, `one-writer`, `swap-lease`, `H25`. Or a kind, to list its names: `fault`, `operation`,
-        /// `check`, `step`, `hazard`. Left out: all kinds.
-        topic: Option<String>,
+        /// A name: `partition`, `one-writer`, `swap-lease`, `step 4`, `dns.lua`, `H25`. Or a kind, to list its names:
+        /// `fault`, `operation`, `check`, `step`, `world`, `condition`, `host`, `hazard`. Left out: all kinds.
+        topic: Vec<String>,
     },
     /// Print a JSON schema, for editors and readers.
     Schema {
@@ -89,19 +92,20 @@ enum SchemaOf {
 /// Arguments of `continuum run`.
 #[derive(Debug, clap::Args)]
 struct RunArguments {
-    /// Scenario files, or folders of them.
+    /// Scenario files, whatever their names end in, or folders of .yaml and .yml files.
     #[arg(required = true, value_name = "FILE|FOLDER")]
     paths: Vec<PathBuf>,
     /// Seed of every run, instead of the scenario's own.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seeds::parse_one, allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Run every scenario with each seed from A to B, and sum up. Whole outcomes are shown by `--seed`.
-    #[arg(long, value_name = "A..B", value_parser = seeds::parse, conflicts_with_all = ["seed", "trace"])]
+    #[arg(long, value_name = "A..B", value_parser = seeds::parse, allow_hyphen_values = true, conflicts_with_all = ["seed", "trace"])]
     seeds: Option<RangeInclusive<u64>>,
     /// How the outcome is shown.
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
-    /// Write the trace of the run here: what a live controller logs, with simulated time and host. One scenario only.
+    /// Write the trace of the run here: what a live controller logs, with simulated time and host. A file that is
+    /// there already is replaced, but for the scenario itself. One scenario only.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// How many runs go side by side. Left out: one for each processor.
@@ -132,7 +136,7 @@ pub fn main(runner: &Arc<dyn Runner>) -> ExitCode {
     let code = match cli.command {
         Command::Run(arguments) => run::run(&arguments, runner),
         Command::Lint { paths } => lint(&paths),
-        Command::Explain { topic } => ask::explain(topic.as_deref()),
+        Command::Explain { topic } => ask::explain(&topic.join(" ")),
         Command::Schema { of } => {
             let schema = match of {
                 SchemaOf::Scenario => format::schema(),
@@ -189,12 +193,18 @@ fn lint(paths: &[PathBuf]) -> u8 {
 }
 
 /// Every scenario that the paths name, with its file; or every mistake in them.
-fn load_all(paths: &[PathBuf]) -> Result<Vec<(String, Scenario)>, Vec<Mistake>> {
+fn load_all(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Scenario)>, Vec<Mistake>> {
     let mut scenarios = Vec::new();
     let mut mistakes = Vec::new();
+    let mut seen = BTreeSet::new();
     for path in format::find(paths)? {
+        // What has no such path is told of when it is loaded.
+        if !seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
+            tell(&format!("{}: named more than once; taken once", path.display()));
+            continue;
+        }
         match format::load(&path) {
-            Ok(scenario) => scenarios.push((path.display().to_string(), scenario)),
+            Ok(scenario) => scenarios.push((path, scenario)),
             Err(found) => mistakes.extend(found),
         }
     }
@@ -205,7 +215,13 @@ fn complain(mistakes: &[Mistake]) -> u8 {
     for mistake in mistakes {
         tell(&format!("{}\n", mistake.within(width())));
     }
-    tell(&format!("{}; nothing ran", counted(mistakes.len(), "mistake")));
+    let more = match (mistakes.iter().any(|mistake| mistake.may_hide_others), mistakes.len()) {
+        (true, 1) => "; whether there are more shows when it is mended",
+        (true, _) => "; whether there are more shows when they are mended",
+        (false, _) => "",
+    };
+    let summary = format!("{}{more}; nothing ran", counted(mistakes.len(), "mistake"));
+    tell(&wrap(&summary, width()).join("\n"));
     EXIT_USAGE
 }
 

@@ -30,6 +30,12 @@ pub enum Kind {
     Check,
     /// One of the seven steps of a switchover.
     Step,
+    /// A key of `spec.world`.
+    World,
+    /// What can be waited for.
+    Condition,
+    /// A host of the world.
+    Host,
     /// What went wrong elsewhere, and must not here.
     Hazard,
 }
@@ -49,7 +55,8 @@ pub struct Topic {
 
 impl Kind {
     /// All.
-    pub const ALL: [Self; 5] = [Self::Fault, Self::Operation, Self::Check, Self::Step, Self::Hazard];
+    pub const ALL: [Self; 8] =
+        [Self::Fault, Self::Operation, Self::Check, Self::Step, Self::World, Self::Condition, Self::Host, Self::Hazard];
 
     /// The word for it.
     pub fn word(self) -> &'static str {
@@ -58,6 +65,9 @@ impl Kind {
             Kind::Operation => "operation",
             Kind::Check => "check",
             Kind::Step => "step",
+            Kind::World => "world",
+            Kind::Condition => "condition",
+            Kind::Host => "host",
             Kind::Hazard => "hazard",
         }
     }
@@ -76,6 +86,9 @@ impl Kind {
             Kind::Operation => "what a scenario asks for, waits for or looks at",
             Kind::Check => "what must hold of every run, judged without asking a controller",
             Kind::Step => "a step of a switchover",
+            Kind::World => "a key of spec.world: how the world is at the start",
+            Kind::Condition => "what can be waited for, and be the moment of a fault",
+            Kind::Host => "a host of the world",
             Kind::Hazard => "what went wrong elsewhere, and must not here",
         }
     }
@@ -87,6 +100,9 @@ impl Kind {
             Kind::Operation => scenario_steps(false),
             Kind::Check => rows(SCENARIOS, "check", 2).map(check).collect(),
             Kind::Step => STEPS.iter().map(step).collect(),
+            Kind::World => rows(SCENARIOS, "key", 3).flat_map(world_key).collect(),
+            Kind::Condition => conditions(),
+            Kind::Host => rows(SCENARIOS, "host", 3).flat_map(host).collect(),
             Kind::Hazard => rows(INCIDENTS, "id", 3).map(hazard).collect(),
         }
     }
@@ -145,6 +161,55 @@ fn check(cells: Vec<&str>) -> Topic {
     Topic { name, aliases: Vec::new(), title: cells[1].to_owned(), facts }
 }
 
+/// A row may tell of several names at once.
+fn each(cell: &str, facts: &[(String, String)], title: &str) -> Vec<Topic> {
+    let topic = |name: &str| Topic {
+        name: name.trim_matches('`').to_owned(),
+        aliases: Vec::new(),
+        title: without_links(title),
+        facts: facts.to_vec(),
+    };
+    cell.split(", ").map(topic).collect()
+}
+
+fn world_key(cells: Vec<&str>) -> Vec<Topic> {
+    let mut facts = vec![fact("default", cells[1]), fact("told in", format!("{DOCUMENT}, spec.world"))];
+    facts.retain(|(_, text)| !text.is_empty());
+    let mut topics = each(cells[0], &facts, cells[2]);
+    for topic in &mut topics {
+        // A nested key is also found by its last word, as it stands in a file.
+        topic.aliases.extend(topic.name.rsplit_once('.').map(|(_, last)| last.to_owned()));
+    }
+    topics
+}
+
+fn host(cells: Vec<&str>) -> Vec<Topic> {
+    let facts = [
+        fact("as every host", "`partition`, `delay`, `crash`, `pause`"),
+        fact("besides", cells[2]),
+        fact("told in", format!("{DOCUMENT}, Names")),
+    ];
+    each(cells[0], &facts, cells[1])
+}
+
+fn conditions() -> Vec<Topic> {
+    let schema = format::schema();
+    let choices = schema["$defs"]["Condition"]["oneOf"].as_array().cloned().unwrap_or_default();
+    let topic = |choice: &Value| {
+        let key = || choice["properties"].as_object()?.keys().next().cloned();
+        let name = choice["const"].as_str().map(str::to_owned).or_else(key)?;
+        let value = &choice["properties"][&name];
+        let words = words(&schema, value);
+        let mut facts =
+            vec![fact("in", format!("`wait: {{ for: ... }}`, and `when` of a fault; {DOCUMENT}, Conditions"))];
+        if !words.is_empty() {
+            facts.insert(0, fact("one of", words.join(", ")));
+        }
+        Some(Topic { name, aliases: Vec::new(), title: told(choice), facts })
+    };
+    choices.iter().filter_map(topic).collect()
+}
+
 fn hazard(cells: Vec<&str>) -> Topic {
     let name = cells[0].to_owned();
     let quoted = format!("`{name}`");
@@ -193,7 +258,7 @@ fn step(step: &continuum_core::steps::Step) -> Topic {
     facts.push(fact("told in", "docs/protocol.md, Driving"));
     Topic {
         name: step.name.to_owned(),
-        aliases: vec![step.number.to_string(), format!("step-{}", step.number)],
+        aliases: vec![step.number.to_string(), format!("step-{}", step.number), format!("step {}", step.number)],
         title: format!("{} of {}: {}", step.number, STEPS.len(), step.does),
         facts,
     }
@@ -303,7 +368,7 @@ mod tests {
 
     #[test]
     fn a_step_is_found_by_name_number_and_as_reports_call_it() {
-        for word in ["swap-lease", "5", "step-5", "Swap-Lease"] {
+        for word in ["swap-lease", "5", "step-5", "step 5", "Swap-Lease"] {
             let found = find(word);
             assert!(matches!(&found[..], [(Kind::Step, topic)] if topic.name == "swap-lease"), "{word}: {found:?}");
         }
@@ -312,7 +377,18 @@ mod tests {
     #[test]
     fn a_name_of_two_kinds_is_told_twice() {
         let kinds: Vec<Kind> = find("audit").into_iter().map(|(kind, _)| kind).collect();
-        assert_eq!(kinds, [Kind::Fault, Kind::Check]);
+        assert_eq!(kinds, [Kind::Fault, Kind::Check, Kind::World]);
+    }
+
+    #[test]
+    fn every_host_is_told_of_and_no_fault_is_given_to_one_that_has_none_such() {
+        let hosts = Kind::Host.topics();
+        let names: Vec<&str> = hosts.iter().map(|topic| topic.name.as_str()).collect();
+        assert_eq!(names, format::HostName::KNOWN);
+        for host in &hosts {
+            let answers = host.facts.iter().any(|(word, text)| word == "besides" && text.contains("hang"));
+            assert_eq!(answers, format::ServerName::KNOWN.contains(&host.name.as_str()), "{host:?}");
+        }
     }
 
     #[test]

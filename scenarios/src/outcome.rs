@@ -63,6 +63,8 @@ pub struct Options {
     pub ttl_seconds: u32,
     /// How long step 3 waits, s.
     pub drain_seconds: u32,
+    /// How many DNS servers answer for the application's names.
+    pub authorities: u32,
 }
 
 /// One line of the timeline.
@@ -294,6 +296,7 @@ impl Outcome {
                 },
                 ttl_seconds: world.ttl.0,
                 drain_seconds: world.drain.0,
+                authorities: world.dns.authorities,
             },
             timeline: Vec::new(),
             reports: Vec::new(),

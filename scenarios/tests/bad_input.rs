@@ -118,6 +118,24 @@ fn wrong_arguments_are_usage_errors() {
 }
 
 #[test]
+fn a_seed_that_is_none_is_answered_with_what_one_is() {
+    for arguments in [["--seed", "-1"], ["--seed", "x"], ["--seeds", "-1..5"]] {
+        let output = continuum(&["run", arguments[0], arguments[1], "a.yaml"]);
+        assert_usage(&output, &format!("{arguments:?}"));
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains("expected") && !told.contains("-- -1"), "{told}");
+    }
+}
+
+#[test]
+fn a_file_that_is_named_twice_is_taken_once_and_that_is_said() {
+    let (plain, roundabout) = (here("no-route.yaml"), here("tests/../no-route.yaml"));
+    let output = continuum(&["lint", plain.to_str().unwrap(), roundabout.to_str().unwrap()]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1 scenario checked, no mistakes\n");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("named more than once; taken once"));
+}
+
+#[test]
 fn one_trace_file_takes_one_scenario() {
     let scenarios = here("").to_str().unwrap().to_owned();
     assert_usage(&continuum(&["run", &scenarios, "--trace", "trace.txt"]), "trace of several");

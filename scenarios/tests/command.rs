@@ -123,6 +123,26 @@ fn several_scenarios_give_the_worst_of_their_codes() {
 }
 
 #[test]
+fn a_trace_never_replaces_a_scenario_by_whatever_name() {
+    let scenario = file("not-to-be-replaced", SHORT);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let names = ["not-to-be-replaced-symbolic", "not-to-be-replaced-hard"].map(|name| folder.join(name));
+    for name in &names {
+        // Left by an earlier run of this test.
+        let _ = fs::remove_file(name);
+    }
+    std::os::unix::fs::symlink(&scenario, &names[0]).expect("a link is made");
+    fs::hard_link(&scenario, &names[1]).expect("a link is made");
+    let before = fs::read(&scenario).expect("the scenario is there");
+    for trace in [Path::new(&scenario), &names[0], &names[1]] {
+        let output = command(&["run", &scenario, "--trace"]).arg(trace).output().expect("the command starts");
+        assert_eq!(code_and_text(&output), (Some(64), String::new()), "{trace:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("would replace the scenario"), "{trace:?}");
+        assert!(fs::read(&scenario).expect("the scenario is there") == before, "{trace:?}");
+    }
+}
+
+#[test]
 fn a_trace_that_cannot_be_written_is_found_before_anything_runs() {
     let scenario = file("untraceable", SHORT);
     for trace in ["/nowhere/at/all.txt", "/dev/full", env!("CARGO_TARGET_TMPDIR")] {
@@ -203,7 +223,7 @@ fn many_seeds_are_summed_up_and_what_failed_can_be_run_again() {
     assert_eq!(code, Some(1), "{text}");
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "2 runs · 0 passed, 2 failed");
-    assert!(lines[1].starts_with("FAILED seed 8  expect.primary: expected hel, found fsn"), "{text}");
+    assert!(lines[1].starts_with("FAILED seeds 8, 9  expect.primary: expected hel, found fsn"), "{text}");
     assert!(text.contains(&format!("continuum run {failed} --seed 8\n")), "{text}");
 }
 

@@ -66,10 +66,10 @@ fn a_run_that_came_to_no_end_did_not_finish_whatever_else_was_not_met() {
 }
 
 #[test]
-fn a_fault_that_nobody_felt_has_not_fired() {
+fn a_fault_that_nobody_felt_had_no_effect() {
     let outcome = run("partition: {between: [dns, nats]}, wait: {for: {elapsed: 10s}, atMost: 20s}");
     let unmet: Vec<_> = outcome.unmet.iter().map(|unmet| (unmet.what.as_str(), unmet.found.as_str())).collect();
-    assert_eq!(unmet, [("fault never fired", "it delayed, changed and failed nothing")]);
+    assert_eq!(unmet, [("fault had no effect", "it delayed, changed and failed nothing")]);
     let outcome = run("partition: {between: [controller.fsn, api.witness]}, wait: {for: {elapsed: 20s}, atMost: 30s}");
     assert_eq!(outcome.unmet, []);
 }
@@ -90,4 +90,34 @@ fn a_gap_that_lasts_to_the_end_is_counted() {
     let outcome = Simulation::default().run(&scenario, &RunOptions { file: "f".into(), seed: 1, trace: false });
     assert!(outcome.result.write_gap_ms.is_some_and(|gap| gap > 29_000), "{:?}", outcome.result);
     assert!(outcome.unmet.iter().any(|unmet| unmet.what == "expect.writeGap.atMost"), "{:?}", outcome.unmet);
+}
+
+/// What was not met, with the line of the file.
+fn unmet(outcome: &Outcome) -> Vec<String> {
+    let told = outcome.unmet.iter().map(|unmet| {
+        let line = unmet.line.map(|line| format!("{line} ")).unwrap_or_default();
+        format!("{line}{}: {}, {}", unmet.what, unmet.expected, unmet.found)
+    });
+    told.collect()
+}
+
+#[test]
+fn what_became_of_a_change_is_in_its_row_and_is_judged() {
+    let delete = |expect: &str| format!("{{delete: {{resource: httproutes/shop{expect}}}}}");
+    let twice = |expect: &str| run(&format!("{}, {}", delete(""), delete(expect)));
+    let outcome = twice(", expect: refused");
+    assert_eq!(unmet(&outcome), [] as [&str; 0]);
+    let rows: Vec<&str> =
+        outcome.timeline.iter().filter(|row| row.label == "delete").map(|row| row.detail.as_str()).collect();
+    assert_eq!(rows, ["httproutes/shop: taken", "httproutes/shop: refused: there is no such object"]);
+    assert_eq!(unmet(&twice("")), ["1 delete.expect: taken, refused: there is no such object"]);
+    let taken = run("{delete: {resource: httproutes/shop, expect: refused}}");
+    assert_eq!(unmet(&taken), ["1 delete.expect: refused, taken"]);
+}
+
+#[test]
+fn what_the_end_is_expected_to_be_is_told_with_its_line_and_in_the_words_of_the_file() {
+    let outcome =
+        run_expecting("{execute: {to: hel}}", "{result:\n undone, dns:\n\n hel, events: {continuum-error:\n 7}}");
+    assert_eq!(unmet(&outcome), ["5 expect.events.continuum-error: 7, 0", "2 expect.result: undone, succeeded"]);
 }

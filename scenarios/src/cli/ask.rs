@@ -4,8 +4,10 @@ use super::{EXIT_USAGE, show, tell, width};
 use crate::explain::{Kind, Topic, find, meant};
 use crate::wrap::wrap;
 
-pub(super) fn explain(topic: Option<&str>) -> u8 {
-    let Some(word) = topic else { return show(&overview(width())) };
+pub(super) fn explain(word: &str) -> u8 {
+    if word.is_empty() {
+        return show(&overview(width()));
+    }
     if let Some(kind) = Kind::of(word) {
         return show(&list(kind, width()));
     }

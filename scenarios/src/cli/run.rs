@@ -9,6 +9,7 @@ use crate::outcome::{Outcome, RunReport, Verdict};
 use crate::render;
 use crate::runner::Runner;
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
@@ -21,15 +22,17 @@ pub(super) fn run(arguments: &RunArguments, runner: &Arc<dyn Runner>) -> u8 {
         tell(&format!("--trace takes one scenario, and these are {}", scenarios.len()));
         return EXIT_USAGE;
     }
-    let trace = match arguments.trace.as_deref().map(TraceFile::open).transpose() {
+    let inputs: Vec<PathBuf> = scenarios.iter().map(|(path, _)| path.clone()).collect();
+    let trace = match arguments.trace.as_deref().map(|path| TraceFile::open(path, &inputs)).transpose() {
         Ok(trace) => trace,
-        Err(why) => {
-            tell(&format!("{why}; nothing ran"));
-            return EXIT_OUTPUT;
+        Err(refused) => {
+            tell(&format!("{}; nothing ran", refused.why));
+            return refused.code;
         }
     };
     let jobs = arguments.jobs.map_or_else(|| thread::available_parallelism().map_or(1, NonZero::get), usize::from);
     let seeds = arguments.seeds.clone().or_else(|| arguments.seed.map(|seed| seed..=seed));
+    let scenarios = scenarios.into_iter().map(|(path, scenario)| (path.display().to_string(), scenario)).collect();
     let plan = Arc::new(Plan { scenarios, seeds, trace: trace.is_some() });
     match &arguments.seeds {
         Some(range) => seeds::run(&plan, range, jobs, runner, arguments.output),

@@ -44,6 +44,11 @@ pub(super) fn run(
     worst(codes)
 }
 
+/// Reads a seed.
+pub(super) fn parse_one(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "expected a whole number, 0 to 2^64 - 1".to_owned())
+}
+
 /// Reads `A..B`: from A to B, both included.
 pub(super) fn parse(text: &str) -> Result<RangeInclusive<u64>, String> {
     let wrong = || "expected A..B, from seed A to seed B, both included: 1..200".to_owned();

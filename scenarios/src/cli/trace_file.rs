@@ -1,7 +1,9 @@
-//! The file of `--trace`. That it can be written is found out before anything runs.
+//! The file of `--trace`. That it can be written, and is no file of the user's, is found out before anything runs.
 
-use std::fs::{File, OpenOptions};
+use super::{EXIT_OUTPUT, EXIT_USAGE};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// A file that can be written.
@@ -10,16 +12,32 @@ pub(super) struct TraceFile {
     file: File,
 }
 
+/// Why there is no trace file, and the exit code that says so.
+pub(super) struct Refused {
+    pub why: String,
+    pub code: u8,
+}
+
 impl TraceFile {
-    /// Opens it, or makes it. What stood in it stays until the trace is there.
-    pub fn open(path: &Path) -> Result<Self, String> {
-        let wrong = |why: String| format!("{}: the trace cannot be written: {why}", path.display());
+    /// Opens it, or makes it. What stood in it stays until the trace is there. None of the inputs may be it, by
+    /// whatever name: a link is followed.
+    pub fn open(path: &Path, inputs: &[PathBuf]) -> Result<Self, Refused> {
+        let wrong = |why: String| Refused {
+            why: format!("{}: the trace cannot be written: {why}", path.display()),
+            code: EXIT_OUTPUT,
+        };
         // A pipe or a device may take the first byte and not the rest, or none at all.
         if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
             return Err(wrong("no regular file; name a file on disk".into()));
         }
         let opened = OpenOptions::new().write(true).create(true).truncate(false).open(path);
         let file = opened.map_err(|error| wrong(error.to_string()))?;
+        let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        let own = file.metadata().map(identity).map_err(|error| wrong(error.to_string()))?;
+        if inputs.iter().any(|input| input.metadata().map(identity).is_ok_and(|input| input == own)) {
+            let why = format!("{}: the trace would replace the scenario; name another file", path.display());
+            return Err(Refused { why, code: EXIT_USAGE });
+        }
         Ok(Self { path: path.to_owned(), file })
     }
 

@@ -1,6 +1,7 @@
 //! What no single value shows: contradictions between fields, and what can be seen never to happen. A run that
 //! waits for nothing would look like a run that survived something.
 
+use super::contradictions;
 use super::faults::{RegionDoes, Skew, Slow};
 use super::moment::Condition;
 use super::names::{HostName, servers_of};
@@ -21,12 +22,12 @@ pub(super) fn check(scenario: &Scenario) -> Vec<Wrong> {
     for (index, step) in scenario.spec.steps.iter().enumerate() {
         check_step(scenario, index, step, &mut wrong);
     }
-    check_expectations(scenario, &mut wrong);
+    contradictions::check(scenario, &mut wrong);
     wrong.sort_by_key(|wrong| wrong.place);
     wrong
 }
 
-fn at(place: Place, message: impl Into<String>, hint: impl Into<String>) -> Wrong {
+pub(super) fn at(place: Place, message: impl Into<String>, hint: impl Into<String>) -> Wrong {
     Wrong { place, message: message.into(), hint: hint.into() }
 }
 
@@ -145,19 +146,6 @@ fn check_timing(scenario: &Scenario, index: usize, step: &Spot<Step>, wrong: &mu
         && !scenario.spec.steps.iter().any(|step| matches!(step.value, Step::Failback(_)))
     {
         wrong.push(at(when.place, "can never happen: nothing asks for a failback", "add a step `failback`"));
-    }
-}
-
-/// Expectations that no run can meet, or that every run does.
-fn check_expectations(scenario: &Scenario, wrong: &mut Vec<Wrong>) {
-    let expect = &scenario.spec.expect;
-    if expect.write_gap.is_some() && scenario.spec.world.workload.clients == 0 {
-        let hint = "this world has no clients (spec.world.workload.clients)";
-        wrong.push(at(expect.place, "a gap in writes that nobody makes", hint));
-    }
-    let moves = |step: &Spot<Step>| matches!(step.value, Step::Execute(_) | Step::Failback(_));
-    if expect.result.is_some() && !scenario.spec.steps.iter().any(moves) {
-        wrong.push(at(expect.place, "a result of a switchover that nobody asks for", "add a step `execute`"));
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a scenario expects: of a report, at a point of the run (`assert`), and at its end (`expect`).
 
 use super::names::{CheckName, EventName, HealthCheckName, RegionName};
-use super::scalars::{Number, StepNumber, TimeSpan, maybe_flag, maybe_number, mistake};
+use super::scalars::{Number, StepNumber, TimeSpan, maybe_flag, maybe_number, maybe_number_at, mistake};
+use super::spot::{Place, Spot};
 use continuum_core::report::ExecuteResult;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -65,6 +66,21 @@ pub enum ResultWord {
     Unknown,
 }
 
+impl ResultWord {
+    /// As the file writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            ResultWord::Succeeded => "succeeded",
+            ResultWord::Undone => "undone",
+            ResultWord::Undoing => "undoing",
+            ResultWord::Declined => "declined",
+            ResultWord::Refused => "refused",
+            ResultWord::AlreadyThere => "alreadyThere",
+            ResultWord::Unknown => "unknown",
+        }
+    }
+}
+
 impl From<ResultWord> for ExecuteResult {
     fn from(word: ResultWord) -> Self {
         match word {
@@ -77,6 +93,17 @@ impl From<ResultWord> for ExecuteResult {
             ResultWord::Unknown => ExecuteResult::Unknown,
         }
     }
+}
+
+/// What becomes of a change that a person or a tool asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ChangeExpect {
+    /// Each server that was asked took it.
+    #[default]
+    Taken,
+    /// A server refused it, or none has the object.
+    Refused,
 }
 
 /// What a health check is expected to find.
@@ -106,6 +133,18 @@ pub enum HolderWord {
     Free,
     /// Somebody who is no region of this Continuum.
     ThirdParty,
+}
+
+impl HolderWord {
+    /// As the file writes it.
+    pub fn word(self) -> &'static str {
+        match self {
+            HolderWord::Fsn => "fsn",
+            HolderWord::Hel => "hel",
+            HolderWord::Free => "free",
+            HolderWord::ThirdParty => "thirdParty",
+        }
+    }
 }
 
 /// `status.phase` of the Continuum.
@@ -180,50 +219,77 @@ pub struct Facts {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Expect {
-    /// How the last execution or failback ended.
-    pub result: Option<ResultWord>,
+    /// How the last execution or failback ended; of one before it, say so in its own step.
+    pub result: Option<Spot<ResultWord>>,
     /// Writes that were acknowledged and are not there at the end.
-    #[serde(deserialize_with = "maybe_number")]
-    pub acknowledged_writes_lost: Option<u64>,
+    #[serde(deserialize_with = "maybe_number_at")]
+    pub acknowledged_writes_lost: Option<Spot<u64>>,
     /// The gap in which nobody could write, over the whole run.
     #[serde(deserialize_with = "gap")]
-    pub write_gap: Option<GapExpect>,
+    pub write_gap: Option<Spot<GapExpect>>,
     /// Verdicts that differ from `ok`.
-    pub checks: BTreeMap<CheckName, Verdict>,
+    pub checks: BTreeMap<CheckName, Spot<Verdict>>,
     /// The region whose half, and no other, takes writes.
-    pub primary: Option<RegionName>,
+    pub primary: Option<Spot<RegionName>>,
     /// Who holds the lease.
-    pub holder: Option<HolderWord>,
+    pub holder: Option<Spot<HolderWord>>,
     /// The lease's generation.
-    #[serde(deserialize_with = "maybe_number")]
-    pub generation: Option<u64>,
+    #[serde(deserialize_with = "maybe_number_at")]
+    pub generation: Option<Spot<u64>>,
     /// The region, and no other, whose addresses the authoritative server answers.
-    pub dns: Option<RegionName>,
+    pub dns: Option<Spot<RegionName>>,
     /// The region, and no other, to which the route sends.
-    pub route: Option<RegionName>,
+    pub route: Option<Spot<RegionName>>,
     /// `status.phase` in the copy of the region that holds the lease.
-    pub phase: Option<PhaseWord>,
+    pub phase: Option<Spot<PhaseWord>>,
     /// How many events of each type the audit stream holds.
-    #[serde(deserialize_with = "events")]
-    pub events: BTreeMap<EventName, u64>,
+    #[serde(deserialize_with = "events_at")]
+    pub events: BTreeMap<EventName, Spot<u64>>,
 }
 
 impl Expect {
     /// The part that is said of the world, as `assert` says it.
     pub fn facts(&self) -> Facts {
         Facts {
-            primary: self.primary.clone(),
-            writable: None,
-            holder: self.holder,
-            generation: self.generation,
-            dns: self.dns.clone(),
-            route: self.route.clone(),
-            switchover_under_way: None,
-            phase: self.phase,
-            events: self.events.clone(),
-            events_owed: None,
+            primary: bare(&self.primary),
+            holder: bare(&self.holder),
+            generation: bare(&self.generation),
+            dns: bare(&self.dns),
+            route: bare(&self.route),
+            phase: bare(&self.phase),
+            events: self.events.iter().map(|(name, count)| (name.clone(), count.value)).collect(),
+            ..Facts::default()
         }
     }
+
+    /// Where the file says what is expected of a fact, by the key of `assert`.
+    pub fn place_of(&self, key: &str) -> Option<Place> {
+        match key.split_once('.') {
+            Some(("events", name)) => self.events.get(&EventName::of(name)).map(|count| count.place),
+            _ => match key {
+                "primary" => place(&self.primary),
+                "holder" => place(&self.holder),
+                "generation" => place(&self.generation),
+                "dns" => place(&self.dns),
+                "route" => place(&self.route),
+                "phase" => place(&self.phase),
+                _ => None,
+            },
+        }
+    }
+
+    /// Whether this check is expected to fail.
+    pub fn expects_failure_of(&self, check: &str) -> bool {
+        self.checks.iter().any(|(name, verdict)| name.as_str() == check && verdict.value == Verdict::Failed)
+    }
+}
+
+fn bare<T: Clone>(spot: &Option<Spot<T>>) -> Option<T> {
+    spot.as_ref().map(|spot| spot.value.clone())
+}
+
+fn place<T>(spot: &Option<Spot<T>>) -> Option<Place> {
+    spot.as_ref().map(|spot| spot.place)
 }
 
 fn events<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<EventName, u64>, D::Error> {
@@ -231,15 +297,20 @@ fn events<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<EventNa
     Ok(events.into_iter().map(|(name, Number(count))| (name, count)).collect())
 }
 
-fn gap<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<GapExpect>, D::Error> {
-    let gap = Option::<GapExpect>::deserialize(deserializer)?;
-    match gap {
+fn events_at<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<EventName, Spot<u64>>, D::Error> {
+    let events = BTreeMap::<EventName, Spot<Number>>::deserialize(deserializer)?;
+    Ok(events.into_iter().map(|(name, Spot { value: Number(value), place })| (name, Spot { value, place })).collect())
+}
+
+fn gap<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Spot<GapExpect>>, D::Error> {
+    let gap = Option::<Spot<GapExpect>>::deserialize(deserializer)?;
+    match gap.as_deref() {
         Some(GapExpect { at_most: None, at_least: None }) => {
             Err(mistake("a gap of which nothing is expected".into(), "expected `atMost`, `atLeast`, or both".into()))
         }
         Some(GapExpect { at_most: Some(most), at_least: Some(least) }) if least > most => {
             Err(mistake(format!("no gap is at least {least} and at most {most}"), "exchange them, or keep one".into()))
         }
-        gap => Ok(gap),
+        _ => Ok(gap),
     }
 }

@@ -2,13 +2,14 @@
 
 use super::mistake::Mistake;
 use super::spot::Place;
-use super::yaml::{self, FILE_LENGTH_MAX};
-use super::{Scenario, check};
+use super::yaml::{self, FILE_LENGTH_MAX, Wrong};
+use super::{Scenario, check, parts};
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// The files that the arguments name: a file is itself, a folder the `.yaml` and `.yml` files in it, sorted.
+/// The files that the arguments name: a file is itself, a folder the `.yaml` and `.yml` files in it, sorted. One
+/// that is named twice is there twice.
 pub fn find(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Vec<Mistake>> {
     let mut files: Vec<PathBuf> = Vec::new();
     let mut mistakes = Vec::new();
@@ -30,8 +31,6 @@ pub fn find(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Vec<Mistake>> {
             Err(error) => mistakes.push(unreadable(argument, &error)),
         }
     }
-    let mut seen = std::collections::BTreeSet::new();
-    files.retain(|file| seen.insert(file.clone()));
     if mistakes.is_empty() { Ok(files) } else { Err(mistakes) }
 }
 
@@ -84,14 +83,15 @@ pub fn load(path: &Path) -> Result<Scenario, Vec<Mistake>> {
     parse(&file, text)
 }
 
-/// Checks a text; `file` names it in mistakes.
+/// Checks a text; `file` names it in mistakes. What compares parts with each other is looked at where each can be read.
 pub fn parse(file: &str, text: &str) -> Result<Scenario, Vec<Mistake>> {
-    let scenario: Scenario =
-        yaml::parse(text).map_err(|wrong| vec![Mistake::at(file, text, wrong.place, wrong.message, wrong.hint)])?;
-    let mistakes: Vec<Mistake> = check::check(&scenario)
-        .into_iter()
-        .map(|wrong| Mistake::at(file, text, wrong.place, wrong.message, wrong.hint))
-        .collect();
+    let told = |wrong: Wrong| Mistake::at(file, text, wrong.place, wrong.message, wrong.hint);
+    let read = parts::read_all(|| yaml::parse(text));
+    let scenario: Scenario = read.map_err(|wrong| {
+        let hiding = |wrong| Mistake { may_hide_others: true, ..told(wrong) };
+        wrong.into_iter().map(hiding).collect::<Vec<_>>()
+    })?;
+    let mistakes: Vec<Mistake> = check::check(&scenario).into_iter().map(told).collect();
     if mistakes.is_empty() { Ok(scenario) } else { Err(mistakes) }
 }
 

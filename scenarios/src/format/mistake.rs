@@ -24,6 +24,8 @@ pub struct Mistake {
     pub hint: String,
     /// The line it stands in. Empty where there is no place.
     pub line_text: String,
+    /// It keeps something from being read, so that there may be other mistakes that do not show before it is mended.
+    pub may_hide_others: bool,
 }
 
 impl Mistake {
@@ -35,6 +37,7 @@ impl Mistake {
             message: message.into(),
             hint: hint.into(),
             line_text: String::new(),
+            may_hide_others: false,
         }
     }
 
@@ -47,7 +50,14 @@ impl Mistake {
         let column = if line == place.line { place.column.clamp(1, length + 1) } else { length + 1 };
         let known = if place.length == 0 { word_length(&line_text, column) } else { place.length };
         let place = Place { line, column, length: known.clamp(1, (length + 1).saturating_sub(column).max(1)) };
-        Self { file: file.to_owned(), place: Some(place), message: message.into(), hint: hint.into(), line_text }
+        Self {
+            file: file.to_owned(),
+            place: Some(place),
+            message: message.into(),
+            hint: hint.into(),
+            line_text,
+            may_hide_others: false,
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! nothing in it can be seen never to happen. Nothing here runs anything.
 
 mod check;
+mod contradictions;
 mod expect;
 mod faults;
 mod load;
@@ -11,10 +12,12 @@ mod mistake;
 mod moment;
 mod names;
 mod one_key;
+mod parts;
 mod pattern;
 mod scalars;
 mod spot;
 mod steps;
+mod structure;
 mod world;
 mod yaml;
 
@@ -30,8 +33,9 @@ pub use self::spot::{Place, Spot};
 pub use self::steps::*;
 pub use self::world::*;
 
+use self::parts::Part;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// A scenario: a world, what is done in it, and what should come of it.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -42,6 +46,7 @@ pub struct Scenario {
     /// `Scenario`.
     pub kind: Kind,
     /// Name and description.
+    #[serde(deserialize_with = "metadata")]
     pub metadata: Metadata,
     /// Everything else.
     pub spec: ScenarioSpec,
@@ -70,15 +75,28 @@ pub struct ScenarioSpec {
     #[schemars(extend("pattern" = scalars::some_time_pattern()))]
     pub limit: Spot<TimeSpan>,
     /// How the world is at the start.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "world")]
     pub world: World,
     /// What is done, in order.
-    #[serde(deserialize_with = "one_key::list_at")]
+    #[serde(deserialize_with = "one_key::steps")]
     #[schemars(length(min = 1))]
     pub steps: Spot<Vec<Spot<Step>>>,
     /// How it ends.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "expect")]
     pub expect: Spot<Expect>,
+}
+
+fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Metadata, D::Error> {
+    let stand_in = || Metadata { name: ScenarioName::stand_in(), description: String::new() };
+    parts::part(deserializer, Part::Metadata, stand_in)
+}
+
+fn world<'de, D: Deserializer<'de>>(deserializer: D) -> Result<World, D::Error> {
+    parts::part(deserializer, Part::World, World::default)
+}
+
+fn expect<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Spot<Expect>, D::Error> {
+    parts::part(deserializer, Part::Expect, Spot::default)
 }
 
 fn first() -> u64 {

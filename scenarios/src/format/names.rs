@@ -11,6 +11,10 @@ use std::fmt;
 
 /// What the world has: all of it where that is little, else the name that may have been meant.
 fn known_hint(name: &str, hint: &str, known: &[&str]) -> String {
+    if known == ServerName::KNOWN && HostName::KNOWN.contains(&name) {
+        let others = "every other host can be cut off, slowed down, crashed or paused";
+        return format!("{hint}: {}; {others}", known.join(", "));
+    }
     match did_you_mean(name, known).filter(|_| known.len() > 4) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => format!("{hint}: {}", known.join(", ")),
@@ -166,6 +170,11 @@ impl RegionName {
 pub struct ScenarioName(String);
 
 impl ScenarioName {
+    /// Of a scenario whose own name is wrong, and which nobody gets to see.
+    pub(super) fn stand_in() -> Self {
+        Self("scenario".into())
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0

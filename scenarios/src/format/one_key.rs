@@ -1,10 +1,12 @@
 //! A map of one key, or a word alone: a step, a condition. Read as such, before its kind is asked for: a word that
 //! stands alone where it wants keys would otherwise take the next thing in the file for them.
 
+use super::parts::{Part, part};
 use super::scalars::mistake;
 use super::spot::Spot;
+use super::steps::{Health, Step};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{IntoDeserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::marker::PhantomData;
@@ -72,11 +74,47 @@ pub(super) fn maybe_at<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     Ok(read.map(|Spot { value: OneKey(value), place }| Spot { value, place }))
 }
 
-/// A list, with the place of each.
-pub(super) fn list_at<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Spot<Vec<Spot<T>>>, D::Error> {
-    let Spot { value, place } = Spot::<Vec<Spot<OneKey<T>>>>::deserialize(deserializer)?;
-    let value = value.into_iter().map(|Spot { value: OneKey(value), place }| Spot { value, place }).collect();
+/// `spec.steps`, with the place of each. Each is a part of its own.
+pub(super) fn steps<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Spot<Vec<Spot<Step>>>, D::Error> {
+    let Spot { value: Steps(value), place } = Spot::deserialize(deserializer)?;
     Ok(Spot { value, place })
+}
+
+struct Steps(Vec<Spot<Step>>);
+
+impl<'de> Deserialize<'de> for Steps {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(StepsVisitor)
+    }
+}
+
+struct StepsVisitor;
+
+impl<'de> Visitor<'de> for StepsVisitor {
+    type Value = Steps;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of steps")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Steps, A::Error> {
+        let mut steps = Vec::new();
+        while let Some(step) = list.next_element_seed(StepAt(steps.len()))? {
+            steps.push(step);
+        }
+        Ok(Steps(steps))
+    }
+}
+
+/// The step of this index.
+struct StepAt(usize);
+
+impl<'de> DeserializeSeed<'de> for StepAt {
+    type Value = Spot<Step>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Spot<Step>, D::Error> {
+        let stand_in = || Spot::from(OneKey(Step::Health(Health::default())));
+        let Spot { value: OneKey(value), place } = part(deserializer, Part::Step(self.0), stand_in)?;
+        Ok(Spot { value, place })
+    }
 }

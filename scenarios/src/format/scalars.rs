@@ -132,6 +132,12 @@ where
     }
 }
 
+/// A whole number with its place, or nothing.
+pub(super) fn maybe_number_at<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Spot<u64>>, D::Error> {
+    let read = Option::<Spot<Number>>::deserialize(deserializer)?;
+    Ok(read.map(|Spot { value: Number(value), place }| Spot { value, place }))
+}
+
 /// A whole number, for what is read through another type.
 #[derive(Deserialize)]
 pub(super) struct Number(#[serde(deserialize_with = "number")] pub u64);
@@ -174,18 +180,44 @@ fn parse_duration<E: serde::de::Error>(text: &str) -> Result<Duration, E> {
     if number.is_empty() {
         return Err(wrong(format!("`{text}` is no duration")));
     }
+    if let Some(hint) = whole_of_a_fraction(text) {
+        return Err(mistake(format!("`{text}` is no whole number of a unit"), hint));
+    }
     let number: u64 = number.parse().map_err(|_| wrong(format!("`{text}` is too long")))?;
-    let milliseconds_per_unit = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "" => return Err(wrong(format!("duration `{text}` has no unit"))),
-        _ => return Err(wrong(format!("unknown unit `{unit}` in `{text}`"))),
+    let milliseconds_per_unit = match milliseconds_per(unit) {
+        Some(milliseconds) => milliseconds,
+        None if unit.is_empty() => return Err(wrong(format!("duration `{text}` has no unit"))),
+        None => return Err(wrong(format!("unknown unit `{unit}` in `{text}`"))),
     };
     match number.checked_mul(milliseconds_per_unit) {
         Some(milliseconds) if milliseconds <= DURATION_MAX_MS => Ok(Duration::from_millis(milliseconds)),
         _ => Err(wrong(format!("`{text}` is too long: at most 1000h"))),
+    }
+}
+
+fn milliseconds_per(unit: &str) -> Option<u64> {
+    match unit {
+        "ms" => Some(1),
+        "s" => Some(1_000),
+        "m" => Some(60_000),
+        "h" => Some(3_600_000),
+        _ => None,
+    }
+}
+
+/// How a duration such as `1.5m` is written with a whole number. `None`: it is no such duration.
+fn whole_of_a_fraction(text: &str) -> Option<String> {
+    let (whole, rest) = text.split_once('.')?;
+    let digits = rest.chars().take_while(char::is_ascii_digit).count();
+    let (fraction, unit) = rest.split_at(digits);
+    let unit_ms = milliseconds_per(unit)?;
+    let all: u64 = format!("{whole}{fraction}").parse().ok()?;
+    let milliseconds = all.checked_mul(unit_ms)?;
+    let per = 10u64.checked_pow(u32::try_from(digits).ok()?)?;
+    let as_whole = Duration::from_millis(milliseconds / per);
+    match milliseconds % per {
+        0 => Some(format!("write `{}`", TimeSpan(as_whole))),
+        _ => Some("expected a whole number of a smaller unit: ms, s, m".into()),
     }
 }
 

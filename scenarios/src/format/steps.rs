@@ -1,7 +1,7 @@
 //! `spec.steps`: what is done, in order. An operation is waited for; a fault is set and the next step follows.
 //! A step with a moment is armed when the scenario comes to its line (with `at`, from the start).
 
-use super::expect::{DryRunExpect, ExecuteExpect, Facts, HealthExpect};
+use super::expect::{ChangeExpect, DryRunExpect, ExecuteExpect, Facts, HealthExpect};
 use super::faults::*;
 use super::moment::{Condition, Timing, timed};
 use super::names::{RegionName, Resource, SiteName};
@@ -256,6 +256,9 @@ timed! {
         pub status: bool,
         /// The patch (RFC 7386), or, of the zone, `rrsets`.
         pub patch: serde_json::Map<String, serde_json::Value>,
+        /// What should become of it. Left out: it is taken.
+        #[serde(default)]
+        pub expect: ChangeExpect,
     }
 }
 
@@ -267,6 +270,9 @@ timed! {
         pub region: Option<SiteName>,
         /// The resource.
         pub resource: Resource,
+        /// What should become of it. Left out: it is taken.
+        #[serde(default)]
+        pub expect: ChangeExpect,
     }
 }
 

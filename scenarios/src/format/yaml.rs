@@ -4,10 +4,12 @@
 use super::mistake::expected_one_of;
 use super::scalars::{HERE_MARK, HINT_MARK};
 use super::spot::Place;
+use super::structure;
 use serde::de::DeserializeOwned;
 use serde_saphyr::{Error, Options, budget, options};
 
 /// What is wrong with a text.
+#[derive(PartialEq)]
 pub(super) struct Wrong {
     pub place: Place,
     pub message: String,
@@ -57,7 +59,11 @@ fn explain(error: &Error, text: &str) -> Wrong {
             hint: "a scenario begins with `apiVersion: continuum.openova.io/v1alpha1`".into(),
         };
     }
-    let (message, hint) = words(error.without_snippet(), text, place);
+    let error = error.without_snippet();
+    if let Some(wrong) = structure::cause(error, text, place) {
+        return wrong;
+    }
+    let (message, hint) = words(error, text, place);
     Wrong { place, message, hint }
 }
 
@@ -128,34 +134,9 @@ fn words(error: &Error, text: &str, place: Place) -> (String, String) {
         other => {
             let message = other.to_string();
             let end = message.find(" at line ").unwrap_or(message.len());
-            not_yaml(&message[..end])
+            structure::not_yaml(&message[..end])
         }
     }
-}
-
-/// What the parser says of a text that is no YAML, and how to mend it.
-fn not_yaml(message: &str) -> (String, String) {
-    const CURES: [(&str, &str); 12] = [
-        ("recursion limit", "at most 32 levels"),
-        ("nesting", "at most 32 levels"),
-        ("tab", "indent with spaces"),
-        ("unclosed bracket", "close it with the bracket that fits"),
-        ("misplaced bracket", "nothing is open that it closes; take it out"),
-        ("mismatched bracket", "close first what was opened last"),
-        ("quote", "end the text with the sign that it began with"),
-        ("unexpected character", "put a text that begins with this sign in quotes"),
-        ("block collection", "a list goes on with `- `, indented as its first line"),
-        ("block mapping", "keys of one map begin in one column; put a text with `: ` in it in quotes"),
-        ("mapping values", "one key and value on a line; put a text with `: ` in it in quotes"),
-        ("merge", "expected a map, or a list of maps, after `<<:`"),
-    ];
-    let cure = CURES.iter().find(|(part, _)| message.contains(part)).map(|(_, cure)| *cure);
-    if cure == Some(CURES[0].1) {
-        return ("nested too deeply".into(), CURES[0].1.into());
-    }
-    // A text that the list does not know: what such texts have in common is their shape.
-    let cure = cure.unwrap_or("see that indentation, brackets, quotes and colons fit; put a text with signs in quotes");
-    (message.to_owned(), cure.to_owned())
 }
 
 fn is_blank(text: &str) -> bool {

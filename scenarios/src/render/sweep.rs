@@ -4,6 +4,9 @@ use super::layout::{BAD, GOOD, QUIET, grouped, paint, seconds, wrap};
 use crate::outcome::Verdict;
 use crate::sweep::{NotPassed, Spread, Sweep, SweepReport};
 
+/// So many seeds of one reason are shown one by one.
+const SEEDS_SHOWN_MAX: usize = 10;
+
 /// `200 runs · 199 passed, 1 failed · gap p50 13.7 s, p95 14.9 s, max 61.2 s`, and what did not pass.
 pub fn sweep(report: &SweepReport, width: usize) -> String {
     let mut text = String::new();
@@ -16,8 +19,8 @@ pub fn sweep(report: &SweepReport, width: usize) -> String {
             None => String::new(),
         };
         push(&mut text, &format!("{name}{}", summary(sweep)), "", width);
-        for run in &sweep.not_passed {
-            not_passed(&mut text, run, width);
+        for runs in by_reason(&sweep.not_passed) {
+            not_passed(&mut text, &runs, width);
         }
         let more = sweep.failed + sweep.unfinished - sweep.not_passed.len() as u64;
         if more > 0 {
@@ -46,13 +49,36 @@ fn summary(sweep: &Sweep) -> String {
     parts.join(" · ")
 }
 
-fn not_passed(text: &mut String, run: &NotPassed, width: usize) {
+/// Runs that did not pass for one reason, in the order of the first of each.
+fn by_reason(runs: &[NotPassed]) -> Vec<Vec<&NotPassed>> {
+    let mut groups: Vec<Vec<&NotPassed>> = Vec::new();
+    for run in runs {
+        let is_alike = |group: &&mut Vec<&NotPassed>| (group[0].verdict, &group[0].why) == (run.verdict, &run.why);
+        match groups.iter_mut().find(is_alike) {
+            Some(group) => group.push(run),
+            None => groups.push(vec![run]),
+        }
+    }
+    groups
+}
+
+/// `1, 2, 5 and 7 more`.
+fn seeds(runs: &[&NotPassed]) -> String {
+    let shown: Vec<String> = runs.iter().take(SEEDS_SHOWN_MAX).map(|run| run.seed.to_string()).collect();
+    let more = runs.len() - shown.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{} {}{more}", if runs.len() == 1 { "seed" } else { "seeds" }, shown.join(", "))
+}
+
+/// Runs of one reason, with the command for the first of them.
+fn not_passed(text: &mut String, runs: &[&NotPassed], width: usize) {
+    let Some(run) = runs.first() else { return };
     let word = match run.verdict {
         Verdict::Passed | Verdict::Failed => "FAILED",
         Verdict::DidNotFinish => "DID NOT FINISH",
         Verdict::Crashed => "CRASHED",
     };
-    let head = format!("{} seed {}  ", paint(BAD, word), run.seed);
+    let head = format!("{} {}  ", paint(BAD, word), seeds(runs));
     let line = format!("{head}{}", run.why);
     let both = format!("{line}  {}", run.reproduce);
     if shown_length(&both) <= width {
@@ -100,6 +126,20 @@ mod tests {
     #[test]
     fn many_runs_are_one_line_and_one_for_each_that_did_not_pass() {
         insta::assert_snapshot!(anstream::adapter::strip_str(&sweep(&report(), 110)).to_string());
+    }
+
+    #[test]
+    fn one_reason_is_told_once_with_the_seeds_that_gave_it() {
+        let mut tally = Tally::new("many".into(), "many.yaml".into(), &(1..=20));
+        for seed in 1..=13 {
+            tally.add(Outcome { seed, ..example::failed() });
+        }
+        tally.add(Outcome { seed: 14, did_not_finish: Some("past 10m".into()), ..example::failed() });
+        let shown = sweep(&SweepReport { sweeps: vec![tally.end()] }, 110);
+        let shown = anstream::adapter::strip_str(&shown).to_string();
+        assert_eq!(shown.matches("FAILED").count(), 1, "{shown}");
+        assert!(shown.contains("FAILED seeds 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 3 more  "), "{shown}");
+        assert!(shown.contains("DID NOT FINISH seed 14  past 10m"), "{shown}");
     }
 
     #[test]

@@ -96,8 +96,9 @@ fn style(verdict: Verdict) -> anstyle::Style {
 
 fn options(run: &Outcome) -> String {
     let o = &run.options;
+    let authorities = if o.authorities == 1 { String::new() } else { format!(", {} authorities", o.authorities) };
     format!(
-        "seed {} · {} {} ms · {} -> {}, {}, ttl {} s, drain {} s",
+        "seed {} · {} {} ms · {} -> {}, {}, ttl {} s, drain {} s{authorities}",
         run.seed, o.fabric, o.tick_ms, o.primary, o.standby, o.replication, o.ttl_seconds, o.drain_seconds
     )
 }
@@ -133,7 +134,7 @@ fn clients(summary: &Summary) -> Option<String> {
             }
             let more = spans.len().saturating_sub(SPANS_SHOWN_MAX);
             if more > 0 {
-                shown.push(format!("{more} times more"));
+                shown.push(if more == 1 { "once more".to_owned() } else { format!("{more} times more") });
             }
             let all =
                 if spans.len() > 1 { format!(", {} in all", seconds(felt.without_writer_ms)) } else { String::new() };

@@ -4,7 +4,7 @@
 use super::narrate::Narrator;
 use super::rest::Rest;
 use super::{facts, judge, translate};
-use crate::format::{CheckName, Moment, Person, Place, Scenario, Spot, Step, Verdict};
+use crate::format::{ChangeExpect, Moment, Person, Place, Scenario, Spot, Step};
 use crate::outcome::{self, Report, Unmet};
 use crate::runner::RunOptions;
 use continuum_core::name::Region;
@@ -44,6 +44,8 @@ pub(super) struct Conductor<'a> {
     deferred: Vec<(Moment, Duration, &'a Spot<Step>)>,
     /// Steps of a person that wait for their moment, which the board knows.
     deeds: BTreeMap<FaultId, (Moment, &'a Spot<Step>)>,
+    /// Where the faults stand that were armed.
+    armed: BTreeMap<FaultId, Place>,
     /// Executions that are not waited for.
     pending: Vec<Pending<'a>>,
     /// Fingerprint of the last dry run.
@@ -82,6 +84,7 @@ impl<'a> Conductor<'a> {
             narrator: Narrator::default(),
             deferred: Vec::new(),
             deeds: BTreeMap::new(),
+            armed: BTreeMap::new(),
             pending: Vec::new(),
             fingerprint: None,
             dry_run_acts: Vec::new(),
@@ -95,7 +98,7 @@ impl<'a> Conductor<'a> {
 
     /// Whether the world is to come to rest with one primary.
     pub fn expects_rest(&self) -> bool {
-        !matches!(self.scenario.spec.expect.checks.get(&CheckName::of("converged")), Some(Verdict::Failed))
+        !self.scenario.spec.expect.expects_failure_of("converged")
     }
 
     /// To the end.
@@ -193,7 +196,7 @@ impl<'a> Conductor<'a> {
                 let what_for = format!("{} (line {})", what.until, step.place.line);
                 self.until(&what_for, what.at_most.0, |run| facts::holds(&run.world, &what.until, since))?;
             }
-            Step::Assert(expected) => facts::expect_facts(self, Some(step.place), "assert", expected),
+            Step::Assert(expected) => facts::expect_facts(self, &|_| Some(step.place), "assert", expected),
             Step::Write(what) => {
                 let write = self.world.workload.write_straight(what.to.as_str());
                 let limit = self.world.now() + WRITE_LIMIT;
@@ -228,7 +231,8 @@ impl<'a> Conductor<'a> {
     fn arm_faults(&mut self, step: &Spot<Step>, trigger: Trigger) {
         let lasts = translate::lasts(&step.timing());
         for kind in translate::faults(&step.value) {
-            self.world.board.arm(self.world.now(), Fault { trigger: trigger.clone(), kind, lasts });
+            let id = self.world.board.arm(self.world.now(), Fault { trigger: trigger.clone(), kind, lasts });
+            self.armed.insert(id, step.place);
         }
     }
 
@@ -245,25 +249,34 @@ impl<'a> Conductor<'a> {
                 let id = self.record().and_then(|r| r.intent).map(|i| i.id);
                 self.edit_copies(&json!({ "switchover": { "abort": id } }));
             }
-            Step::Delete(delete) => {
-                if let Err(cause) = facts::delete(&self.world, delete) {
-                    self.unmet(Some(step.place), "delete", "it is deleted".into(), cause);
-                }
-            }
+            _ => {}
+        }
+        let became = self.change(step);
+        self.rest.disturb(self.world.now());
+        self.narrator.deed(&self.world, &mut self.outcome, &step.value, became.as_ref());
+    }
+
+    /// Changes an object, and notes where it became of it what was not expected. `None`: the step changes none.
+    fn change(&mut self, step: &Spot<Step>) -> Option<Result<(), String>> {
+        let (what, became, expected) = match &step.value {
+            Step::Edit(edit) => ("edit.expect", facts::edit(&self.world, edit), edit.expect),
+            Step::Delete(delete) => ("delete.expect", facts::delete(&self.world, delete), delete.expect),
             Step::Secret(secret) => {
-                if let Err(cause) = self.world.change_secret(secret.region.as_str(), &secret.password) {
-                    self.unmet(Some(step.place), "secret", "the password is changed".into(), cause);
-                }
+                let became = self.world.change_secret(secret.region.as_str(), &secret.password);
+                ("secret", became, ChangeExpect::Taken)
             }
-            Step::Edit(edit) => {
-                if let Err(cause) = facts::edit(&self.world, edit) {
-                    self.unmet(Some(step.place), "edit", "the patch is taken".into(), cause);
-                }
+            _ => return None,
+        };
+        match (&became, expected) {
+            (Err(cause), ChangeExpect::Taken) => {
+                self.unmet(Some(step.place), what, "taken".into(), format!("refused: {cause}"));
+            }
+            (Ok(()), ChangeExpect::Refused) => {
+                self.unmet(Some(step.place), what, "refused".into(), "taken".into());
             }
             _ => {}
         }
-        self.rest.disturb(self.world.now());
-        self.narrator.deed(&self.world, &mut self.outcome, &step.value);
+        Some(became)
     }
 
     fn edit_copies(&self, spec: &serde_json::Value) {
@@ -415,6 +428,11 @@ impl<'a> Conductor<'a> {
                 self.arm_faults(step, Trigger::At(now));
             }
         }
+    }
+
+    /// Where a fault stands. Absent: it came with the world.
+    pub fn place_of(&self, fault: FaultId) -> Option<Place> {
+        self.armed.get(&fault).copied()
     }
 
     /// Steps that never came to their moment: where they stand, and which moment.

@@ -162,7 +162,7 @@ fn holder(world: &World) -> String {
 }
 
 /// A word as the file writes it.
-fn word(value: impl serde::Serialize + Debug) -> String {
+pub(super) fn word(value: impl serde::Serialize + Debug) -> String {
     match serde_json::to_value(&value) {
         Ok(Value::String(word)) => word,
         _ => format!("{value:?}"),
@@ -170,7 +170,7 @@ fn word(value: impl serde::Serialize + Debug) -> String {
 }
 
 /// Compares, and notes what differs.
-fn compare(
+pub(super) fn compare(
     run: &mut Conductor<'_>,
     place: Option<Place>,
     what: &str,
@@ -184,39 +184,40 @@ fn compare(
     }
 }
 
-/// Facts of the world, as `assert` and `expect` say them.
-pub(super) fn expect_facts(run: &mut Conductor<'_>, place: Option<Place>, what: &str, expected: &Facts) {
+/// Facts of the world, as `assert` and `expect` say them. `place` gives
+/// the place of a key in the file.
+pub(super) fn expect_facts(
+    run: &mut Conductor<'_>,
+    place: &dyn Fn(&str) -> Option<Place>,
+    what: &str,
+    expected: &Facts,
+) {
     let at = |key: &str| format!("{what}.{key}");
     let (found_primary, found_dns, found_route) = (primary(&run.world), dns(&run.world), route(&run.world));
-    compare(run, place, &at("primary"), expected.primary.as_ref(), found_primary);
+    compare(run, place("primary"), &at("primary"), expected.primary.as_ref(), found_primary);
     if let Some(expected) = &expected.writable {
         let list = |regions: &[&str]| format!("[{}]", regions.join(", "));
         let expected: Vec<&str> = expected.iter().map(RegionName::as_str).collect();
         let found = list(&writable(&run.world));
-        compare(run, place, &at("writable"), Some(list(&expected)), Some(found));
+        compare(run, place("writable"), &at("writable"), Some(list(&expected)), Some(found));
     }
-    let expected_holder = expected.holder.map(|h| match h {
-        HolderWord::Fsn => "fsn",
-        HolderWord::Hel => "hel",
-        HolderWord::Free => "free",
-        HolderWord::ThirdParty => "thirdParty",
-    });
     let found = holder(&run.world);
-    compare(run, place, &at("holder"), expected_holder, Some(found));
+    compare(run, place("holder"), &at("holder"), expected.holder.map(HolderWord::word), Some(found));
     let record = run.record();
-    compare(run, place, &at("generation"), expected.generation, record.as_ref().map(|r| r.generation));
-    compare(run, place, &at("dns"), expected.dns.as_ref(), found_dns);
-    compare(run, place, &at("route"), expected.route.as_ref(), found_route);
+    compare(run, place("generation"), &at("generation"), expected.generation, record.as_ref().map(|r| r.generation));
+    compare(run, place("dns"), &at("dns"), expected.dns.as_ref(), found_dns);
+    compare(run, place("route"), &at("route"), expected.route.as_ref(), found_route);
     let under_way = record.as_ref().map(|r| r.intent.is_some());
-    compare(run, place, &at("switchoverUnderWay"), expected.switchover_under_way, under_way);
+    compare(run, place("switchoverUnderWay"), &at("switchoverUnderWay"), expected.switchover_under_way, under_way);
     let found_phase = phase(&run.world);
-    compare(run, place, &at("phase"), expected.phase.map(|p| format!("{p:?}")), found_phase);
+    compare(run, place("phase"), &at("phase"), expected.phase.map(|p| format!("{p:?}")), found_phase);
     for (name, count) in &expected.events {
         let found = event_count(&run.world, name);
-        compare(run, place, &at(&format!("events.{name}")), Some(*count), Some(found));
+        let key = format!("events.{name}");
+        compare(run, place(&key), &at(&key), Some(*count), Some(found));
     }
     let owed = record.map_or(0, |record| record.owed.len());
-    compare(run, place, &at("eventsOwed"), expected.events_owed, Some(owed));
+    compare(run, place("eventsOwed"), &at("eventsOwed"), expected.events_owed, Some(owed));
 }
 
 /// Every expected part is in one of the texts, and with `all` there are no others.

@@ -4,7 +4,7 @@
 
 use super::conduct::{Conductor, GivenUp};
 use super::{clients, facts, translate};
-use crate::format::{CheckName, Verdict};
+use crate::format::{CheckName, Spot};
 use crate::outcome::{Check, Report};
 use continuum_core::name::{ObjectName, Region};
 use continuum_sim::checkers;
@@ -33,12 +33,17 @@ pub(super) fn settle(run: &mut Conductor<'_>) -> Result<(), GivenUp> {
     // What was armed at the last line begins now.
     run.tick()?;
     let unfired = run.world.board.unfired();
-    for (_, fault) in unfired {
-        run.unmet(None, "fault never fired", fault.to_string(), "the run ended before".into());
+    for (id, fault) in unfired {
+        run.unmet(run.place_of(id), "fault never fired", fault.to_string(), "the run ended before".into());
     }
     let unfelt = run.world.board.unfelt();
-    for (_, fault) in unfelt {
-        run.unmet(None, "fault never fired", fault.to_string(), "it delayed, changed and failed nothing".into());
+    for (id, fault) in unfelt {
+        run.unmet(
+            run.place_of(id),
+            "fault had no effect",
+            fault.to_string(),
+            "it delayed, changed and failed nothing".into(),
+        );
     }
     for (place, moment) in run.never_came() {
         run.unmet(Some(place), "moment never came", moment, "the run ended before".into());
@@ -103,11 +108,12 @@ fn rest(run: &mut Conductor<'_>) -> Result<(), GivenUp> {
 /// Judges.
 pub(super) fn judge(run: &mut Conductor<'_>) {
     let ground = ground(run);
-    let expected = run.scenario.spec.expect.checks.clone();
+    let expect = run.scenario.spec.expect.value.clone();
     for verdict in checkers::all(&ground) {
-        let expected_to_fail = matches!(expected.get(&CheckName::of(verdict.name)), Some(Verdict::Failed));
+        let expected_to_fail = expect.expects_failure_of(verdict.name);
         if expected_to_fail && verdict.ok {
-            run.unmet(None, &format!("expect.checks.{}", verdict.name), "failed".into(), "it holds".into());
+            let place = expect.checks.get(&CheckName::of(verdict.name)).map(|verdict| verdict.place);
+            run.unmet(place, &format!("expect.checks.{}", verdict.name), "failed".into(), "it holds".into());
         }
         run.outcome.checks.push(Check {
             name: verdict.name.into(),
@@ -120,28 +126,23 @@ pub(super) fn judge(run: &mut Conductor<'_>) {
         });
     }
     summarise(run, &ground);
-    let expect = run.scenario.spec.expect.clone();
-    facts::expect_facts(run, None, "expect", &expect.facts());
-    let lost = run.outcome.result.acknowledged_writes_lost;
-    if expect.acknowledged_writes_lost.is_some_and(|expected| expected != lost) {
-        let expected = expect.acknowledged_writes_lost.unwrap_or_default().to_string();
-        run.unmet(None, "expect.acknowledgedWritesLost", expected, lost.to_string());
+    facts::expect_facts(run, &|key| expect.place_of(key), "expect", &expect.facts());
+    if let Some(expected) = &expect.acknowledged_writes_lost {
+        let lost = run.outcome.result.acknowledged_writes_lost;
+        facts::compare(run, Some(expected.place), "expect.acknowledgedWritesLost", Some(**expected), Some(lost));
     }
-    if let Some(result) = expect.result {
-        let expected = continuum_core::report::ExecuteResult::from(result);
-        if run.outcome.result.result != Some(expected) {
-            let found = format!("{:?}", run.outcome.result.result);
-            run.unmet(None, "expect.result", format!("{expected:?}"), found);
-        }
+    if let Some(expected) = &expect.result {
+        let found = run.outcome.result.result.map(facts::word);
+        facts::compare(run, Some(expected.place), "expect.result", Some(expected.word()), found);
     }
-    if let Some(gap) = expect.write_gap {
+    if let Some(Spot { value: gap, place }) = &expect.write_gap {
         let found = Duration::from_millis(run.outcome.result.write_gap_ms.unwrap_or_default());
         let seconds = |d: Duration| format!("{:.1} s", d.as_secs_f64());
         if let Some(limit) = gap.at_most.filter(|limit| found > limit.0) {
-            run.unmet(None, "expect.writeGap.atMost", limit.to_string(), seconds(found));
+            run.unmet(Some(*place), "expect.writeGap.atMost", limit.to_string(), seconds(found));
         }
         if let Some(limit) = gap.at_least.filter(|limit| found < limit.0) {
-            run.unmet(None, "expect.writeGap.atLeast", limit.to_string(), seconds(found));
+            run.unmet(Some(*place), "expect.writeGap.atLeast", limit.to_string(), seconds(found));
         }
     }
 }

@@ -68,8 +68,8 @@ impl Narrator {
         outcome.timeline.push(entry(world, EntryKind::Note, "write", format!("to {to}: {told}")));
     }
 
-    /// A person did something.
-    pub fn deed(&mut self, world: &World, outcome: &mut Outcome, step: &Step) {
+    /// A person did something. `became`: what became of a change to an object.
+    pub fn deed(&mut self, world: &World, outcome: &mut Outcome, step: &Step, became: Option<&Result<(), String>>) {
         let (label, detail) = match step {
             Step::Approve(_) => ("approve", String::new()),
             Step::Refuse(_) => ("refuse", String::new()),
@@ -79,7 +79,12 @@ impl Narrator {
             Step::Secret(secret) => ("secret", format!("of the application's role in {}", secret.region)),
             _ => return,
         };
-        outcome.timeline.push(entry(world, EntryKind::Note, label, detail));
+        let became = match became {
+            None => String::new(),
+            Some(Ok(())) => ": taken".to_owned(),
+            Some(Err(cause)) => format!(": refused: {cause}"),
+        };
+        outcome.timeline.push(entry(world, EntryKind::Note, label, detail + &became));
     }
 
     /// Tells what is new.
