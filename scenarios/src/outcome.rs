@@ -182,7 +182,7 @@ pub struct Summary {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Felt {
-    /// How long nobody could write, all such times together, ms. One counts where every client has tried.
+    /// How long no write was acknowledged, all such times together, ms. One counts where every client has tried.
     pub without_writer_ms: u64,
     /// These times.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -65,6 +65,7 @@ scenarios! {
     gitops_reverts_the_old_half_after_the_move
     gitops_reverts_the_old_half_before_the_promotion
     gitops_reverts_the_old_half_in_the_drain
+    gitops_reverts_the_old_half_of_a_paused_controller
     gitops_reverts_the_promotion_under_way
     gitops_reverts_the_weights
     label_set_in_mid_move

@@ -174,7 +174,7 @@ pub enum Verdict {
     Failed,
 }
 
-/// The gap in which nobody could write.
+/// The gap in which no write was acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[schemars(extend("minProperties" = 1))]
@@ -224,7 +224,7 @@ pub struct Expect {
     /// Writes that were acknowledged and are not there at the end.
     #[serde(deserialize_with = "maybe_number_at")]
     pub acknowledged_writes_lost: Option<Spot<u64>>,
-    /// The gap in which nobody could write, over the whole run.
+    /// The gap in which no write was acknowledged, over the whole run.
     #[serde(deserialize_with = "gap")]
     pub write_gap: Option<Spot<GapExpect>>,
     /// Verdicts that differ from `ok`.

@@ -122,7 +122,7 @@ fn result(summary: &Summary) -> String {
     parts.join(" · ")
 }
 
-/// `nobody could write 3.1 s - 16.9 s (13.8 s); new sessions refused 0.6 s more, from 22.4 s; 838 acknowledged, ...`.
+/// `no write acknowledged 3.1 s - 16.9 s (13.8 s); new sessions refused 0.6 s more, from 22.4 s; 838 acknowledged, ...`.
 fn clients(summary: &Summary) -> Option<String> {
     let felt = summary.felt.as_ref()?;
     let mut parts = vec![match felt.without_writer.as_slice() {
@@ -138,7 +138,7 @@ fn clients(summary: &Summary) -> Option<String> {
             }
             let all =
                 if spans.len() > 1 { format!(", {} in all", seconds(felt.without_writer_ms)) } else { String::new() };
-            format!("nobody could write {}{all}", shown.join(", "))
+            format!("no write acknowledged {}{all}", shown.join(", "))
         }
     }];
     if let Some(first) = felt.new_sessions_refused.first() {

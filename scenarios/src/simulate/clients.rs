@@ -80,7 +80,7 @@ fn rows(silence: &Silence) -> Vec<Entry> {
     };
     let last = match &silence.after {
         Some(half) => format!("first write, acknowledged by {half}"),
-        None => "the run ends, and nobody could write".into(),
+        None => "the run ends, and no write was acknowledged".into(),
     };
     let took_ms = Some(ms(silence.span.length()));
     vec![row(silence.span.from, first), Entry { took_ms, ..row(silence.span.to, last) }]

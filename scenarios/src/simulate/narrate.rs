@@ -97,16 +97,15 @@ impl Narrator {
             outcome.timeline.push(entry);
         }
         self.tell_interference(world, outcome);
-        let record = world.watch.record();
-        self.tell_writable(world, outcome, record.and_then(|record| record.intent.as_ref()));
         let version = world.witness().map(|store| store.version());
-        if self.version == version {
-            return;
+        let record = world.watch.record();
+        if self.version != version {
+            self.version = version;
+            if let Some(record) = record {
+                self.tell_record(world, outcome, record);
+            }
         }
-        self.version = version;
-        if let Some(record) = record {
-            self.tell_record(world, outcome, record);
-        }
+        self.tell_writable(world, outcome, record.and_then(|record| record.intent.as_ref()));
     }
 
     /// What the controllers told the audit stream of others' writes.
