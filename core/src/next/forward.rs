@@ -252,16 +252,32 @@ impl Case<'_> {
         self.act(5, Action::Record(Change::Swap), "the lease was not swapped")
     }
 
-    /// A cordon that somebody undid is done anew, in whichever step it is seen: each second of it may cost a write
-    /// (2.9). One that cannot be seen now is looked at again, and before the swap waited for.
-    pub(super) fn cordon_again(&self) -> Option<Decision> {
+    /// A cordon that somebody undid is done anew: each second of it may cost a write (2.9). One that cannot be seen now is
+    /// looked at again, and before the swap waited for.
+    fn cordon_again(&self) -> Option<Decision> {
         match self.cordon_stands() {
             Ok(()) | Err(Gone::Unseen(_)) => None,
-            Err(Gone::Taken(why)) if self.objective_is_over(AFTER_CORDON) => {
-                Some(self.turn(2, format!("the cordon was undone: {why}")))
-            }
-            Err(Gone::Taken(why)) => Some(Decision::Act(2, Action::Record(Change::Redo(why)))),
+            Err(Gone::Taken(why)) => Some(self.cordon_anew(why)),
         }
+    }
+
+    /// The same while a later step waits: only what is plain to see counts. The operator may still be at the demotion that
+    /// left the token, and a look beside is not waited for.
+    pub(super) fn cordon_plainly_gone(&self) -> Option<Decision> {
+        let cluster = self.cluster_from().ok()?;
+        let writes = self.database_from().is_some_and(|database| database.accepts == Accepts::Yes);
+        if cluster.role == Role::Primary {
+            return Some(self.cordon_anew(format!("{} says that it is primary again", cluster.object)));
+        }
+        writes.then(|| self.cordon_anew(format!("{} takes writes again", cluster.object)))
+    }
+
+    /// Where the promotion was issued before, there is no way back, however late it is.
+    fn cordon_anew(&self, why: String) -> Decision {
+        if self.objective_is_over(AFTER_CORDON) && !self.intent.past_return() {
+            return self.turn(2, format!("the cordon was undone: {why}"));
+        }
+        Decision::Act(2, Action::Record(Change::Redo(why)))
     }
 
     /// Whether step 2's effect is still there.
