@@ -28,6 +28,9 @@ thread_local! {
     static READING: RefCell<Reading> = RefCell::default();
 }
 
+/// So many mistakes are told of one file at most: each is one more reading of it.
+const MISTAKES_MAX: usize = 20;
+
 /// Reads until nothing new is found: the value, or every mistake of which `read` tells, each part with its first.
 pub(super) fn read_all<T, E: PartialEq>(mut read: impl FnMut() -> Result<T, E>) -> Result<T, Vec<E>> {
     READING.take();
@@ -43,7 +46,7 @@ pub(super) fn read_all<T, E: PartialEq>(mut read: impl FnMut() -> Result<T, E>) 
             Err(mistake) if mistakes.contains(&mistake) => return Err(mistakes),
             Err(mistake) => mistakes.push(mistake),
         }
-        if !is_new {
+        if !is_new || mistakes.len() == MISTAKES_MAX {
             return Err(mistakes);
         }
     }
