@@ -177,7 +177,13 @@ impl Case<'_> {
                 },
             ),
             Ok(_) => self.wait(2, "the token is there, but the half is not seen to refuse writes"),
-            Err(why) if cluster.in_progress => self.wait(2, format!("the demotion is in progress: {why}")),
+            Err(why) if cluster.in_progress => {
+                let why = format!("the demotion is in progress: {why}");
+                match self.fence_again() {
+                    Some(fence) => self.act(2, fence, &why),
+                    None => self.wait(2, why),
+                }
+            }
             Err(why) if runs_as_standby(cluster, self.database_from()) => {
                 self.wait(2, format!("{why}, nothing in progress, in recovery: PostgreSQL was killed before it, or its token was lost (H31)"))
             }
@@ -228,8 +234,10 @@ impl Case<'_> {
         if let Some(again) = self.cordon_again() {
             return again;
         }
-        if let Err(Gone::Unseen(why)) = self.cordon_stands() {
-            return self.wait(5, why);
+        match self.cordon_stands() {
+            Err(Gone::Unseen(why)) => return self.wait(5, why),
+            Err(Gone::Ending(why)) => return self.demotion_ends(why),
+            Ok(()) | Err(Gone::Taken(_)) => {}
         }
         if let Some(again) = self.weights_again(5) {
             return again;
@@ -256,7 +264,7 @@ impl Case<'_> {
     /// looked at again, and before the swap waited for.
     fn cordon_again(&self) -> Option<Decision> {
         match self.cordon_stands() {
-            Ok(()) | Err(Gone::Unseen(_)) => None,
+            Ok(()) | Err(Gone::Unseen(_) | Gone::Ending(_)) => None,
             Err(Gone::Taken(why)) => Some(self.cordon_anew(why)),
         }
     }
@@ -286,16 +294,33 @@ impl Case<'_> {
         if cluster.role == Role::Primary {
             return Err(Gone::Taken(format!("{} says that it is primary again", cluster.object)));
         }
-        let stands = cluster.demotion_token == self.intent.token
+        let left = cluster.demotion_token == self.intent.token;
+        let stands = left
             || self.intent.token.as_deref().and_then(Token::read).is_some_and(|t| self.has_stayed_standby(cluster, &t));
-        if cluster.in_progress || !stands {
+        if !stands {
             return Err(Gone::Taken(format!("{} was primary since its token was taken", cluster.object)));
         }
         match self.database_from().map(|database| database.accepts) {
             Some(Accepts::Yes) => Err(Gone::Taken(format!("{} takes writes again", cluster.object))),
+            // The operator says so for up to 3.3 s after it left the token.
+            _ if cluster.in_progress => Err(Gone::Ending(format!("the demotion of {} has to end first", cluster.object))),
             Some(Accepts::No) => Ok(()),
             _ => Err(Gone::Unseen(format!("{} is not seen to refuse writes", cluster.object))),
         }
+    }
+
+    /// What is left of the demotion has what is left of the objective, as step 2 would have had it.
+    fn demotion_ends(&self, why: String) -> Decision {
+        if self.objective_is_over(AFTER_CORDON) {
+            return self.turn(5, why);
+        }
+        self.fenced_again(5).unwrap_or(Decision::Wait(5, why))
+    }
+
+    /// The fence once more, at a step after the cordon; absent: nothing asks for it, or its pause is not over.
+    pub(super) fn fenced_again(&self, step: u8) -> Option<Decision> {
+        let may = self.memory.may_try(2, None, self.now.at);
+        self.fence_again().filter(|_| may).map(|fence| Decision::Act(step, fence))
     }
 
     /// Weights that somebody set back since step 3 are put right, a few times; then they are left, and it is said.
@@ -338,6 +363,8 @@ impl Case<'_> {
 enum Gone {
     /// It may be there.
     Unseen(String),
+    /// It is there, and the operator has not said yet that the demotion is over. No role can be changed before.
+    Ending(String),
     /// It is not.
     Taken(String),
 }

@@ -144,11 +144,15 @@ impl Hand {
         if !known && !dropped && !self.set_status(json!({"demotionToken": token.encode()}), &[]).await {
             return true;
         }
-        self.pause(0..=30).await;
+        self.pause(10..=80).await;
+        self.as_recorded(2_100).await;
         if view.fencing && view.fenced && !self.set_fence(false).await {
             return true;
         }
-        self.pause(0..=20).await;
+        // PostgreSQL starts meanwhile. Where this write is lost the next look finds it running, and the demotion never
+        // ends: `reconcileDemotionToken` asks for a PostgreSQL that is shut down before it cleans up, token or not.
+        self.pause(20..=140).await;
+        self.as_recorded(1_200).await;
         let completed = Condition::new(true, "ReplicaEnabledSetTrue", "Completed the Replica cluster transition");
         self.set_status(
             json!({"switchReplicaClusterStatus": {"inProgress": null}}),
