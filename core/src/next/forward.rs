@@ -303,7 +303,9 @@ impl Case<'_> {
         match self.database_from().map(|database| database.accepts) {
             Some(Accepts::Yes) => Err(Gone::Taken(format!("{} takes writes again", cluster.object))),
             // The operator says so for up to 3.3 s after it left the token.
-            _ if cluster.in_progress => Err(Gone::Ending(format!("the demotion of {} has to end first", cluster.object))),
+            _ if cluster.in_progress => {
+                Err(Gone::Ending(format!("the demotion of {} has to end first", cluster.object)))
+            }
             Some(Accepts::No) => Ok(()),
             _ => Err(Gone::Unseen(format!("{} is not seen to refuse writes", cluster.object))),
         }
