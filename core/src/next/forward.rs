@@ -12,7 +12,10 @@ use crate::token::decode_token;
 use crate::transition::{Beginning, Effect};
 use std::time::Duration;
 
-/// What is kept of the objective for what follows a cordon that is done anew: steps 5 and 6.
+/// What is kept of the objective for what follows a cordon that is done anew: step 4, where its effect was not seen yet.
+/// The drain goes on meanwhile.
+const AFTER_CORDON_TO_FLIP: Duration = Duration::from_secs(5);
+/// The same: steps 5 and 6.
 const AFTER_CORDON: Duration = Duration::from_secs(13);
 /// Step 6 has this long before its request, however little is left of the objective (2.11).
 const PROMOTION_PHASE_MIN: Duration = Duration::from_secs(10);
@@ -89,7 +92,7 @@ impl Case<'_> {
     pub(super) fn late(&self, step: u8) -> bool {
         let age = self.memory.age(step, self.now.at);
         match step {
-            2 if self.intent.redone > 0 => self.objective_is_over(AFTER_CORDON),
+            2 if self.intent.redone > 0 => self.objective_is_over(self.after_cordon()),
             POINT_OF_NO_RETURN if !self.intent.past_return() => {
                 self.objective_is_over(Duration::ZERO) && age > PROMOTION_PHASE_MIN
             }
@@ -101,6 +104,11 @@ impl Case<'_> {
     fn limit(&self, step: u8) -> Option<Duration> {
         let limit = steps::step(step).limit(self.plan())?;
         Some(if step == 4 { limit + self.caches() } else { limit })
+    }
+
+    fn after_cordon(&self) -> Duration {
+        let flips = self.intent.step(4).finished_at.is_none();
+        AFTER_CORDON + if flips { AFTER_CORDON_TO_FLIP } else { Duration::ZERO }
     }
 
     /// Whether no more is left of the objective than what still follows takes.
@@ -282,7 +290,7 @@ impl Case<'_> {
 
     /// Where the promotion was issued before, there is no way back, however late it is.
     fn cordon_anew(&self, why: String) -> Decision {
-        if self.objective_is_over(AFTER_CORDON) && !self.intent.past_return() {
+        if self.objective_is_over(self.after_cordon()) && !self.intent.past_return() {
             return self.turn(2, format!("the cordon was undone: {why}"));
         }
         Decision::Act(2, Action::Record(Change::Redo(why)))
@@ -313,7 +321,7 @@ impl Case<'_> {
 
     /// What is left of the demotion has what is left of the objective, as step 2 would have had it.
     fn demotion_ends(&self, why: String) -> Decision {
-        if self.objective_is_over(AFTER_CORDON) {
+        if self.objective_is_over(self.after_cordon()) {
             return self.turn(5, why);
         }
         self.fenced_again(5).unwrap_or(Decision::Wait(5, why))
