@@ -6,6 +6,7 @@ pub mod byte_stream;
 pub mod clock;
 pub mod copies;
 pub mod dns;
+mod gitops;
 mod health_url;
 pub mod http_client;
 pub mod kube_api;

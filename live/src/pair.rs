@@ -4,7 +4,6 @@
 //! Field names and what they mean are CloudNativePG's (`api/v1`, 1.30). Deliberately absent: every rule of
 //! when a half may be written.
 
-mod tools;
 mod view;
 mod writer;
 

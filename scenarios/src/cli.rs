@@ -105,11 +105,11 @@ struct RunArguments {
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
     /// Write the trace of the run here: what a live controller logs, with simulated time and host. A file that is
-    /// there already is replaced, but for the scenario itself. One scenario only.
+    /// there already is replaced, where it is no scenario. One scenario only.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// How many runs go side by side. Left out: one for each processor.
-    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, short, value_name = "N", value_parser = parse_jobs, allow_negative_numbers = true)]
     jobs: Option<u16>,
 }
 
@@ -152,6 +152,11 @@ pub fn main(runner: &Arc<dyn Runner>) -> ExitCode {
         }
     };
     code.into()
+}
+
+fn parse_jobs(text: &str) -> Result<u16, String> {
+    let jobs = text.parse().ok().filter(|jobs| *jobs > 0);
+    jobs.ok_or_else(|| format!("expected a whole number, 1 to {}", u16::MAX))
 }
 
 /// The worst of several exit codes.

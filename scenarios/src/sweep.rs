@@ -64,7 +64,7 @@ pub struct NotPassed {
     pub seed: u64,
     /// Its verdict.
     pub verdict: Verdict,
-    /// The first thing that was wrong.
+    /// The first thing that was wrong, and how many more were.
     pub why: String,
     /// The command that gives this run again.
     pub reproduce: String,
@@ -147,18 +147,23 @@ fn spread(counts: &BTreeMap<u64, u64>) -> Option<Spread> {
     Some(Spread { p50: at(50), p95: at(95), max })
 }
 
-/// The first thing that was wrong with a run.
+/// The first thing that was wrong with a run, and how many more were.
 fn why(run: &Outcome) -> String {
     if let Some(why) = run.crashed.as_ref().or(run.did_not_finish.as_ref()) {
         return why.clone();
     }
-    let check = run.checks.iter().find(|check| check.ok == check.expected_to_fail);
-    if let Some(check) = check {
+    let checks = run.checks.iter().filter(|check| check.ok == check.expected_to_fail).map(|check| {
         let detail = if check.ok { "holds, and was expected to fail" } else { &check.detail };
-        return format!("{}: {detail}", check.name);
+        format!("{}: {detail}", check.name)
+    });
+    let unmet =
+        run.unmet.iter().map(|unmet| format!("{}: expected {}, found {}", unmet.what, unmet.expected, unmet.found));
+    let mut wrong = checks.chain(unmet);
+    let first = wrong.next().unwrap_or_default();
+    match wrong.count() {
+        0 => first,
+        more => format!("{first}; and {more} more"),
     }
-    let unmet = run.unmet.first();
-    unmet.map(|unmet| format!("{}: expected {}, found {}", unmet.what, unmet.expected, unmet.found)).unwrap_or_default()
 }
 
 /// The JSON schema of a [`SweepReport`].

@@ -28,9 +28,9 @@ use tokio::sync::OnceCell;
 
 /// The project's own reductions of the resources that others define: only the fields read or written.
 const CRDS: [(&str, &str); 3] = [
-    ("clusters.postgresql.cnpg.io", include_str!("../crds/clusters.postgresql.cnpg.io.yaml")),
-    ("backups.postgresql.cnpg.io", include_str!("../crds/backups.postgresql.cnpg.io.yaml")),
-    ("httproutes.gateway.networking.k8s.io", include_str!("../crds/httproutes.gateway.networking.k8s.io.yaml")),
+    ("clusters.postgresql.cnpg.io", include_str!("../../sim/crds/clusters.postgresql.cnpg.io.yaml")),
+    ("backups.postgresql.cnpg.io", include_str!("../../sim/crds/backups.postgresql.cnpg.io.yaml")),
+    ("httproutes.gateway.networking.k8s.io", include_str!("../../sim/crds/httproutes.gateway.networking.k8s.io.yaml")),
 ];
 
 /// Exit code of `tools/servers run` where there are no binaries.
@@ -75,7 +75,7 @@ pub enum RealKubeError {
     #[error("kubeconfig of the server")]
     Kubeconfig(#[from] KubeconfigError),
     /// A file of this package is not a resource definition.
-    #[error("tests/crds/{name}.yaml is not a CustomResourceDefinition")]
+    #[error("sim/crds/{name}.yaml is not a CustomResourceDefinition")]
     Definition {
         /// The file.
         name: &'static str,

@@ -89,7 +89,16 @@ fn routes_brought_otherwise(intent: &Intent, seen: &Observations, claim: &Claim)
 /// What is not as the move under way brought it. What it undoes is looked at by its undo.
 pub(super) fn brought_otherwise(intent: &Intent, seen: &Observations, claim: &Claim) -> Vec<Otherwise> {
     let done = |step: u8| intent.forward() && intent.step(step).finished_at.is_some();
-    let routes = routes_brought_otherwise(intent, seen, claim).filter(|_| done(3));
+    // A route with this move's claim has had its weights: while requests are drained, too, another's are somebody's.
+    let written = |otherwise: &Otherwise| match &otherwise.object {
+        Object::Route(region) => {
+            let view = seen.routes.get(region).and_then(Seen::known);
+            view.and_then(|view| view.claim.as_ref()).is_some_and(|claim| claim.intent == intent.id)
+        }
+        _ => false,
+    };
+    let routes = routes_brought_otherwise(intent, seen, claim)
+        .filter(|otherwise| done(3) || intent.forward() && written(otherwise));
     let records = record_sets(&intent.plan).ok().filter(|_| done(4));
     routes.chain(records.and_then(|wanted| records_otherwise(seen, &wanted))).collect()
 }

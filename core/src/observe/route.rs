@@ -18,6 +18,8 @@ pub struct RouteView {
     pub parents: Vec<RouteParent>,
     /// Who wrote the rules last, by `managedFields`. Absent: not told.
     pub weights_writer: Option<FieldWriter>,
+    /// GitOps tools and the like that put the object as they have it, with the sign of it.
+    pub kept_by: Vec<String>,
 }
 
 /// A rule of an HTTPRoute.

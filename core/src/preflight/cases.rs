@@ -330,6 +330,7 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("weights refused for want of the right", |_, f| { f.observations.rights.insert("hel".into(), Seen::Is(vec!["patch httproutes".into()])); f.observations.weights_admitted.insert(hel(), Seen::Is(Err("403".into()))); }, &[Id::Rights]),
     ("the new region's gateway does not accept the route", |_, f| route(f, &hel()).parents = vec![parent(Some(false), None)], &[Id::RouteAccepted]),
     ("the old region's gateway does not accept the route", |_, f| route(f, &fsn()).parents = vec![parent(Some(false), None)], &[Id::RouteGateway]),
+    ("a GitOps tool keeps a route", |_, f| route(f, &hel()).kept_by = vec!["Flux (label kustomize.toolkit.fluxcd.io/name)".into()], &[Id::RouteKeptElsewhere]),
     ("a gateway does not find a backend", |_, f| route(f, &hel()).parents = vec![parent(Some(true), Some(false))], &[Id::RouteGateway]),
     ("a gateway is content", |_, f| route(f, &hel()).parents = vec![parent(Some(true), Some(true))], &[]),
     ("a gateway has not looked at the route as it stands", |_, f| route(f, &hel()).parents = vec![parent(None, None)], &[]),

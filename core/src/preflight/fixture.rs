@@ -201,6 +201,7 @@ pub fn route() -> RouteView {
         rules: vec![rule(&[("shop-fsn", 100), ("shop-hel", 0)])],
         parents: Vec::new(),
         weights_writer: None,
+        kept_by: Vec::new(),
     }
 }
 

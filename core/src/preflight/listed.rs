@@ -20,7 +20,7 @@ const LISTED: &[(&str, &[&str])] = &[
     ("the role where the lease is", &["target-primary"]),
     ("operators that act, of releases without known faults, and alike", &["operator-acts", "operator-fault", "operator-flaw", "operators-differ"]),
     ("both changes of role admitted", &["demotion-admitted", "promotion-admitted"]),
-    ("no GitOps tool that keeps the halves", &["kept-elsewhere"]),
+    ("no GitOps tool that keeps the halves or the routes", &["kept-elsewhere", "route-kept-elsewhere"]),
     ("no promotion token in the source's spec but its last, none in the target's", &["source-token", "target-token"]),
     ("no minApplyDelay", &["min-apply-delay"]),
     ("no backup running where it would hold the shutdown", &["backup"]),

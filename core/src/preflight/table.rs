@@ -110,6 +110,7 @@ checks! {
     RouteAdmitted, "route-admitted", 3, Blocker, "the API servers of both regions would take the weights (tried with dryRun=All)";
     RouteAccepted, "route-accepted", 3, Blocker, "the new region's gateways accept the route";
     RouteGateway, "route-gateway", 3, Warning, "no gateway complains about the route";
+    RouteKeptElsewhere, "route-kept-elsewhere", 3, Warning, "no GitOps tool keeps the routes as it has them (H35)";
     DrainLong, "drain-long", 3, Warning, "the drain is at most 30 s";
 
     Addresses, "addresses", 4, Blocker, "addresses of the new region are known";

@@ -83,6 +83,13 @@ fn backends(case: &Case, region: &Region, route: &RouteView, out: &mut Findings)
             );
         }
     }
+    if !route.kept_by.is_empty() {
+        let tools = route.kept_by.join(", ");
+        out.add(
+            Id::RouteKeptElsewhere,
+            format!("{here} is kept by {tools}: exclude the weights there, or they are set back (docs/gitops.md)"),
+        );
+    }
     admitted(case, region, &here, out);
     gateways(case, region, route, &here, out);
     tell_others(region, route, [&from, &to], out);

@@ -1,9 +1,9 @@
 //! A Cluster as CloudNativePG's operator reads it (`api/v1/cluster_funcs.go`, 1.30): its defaults, and the order
 //! in which its fields count.
 
-use super::tools::kept_by;
 use super::writer::role_writer;
 use super::{FENCE_ANNOTATION, short_hash};
+use crate::gitops::kept_by;
 use crate::kube_api::{BadField, Fields, claim_of};
 use continuum_core::observe::{ClusterView, Role, SynchronousView};
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ pub(super) fn cluster_view(cluster: &Value) -> Result<ClusterView, String> {
         reconciliation_disabled: is("cnpg.io/reconciliationLoop", "disabled")?,
         hibernated: is("cnpg.io/hibernation", "on")?,
         operator_commit: fields.string("status.cloudNativePGCommitHash")?,
-        kept_by: kept_by(&fields)?,
+        kept_by: kept_by(&fields, "replica")?,
         legacy_primary_annotation: fields.annotation("cnpg.io/cluster.primary")?.is_some(),
         ready: condition(&fields, "Ready")?,
         phase: fields.string("status.phase")?,

@@ -28,10 +28,3 @@ pub(super) fn role_writer(fields: &Fields) -> Result<Option<FieldWriter>, BadFie
 fn makes_role(owned: &Value) -> bool {
     ROLE_FIELDS.iter().any(|field| owned.get(field).is_some())
 }
-
-/// Everybody who owns something of `spec.replica`.
-pub(super) fn role_owners<'a>(fields: &Fields<'a>) -> Result<Vec<&'a str>, BadField> {
-    let entries = fields.list("metadata.managedFields")?.iter();
-    let owners = entries.filter(|entry| entry.pointer("/fieldsV1/f:spec/f:replica").is_some());
-    Ok(owners.filter_map(|entry| entry["manager"].as_str()).collect())
-}

@@ -1,5 +1,6 @@
 //! An HTTPRoute as it is read: its rules with their weights, and what the gateways say about it.
 
+use crate::gitops::kept_by;
 use crate::kube_api::{BadField, Fields, claim_of};
 use continuum_core::observe::{FieldWriter, RouteParent, RouteRule, RouteView};
 use continuum_core::plan::short_hash;
@@ -21,6 +22,7 @@ pub(super) fn route_view(object: &Value) -> Result<RouteView, String> {
         rules: rules(&fields)?,
         parents: parents(&fields)?,
         weights_writer: weights_writer(&fields)?,
+        kept_by: kept_by(&fields, "rules")?,
     })
 }
 

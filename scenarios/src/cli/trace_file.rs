@@ -2,14 +2,24 @@
 
 use super::{EXIT_OUTPUT, EXIT_USAGE};
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// The kind of a file stands within this many bytes.
+const BEGIN_LENGTH: u64 = 4096;
 
 /// A file that can be written.
 pub(super) struct TraceFile {
     path: PathBuf,
     file: File,
+}
+
+/// Whether a scenario stands in a file, which nobody wants to lose to a slip of the keyboard.
+fn is_scenario(path: &Path) -> bool {
+    let mut begin = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(BEGIN_LENGTH).read_to_end(&mut begin));
+    read.is_ok() && String::from_utf8_lossy(&begin).lines().any(|line| line.trim_end() == "kind: Scenario")
 }
 
 /// Why there is no trace file, and the exit code that says so.
@@ -36,6 +46,10 @@ impl TraceFile {
         let own = file.metadata().map(identity).map_err(|error| wrong(error.to_string()))?;
         if inputs.iter().any(|input| input.metadata().map(identity).is_ok_and(|input| input == own)) {
             let why = format!("{}: the trace would replace the scenario; name another file", path.display());
+            return Err(Refused { why, code: EXIT_USAGE });
+        }
+        if is_scenario(path) {
+            let why = format!("{}: the trace would replace a scenario; name another file", path.display());
             return Err(Refused { why, code: EXIT_USAGE });
         }
         Ok(Self { path: path.to_owned(), file })

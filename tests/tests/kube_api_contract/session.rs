@@ -49,6 +49,7 @@ impl Session {
         let group = match plural {
             "clusters" | "backups" => "/apis/postgresql.cnpg.io/v1",
             "httproutes" => "/apis/gateway.networking.k8s.io/v1",
+            "continuums" => "/apis/dr.openova.io/v1",
             "leases" => "/apis/coordination.k8s.io/v1",
             "secrets" => "/api/v1",
             _ => panic!("the suite knows no resource {plural}"),

@@ -67,10 +67,14 @@ fn records_are_told_with_where_they_lead() {
 }
 
 #[test]
-fn in_a_move_what_its_steps_did_is_told_from_their_end_on() {
+fn in_a_move_what_its_steps_did_is_told_from_when_they_did_it() {
     let mut world = World::during(3);
     set_weights(&mut world.seen, &fsn(), 50, 50, by("helm"));
-    assert_eq!(found(&world.record, &world.seen, fsn()), [""; 0], "step 3 is under way");
+    assert_eq!(found(&world.record, &world.seen, fsn()), [""; 0], "step 3 has not written it yet");
+    let claim = world.claim();
+    world.route(&fsn()).claim = claim;
+    let in_the_drain = "HTTPRoute in fsn: weights set to shop-fsn 50, shop-hel 50 (helm)";
+    assert_eq!(found(&world.record, &world.seen, fsn()), [in_the_drain]);
     let mut world = World::during(5);
     assert_eq!(found(&world.record, &world.seen, fsn()), [""; 0]);
     set_weights(&mut world.seen, &fsn(), 100, 0, by("helm"));

@@ -8,8 +8,7 @@
 //! [`Store`] is etcd with the registry's rules: resource versions, conflicts, generation, the status
 //! subresource, admission, the graceful deletion of pods. It survives a crash of the host that serves it. [`http`] speaks the API.
 //!
-//! Deliberately absent: JSON patch and server-side apply (415), schema validation and defaults (admission
-//! hooks take their place), owner references, namespaces as objects, discovery, authentication (rights can
+//! Deliberately absent: JSON patch and server-side apply (415), rules in CEL (see [`schema`]), owner references, namespaces as objects, discovery, authentication (rights can
 //! be denied to everyone).
 
 pub mod http;
@@ -18,6 +17,7 @@ mod patch;
 mod refusal;
 mod registry;
 mod request;
+mod schema;
 mod select;
 mod store;
 mod watch;

@@ -3,7 +3,7 @@
 
 use super::managed;
 use super::store::{Admission, Change, ChangeEvent, Right};
-use super::{LEASES, PODS, Refusal, Resource, SECRETS, Webhook};
+use super::{LEASES, PODS, Refusal, Resource, SECRETS, Webhook, schema};
 use crate::determinism::EPOCH;
 use crate::here;
 use serde_json::{Value, json};
@@ -141,6 +141,8 @@ impl State {
         metadata["uid"] = self.uid().into();
         metadata["creationTimestamp"] = timestamp().into();
         put(metadata, "generation", resource.status_subresource.then(|| 1.into()));
+        schema::fill_in_defaults(resource, &mut object);
+        check_schema(target, None, &object)?;
         self.admit(resource, None, &object)?;
         Ok(self.commit(target, ChangeEvent::Added, None, object))
     }
@@ -205,9 +207,11 @@ impl State {
         for owned in OWNED {
             put(&mut new["metadata"], owned, old["metadata"].get(owned).cloned());
         }
+        schema::fill_in_defaults(resource, &mut new);
         if resource.status_subresource && content(&new) != content(&old) {
             grow_generation(&mut new);
         }
+        check_schema(target, Some(&old), &new)?;
         if subresource.is_empty() {
             self.admit(resource, Some(&old), &new)?;
         }
@@ -399,6 +403,19 @@ fn is_deleted(object: &Value) -> bool {
 fn grow_generation(object: &mut Value) {
     let generation = object["metadata"]["generation"].as_u64().unwrap_or_default();
     object["metadata"]["generation"] = (generation + 1).into();
+}
+
+/// Judges what a write changes: what stood before is not judged again.
+fn check_schema(target: Target<'_>, old: Option<&Value>, new: &Value) -> Result<(), Refusal> {
+    let changed = |field: &str| old.is_none_or(|old| old.get(field) != new.get(field));
+    if !changed("spec") && !changed("status") {
+        return Ok(());
+    }
+    match schema::violations(target.resource, new).as_slice() {
+        [] => Ok(()),
+        [only] => Err(Refusal::invalid(target.resource, target.name, only)),
+        all => Err(Refusal::invalid(target.resource, target.name, &format!("[{}]", all.join(", ")))),
+    }
 }
 
 fn check_kind(resource: &Resource, object: &Value) -> Result<(), Refusal> {

@@ -1,11 +1,10 @@
-//! Which tools keep an object as they have it, by the marks that they leave on it.
+//! Which GitOps tools keep an object as they have it, by the marks that they leave on it.
 //!
 //! Argo CD: the annotation `argocd.argoproj.io/tracking-id`, or the label of its own choice
 //! (`argocd.argoproj.io/instance`); its default label `app.kubernetes.io/instance` is everybody's, and counts for nothing.
 //! Flux: the labels `kustomize.toolkit.fluxcd.io/name` and `helm.toolkit.fluxcd.io/name`. Helm itself puts nothing back
-//! by itself, but at its next upgrade. And whoever owns the role in `managedFields`.
+//! by itself, but at its next upgrade. And whoever owns the field that a move writes in `managedFields`.
 
-use super::writer::role_owners;
 use crate::kube_api::{BadField, Fields};
 
 /// Marks, where they stand, and whose they are.
@@ -32,8 +31,8 @@ enum Mark {
     Label,
 }
 
-/// The tools, each once, with the sign of it.
-pub(super) fn kept_by(fields: &Fields) -> Result<Vec<String>, BadField> {
+/// The tools, each once, with the sign of it. `field`: what a move writes, a key of `spec`.
+pub(crate) fn kept_by(fields: &Fields, field: &str) -> Result<Vec<String>, BadField> {
     let mut found: Vec<(&str, String)> = Vec::new();
     for (mark, name, tool) in MARKS {
         let (sign, value) = match mark {
@@ -44,9 +43,11 @@ pub(super) fn kept_by(fields: &Fields) -> Result<Vec<String>, BadField> {
             found.push((tool, format!("{tool} ({sign} {name})")));
         }
     }
-    for owner in role_owners(fields)? {
-        if let Some((_, tool)) = MANAGERS.iter().find(|(manager, _)| *manager == owner) {
-            found.push((tool, format!("{tool} (owns spec.replica as {owner})")));
+    for entry in fields.list("metadata.managedFields")? {
+        let owner = entry["manager"].as_str().unwrap_or_default();
+        let owns = entry.pointer(&format!("/fieldsV1/f:spec/f:{field}")).is_some();
+        if let Some((_, tool)) = MANAGERS.iter().find(|(manager, _)| owns && *manager == owner) {
+            found.push((tool, format!("{tool} (owns spec.{field} as {owner})")));
         }
     }
     let mut told: Vec<&str> = Vec::new();
