@@ -7,6 +7,7 @@ pub mod clock;
 pub mod copies;
 pub mod dns;
 mod health_url;
+pub mod http_api;
 pub mod http_client;
 pub mod kube_api;
 pub mod kube_transport;
