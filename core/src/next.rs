@@ -21,6 +21,7 @@ mod permit;
 mod promote;
 mod settle;
 mod source;
+mod stalled;
 mod standing;
 mod tend;
 mod traffic;
@@ -265,6 +266,13 @@ impl Case<'_> {
 
     fn write_cluster(&self, region: &Region, cluster: &ClusterView, change: ClusterChange) -> Action {
         Action::Cluster(cluster_write(region, cluster, self.claim(), change))
+    }
+
+    /// Behind the fence once more, where the demotion of `from` cannot end otherwise.
+    fn fence_again(&self) -> Option<Action> {
+        let (from, cluster) = (self.intent.from(), self.cluster_from().ok()?);
+        let stalled = stalled::stalled_for_good(self.seen.half(from));
+        stalled.then(|| self.write_cluster(from, cluster, ClusterChange::Fence))
     }
 
     /// The write that tells a half of the plan, which must not write, to be the other's replica; or why not yet.

@@ -365,6 +365,8 @@ pub struct Half {
     pub database: Seen<DatabaseView>,
     /// For how long it has been seen to take writes while its operator had nothing to do.
     pub settled_for: Duration,
+    /// For how long its demotion has been seen under way without its fence, while its PostgreSQL runs.
+    pub stalled_for: Duration,
 }
 
 impl Half {
@@ -501,7 +503,12 @@ pub struct Observations {
 }
 
 /// A half that was not looked at.
-static UNSEEN: Half = Half { cluster: Seen::NotLooked, database: Seen::NotLooked, settled_for: Duration::ZERO };
+static UNSEEN: Half = Half {
+    cluster: Seen::NotLooked,
+    database: Seen::NotLooked,
+    settled_for: Duration::ZERO,
+    stalled_for: Duration::ZERO,
+};
 
 impl Observations {
     /// The half in this region; `NotLooked` where it was not looked at.

@@ -128,7 +128,8 @@ fn the_readmes_picture_of_a_mistake_is_what_the_command_prints() {
     let mistaken = example(&readme).replace("execute: { to: hel,", "execute: { to: hell,");
     let mistakes = format::parse("my-first.yaml", &mistaken).expect_err("there is no region hell");
     let picture = blocks(&readme, "text").into_iter().find(|block| block.starts_with("my-first.yaml"));
-    assert_eq!(picture.expect("a picture of a mistake"), format!("{}\n\n1 mistake; nothing ran\n", mistakes[0]));
+    let summary = "1 mistake; whether there are more shows when it is mended; nothing ran";
+    assert_eq!(picture.expect("a picture of a mistake"), format!("{}\n\n{summary}\n", mistakes[0]));
 }
 
 #[test]

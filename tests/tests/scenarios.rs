@@ -60,6 +60,7 @@ scenarios! {
     failback_approved
     failback_refused
     failback_timed_out
+    fence_lifted_in_mid_demotion
     fence_that_lists_nobody
     first_installation
     gitops_reverts_the_old_half_after_the_move

@@ -39,7 +39,10 @@ fn forward(intent: &Intent, memory: &Memory, now: Monotonic) -> Needs {
         // Steps 2 and 3 are looked at again as long as the next ones wait, and before the lease is handed on (2.9).
         3 => {
             let drain = Duration::from_secs(intent.plan.drain_seconds().into());
-            let waits = memory.drained_for(now).is_some_and(|drained| drained + AT_ONCE < drain);
+            let waits = match memory.drained_for(now) {
+                Some(drained) => drained + AT_ONCE < drain,
+                None => memory.age(3, now) >= AT_ONCE,
+            };
             let from = if waits { Depth::Whole } else { Depth::Not };
             Needs { from, routes: true, brief: Brief { from: true, ..Brief::default() }, ..Needs::default() }
         }

@@ -12,7 +12,10 @@ use crate::token::decode_token;
 use crate::transition::{Beginning, Effect};
 use std::time::Duration;
 
-/// What is kept of the objective for what follows a cordon that is done anew: steps 5 and 6.
+/// What is kept of the objective for what follows a cordon that is done anew: step 4, where its effect was not seen yet.
+/// The drain goes on meanwhile.
+const AFTER_CORDON_TO_FLIP: Duration = Duration::from_secs(5);
+/// The same: steps 5 and 6.
 const AFTER_CORDON: Duration = Duration::from_secs(13);
 /// Step 6 has this long before its request, however little is left of the objective (2.11).
 const PROMOTION_PHASE_MIN: Duration = Duration::from_secs(10);
@@ -89,7 +92,7 @@ impl Case<'_> {
     pub(super) fn late(&self, step: u8) -> bool {
         let age = self.memory.age(step, self.now.at);
         match step {
-            2 if self.intent.redone > 0 => self.objective_is_over(AFTER_CORDON),
+            2 if self.intent.redone > 0 => self.objective_is_over(self.after_cordon()),
             POINT_OF_NO_RETURN if !self.intent.past_return() => {
                 self.objective_is_over(Duration::ZERO) && age > PROMOTION_PHASE_MIN
             }
@@ -101,6 +104,11 @@ impl Case<'_> {
     fn limit(&self, step: u8) -> Option<Duration> {
         let limit = steps::step(step).limit(self.plan())?;
         Some(if step == 4 { limit + self.caches() } else { limit })
+    }
+
+    fn after_cordon(&self) -> Duration {
+        let flips = self.intent.step(4).finished_at.is_none();
+        AFTER_CORDON + if flips { AFTER_CORDON_TO_FLIP } else { Duration::ZERO }
     }
 
     /// Whether no more is left of the objective than what still follows takes.
@@ -177,7 +185,13 @@ impl Case<'_> {
                 },
             ),
             Ok(_) => self.wait(2, "the token is there, but the half is not seen to refuse writes"),
-            Err(why) if cluster.in_progress => self.wait(2, format!("the demotion is in progress: {why}")),
+            Err(why) if cluster.in_progress => {
+                let why = format!("the demotion is in progress: {why}");
+                match self.fence_again() {
+                    Some(fence) => self.act(2, fence, &why),
+                    None => self.wait(2, why),
+                }
+            }
             Err(why) if runs_as_standby(cluster, self.database_from()) => {
                 self.wait(2, format!("{why}, nothing in progress, in recovery: PostgreSQL was killed before it, or its token was lost (H31)"))
             }
@@ -228,8 +242,10 @@ impl Case<'_> {
         if let Some(again) = self.cordon_again() {
             return again;
         }
-        if let Err(Gone::Unseen(why)) = self.cordon_stands() {
-            return self.wait(5, why);
+        match self.cordon_stands() {
+            Err(Gone::Unseen(why)) => return self.wait(5, why),
+            Err(Gone::Ending(why)) => return self.demotion_ends(why),
+            Ok(()) | Err(Gone::Taken(_)) => {}
         }
         if let Some(again) = self.weights_again(5) {
             return again;
@@ -252,16 +268,32 @@ impl Case<'_> {
         self.act(5, Action::Record(Change::Swap), "the lease was not swapped")
     }
 
-    /// A cordon that somebody undid is done anew, in whichever step it is seen: each second of it may cost a write
-    /// (2.9). One that cannot be seen now is looked at again, and before the swap waited for.
-    pub(super) fn cordon_again(&self) -> Option<Decision> {
+    /// A cordon that somebody undid is done anew: each second of it may cost a write (2.9). One that cannot be seen now is
+    /// looked at again, and before the swap waited for.
+    fn cordon_again(&self) -> Option<Decision> {
         match self.cordon_stands() {
-            Ok(()) | Err(Gone::Unseen(_)) => None,
-            Err(Gone::Taken(why)) if self.objective_is_over(AFTER_CORDON) => {
-                Some(self.turn(2, format!("the cordon was undone: {why}")))
-            }
-            Err(Gone::Taken(why)) => Some(Decision::Act(2, Action::Record(Change::Redo(why)))),
+            Ok(()) | Err(Gone::Unseen(_) | Gone::Ending(_)) => None,
+            Err(Gone::Taken(why)) => Some(self.cordon_anew(why)),
         }
+    }
+
+    /// The same while a later step waits: only what is plain to see counts. The operator may still be at the demotion that
+    /// left the token, and a look beside is not waited for.
+    pub(super) fn cordon_plainly_gone(&self) -> Option<Decision> {
+        let cluster = self.cluster_from().ok()?;
+        let writes = self.database_from().is_some_and(|database| database.accepts == Accepts::Yes);
+        if cluster.role == Role::Primary {
+            return Some(self.cordon_anew(format!("{} says that it is primary again", cluster.object)));
+        }
+        writes.then(|| self.cordon_anew(format!("{} takes writes again", cluster.object)))
+    }
+
+    /// Where the promotion was issued before, there is no way back, however late it is.
+    fn cordon_anew(&self, why: String) -> Decision {
+        if self.objective_is_over(self.after_cordon()) && !self.intent.past_return() {
+            return self.turn(2, format!("the cordon was undone: {why}"));
+        }
+        Decision::Act(2, Action::Record(Change::Redo(why)))
     }
 
     /// Whether step 2's effect is still there.
@@ -270,16 +302,35 @@ impl Case<'_> {
         if cluster.role == Role::Primary {
             return Err(Gone::Taken(format!("{} says that it is primary again", cluster.object)));
         }
-        let stands = cluster.demotion_token == self.intent.token
+        let left = cluster.demotion_token == self.intent.token;
+        let stands = left
             || self.intent.token.as_deref().and_then(Token::read).is_some_and(|t| self.has_stayed_standby(cluster, &t));
-        if cluster.in_progress || !stands {
+        if !stands {
             return Err(Gone::Taken(format!("{} was primary since its token was taken", cluster.object)));
         }
         match self.database_from().map(|database| database.accepts) {
             Some(Accepts::Yes) => Err(Gone::Taken(format!("{} takes writes again", cluster.object))),
+            // The operator says so for up to 3.3 s after it left the token.
+            _ if cluster.in_progress => {
+                Err(Gone::Ending(format!("the demotion of {} has to end first", cluster.object)))
+            }
             Some(Accepts::No) => Ok(()),
             _ => Err(Gone::Unseen(format!("{} is not seen to refuse writes", cluster.object))),
         }
+    }
+
+    /// What is left of the demotion has what is left of the objective, as step 2 would have had it.
+    fn demotion_ends(&self, why: String) -> Decision {
+        if self.objective_is_over(self.after_cordon()) {
+            return self.turn(5, why);
+        }
+        self.fenced_again(5).unwrap_or(Decision::Wait(5, why))
+    }
+
+    /// The fence once more, at a step after the cordon; absent: nothing asks for it, or its pause is not over.
+    pub(super) fn fenced_again(&self, step: u8) -> Option<Decision> {
+        let may = self.memory.may_try(2, None, self.now.at);
+        self.fence_again().filter(|_| may).map(|fence| Decision::Act(step, fence))
     }
 
     /// Weights that somebody set back since step 3 are put right, a few times; then they are left, and it is said.
@@ -322,6 +373,8 @@ impl Case<'_> {
 enum Gone {
     /// It may be there.
     Unseen(String),
+    /// It is there, and the operator has not said yet that the demotion is over. No role can be changed before.
+    Ending(String),
     /// It is not.
     Taken(String),
 }

@@ -345,7 +345,10 @@ fn slot(step: u8, action: &Action) -> (u8, bool) {
     match action {
         Action::Cluster(write)
             if step > 2
-                && matches!(write.change, ClusterChange::Demote { .. } | ClusterChange::FenceAndDemote { .. }) =>
+                && matches!(
+                    write.change,
+                    ClusterChange::Demote { .. } | ClusterChange::FenceAndDemote { .. } | ClusterChange::Fence
+                ) =>
         {
             (2, false)
         }

@@ -36,6 +36,9 @@ impl Case<'_> {
         if let Some(decision) = self.old_half_again(6) {
             return decision;
         }
+        if let Some(fenced) = self.fenced_again(6) {
+            return fenced;
+        }
         let issued = cluster.role == Role::Primary && self.claimed(&cluster.claim) && !cluster.fenced;
         if issued && self.intent.past_return() {
             return self.confirm_promotion(cluster);

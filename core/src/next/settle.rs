@@ -1,8 +1,10 @@
-//! Whether a half has come through the restart that its operator orders after a promotion (H30).
+//! For how long halves have been as they are seen, and whether one has come through the restart that its operator orders
+//! after a promotion (H30).
 //!
 //! The operator turns `archive_mode` from `always` to `on`, which takes a restart. An operator that leaves the setting as
 //! it is orders none (H52): there only time tells that nothing more comes.
 
+use super::stalled::is_stalled;
 use crate::clock::Monotonic;
 use crate::name::Region;
 use crate::observe::{Half, Observations, Seen};
@@ -15,24 +17,35 @@ const SETTLED_AFTER: Duration = Duration::from_secs(10);
 /// What the operator calls a Cluster for which it does nothing.
 pub(super) const HEALTHY: &str = "Cluster in healthy state";
 
-/// Since when each half is seen to be at rest.
+/// Since when each half is seen to be at rest, or stalled.
 #[derive(Debug, Default)]
-pub(crate) struct Settling(BTreeMap<Region, Monotonic>);
+pub(crate) struct Settling {
+    at_rest: Since,
+    stalled: Since,
+}
+
+type Since = BTreeMap<Region, Monotonic>;
 
 impl Settling {
-    /// Takes note of a look, and says in it for how long each half has been at rest.
+    /// Takes note of a look, and says in it for how long each half has been so.
     pub(crate) fn fill(&mut self, seen: &mut Observations, now: Monotonic) {
         for (region, half) in &mut seen.halves {
             if matches!(half.database, Seen::NotLooked) || matches!(half.cluster, Seen::NotLooked) {
                 continue;
             }
-            if is_at_rest(half) {
-                half.settled_for = now.since(*self.0.entry(region.clone()).or_insert(now));
-            } else {
-                self.0.remove(region);
-            }
+            half.settled_for = lasting(&mut self.at_rest, region, is_at_rest(half), now);
+            half.stalled_for = lasting(&mut self.stalled, region, is_stalled(half), now);
         }
     }
+}
+
+/// For how long it has been so.
+fn lasting(since: &mut Since, region: &Region, is: bool, now: Monotonic) -> Duration {
+    if !is {
+        since.remove(region);
+        return Duration::ZERO;
+    }
+    now.since(*since.entry(region.clone()).or_insert(now))
 }
 
 fn is_at_rest(half: &Half) -> bool {

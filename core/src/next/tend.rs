@@ -5,6 +5,7 @@ use super::left::{self, Otherwise};
 use super::permit::{Missing, newer_claim, permit};
 use super::settle::restart_is_through;
 use super::source::{Source, data_source, has_replayed};
+use super::stalled::stalled_for_good;
 use super::standing::{Object, Place};
 use super::upkeep::Upkeep;
 use super::{Action, Change, Decision, NAME_UNKNOWN, cluster_write, demotion, name_of_other};
@@ -115,6 +116,14 @@ impl Tending<'_> {
         if !self.claimed(cluster) {
             return self.write(region, cluster, ClusterChange::Claim, "the other half is being claimed");
         }
+        if cluster.in_progress {
+            // Its role cannot be changed before, so the next switchover waits for it too.
+            let why = format!("the demotion of {} is in progress", cluster.object);
+            return match stalled_for_good(other) {
+                true => self.write(region, cluster, ClusterChange::Fence, &why),
+                false => self.rest(why),
+            };
+        }
         None
     }
 
@@ -143,6 +152,9 @@ impl Tending<'_> {
         let (me, other) = (self.place.me, self.place.other_region());
         let permit = match permit(self.place.own(), self.place.other(), self.record()) {
             Ok(permit) => permit,
+            Err(Missing::Awaited(why)) if stalled_for_good(self.place.own()) => {
+                return self.write(me, cluster, ClusterChange::Fence, &why);
+            }
             Err(Missing::Awaited(why) | Missing::OtherMayWrite(why)) => return self.rest(why),
             Err(Missing::OtherUnclaimed) => return self.rest("the other half is to be claimed first"),
         };

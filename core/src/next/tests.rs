@@ -6,6 +6,7 @@ mod interference;
 mod promotion;
 mod property;
 mod source;
+mod stalled;
 mod tend;
 mod traffic;
 mod undo;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 impl Case<'_> {
     pub(super) fn drain(&self) -> Decision {
-        if let Some(again) = self.cordon_again() {
+        if let Some(again) = self.cordon_plainly_gone() {
             return again;
         }
         let Some(route) = &self.plan().route else { return self.noted(3, "no route to drain") };
@@ -65,7 +65,7 @@ impl Case<'_> {
     }
 
     pub(super) fn flip_dns(&self) -> Decision {
-        if let Some(again) = self.cordon_again().or_else(|| self.weights_again(4)) {
+        if let Some(again) = self.cordon_plainly_gone() {
             return again;
         }
         if let Some(start) = self.start_flip() {

@@ -171,7 +171,10 @@ impl Case<'_> {
         let (from, to) = (self.seen.half(self.intent.from()), self.seen.half(self.intent.to()));
         let instead = match permit(from, to, self.record) {
             Ok(permit) => return Ok(permit),
-            Err(Missing::Awaited(why)) => Decision::Wait(2, why),
+            Err(Missing::Awaited(why)) => match self.fence_again() {
+                Some(fence) => self.try_undo(2, fence, &why),
+                None => Decision::Wait(2, why),
+            },
             Err(Missing::OtherUnclaimed) => match self.cluster_to() {
                 Ok(other) => {
                     let claim = self.write_cluster(self.intent.to(), other, ClusterChange::Claim);

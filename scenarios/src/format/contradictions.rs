@@ -83,12 +83,10 @@ fn of_end(expect: &Expect) -> Option<Wrong> {
         let hint = "the check `converged` wants the lease where the primary is: mend one, or expect it to fail";
         return Some(never(*place, &both, hint));
     }
-    let leads = [("dns", &expect.dns), ("route", &expect.route)];
-    let (key, Spot { value: region, place }) = leads
-        .into_iter()
-        .filter_map(|(key, spot)| spot.as_ref().map(|spot| (key, spot)))
-        .find(|(_, spot)| spot.value != *primary && !expect.expects_failure_of("nothing-left"))?;
-    let both = format!("`primary: {primary}` and `{key}: {region}`");
+    let of_dns = expect.dns.as_ref();
+    let Spot { value: region, place } =
+        of_dns.filter(|spot| spot.value != *primary && !expect.expects_failure_of("nothing-left"))?;
+    let both = format!("`primary: {primary}` and `dns: {region}`");
     let hint = "the check `nothing-left` wants it to lead to the primary: mend one, or expect it to fail";
     Some(never(*place, &both, hint))
 }

@@ -280,7 +280,7 @@ impl Expect {
 
     /// Whether this check is expected to fail.
     pub fn expects_failure_of(&self, check: &str) -> bool {
-        self.checks.iter().any(|(name, verdict)| name.as_str() == check && verdict.value == Verdict::Failed)
+        self.checks.get(&CheckName::of(check)).is_some_and(|verdict| verdict.value == Verdict::Failed)
     }
 }
 
@@ -293,8 +293,7 @@ fn place<T>(spot: &Option<Spot<T>>) -> Option<Place> {
 }
 
 fn events<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<EventName, u64>, D::Error> {
-    let events = BTreeMap::<EventName, Number>::deserialize(deserializer)?;
-    Ok(events.into_iter().map(|(name, Number(count))| (name, count)).collect())
+    Ok(events_at(deserializer)?.into_iter().map(|(name, count)| (name, count.value)).collect())
 }
 
 fn events_at<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<EventName, Spot<u64>>, D::Error> {

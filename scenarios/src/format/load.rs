@@ -86,8 +86,8 @@ pub fn load(path: &Path) -> Result<Scenario, Vec<Mistake>> {
 /// Checks a text; `file` names it in mistakes. What compares parts with each other is looked at where each can be read.
 pub fn parse(file: &str, text: &str) -> Result<Scenario, Vec<Mistake>> {
     let told = |wrong: Wrong| Mistake::at(file, text, wrong.place, wrong.message, wrong.hint);
-    let read = parts::read_all(|| yaml::parse(text));
-    let scenario: Scenario = read.map_err(|wrong| {
+    let read = yaml::is_yaml(text).map_err(|wrong| vec![wrong]);
+    let scenario: Scenario = read.and_then(|()| parts::read_all(|| yaml::parse(text))).map_err(|wrong| {
         let hiding = |wrong| Mistake { may_hide_others: true, ..told(wrong) };
         wrong.into_iter().map(hiding).collect::<Vec<_>>()
     })?;

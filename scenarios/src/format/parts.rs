@@ -28,9 +28,18 @@ thread_local! {
     static READING: RefCell<Reading> = RefCell::default();
 }
 
+/// So many mistakes are told of one file at most: each is one more reading of it.
+const MISTAKES_MAX: usize = 20;
+
 /// Reads until nothing new is found: the value, or every mistake of which `read` tells, each part with its first.
-pub(super) fn read_all<T, E: PartialEq>(mut read: impl FnMut() -> Result<T, E>) -> Result<T, Vec<E>> {
+pub(super) fn read_all<T, E: PartialEq>(read: impl FnMut() -> Result<T, E>) -> Result<T, Vec<E>> {
     READING.take();
+    let outcome = read_each(read);
+    READING.take();
+    outcome
+}
+
+fn read_each<T, E: PartialEq>(mut read: impl FnMut() -> Result<T, E>) -> Result<T, Vec<E>> {
     let mut mistakes = Vec::new();
     loop {
         let outcome = read();
@@ -39,11 +48,11 @@ pub(super) fn read_all<T, E: PartialEq>(mut read: impl FnMut() -> Result<T, E>) 
         match outcome {
             Ok(value) if mistakes.is_empty() => return Ok(value),
             Ok(_) => return Err(mistakes),
-            // A text that is no YAML is none either where its part is passed over.
+            // A key in a wrong part is missing in the right one: both say so of the same place.
             Err(mistake) if mistakes.contains(&mistake) => return Err(mistakes),
             Err(mistake) => mistakes.push(mistake),
         }
-        if !is_new {
+        if !is_new || mistakes.len() == MISTAKES_MAX {
             return Err(mistakes);
         }
     }

@@ -41,7 +41,7 @@ pub(super) fn cause(error: &Error, text: &str, place: Place) -> Option<Wrong> {
 
 fn outside_of_spec(key: &str, place: Place) -> Wrong {
     let hint = "it is a key of `spec`: begin it two columns right of `spec:`, below its other keys".into();
-    Wrong { place, message: format!("`{key}` stands outside of `spec`"), hint }
+    Wrong { place, message: format!("`{key}` does not stand with the other keys of `spec`"), hint }
 }
 
 /// A key of `spec` at which the parser stopped: it is indented otherwise than its neighbours.
@@ -53,11 +53,17 @@ fn misplaced_key(text: &str, place: Place) -> Option<Wrong> {
     })
 }
 
-/// Where a line begins with this key.
+/// Where a line begins with this key. What stands in a text over several lines is none.
 fn key_at(text: &str, key: &str) -> Option<Place> {
+    let mut block_text: Option<usize> = None;
     text.lines().enumerate().find_map(|(index, line)| {
         let rest = line.trim_start();
         let column = line.chars().count() - rest.chars().count() + 1;
+        if rest.is_empty() || block_text.is_some_and(|header| column > header) {
+            return None;
+        }
+        let value = line.trim_end().rsplit(": ").next().unwrap_or_default();
+        block_text = matches!(value.trim_end_matches(['+', '-']), ">" | "|").then_some(column);
         let is_key = rest.strip_prefix(key).is_some_and(|rest| rest.starts_with(':'));
         is_key.then(|| Place { line: index + 1, column, length: key.chars().count() })
     })

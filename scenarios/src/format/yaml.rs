@@ -5,7 +5,7 @@ use super::mistake::expected_one_of;
 use super::scalars::{HERE_MARK, HINT_MARK};
 use super::spot::Place;
 use super::structure;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_saphyr::{Error, Options, budget, options};
 
 /// What is wrong with a text.
@@ -48,6 +48,17 @@ fn limits() -> Options {
 /// Parses one document.
 pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Wrong> {
     serde_saphyr::from_str_with_options(text, limits()).map_err(|error| explain(&error, text))
+}
+
+/// Whether the text is YAML at all. Where it is not, what its parts say of themselves tells nothing more.
+pub(super) fn is_yaml(text: &str) -> Result<(), Wrong> {
+    match serde_saphyr::from_str_with_options::<IgnoredAny>(text, limits()) {
+        // What is given twice is a mistake of its part.
+        Err(error) if !matches!(error.without_snippet(), Error::DuplicateMappingKey { .. }) => {
+            Err(explain(&error, text))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn explain(error: &Error, text: &str) -> Wrong {

@@ -184,8 +184,7 @@ pub(super) fn compare(
     }
 }
 
-/// Facts of the world, as `assert` and `expect` say them. `place` gives
-/// the place of a key in the file.
+/// Facts of the world, as `assert` and `expect` say them. `place` gives the place of a key in the file.
 pub(super) fn expect_facts(
     run: &mut Conductor<'_>,
     place: &dyn Fn(&str) -> Option<Place>,

@@ -147,12 +147,10 @@ impl Narrator {
     fn tell_record(&mut self, world: &World, outcome: &mut Outcome, record: &Record) {
         if let Some(intent) = &record.intent {
             if self.intent.as_ref() != Some(&intent.id) {
-                let writable_again = std::mem::take(&mut self.writable_again);
                 *self = Narrator {
                     struck: self.struck,
                     published: self.published,
                     version: self.version,
-                    writable_again,
                     ..Narrator::default()
                 };
                 self.intent = Some(intent.id.clone());

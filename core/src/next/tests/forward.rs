@@ -257,6 +257,11 @@ fn a_cordon_that_somebody_undid_is_done_anew_in_whichever_step_before_the_swap_i
         let mut world = World::during(step);
         world.set_beat(Some(2));
         spoil(&mut world);
+        if step < 5 && name.contains("token") {
+            // The operator may still be at it: that is judged before the swap.
+            assert!(!matches!(world.decide(), Decision::Act(2, _)), "{name} in step {step}");
+            continue;
+        }
         let change = changes(world.decide());
         assert!(matches!(change, Change::Redo(_)), "{name} in step {step}: H35");
         world.change(2, &change);

@@ -242,3 +242,17 @@ fn in_sync_is_written_once_the_other_half_follows_synchronously_and_taken_back_w
     kept.half(&fsn()).0.synchronous = None;
     assert!(matches!(kept.decide(), Decision::Keep(_, Action::Record(Change::InSync(false)))));
 }
+
+#[test]
+fn a_demotion_that_stalled_is_fenced_again_in_either_half() {
+    for region in [fsn(), hel()] {
+        let mut kept = Kept::new();
+        let (cluster, database) = kept.half(&region);
+        (cluster.role, cluster.in_progress) = (Role::Replica, true);
+        *database = fixture::standby_database();
+        assert!(matches!(kept.decide(), Decision::Rest(Some(_))), "{region}: it may end by itself");
+        kept.seen.half_mut(&region).stalled_for = Duration::from_secs(5);
+        let Decision::Keep(Object::Half(of), Action::Cluster(write)) = kept.decide() else { panic!("{region}") };
+        assert_eq!((of, write.change), (region, ClusterChange::Fence));
+    }
+}

@@ -252,8 +252,8 @@ fn records_that_others_write_keep_no_finished_move_standing() {
 }
 
 #[test]
-fn weights_that_somebody_set_back_are_put_right_in_each_later_step_three_times_at_most() {
-    for step in [4, 5, 7] {
+fn weights_that_somebody_set_back_are_put_right_before_the_swap_and_at_the_end_three_times_at_most() {
+    for step in [5, 7] {
         let mut world = World::during(step);
         world.set_beat(Some(2));
         if step == 7 {

@@ -121,8 +121,7 @@ impl Hand {
         if self.memory().knobs.stuck.contains(&Stuck::AtDemotion) || !self.has_pod() {
             return false;
         }
-        let shut_down = matches!(instance.control, Control::ShutDown | Control::ShutDownInRecovery);
-        if !instance.alive || !self.memory().manager_up || !shut_down {
+        if !self.is_seen_shut_down(instance) {
             let now = self.now();
             if self.memory().next_demotion_look <= now {
                 self.change(|memory| memory.next_demotion_look = now + DEMOTION_LOOK);
@@ -130,10 +129,12 @@ impl Hand {
             return false;
         }
         self.dawdle(|knobs| knobs.demotion_extra).await;
-        self.pause(100..=150).await;
         self.as_recorded(5_500).await;
-        // The control file is read in the pod, and its last WAL is archived there.
-        if !self.has_pod() || !self.memory().manager_up {
+        self.pause(100..=150).await;
+        // The control file is read in the pod when its turn comes, and its last WAL is archived there. Where somebody
+        // lifted the fence meanwhile PostgreSQL runs.
+        let instance = &self.instance.snapshot();
+        if !self.has_pod() || !self.is_seen_shut_down(instance) {
             return true;
         }
         let (timeline, redo) = instance.checkpoint.unwrap_or((instance.timeline, instance.end));
@@ -145,10 +146,14 @@ impl Hand {
             return true;
         }
         self.pause(0..=30).await;
+        self.as_recorded(2_100).await;
         if view.fencing && view.fenced && !self.set_fence(false).await {
             return true;
         }
+        // PostgreSQL starts meanwhile. Where this write is lost the next look finds it running, and the demotion never
+        // ends: `reconcileDemotionToken` asks for a PostgreSQL that is shut down before it cleans up, token or not.
         self.pause(0..=20).await;
+        self.as_recorded(1_200).await;
         let completed = Condition::new(true, "ReplicaEnabledSetTrue", "Completed the Replica cluster transition");
         self.set_status(
             json!({"switchReplicaClusterStatus": {"inProgress": null}}),
@@ -156,6 +161,11 @@ impl Hand {
         )
         .await;
         true
+    }
+
+    fn is_seen_shut_down(&self, instance: &Snapshot) -> bool {
+        let shut_down = matches!(instance.control, Control::ShutDown | Control::ShutDownInRecovery);
+        instance.alive && self.memory().manager_up && shut_down
     }
 
     /// A primary that waits for a restart is restarted in place.
