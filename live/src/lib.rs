@@ -8,6 +8,7 @@ pub mod copies;
 pub mod dns;
 mod gitops;
 mod health_url;
+pub mod http_api;
 pub mod http_client;
 pub mod kube_api;
 pub mod kube_transport;

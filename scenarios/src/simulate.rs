@@ -10,6 +10,7 @@
 //! Each run has its own thread, seeded, so that the same seed and file give the same bytes.
 
 mod around;
+mod asking;
 mod clients;
 mod conduct;
 mod facts;

@@ -3,7 +3,7 @@
 //! ```text
 //!   api.fsn  operator.fsn  pg.fsn  clients.fsn  controller.fsn  ┐
 //!   api.hel  operator.hel  pg.hel  clients.hel  controller.hel  ├─ one fabric, one gate, one seed
-//!   api.witness   dns (dns2)   vantage1..3   nats                      │
+//!   api.witness   dns (dns2)   vantage1..3   nats   platform            │
 //!   10.1.0.1   10.2.0.1 (the regions' gateways)                 ┘
 //! ```
 //!
@@ -11,11 +11,15 @@
 
 pub mod controllers;
 mod hurt;
+mod inbox;
 pub mod objects;
 pub mod options;
+pub mod platform;
 
-pub use controllers::{Alter, Answered, Awaited, Desk, Order, awaited, controller_host};
+pub use controllers::{Alter, Desk, Order, controller_host};
+pub use inbox::{Answered, Awaited, Inbox, awaited};
 pub use options::{REGIONS, WorldOptions};
+pub use platform::{Call, CallAnswer, PLATFORM_HOST, Platform};
 
 use crate::determinism::Seeds;
 use crate::fabric::{Fabric, FabricError, FabricOptions, Net, Software, TurmoilFabric};
@@ -78,6 +82,8 @@ pub struct World {
     pub nats: JetStream,
     /// Where orders for the controllers are left, by region.
     pub desks: BTreeMap<&'static str, Desk>,
+    /// What the platform's API is to ask of the controllers.
+    pub platform: Platform,
     /// The clients.
     pub workload: Workload,
     /// Faults: the gate of every server.
@@ -142,6 +148,8 @@ impl World {
             desks.insert(region, desk);
             skews.insert(controller_host(region), host_skews);
         }
+        let platform = Platform::default();
+        fabric.host(PLATFORM_HOST, platform::software(platform.clone(), net.clone()));
         let workload = workload(&options, &net, &stores, seeds);
         for (host, software) in workload.hosts() {
             fabric.host(&host, software);
@@ -157,6 +165,7 @@ impl World {
             vantages,
             nats,
             desks,
+            platform,
             workload,
             board,
             watch,

@@ -6,6 +6,7 @@ use super::faults::*;
 use super::moment::{Condition, Timing, timed};
 use super::names::{RegionName, Resource, SiteName};
 use super::one_key;
+use super::requests::{HttpRequest, Via};
 use super::scalars::{TimeSpan, flag};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -34,6 +35,8 @@ pub enum Step {
     Assert(#[schemars(extend("minProperties" = 1))] Facts),
     /// Writes from a client.
     Write(Write),
+    /// Sends a request to a controller's HTTP API.
+    Request(HttpRequest),
     /// Patches a resource as a person or a tool would.
     Edit(Edit),
     /// Drops what two hosts send each other.
@@ -92,7 +95,8 @@ impl Step {
             | Step::Health(_)
             | Step::Wait(_)
             | Step::Assert(_)
-            | Step::Write(_) => Timing::default(),
+            | Step::Write(_)
+            | Step::Request(_) => Timing::default(),
             Step::Approve(step) | Step::Refuse(step) | Step::Abort(step) => step.timing(),
             Step::Edit(step) => step.timing(),
             Step::Partition(step) => step.timing(),
@@ -131,6 +135,9 @@ pub struct DryRun {
     /// Why.
     #[serde(default)]
     pub reason: Option<String>,
+    /// `api`: over the controller's HTTP API. Left out: at the controller itself.
+    #[serde(default)]
+    pub via: Option<Via>,
     /// What it should say.
     #[serde(default)]
     pub expect: DryRunExpect,
@@ -192,6 +199,8 @@ pub struct Health {
     /// The region whose controller is asked. Left out: the one that holds the lease, else the primary.
     #[serde(rename = "in")]
     pub asked: Option<RegionName>,
+    /// `api`: over the controller's HTTP API, which answers with the last report. Left out: the check is made anew.
+    pub via: Option<Via>,
     /// What it should find.
     pub expect: HealthExpect,
 }

@@ -1,6 +1,7 @@
 //! Conducts a run: takes the scenario's steps one after the other, a tick at a time, and arms what waits for
 //! its moment. What it knows of the world it reads from the servers.
 
+use super::asking::Requests;
 use super::narrate::Narrator;
 use super::rest::Rest;
 use super::{facts, judge, translate};
@@ -9,10 +10,9 @@ use crate::outcome::{self, Report, Unmet};
 use crate::runner::RunOptions;
 use continuum_core::name::Region;
 use continuum_core::record::Record;
-use continuum_core::report::{DryRunReport, ExecuteReport};
+use continuum_core::report::ExecuteReport;
 use continuum_core::sequencer::ExecuteOrder;
 use continuum_sim::faults::{Fault, FaultId, Kind, Trigger};
-use continuum_sim::ground;
 use continuum_sim::servers::kube_api::CONTINUUMS;
 use continuum_sim::workload::Outcome;
 use continuum_sim::world::objects::{APPLICATION, NAMESPACE};
@@ -23,8 +23,6 @@ use std::time::Duration;
 
 /// How long a world may take to become ready.
 const READY_LIMIT: Duration = Duration::from_secs(20);
-/// How long a dry run or a health check may take before the run is given up.
-const LOOK_LIMIT: Duration = Duration::from_secs(60);
 /// How long a single write may take: a client's own limits, and what the network adds.
 const WRITE_LIMIT: Duration = Duration::from_secs(5);
 /// How long an execution whose caller died is followed before it counts as never begun.
@@ -48,13 +46,15 @@ pub(super) struct Conductor<'a> {
     armed: BTreeMap<FaultId, Place>,
     /// Executions that are not waited for.
     pending: Vec<Pending<'a>>,
+    /// Requests that are not answered yet.
+    pub requests: Vec<Requests<'a>>,
     /// Fingerprint of the last dry run.
     pub fingerprint: Option<String>,
     /// What controllers changed during dry runs that ran alone, beside their life.
     pub dry_run_acts: Vec<String>,
     deadline: Duration,
     /// When the last execution ended.
-    ended: Option<Duration>,
+    pub ended: Option<Duration>,
     /// When the steps began: from here on clients are measured.
     pub began: Duration,
     /// When the clients were stopped: up to here they are measured. Absent: they were not.
@@ -86,6 +86,7 @@ impl<'a> Conductor<'a> {
             deeds: BTreeMap::new(),
             armed: BTreeMap::new(),
             pending: Vec::new(),
+            requests: Vec::new(),
             fingerprint: None,
             dry_run_acts: Vec::new(),
             deadline: scenario.spec.limit.0,
@@ -128,7 +129,7 @@ impl<'a> Conductor<'a> {
         for step in self.scenario.spec.steps.iter() {
             self.step(step)?;
         }
-        while !self.pending.is_empty() {
+        while !self.is_idle() {
             self.tick()?;
         }
         Ok(())
@@ -145,17 +146,7 @@ impl<'a> Conductor<'a> {
 
     fn step(&mut self, step: &'a Spot<Step>) -> Result<(), GivenUp> {
         match &step.value {
-            Step::DryRun(what) => {
-                let region = self.asked(what.asked.as_ref());
-                let (to, reason) = (what.to.region(), what.reason.clone());
-                let report = self.dry_run(&region, to, reason)?;
-                let former = self.fingerprint.clone();
-                if let Ok(report) = &report {
-                    self.fingerprint = Some(report.plan_fingerprint.clone());
-                }
-                facts::expect_dry_run(self, step.place, &what.expect, &report, former.as_deref());
-                self.report(report.map_or_else(Report::Error, Report::DryRun));
-            }
+            Step::DryRun(what) => self.dry_run(step.place, what)?,
             Step::Execute(what) => {
                 let region = self.asked(what.asked.as_ref());
                 let confirmed = match what.fingerprint.as_deref() {
@@ -180,17 +171,8 @@ impl<'a> Conductor<'a> {
                 let (order, answer) = awaited(|answer| Order::Failback { order, answer });
                 self.execute(step.place, &region, order, answer, &what.expect, true, what.wait)?;
             }
-            Step::Health(what) => {
-                // As the controller does: the resolvers' caches have to run out first.
-                let due = self.ended.map_or(Duration::ZERO, |at| at + self.world.options.health_delay);
-                self.until("the health check's time", due, |run| run.world.now() >= due)?;
-                let region = self.asked(what.asked.as_ref());
-                let (order, answer) = awaited(|answer| Order::Health { answer });
-                self.world.desks[region.as_str()].leave(order);
-                let report = self.answered("the health check", &answer)?;
-                facts::expect_health(self, step.place, &what.expect, &report);
-                self.report(report.map_or_else(Report::Error, Report::Health));
-            }
+            Step::Health(what) => self.health(step.place, what)?,
+            Step::Request(what) => self.request(step.place, what)?,
             Step::Wait(what) => {
                 let since = self.world.now();
                 let what_for = format!("{} (line {})", what.until, step.place.line);
@@ -288,7 +270,7 @@ impl<'a> Conductor<'a> {
     }
 
     /// The region that is asked: the one named, else the holder, else the primary.
-    fn asked(&self, named: Option<&crate::format::RegionName>) -> Region {
+    pub fn asked(&self, named: Option<&crate::format::RegionName>) -> Region {
         let holder = self.record().and_then(|r| r.holder).filter(|h| REGIONS.contains(&h.as_str()));
         named
             .map(crate::format::RegionName::region)
@@ -299,39 +281,6 @@ impl<'a> Conductor<'a> {
     /// The record as it stands at the witness.
     pub fn record(&self) -> Option<Record> {
         self.world.watch.record().cloned()
-    }
-
-    fn dry_run(
-        &mut self,
-        region: &Region,
-        to: Region,
-        reason: Option<String>,
-    ) -> Result<Result<DryRunReport, String>, GivenUp> {
-        let is_alone = self.pending.is_empty()
-            && self.record().is_none_or(|record| record.intent.is_none() && record.pending.is_none());
-        let before = ground::Place::now(&self.world.sources());
-        let (order, answer) = awaited(|answer| Order::DryRun { to, reason, answer });
-        self.world.desks[region.as_str()].leave(order);
-        let report = self.answered("the dry run", &answer)?;
-        if is_alone {
-            self.dry_run_acts.extend(before.acts_since(&self.world.sources()));
-        }
-        Ok(report)
-    }
-
-    /// Runs until an order is answered.
-    fn answered<T>(&mut self, what: &str, answer: &Awaited<T>) -> Result<Result<T, String>, GivenUp> {
-        let limit = self.world.now() + LOOK_LIMIT;
-        loop {
-            match answer.look() {
-                Answered::With(answer) => return Ok(answer),
-                Answered::Lost => return Ok(Err("the controller died before it answered".into())),
-                Answered::NotYet if self.world.now() >= limit => {
-                    return Err(GivenUp(format!("{what} gave no answer in {} s", LOOK_LIMIT.as_secs())));
-                }
-                Answered::NotYet => self.tick()?,
-            }
-        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one step of a scenario")]
@@ -395,6 +344,7 @@ impl<'a> Conductor<'a> {
         self.narrator.look(&self.world, &mut self.outcome);
         self.look_at_deferred();
         self.look_at_pending();
+        self.look_at_requests();
         if !self.pending.is_empty() {
             self.rest.disturb(self.world.now());
         }
@@ -454,6 +404,16 @@ impl<'a> Conductor<'a> {
         Ok(())
     }
 
+    /// Whether nothing that was asked is still waited for.
+    pub fn is_idle(&self) -> bool {
+        self.pending.is_empty() && self.requests.is_empty()
+    }
+
+    /// A request was answered, or given up.
+    pub fn narrate_request(&mut self, detail: &str) {
+        self.narrator.requested(&self.world, &mut self.outcome, detail);
+    }
+
     /// Judging may go past the scenario's own limit.
     pub fn extend(&mut self) {
         self.deadline = self.scenario.spec.limit.0 + translate::judging(self.scenario) - Duration::from_secs(60);
@@ -464,7 +424,7 @@ impl<'a> Conductor<'a> {
         self.deadline
     }
 
-    fn report(&mut self, report: Report) {
+    pub fn report(&mut self, report: Report) {
         let at_ms = self.now_ms();
         self.outcome.report(at_ms, report);
     }

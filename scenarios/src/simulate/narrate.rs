@@ -68,6 +68,11 @@ impl Narrator {
         outcome.timeline.push(entry(world, EntryKind::Note, "write", format!("to {to}: {told}")));
     }
 
+    /// A request to a controller's HTTP API was answered.
+    pub fn requested(&mut self, world: &World, outcome: &mut Outcome, detail: &str) {
+        outcome.timeline.push(entry(world, EntryKind::Note, "request", detail.to_owned()));
+    }
+
     /// A person did something. `became`: what became of a change to an object.
     pub fn deed(&mut self, world: &World, outcome: &mut Outcome, step: &Step, became: Option<&Result<(), String>>) {
         let (label, detail) = match step {

@@ -1,14 +1,16 @@
 //! The controllers' hosts: the production controller, assembled from production adapters over the simulated
-//! network, and a desk where the conductor of a run leaves orders for the four operations.
+//! network with its HTTP API, and a desk where the conductor of a run leaves orders for the four operations.
 //!
 //! Everything of a controller runs in its host's one future, so that a pause stops it whole and a crash
 //! loses it whole.
 
+use super::inbox::Inbox;
 use super::objects::{APPLICATION, DNS_KEY, LEASE_NAMESPACE, NAMESPACE, probe_login};
 use super::options::{REGIONS, Witness, WorldOptions, witness_host};
+use super::platform::{API_PORT, API_TOKEN};
 use crate::audit_client::AuditClient;
 use crate::dns_runtime::SimDns;
-use crate::fabric::{Net, Software};
+use crate::fabric::{BoxStream, Listener, Net, Software};
 use crate::host_clock::{HostClock, Skews};
 use crate::http_connect::http_connect;
 use crate::kube_client::KubeConnector;
@@ -19,18 +21,15 @@ use continuum_core::name::{ObjectName, Region};
 use continuum_core::report::{DryRunReport, ExecuteReport, HealthReport};
 use continuum_core::sequencer::ExecuteOrder;
 use continuum_live::assemble::{KubeClients, OtherActors, OtherObservers, Ports, Transports, Twice, assemble};
+use continuum_live::http_api::{Directory, HttpApi, Limits as ApiLimits, Operations, Token, serve};
 use continuum_live::kube_transport::{Limits, USER_AGENT, USER_AGENT_DRY_RUN, plain_client};
 use continuum_live::postgres::PostgresProbe;
 use continuum_live::powerdns::{Authorities, PowerDns, PowerDnsApi};
 use continuum_live::vantages::Vantages;
-use futures_util::StreamExt;
-use futures_util::future::{LocalBoxFuture, select};
-use futures_util::stream::FuturesUnordered;
+use futures_util::future::{BoxFuture, join3};
 use std::net::SocketAddr;
-use std::pin::pin;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
-use std::sync::{Arc, Mutex};
-use tokio::sync::Notify;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
 
 /// Host of a region's controller.
 pub fn controller_host(region: &str) -> String {
@@ -71,70 +70,8 @@ pub enum Order {
     },
 }
 
-/// What was left at a desk and not answered yet.
-pub struct Awaited<T>(Receiver<Result<T, String>>);
-
-/// Where an order stands.
-pub enum Answered<T> {
-    /// Not answered yet.
-    NotYet,
-    /// Answered.
-    With(Result<T, String>),
-    /// The controller died with it.
-    Lost,
-}
-
-impl<T> Awaited<T> {
-    /// Looks, without waiting.
-    pub fn look(&self) -> Answered<T> {
-        match self.0.try_recv() {
-            Ok(answer) => Answered::With(answer),
-            Err(TryRecvError::Empty) => Answered::NotYet,
-            Err(TryRecvError::Disconnected) => Answered::Lost,
-        }
-    }
-}
-
-/// An order with the place where its answer will be.
-pub fn awaited<T>(order: impl FnOnce(Sender<Result<T, String>>) -> Order) -> (Order, Awaited<T>) {
-    let (answer, waiting) = channel();
-    (order(answer), Awaited(waiting))
-}
-
 /// Where orders for one region's controller are left.
-#[derive(Clone, Default)]
-pub struct Desk {
-    orders: Arc<Mutex<Vec<Order>>>,
-    bell: Arc<Notify>,
-}
-
-impl Desk {
-    /// Leaves an order. A controller that is down finds it when it starts.
-    pub fn leave(&self, order: Order) {
-        self.orders.lock().expect("nothing panics while it holds the desk").push(order);
-        self.bell.notify_one();
-    }
-
-    fn take(&self) -> Vec<Order> {
-        std::mem::take(&mut *self.orders.lock().expect("nothing panics while it holds the desk"))
-    }
-
-    /// Serves orders side by side. Runs for ever.
-    async fn serve(&self, controller: &Controller) {
-        let mut at_work: FuturesUnordered<LocalBoxFuture<'_, ()>> = FuturesUnordered::new();
-        loop {
-            for order in self.take() {
-                at_work.push(Box::pin(carry_out(controller, order)));
-            }
-            let heard = pin!(self.bell.notified());
-            if at_work.is_empty() {
-                heard.await;
-            } else {
-                select(heard, at_work.next()).await;
-            }
-        }
-    }
-}
+pub type Desk = Inbox<Order>;
 
 async fn carry_out(controller: &Controller, order: Order) {
     let sequencer = controller.sequencer();
@@ -185,10 +122,44 @@ pub fn software(
             }
             let settings = Options { health_delay: options.health_delay };
             let Ports { observers, actors } = ports;
-            let controller = Controller::new(me, name, clock, observers.driving, observers.dry_run, actors, settings);
-            select(pin!(controller.run()), pin!(desk.serve(&controller))).await;
+            let controller =
+                Controller::new(me, name.clone(), clock, observers.driving, observers.dry_run, actors, settings);
+            let controller = Arc::new(controller);
+            let carry_out = |order| Box::pin(carry_out(&controller, order)) as _;
+            let served = Served { name, controller: controller.clone() };
+            join3(controller.run(), desk.serve(carry_out), serve_api(net, served)).await;
         })
     })
+}
+
+/// The one Continuum of a world.
+struct Served {
+    name: ObjectName,
+    controller: Arc<Controller>,
+}
+
+impl Directory for Served {
+    fn find(&self, continuum: &ObjectName) -> Option<Arc<dyn Operations>> {
+        (*continuum == self.name).then(|| self.controller.clone() as _)
+    }
+}
+
+/// The HTTP API, for whoever connects to the host.
+async fn serve_api(net: Net, served: Served) {
+    let router = HttpApi::new(Arc::new(served), Token::new(API_TOKEN)).router();
+    let listener = net.listen(API_PORT).await.expect("nothing else listens on a controller's host");
+    let listener: Arc<dyn Listener> = listener.into();
+    let accept = || {
+        let listener = listener.clone();
+        Box::pin(async move {
+            loop {
+                if let Ok((stream, _)) = listener.accept().await {
+                    return stream;
+                }
+            }
+        }) as BoxFuture<'static, BoxStream>
+    };
+    serve(router, ApiLimits::DEFAULT, accept).await;
 }
 
 fn transports(options: &WorldOptions, net: &Net, clock: Arc<HostClock>) -> Transports {

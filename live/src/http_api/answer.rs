@@ -1,0 +1,97 @@
+//! What is answered where a call fails: one line for people, in `error`.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use continuum_core::sequencer::OperationError;
+use http_body_util::LengthLimitError;
+use serde_json::json;
+use std::error::Error;
+
+/// RFC 9457.
+const PROBLEM_JSON: &str = "application/problem+json";
+
+/// Why a call failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    status: StatusCode,
+    /// One line.
+    error: String,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        Self { status, error: error.into() }
+    }
+
+    /// A body that could not be read: too long, late, or cut off.
+    pub fn of_body(error: &(dyn Error + 'static)) -> Self {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if error.is::<LengthLimitError>() {
+                let limit = super::BODY_LENGTH_MAX / 1024;
+                return Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {limit} KiB"));
+            }
+            cause = error.source();
+        }
+        Self::new(StatusCode::BAD_REQUEST, "the body did not come whole")
+    }
+
+    /// The same as problem details (RFC 9457), with `error` kept.
+    fn details(&self) -> String {
+        let title = self.status.canonical_reason().unwrap_or_default();
+        json!({ "title": title, "status": self.status.as_u16(), "detail": self.error, "error": self.error }).to_string()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(json!({ "error": self.error }))).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Gives problem details to who accepts them.
+pub(super) async fn as_accepted(request: Request, next: Next) -> Response {
+    let wants_problem = wants_problem(request.headers());
+    let mut response = next.run(request).await;
+    if wants_problem && let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let body = problem.details();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        *response.body_mut() = Body::from(body);
+    }
+    response
+}
+
+impl From<OperationError> for Problem {
+    fn from(error: OperationError) -> Self {
+        let status = match &error {
+            OperationError::InvalidPlan { .. } => StatusCode::BAD_REQUEST,
+            OperationError::Unreadable { .. }
+            | OperationError::Invalid { .. }
+            | OperationError::Cancelled { .. }
+            | OperationError::ApprovalTimeout { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error.chain())
+    }
+}
+
+/// Whether who asks names problem details among what it accepts.
+fn wants_problem(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let is_problem = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(PROBLEM_JSON));
+        let refused =
+            parts.any(|parameter| matches!(parameter.split_once('='), Some(("q", q)) if q.parse() == Ok(0.0)));
+        is_problem && !refused
+    })
+}

@@ -1,0 +1,140 @@
+//! The controller's HTTP API (CONTRACT 7): dry runs and health over whatever streams the caller accepts. What is asked
+//! of a Continuum its controller answers; nothing is decided here.
+//!
+//! A request is judged in this order, and each judgement says no more than it has to: who asks (401), what path it is
+//! (404, or 400 where a name in it is empty), by which verb (405), what it carries (413, 400), which Continuum (404).
+
+mod answer;
+mod serve;
+mod tier;
+
+#[cfg(test)]
+mod tests;
+
+pub use serve::{Limits, serve};
+pub use tier::Token;
+
+use answer::Problem;
+use async_trait::async_trait;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use continuum_core::controller::Controller;
+use continuum_core::mailbox::Cancel;
+use continuum_core::name::{ObjectName, Region};
+use continuum_core::report::{DryRunReport, HealthReport};
+use continuum_core::sequencer::OperationError;
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// The longest body that is read, bytes.
+pub const BODY_LENGTH_MAX: usize = 64 * 1024;
+
+/// What can be asked of one Continuum.
+#[async_trait]
+pub trait Operations: Send + Sync {
+    /// What Execute would find.
+    async fn dry_run(&self, to: &Region, reason: Option<&str>) -> Result<DryRunReport, OperationError>;
+    /// The last health check's report; one is made where there was none.
+    async fn last_health(&self) -> Result<HealthReport, OperationError>;
+}
+
+#[async_trait]
+impl Operations for Controller {
+    async fn dry_run(&self, to: &Region, reason: Option<&str>) -> Result<DryRunReport, OperationError> {
+        // Who asks and goes takes the question along: it is dropped with its connection.
+        self.sequencer().dry_run(to, reason, &Cancel::default()).await
+    }
+
+    async fn last_health(&self) -> Result<HealthReport, OperationError> {
+        Controller::last_health(self, &Cancel::default()).await
+    }
+}
+
+/// The Continuums that this process serves.
+pub trait Directory: Send + Sync {
+    /// The one of this name; absent: this process serves none such.
+    fn find(&self, continuum: &ObjectName) -> Option<Arc<dyn Operations>>;
+}
+
+/// The API.
+#[derive(Clone)]
+pub struct HttpApi {
+    directory: Arc<dyn Directory>,
+    token: Option<Token>,
+}
+
+/// The body of a dry run's request. Fields that are not known are ignored.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DryRunRequest {
+    #[serde(alias = "targetRegion")]
+    to_region: String,
+    reason: Option<String>,
+}
+
+impl HttpApi {
+    /// Of these Continuums. With a token, every call but `/healthz` must bear it.
+    pub fn new(directory: Arc<dyn Directory>, token: Option<Token>) -> Self {
+        Self { directory, token }
+    }
+
+    /// Every path, with what is asked of all of them.
+    pub fn router(self) -> Router {
+        let calls = Router::new()
+            .route("/v1/continuums/{namespace}/{name}/dry-run", post(dry_run))
+            .route("/v1/continuums/{namespace}/{name}/health", get(health))
+            .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no such path"))
+            .method_not_allowed_fallback(async || {
+                Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path has not that verb")
+            })
+            .layer(from_fn_with_state(self.clone(), admit))
+            .with_state(self);
+        Router::new()
+            .route("/healthz", get(async || "ok"))
+            .fallback_service(calls)
+            .layer(axum::middleware::from_fn(answer::as_accepted))
+    }
+
+    fn find(&self, namespace: String, name: String) -> Result<Arc<dyn Operations>, Problem> {
+        let name = ObjectName::new(namespace, name);
+        let unknown = || Problem::new(StatusCode::NOT_FOUND, format!("no Continuum {name} is served here"));
+        self.directory.find(&name).ok_or_else(unknown)
+    }
+}
+
+/// Who asks, and then whether every name in the path is one: the router takes an empty segment for a name, and would say
+/// of a wrong verb first.
+async fn admit(State(api): State<HttpApi>, request: Request, next: Next) -> Result<Response, Problem> {
+    tier::admit(request.headers(), api.token.as_ref())?;
+    let segments: Vec<&str> = request.uri().path().split('/').collect();
+    if let ["", "v1", "continuums", namespace, name, "dry-run" | "health"] = segments[..]
+        && let Some((which, _)) = [("namespace", namespace), ("name", name)].into_iter().find(|(_, it)| it.is_empty())
+    {
+        return Err(Problem::new(StatusCode::BAD_REQUEST, format!("the path's {which} is empty")));
+    }
+    Ok(next.run(request).await)
+}
+
+async fn dry_run(
+    State(api): State<HttpApi>,
+    Path((namespace, name)): Path<(String, String)>,
+    body: Body,
+) -> Result<Json<DryRunReport>, Problem> {
+    let body = to_bytes(body, BODY_LENGTH_MAX).await.map_err(|error| Problem::of_body(&error))?;
+    let asked: DryRunRequest = serde_json::from_slice(&body)
+        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the body is no dry run's: {error}")))?;
+    let continuum = api.find(namespace, name)?;
+    Ok(Json(continuum.dry_run(&Region::new(asked.to_region), asked.reason.as_deref()).await?))
+}
+
+async fn health(
+    State(api): State<HttpApi>,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Result<Json<HealthReport>, Problem> {
+    Ok(Json(api.find(namespace, name)?.last_health().await?))
+}

@@ -1,0 +1,207 @@
+use super::*;
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use continuum_core::plan::InvalidPlan;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+/// Serves `shop/shop`, and `shop/broken`, whose resource cannot be read.
+struct Served;
+
+struct Fixed {
+    broken: bool,
+}
+
+impl Directory for Served {
+    fn find(&self, continuum: &ObjectName) -> Option<Arc<dyn Operations>> {
+        let broken = continuum.name == "broken";
+        (continuum.namespace == "shop" && (broken || continuum.name == "shop"))
+            .then(|| Arc::new(Fixed { broken }) as Arc<dyn Operations>)
+    }
+}
+
+#[async_trait]
+impl Operations for Fixed {
+    async fn dry_run(&self, to: &Region, reason: Option<&str>) -> Result<DryRunReport, OperationError> {
+        let operation = "dry-run";
+        if to.as_str() == "fsn" {
+            return Err(OperationError::InvalidPlan { operation, source: InvalidPlan::SameRegion(to.clone()) });
+        }
+        Ok(DryRunReport {
+            plan_fingerprint: format!("{to}/{}", reason.unwrap_or("-")),
+            steps: Vec::new(),
+            warnings: Vec::new(),
+            blockers: Vec::new(),
+            estimated_duration_seconds: 24,
+            estimated_write_disruption_seconds: 14,
+            generated_at: Timestamp::UNIX_EPOCH,
+        })
+    }
+
+    async fn last_health(&self) -> Result<HealthReport, OperationError> {
+        let (operation, region) = ("health", Region::new("fsn"));
+        Err(if self.broken {
+            OperationError::Unreadable { operation, region, cause: "403 Forbidden".into() }
+        } else {
+            OperationError::Cancelled { operation }
+        })
+    }
+}
+
+const DRY_RUN: &str = "/v1/continuums/shop/shop/dry-run";
+const HEALTH: &str = "/v1/continuums/shop/shop/health";
+const OWNER: (&str, &str) = ("x-catalyst-owner-tier", "true");
+const BEARER: (&str, &str) = ("authorization", "Bearer secret");
+
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Answer {
+    /// Its one line for people.
+    fn error(&self) -> String {
+        let body: Value = serde_json::from_str(&self.body).unwrap();
+        body["error"].as_str().unwrap().to_owned()
+    }
+}
+
+fn ask(verb: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+    let mut request = Request::builder().method(Method::from_bytes(verb.as_bytes()).unwrap()).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, HeaderValue::from_str(value).unwrap());
+    }
+    let request = request.body(body.into()).unwrap();
+    let router = HttpApi::new(Arc::new(Served), Token::new("secret")).router();
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+        let response = router.oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: String::from_utf8(body.to_vec()).unwrap(),
+        }
+    })
+}
+
+fn owner(verb: &str, path: &str, body: &str) -> Answer {
+    ask(verb, path, &[OWNER, BEARER], body.to_owned())
+}
+
+#[test]
+fn a_dry_run_answers_its_report_whatever_else_the_body_says() {
+    for body in [
+        json!({ "toRegion": "hel", "reason": "drill" }),
+        json!({ "targetRegion": "hel", "reason": "drill", "colour": "red" }),
+    ] {
+        let answer = ask("POST", DRY_RUN, &[OWNER, BEARER, ("content-type", "text/plain")], body.to_string());
+        let report: DryRunReport = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!((answer.status, report.plan_fingerprint.as_str()), (200, "hel/drill"));
+        assert_eq!(answer.headers[header::CONTENT_TYPE], "application/json");
+    }
+}
+
+#[test]
+fn nobody_is_let_in_without_the_tier_and_the_token_whatever_is_asked() {
+    let wrong: [&[(&str, &str)]; 9] = [
+        &[],
+        &[OWNER],
+        &[BEARER],
+        &[("x-catalyst-owner-tier", "True"), BEARER],
+        &[("x-catalyst-owner-tier", "true, true"), BEARER],
+        &[OWNER, OWNER, BEARER],
+        &[OWNER, ("authorization", "secret")],
+        &[OWNER, ("authorization", "Bearer secret2")],
+        &[OWNER, BEARER, BEARER],
+    ];
+    for headers in wrong {
+        for (verb, path) in
+            [("POST", DRY_RUN), ("GET", DRY_RUN), ("GET", "/v1/none"), ("GET", "/v1/continuums//shop/health")]
+        {
+            let answer = ask(verb, path, headers, "{}");
+            assert_eq!(answer.status, 401, "{headers:?} {verb} {path}");
+            assert_eq!(answer.error(), "credentials are missing or wrong");
+            assert_eq!(answer.headers[header::WWW_AUTHENTICATE], "Bearer");
+        }
+    }
+    let answer = ask("POST", DRY_RUN, &[OWNER, ("authorization", "bearer secret")], r#"{"toRegion":"hel"}"#);
+    assert_eq!(answer.status, 200, "the scheme's name has no case");
+}
+
+#[test]
+fn what_is_wrong_is_said_in_order() {
+    let cases = [
+        ("GET", "/", "{}", 404),
+        ("GET", "/v1/continuums/shop/shop", "{}", 404),
+        ("GET", "/v1/continuums/shop/shop/health/", "{}", 404),
+        ("GET", "/v1/continuums/shop/shop/report", "{}", 404),
+        ("GET", "/v1/continuums//shop/report", "{}", 404),
+        ("PUT", "/v1/continuums//shop/health", "{}", 400),
+        ("GET", "/v1/continuums/shop//dry-run", "{}", 400),
+        ("GET", DRY_RUN, "{}", 405),
+        ("POST", HEALTH, "{}", 405),
+        ("POST", "/v1/continuums/shop/none/dry-run", "{}", 400),
+        ("POST", "/v1/continuums/shop/none/dry-run", r#"{"toRegion":"hel"}"#, 404),
+        ("GET", "/v1/continuums/other/shop/health", "", 404),
+        ("POST", DRY_RUN, "{}", 400),
+        ("POST", DRY_RUN, "{", 400),
+        ("POST", DRY_RUN, r#"{"toRegion":7}"#, 400),
+        ("POST", DRY_RUN, r#"{"toRegion":"fsn"}"#, 400),
+        ("GET", "/v1/continuums/shop/broken/health", "", 500),
+    ];
+    for (verb, path, body, status) in cases {
+        let answer = owner(verb, path, body);
+        assert_eq!(answer.status, status, "{verb} {path} {body}: {}", answer.body);
+        assert_eq!(answer.headers[header::CONTENT_TYPE], "application/json", "{verb} {path}");
+        assert!(!answer.error().contains('\n') && !answer.error().is_empty());
+        assert_eq!(answer.headers.contains_key(header::ALLOW), status == 405, "{verb} {path}");
+    }
+    assert!(owner("POST", DRY_RUN, "{}").error().contains("toRegion"));
+    assert_eq!(
+        owner("GET", "/v1/continuums/shop/broken/health", "").error(),
+        "health: the Continuum in fsn cannot be read: 403 Forbidden"
+    );
+}
+
+#[test]
+fn a_body_over_the_limit_is_not_read() {
+    let longest = format!(r#"{{"toRegion":"hel","reason":"{}"}}"#, "x".repeat(BODY_LENGTH_MAX));
+    let answer = owner("POST", DRY_RUN, &longest);
+    assert_eq!((answer.status, answer.error().as_str()), (413, "the body is longer than 64 KiB"));
+    let padded = format!("{}{}", r#"{"toRegion":"hel"}"#, " ".repeat(BODY_LENGTH_MAX - 18));
+    assert_eq!(owner("POST", DRY_RUN, &padded).status, 200);
+}
+
+#[test]
+fn problem_details_are_given_to_who_accepts_them() {
+    for (accept, kind) in [
+        ("application/problem+json", "application/problem+json"),
+        ("application/json, application/problem+json;q=0.9", "application/problem+json"),
+        ("application/problem+json;q=0", "application/json"),
+        ("*/*", "application/json"),
+    ] {
+        let answer = ask("GET", "/v1/none", &[OWNER, BEARER, ("accept", accept)], "");
+        assert_eq!((answer.status, answer.headers[header::CONTENT_TYPE].to_str().unwrap()), (404, kind), "{accept}");
+        assert_eq!(answer.error(), "no such path");
+    }
+    let answer = ask("GET", "/v1/none", &[("accept", "application/problem+json")], "");
+    let body: Value = serde_json::from_str(&answer.body).unwrap();
+    let error = "credentials are missing or wrong";
+    assert_eq!(body, json!({ "title": "Unauthorized", "status": 401, "detail": error, "error": error }));
+}
+
+#[test]
+fn whether_it_is_alive_anybody_may_ask() {
+    let answer = ask("GET", "/healthz", &[], "");
+    assert_eq!((answer.status, answer.body.as_str()), (200, "ok"));
+    let answer = ask("POST", "/healthz", &[], "");
+    assert_eq!(answer.status, 405);
+}
+
+#[test]
+fn an_empty_token_is_none_and_no_token_is_shown() {
+    assert!(Token::new("").is_none());
+    assert_eq!(format!("{:?}", Token::new("secret")), "Some(Token(..))");
+}
