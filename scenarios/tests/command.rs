@@ -140,7 +140,7 @@ fn a_trace_never_replaces_a_scenario_by_whatever_name() {
         assert!(String::from_utf8_lossy(&output.stderr).contains("would replace the scenario"), "{trace:?}");
         assert!(fs::read(&scenario).expect("the scenario is there") == before, "{trace:?}");
     }
-    let other = folder.join("not-to-be-replaced.yaml");
+    let other = folder.join("not-to-be-replaced-either.yaml");
     fs::copy(&scenario, &other).expect("a scenario is copied");
     let output = command(&["run", &scenario, "--trace"]).arg(&other).output().expect("the command starts");
     assert_eq!(code_and_text(&output), (Some(64), String::new()));

@@ -148,12 +148,12 @@ impl World {
             desks.insert(region, desk);
             skews.insert(controller_host(region), host_skews);
         }
-        let platform = Platform::default();
-        fabric.host(PLATFORM_HOST, platform::software(platform.clone(), net.clone()));
         let workload = workload(&options, &net, &stores, seeds);
         for (host, software) in workload.hosts() {
             fabric.host(&host, software);
         }
+        let platform = Platform::default();
+        fabric.host(PLATFORM_HOST, platform::software(platform.clone(), net.clone()));
         let watch = Watch::new(sources(&options, &stores, &halves, &journal, &dns, &nats));
         Self {
             options,

@@ -30,6 +30,7 @@ use continuum_core::report::{DryRunReport, HealthReport};
 use continuum_core::sequencer::OperationError;
 use serde::Deserialize;
 use std::sync::Arc;
+use tower::Layer;
 
 /// The longest body that is read, bytes.
 pub const BODY_LENGTH_MAX: usize = 64 * 1024;
@@ -92,8 +93,9 @@ impl HttpApi {
             .method_not_allowed_fallback(async || {
                 Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path has not that verb")
             })
-            .layer(from_fn_with_state(self.clone(), admit))
-            .with_state(self);
+            .with_state(self.clone());
+        // Around the router and not within it: it adds headers of its own to what its routes answer.
+        let calls = from_fn_with_state(self, admit).layer(calls);
         Router::new()
             .route("/healthz", get(async || "ok"))
             .fallback_service(calls)

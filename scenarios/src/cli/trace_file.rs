@@ -19,7 +19,7 @@ pub(super) struct TraceFile {
 fn is_scenario(path: &Path) -> bool {
     let mut begin = Vec::new();
     let read = File::open(path).and_then(|file| file.take(BEGIN_LENGTH).read_to_end(&mut begin));
-    read.is_ok() && String::from_utf8_lossy(&begin).lines().any(|line| line.trim_end() == "kind: Scenario")
+    read.is_ok() && String::from_utf8_lossy(&begin).contains("kind: Scenario")
 }
 
 /// Why there is no trace file, and the exit code that says so.
