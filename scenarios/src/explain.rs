@@ -36,6 +36,8 @@ pub enum Kind {
     Condition,
     /// A host of the world.
     Host,
+    /// When a fault begins, or a person acts.
+    Moment,
     /// What went wrong elsewhere, and must not here.
     Hazard,
 }
@@ -55,8 +57,17 @@ pub struct Topic {
 
 impl Kind {
     /// All.
-    pub const ALL: [Self; 8] =
-        [Self::Fault, Self::Operation, Self::Check, Self::Step, Self::World, Self::Condition, Self::Host, Self::Hazard];
+    pub const ALL: [Self; 9] = [
+        Self::Fault,
+        Self::Operation,
+        Self::Check,
+        Self::Step,
+        Self::World,
+        Self::Condition,
+        Self::Host,
+        Self::Moment,
+        Self::Hazard,
+    ];
 
     /// The word for it.
     pub fn word(self) -> &'static str {
@@ -68,6 +79,7 @@ impl Kind {
             Kind::World => "world",
             Kind::Condition => "condition",
             Kind::Host => "host",
+            Kind::Moment => "moment",
             Kind::Hazard => "hazard",
         }
     }
@@ -89,6 +101,7 @@ impl Kind {
             Kind::World => "a key of spec.world: how the world is at the start",
             Kind::Condition => "what can be waited for, and be the moment of a fault",
             Kind::Host => "a host of the world",
+            Kind::Moment => "when a fault begins, or a person or a tool acts",
             Kind::Hazard => "what went wrong elsewhere, and must not here",
         }
     }
@@ -103,6 +116,7 @@ impl Kind {
             Kind::World => rows(SCENARIOS, "key", 3).flat_map(world_key).collect(),
             Kind::Condition => conditions(),
             Kind::Host => rows(SCENARIOS, "host", 3).flat_map(host).collect(),
+            Kind::Moment => rows(SCENARIOS, "moment", 2).map(moment).collect(),
             Kind::Hazard => rows(INCIDENTS, "id", 3).map(hazard).collect(),
         }
     }
@@ -114,14 +128,18 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Everything of this name, of whatever kind.
+/// Everything of this name, of whatever kind. A key of the world that holds others stands for all of them.
 pub fn find(name: &str) -> Vec<(Kind, Topic)> {
     let lower = name.to_lowercase();
-    let is_it = |topic: &Topic| {
-        topic.name.to_lowercase() == lower || topic.aliases.iter().any(|alias| alias.to_lowercase() == lower)
+    let within = format!("{lower}.");
+    let is_it = |kind: Kind, topic: &Topic| {
+        let name = topic.name.to_lowercase();
+        name == lower
+            || kind == Kind::World && name.starts_with(&within)
+            || topic.aliases.iter().any(|alias| alias.to_lowercase() == lower)
     };
     let of_kind = |kind: Kind| kind.topics().into_iter().map(move |topic| (kind, topic));
-    Kind::ALL.into_iter().flat_map(of_kind).filter(|(_, topic)| is_it(topic)).collect()
+    Kind::ALL.into_iter().flat_map(of_kind).filter(|(kind, topic)| is_it(*kind, topic)).collect()
 }
 
 /// The kind or topic that a word may have been meant for.
@@ -190,6 +208,13 @@ fn host(cells: Vec<&str>) -> Vec<Topic> {
         fact("told in", format!("{DOCUMENT}, Names")),
     ];
     each(cells[0], &facts, cells[1])
+}
+
+fn moment(cells: Vec<&str>) -> Topic {
+    let whole = cells[0].trim_matches('`');
+    let name = whole.split(':').next().unwrap_or(whole).to_owned();
+    let facts = vec![fact("written", cells[0]), fact("told in", format!("{DOCUMENT}, Moments"))];
+    Topic { name, aliases: Vec::new(), title: cells[1].to_owned(), facts }
 }
 
 fn conditions() -> Vec<Topic> {
@@ -345,7 +370,7 @@ mod tests {
     fn every_kind_has_topics_and_every_topic_is_told() {
         for kind in Kind::ALL {
             let topics = kind.topics();
-            assert!(topics.len() >= 7, "{kind}: {}", topics.len());
+            assert!(topics.len() >= 5, "{kind}: {}", topics.len());
             for topic in topics {
                 assert!(!topic.title.is_empty() && !topic.facts.is_empty(), "{topic:?}");
                 assert!(find(&topic.name).contains(&(kind, topic)));
@@ -389,6 +414,13 @@ mod tests {
             let answers = host.facts.iter().any(|(word, text)| word == "besides" && text.contains("hang"));
             assert_eq!(answers, format::ServerName::KNOWN.contains(&host.name.as_str()), "{host:?}");
         }
+    }
+
+    #[test]
+    fn a_key_that_holds_others_stands_for_all_of_them() {
+        let names = |word: &str| find(word).into_iter().map(|(_, topic)| topic.name).collect::<Vec<_>>();
+        assert_eq!(names("workload"), ["workload.clients", "workload.writesPerSecond", "workload.heldSession"]);
+        assert!(names("dns").contains(&"dns.authorities".to_owned()), "{:?}", names("dns"));
     }
 
     #[test]

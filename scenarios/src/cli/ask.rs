@@ -14,6 +14,7 @@ pub(super) fn explain(word: &str) -> u8 {
     let found = find(word);
     if found.is_empty() {
         let hint = match meant(word) {
+            _ if word.starts_with("step") => "a switchover has the steps 1 to 7".to_owned(),
             Some(known) => format!("did you mean `{known}`?"),
             None => "`continuum explain` lists what there is".to_owned(),
         };

@@ -97,6 +97,7 @@ known_name!(
     HostName, "host", "this world has", [
         "api.fsn", "api.hel", "api.witness", "controller.fsn", "controller.hel", "operator.fsn", "operator.hel",
         "pg.fsn", "pg.hel", "dns", "dns2", "vantage1", "vantage2", "vantage3", "nats", "clients.fsn", "clients.hel",
+        "platform",
     ]
 );
 known_name!(
