@@ -89,6 +89,7 @@ contract! {
     refusals::what_is_not_there_is_not_found,
     refusals::what_is_wrong_is_refused_with_its_reason,
     refusals::what_a_definition_forbids_is_refused_in_its_words,
+    refusals::what_a_definition_does_not_know_is_dropped_without_a_word,
     refusals::only_known_verbs_and_types_are_taken,
     refusals::one_may_ask_what_one_may_do,
     watches::a_watch_shows_every_change_in_order,

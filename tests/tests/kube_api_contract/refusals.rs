@@ -159,6 +159,24 @@ pub async fn what_a_definition_forbids_is_refused_in_its_words(s: &mut Session) 
     assert_eq!(s.patch("clusters/a/status", &status).await.status, 422);
 }
 
+pub async fn what_a_definition_does_not_know_is_dropped_without_a_word(s: &mut Session) {
+    let continuum = json!({"apiVersion": "dr.openova.io/v1", "kind": "Continuum",
+        "metadata": {"name": "a", "labels": {"of": "ours"}}, "kept": false,
+        "spec": {"applicationRef": "shop", "primaryRegion": "fsn", "hotStandbyRegions": ["hel"], "hotStandbyRegion": "hel",
+            "leaseClient": {"kind": "k8s-lease", "ttl": 30}}});
+    let answer = s.create("continuums", &continuum).await;
+    assert_eq!((answer.status, answer.body.get("kept")), (201, None));
+    assert_eq!(answer.body["spec"]["leaseClient"].get("ttl"), None);
+    assert_eq!(answer.body["spec"]["hotStandbyRegion"], "hel", "its spec keeps what is not known");
+    let generation = answer.body["metadata"]["generation"].clone();
+    let answer = s.patch("continuums/a", &json!({"spec": {"leaseClient": {"ttl": 60}}})).await;
+    assert_eq!((answer.status, &answer.body["metadata"]["generation"]), (200, &generation), "nothing changed");
+    // Of a kind whose definition keeps everything below its spec nothing is dropped there.
+    s.cluster("a").await;
+    let answer = s.patch("clusters/a", &json!({"spec": {"unheardOf": 1}})).await;
+    assert_eq!(answer.body["spec"]["unheardOf"], 1);
+}
+
 pub async fn only_known_verbs_and_types_are_taken(s: &mut Session) {
     s.cluster("a").await;
     let answer = s.send(Method::POST, "leases/a", JSON, "{}").await;

@@ -141,7 +141,7 @@ impl State {
         metadata["uid"] = self.uid().into();
         metadata["creationTimestamp"] = timestamp().into();
         put(metadata, "generation", resource.status_subresource.then(|| 1.into()));
-        schema::fill_in_defaults(resource, &mut object);
+        schema::bring_into_shape(resource, &mut object);
         check_schema(target, None, &object)?;
         self.admit(resource, None, &object)?;
         Ok(self.commit(target, ChangeEvent::Added, None, object))
@@ -207,7 +207,7 @@ impl State {
         for owned in OWNED {
             put(&mut new["metadata"], owned, old["metadata"].get(owned).cloned());
         }
-        schema::fill_in_defaults(resource, &mut new);
+        schema::bring_into_shape(resource, &mut new);
         if resource.status_subresource && content(&new) != content(&old) {
             grow_generation(&mut new);
         }
@@ -405,7 +405,8 @@ fn grow_generation(object: &mut Value) {
     object["metadata"]["generation"] = (generation + 1).into();
 }
 
-/// Judges what a write changes: what stood before is not judged again.
+/// Judges the whole object where a write changes its spec or its status. Real servers leave what stood before alone where
+/// they can; this one is never kinder.
 fn check_schema(target: Target<'_>, old: Option<&Value>, new: &Value) -> Result<(), Refusal> {
     let changed = |field: &str| old.is_none_or(|old| old.get(field) != new.get(field));
     if !changed("spec") && !changed("status") {

@@ -1,8 +1,8 @@
-//! What a resource definition says of an object: types, ranges, patterns, required keys, sets, defaults. The simulated server is given
-//! the definitions that real ones are given, and answers in the words of theirs.
+//! What a resource definition says of an object: types, ranges, patterns, required keys, sets, defaults, and which keys
+//! there are at all. The simulated server is given the definitions that real ones are given, and answers in the words of
+//! theirs.
 //!
-//! Deliberately absent: the pruning of unknown keys, rules in CEL, and that what stands already is not judged
-//! again.
+//! Deliberately absent: rules in CEL, and that what stands already is not judged again.
 
 use super::{BACKUPS, CLUSTERS, CONTINUUMS, HTTP_ROUTES, Resource};
 use jiff::Timestamp;
@@ -80,13 +80,15 @@ struct Schema {
     list_type: Option<String>,
     #[serde(rename = "x-kubernetes-list-map-keys")]
     map_keys: Vec<String>,
+    #[serde(rename = "x-kubernetes-preserve-unknown-fields")]
+    keeps_unknown: bool,
 }
 
 /// What further keys of a map may hold.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Additional {
-    Any(#[allow(dead_code, reason = "says that there is nothing to judge")] bool),
+    Any(bool),
     Each(Box<Schema>),
 }
 
@@ -145,14 +147,51 @@ pub(super) fn violations(resource: &Resource, object: &Value) -> Vec<String> {
     texts.chain(rules_unchecked.then(|| RULES_UNCHECKED.to_owned())).collect()
 }
 
-/// Puts in what its kind's definition gives where a key is missing.
-pub(super) fn fill_in_defaults(resource: &Resource, object: &mut Value) {
-    if let Some(defined) = DEFINED.iter().find(|defined| *defined.resource == *resource) {
-        defined.schema.fill_in(object);
+/// Drops the keys that its kind's definition does not know, without a word, and puts in what it gives where a key is
+/// missing.
+pub(super) fn bring_into_shape(resource: &Resource, object: &mut Value) {
+    let Some(defined) = DEFINED.iter().find(|defined| *defined.resource == *resource) else { return };
+    let Some(fields) = object.as_object_mut() else { return };
+    // These three are the server's own.
+    let ours = |key: &str| matches!(key, "apiVersion" | "kind" | "metadata");
+    fields.retain(|key, _| ours(key) || defined.schema.keeps(key));
+    for (key, value) in fields.iter_mut().filter(|(key, _)| !ours(key)) {
+        defined.schema.of(key).into_iter().for_each(|schema| schema.prune(value));
     }
+    defined.schema.fill_in(object);
 }
 
 impl Schema {
+    /// What is said of the value of a key.
+    fn of(&self, key: &str) -> Option<&Schema> {
+        match (self.properties.get(key), &self.additional_properties) {
+            (Some(schema), _) => Some(schema),
+            (None, Some(Additional::Each(schema))) => Some(schema),
+            (None, _) => None,
+        }
+    }
+
+    fn keeps(&self, key: &str) -> bool {
+        let any = matches!(self.additional_properties, Some(Additional::Any(true)));
+        self.keeps_unknown || any || self.of(key).is_some()
+    }
+
+    fn prune(&self, value: &mut Value) {
+        match value {
+            Value::Object(map) => {
+                map.retain(|key, _| self.keeps(key));
+                for (key, value) in map {
+                    self.of(key).into_iter().for_each(|schema| schema.prune(value));
+                }
+            }
+            Value::Array(items) => {
+                let schema = self.items.iter();
+                schema.for_each(|schema| items.iter_mut().for_each(|item| schema.prune(item)));
+            }
+            _ => {}
+        }
+    }
+
     fn fill_in(&self, value: &mut Value) {
         match value {
             Value::Object(map) => {
@@ -264,10 +303,8 @@ impl Schema {
             found.block(format!("{}: Required value", within(key)));
         }
         for (key, value) in value.as_object().into_iter().flatten() {
-            match (self.properties.get(key), &self.additional_properties) {
-                (Some(schema), _) => schema.judge(&within(key), value, found),
-                (None, Some(Additional::Each(schema))) => schema.judge(&within(key), value, found),
-                (None, _) => {}
+            if let Some(schema) = self.of(key) {
+                schema.judge(&within(key), value, found);
             }
         }
     }
