@@ -242,7 +242,8 @@ impl Case<'_> {
     }
 
     fn claimed(&self, claim: &Option<Claim>) -> bool {
-        *claim == Some(self.claim())
+        let ours = self.claim();
+        claim.as_ref().is_some_and(|claim| (claim.generation, claim.purpose()) == (ours.generation, ours.purpose()))
     }
 
     fn cluster_of<'b>(&self, region: &Region, seen: &'b Seen<ClusterView>) -> Checked<'b> {
@@ -268,11 +269,11 @@ impl Case<'_> {
         Action::Cluster(cluster_write(region, cluster, self.claim(), change))
     }
 
-    /// Behind the fence once more, where the demotion of `from` cannot end otherwise.
-    fn fence_again(&self) -> Option<Action> {
+    /// Brings the demotion of `from` to its end, where it does not come there by itself.
+    fn end_demotion(&self) -> Option<Action> {
         let (from, cluster) = (self.intent.from(), self.cluster_from().ok()?);
-        let stalled = stalled::stalled_for_good(self.seen.half(from));
-        stalled.then(|| self.write_cluster(from, cluster, ClusterChange::Fence))
+        let change = stalled::mend(self.seen.half(from), self.record)?;
+        Some(self.write_cluster(from, cluster, change))
     }
 
     /// The write that tells a half of the plan, which must not write, to be the other's replica; or why not yet.
@@ -365,9 +366,20 @@ pub(crate) fn cluster_write(
         region: region.clone(),
         object: cluster.object.clone(),
         resource_version: cluster.resource_version.clone(),
-        claim,
+        claim: if fences_again(cluster, &change) { claim.fencing() } else { claim },
         server_limit: change.makes_writable().then_some(REQUEST_LIMIT),
         change,
+    }
+}
+
+/// Whether the claim is to say that this product put the fence on again: also of a write that leaves such a fence on.
+fn fences_again(cluster: &ClusterView, change: &ClusterChange) -> bool {
+    match change {
+        ClusterChange::Fence => true,
+        ClusterChange::Claim | ClusterChange::Demote { .. } => {
+            cluster.fenced && cluster.claim.as_ref().is_some_and(Claim::fences)
+        }
+        ClusterChange::FenceAndDemote { .. } | ClusterChange::Promote { .. } | ClusterChange::Unfence { .. } => false,
     }
 }
 

@@ -76,9 +76,29 @@ pub struct Claim {
     /// The writer's generation.
     pub generation: u64,
     /// The intent it was written for, with its direction: `<id>` or `<id>/undo`. It makes a claim of the
-    /// same generation for another purpose a new write, which kills what is still in flight.
+    /// same generation for another purpose a new write, which kills what is still in flight. `/fence` at its end: the
+    /// write put a fence on again for a demotion that had stalled.
     pub intent: String,
 }
+
+impl Claim {
+    /// The same, of a write that fences again.
+    pub fn fencing(self) -> Self {
+        Self { intent: format!("{}{FENCE}", self.intent), ..self }
+    }
+
+    /// Whether its write fenced again.
+    pub fn fences(&self) -> bool {
+        self.intent.ends_with(FENCE)
+    }
+
+    /// The intent, with its direction.
+    pub fn purpose(&self) -> &str {
+        self.intent.strip_suffix(FENCE).unwrap_or(&self.intent)
+    }
+}
+
+const FENCE: &str = "/fence";
 
 /// What a half's spec asks it to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -367,6 +387,8 @@ pub struct Half {
     pub settled_for: Duration,
     /// For how long its demotion has been seen under way without its fence, while its PostgreSQL runs.
     pub stalled_for: Duration,
+    /// For how long it has been seen behind a fence that was put on again for such a demotion, which is over since.
+    pub left_fenced_for: Duration,
 }
 
 impl Half {
@@ -508,6 +530,7 @@ static UNSEEN: Half = Half {
     database: Seen::NotLooked,
     settled_for: Duration::ZERO,
     stalled_for: Duration::ZERO,
+    left_fenced_for: Duration::ZERO,
 };
 
 impl Observations {

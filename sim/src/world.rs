@@ -353,6 +353,7 @@ fn databases(
         }
         operator.adjust(|knobs| {
             knobs.demotion_extra = options.demotion_extra;
+            knobs.last_write_extra = options.last_write_extra;
             knobs.promotion_extra = options.promotion_extra;
             knobs.times_recorded = options.operator_times_recorded;
             knobs.archive_mode_stays = options.archive_mode_stays;

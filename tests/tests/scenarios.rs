@@ -67,6 +67,7 @@ scenarios! {
     failback_timed_out
     fence_lifted_before_the_demotion
     fence_lifted_in_mid_demotion
+    fence_outlives_the_demotion
     fence_that_lists_nobody
     first_installation
     gitops_reverts_the_old_half_after_the_move

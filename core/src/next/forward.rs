@@ -12,8 +12,8 @@ use crate::token::decode_token;
 use crate::transition::{Beginning, Effect};
 use std::time::Duration;
 
-/// What is kept of the objective for what follows a cordon that is done anew: step 4, where its effect was not seen yet.
-/// The drain goes on meanwhile.
+/// What is kept of the objective for what follows a cordon that is done anew, beside the drain: step 4, where its effect
+/// was not seen yet.
 const AFTER_CORDON_TO_FLIP: Duration = Duration::from_secs(5);
 /// The same: steps 5 and 6.
 const AFTER_CORDON: Duration = Duration::from_secs(13);
@@ -33,6 +33,13 @@ impl Case<'_> {
                 step,
                 format!("{} drives this step, and {} holds the record", self.intent.to(), self.now.me),
             );
+        }
+        // At step 2 the cordon's effect comes first.
+        if step > 2
+            && let Some(action) = self.end_demotion()
+            && self.memory.may_try(2, None, self.now.at)
+        {
+            return Decision::Act(step, action);
         }
         match step {
             1 => self.validate_lease(),
@@ -108,7 +115,14 @@ impl Case<'_> {
 
     fn after_cordon(&self) -> Duration {
         let flips = self.intent.step(4).finished_at.is_none();
-        AFTER_CORDON + if flips { AFTER_CORDON_TO_FLIP } else { Duration::ZERO }
+        AFTER_CORDON + self.drain_left() + if flips { AFTER_CORDON_TO_FLIP } else { Duration::ZERO }
+    }
+
+    /// What is left of the drain, which goes on while the cordon is done anew.
+    fn drain_left(&self) -> Duration {
+        let drains = self.plan().route.as_ref().filter(|_| self.intent.step(3).finished_at.is_none());
+        let whole = drains.map_or(Duration::ZERO, |route| Duration::from_secs(route.drain_seconds.into()));
+        whole.saturating_sub(self.memory.drained_for(self.now.at).unwrap_or_default())
     }
 
     /// Whether no more is left of the objective than what still follows takes.
@@ -175,8 +189,8 @@ impl Case<'_> {
         }
         let refuses = self.database_from().is_some_and(|d| d.accepts == Accepts::No);
         let token = self.fresh_token(cluster).or_else(|why| self.token_before(cluster).ok_or(why));
-        if let Some(fence) = self.fence_again().filter(|_| !refuses || token.is_err()) {
-            return self.act(2, fence, "its demotion stalled; it is fenced again");
+        if let Some(action) = self.end_demotion().filter(|_| !refuses || token.is_err()) {
+            return self.act(2, action, "its demotion stalled");
         }
         match token {
             Ok((token, redo)) if refuses => self.done(
@@ -241,7 +255,9 @@ impl Case<'_> {
             // Each second of it may cost a write.
             Err(Gone::Taken(why)) => return self.cordon_anew(why),
             Err(Gone::Unseen(why)) => return self.wait(5, why),
-            Err(Gone::Ending(why)) => return self.demotion_ends(why),
+            // What is left of the demotion has what is left of the objective, as step 2 would have had it.
+            Err(Gone::Ending(why)) if self.objective_is_over(self.after_cordon()) => return self.turn(5, why),
+            Err(Gone::Ending(why)) => return Decision::Wait(5, why),
         }
         if let Some(again) = self.weights_again(5) {
             return again;
@@ -289,10 +305,8 @@ impl Case<'_> {
         if cluster.role == Role::Primary {
             return Err(Gone::Taken(format!("{} says that it is primary again", cluster.object)));
         }
-        let stands = cluster.demotion_token == self.intent.token
-            || self.intent.token.as_deref().and_then(Token::read).is_some_and(|t| self.has_stayed_standby(cluster, &t));
-        if !stands {
-            return Err(Gone::Taken(format!("{} was primary since its token was taken", cluster.object)));
+        if let Some(why) = self.token_is_gone(cluster) {
+            return Err(Gone::Taken(why));
         }
         match self.database_from().map(|database| database.accepts) {
             Some(Accepts::Yes) => Err(Gone::Taken(format!("{} takes writes again", cluster.object))),
@@ -305,18 +319,23 @@ impl Case<'_> {
         }
     }
 
-    /// What is left of the demotion has what is left of the objective, as step 2 would have had it.
-    fn demotion_ends(&self, why: String) -> Decision {
-        if self.objective_is_over(self.after_cordon()) {
-            return self.turn(5, why);
+    /// Why the token that was taken is not the word of the half any more; absent: it is.
+    fn token_is_gone(&self, cluster: &ClusterView) -> Option<String> {
+        let taken = self.intent.token.as_deref().and_then(Token::read);
+        let grown = |taken: &Token| {
+            let timeline = self.database_from().and_then(|database| database.timeline).max(cluster.timeline);
+            timeline.filter(|timeline| *timeline > taken.says.timeline)
+        };
+        let object = &cluster.object;
+        if let Some(timeline) = taken.as_ref().and_then(grown) {
+            return Some(format!("{object} was primary since its token was taken: it is on timeline {timeline}"));
         }
-        self.fenced_again(5).unwrap_or(Decision::Wait(5, why))
-    }
-
-    /// The fence once more, at a step after the cordon; absent: nothing asks for it, or its pause is not over.
-    pub(super) fn fenced_again(&self, step: u8) -> Option<Decision> {
-        let may = self.memory.may_try(2, None, self.now.at);
-        self.fence_again().filter(|_| may).map(|fence| Decision::Act(step, fence))
+        match &cluster.demotion_token {
+            token if *token == self.intent.token => None,
+            Some(_) => Some(format!("{object} left another token")),
+            None if taken.is_some_and(|taken| self.has_stayed_standby(cluster, &taken)) => None,
+            None => Some(format!("{object} lost its token: it was told to be primary since")),
+        }
     }
 
     /// Weights that somebody set back since step 3 are put right, a few times; then they are left, and it is said.
@@ -332,7 +351,7 @@ impl Case<'_> {
         if let Some(start) = self.start(7, Beginning::default()) {
             return start;
         }
-        if let Some(decision) = self.fenced_again(7).or_else(|| self.old_half_again(7)) {
+        if let Some(decision) = self.old_half_again(7) {
             return decision;
         }
         let finished = self.intent.step(7).finished_at.is_some();

@@ -133,7 +133,7 @@ fn of_halves(place: &Place<'_>) -> Vec<Interference> {
 /// Whether a claim is of what this record tells of. A record that was read before the last move began knows nothing of
 /// what that wrote.
 fn is_known(record: &Record, claim: &Claim) -> bool {
-    let of = |id: &str| claim.intent == id || claim.intent.strip_suffix("/undo") == Some(id);
+    let of = |id: &str| claim.purpose() == id || claim.purpose().strip_suffix("/undo") == Some(id);
     let moves = [record.intent.as_ref().map(|intent| &intent.id), record.last.as_ref().map(|last| &last.id)];
     claim.generation <= record.generation
         && (claim.intent.starts_with("held/")

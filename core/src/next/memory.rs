@@ -58,6 +58,8 @@ pub struct Memory {
     silent: BTreeMap<Region, (Monotonic, String)>,
     /// How often a step was done anew, as the record had it last.
     redone: u32,
+    /// The demotion of `from` was in progress when it was seen last.
+    demotion_ends: bool,
     /// When the promotion was last seen to be admitted.
     admitted: Option<Monotonic>,
     /// How often weights were put right after step 3 was through.
@@ -159,7 +161,13 @@ impl Memory {
         }
         match intent.direction {
             Direction::Forward => {
-                self.steps[usize::from(current_step(intent))].since.get_or_insert(now);
+                let step = current_step(intent);
+                // Until a demotion is seen to have ended the lease cannot be swapped, which is no fault of step 5's.
+                let cluster = seen.half(intent.from()).cluster.known();
+                let ends = cluster.map_or(self.demotion_ends, |cluster| cluster.in_progress);
+                let ended = std::mem::replace(&mut self.demotion_ends, ends);
+                let since = &mut self.steps[usize::from(step)].since;
+                *since = since.filter(|_| step != 5 || !ends && !ended).or(Some(now));
             }
             Direction::Undo { .. } => {
                 self.look_at_undo(intent, now);
@@ -347,7 +355,10 @@ fn slot(step: u8, action: &Action) -> (u8, bool) {
             if step > 2
                 && matches!(
                     write.change,
-                    ClusterChange::Demote { .. } | ClusterChange::FenceAndDemote { .. } | ClusterChange::Fence
+                    ClusterChange::Demote { .. }
+                        | ClusterChange::FenceAndDemote { .. }
+                        | ClusterChange::Fence
+                        | ClusterChange::Unfence { .. }
                 ) =>
         {
             (2, false)

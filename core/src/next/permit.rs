@@ -69,6 +69,13 @@ pub fn permit(own: &Half, other: &Half, record: &Record) -> Result<Permit, Missi
     Ok(Permit { to_try: false })
 }
 
+/// Leave to lift the fence of a half that is to follow: its demotion behind it is through (2.5), so it starts as a standby.
+pub(super) fn permit_to_follow(half: &Half, record: &Record) -> Option<Permit> {
+    let cluster = half.cluster.known().filter(|cluster| newer_claim(cluster, record).is_none())?;
+    let through = cluster.role == Role::Replica && !cluster.in_progress && cluster.demotion_token.is_some();
+    (through && cluster.fenced).then_some(Permit { to_try: false })
+}
+
 /// Rule 2.4.
 fn other_is_safe(other: &Half, record: &Record, way: Way) -> Result<(), Missing> {
     let cluster = match &other.cluster {
@@ -134,7 +141,10 @@ fn own_is_demoted(own: &Half, record: &Record, way: Way) -> Result<(), Missing> 
     }
     if cluster.fenced {
         // H26: the operator lifts it at the end of the demotion behind it; nobody else may.
-        return Err(Missing::Awaited("its demotion behind the fence is not through".into()));
+        return Err(Missing::Awaited(match cluster.demotion_token {
+            Some(_) => "it is fenced, and no demotion is in progress: lift its fence, where nobody wants it so".into(),
+            None => "its demotion behind the fence is not through".into(),
+        }));
     }
     let database = own.database.known();
     // The operator has not begun to demote it: it may be told otherwise at once, where no other half may have a newer

@@ -33,9 +33,6 @@ impl Case<'_> {
             Ok(cluster) => cluster,
             Err(why) => return self.wait(6, why),
         };
-        if let Some(fenced) = self.fenced_again(6) {
-            return fenced;
-        }
         if let Some(decision) = self.old_half_again(6) {
             return decision;
         }

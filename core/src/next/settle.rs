@@ -4,7 +4,7 @@
 //! The operator turns `archive_mode` from `always` to `on`, which takes a restart. An operator that leaves the setting as
 //! it is orders none (H52): there only time tells that nothing more comes.
 
-use super::stalled::is_stalled;
+use super::stalled::{is_left_fenced, is_stalled};
 use crate::clock::Monotonic;
 use crate::name::Region;
 use crate::observe::{Half, Observations, Seen};
@@ -17,11 +17,12 @@ const SETTLED_AFTER: Duration = Duration::from_secs(10);
 /// What the operator calls a Cluster for which it does nothing.
 pub(super) const HEALTHY: &str = "Cluster in healthy state";
 
-/// Since when each half is seen to be at rest, or stalled.
+/// Since when each half is seen to be at rest, stalled, or left behind a fence.
 #[derive(Debug, Default)]
 pub(crate) struct Settling {
     at_rest: Since,
     stalled: Since,
+    left_fenced: Since,
 }
 
 type Since = BTreeMap<Region, Monotonic>;
@@ -33,6 +34,7 @@ impl Settling {
             if matches!(half.database, Seen::NotLooked) || matches!(half.cluster, Seen::NotLooked) {
                 continue;
             }
+            half.left_fenced_for = lasting(&mut self.left_fenced, region, is_left_fenced(half), now);
             half.settled_for = lasting(&mut self.at_rest, region, is_at_rest(half), now);
             half.stalled_for = lasting(&mut self.stalled, region, is_stalled(half), now);
         }

@@ -5,7 +5,7 @@ use super::left::{self, Otherwise};
 use super::permit::{Missing, newer_claim, permit};
 use super::settle::restart_is_through;
 use super::source::{Source, data_source, has_replayed};
-use super::stalled::stalled_for_good;
+use super::stalled::{is_fence_lifted, is_left_fenced, mend};
 use super::standing::{Object, Place};
 use super::upkeep::Upkeep;
 use super::{Action, Change, Decision, NAME_UNKNOWN, cluster_write, demotion, name_of_other};
@@ -109,25 +109,27 @@ impl Tending<'_> {
             }
             if cluster.role == Role::Replica && (cluster.in_progress || cluster.fenced) {
                 let why = format!("{} still takes writes; its demotion is in progress", cluster.object);
-                return self.fence_again_or_rest(other, why);
+                return self.mend_or_rest(other, why);
             }
             let demote = demotion(other, own.self_name.clone());
             return self.write(region, cluster, demote, "the other half is being demoted");
         }
-        if !self.claimed(cluster) {
+        if !self.claimed(cluster) || is_fence_lifted(cluster) {
             return self.write(region, cluster, ClusterChange::Claim, "the other half is being claimed");
         }
         if cluster.in_progress {
             // Its role cannot be changed before, so the next switchover waits for it too.
-            return self.fence_again_or_rest(other, format!("the demotion of {} is in progress", cluster.object));
+            return self.mend_or_rest(other, format!("the demotion of {} is in progress", cluster.object));
         }
-        None
+        // A fence that somebody wants is left on.
+        is_left_fenced(other)
+            .then(|| self.mend_or_rest(other, format!("the fence of {} outlived its demotion", cluster.object)))?
     }
 
-    /// A demotion of the other half that cannot end by itself is fenced again; any other is waited for.
-    fn fence_again_or_rest(&self, other: &Half, why: String) -> Option<Decision> {
-        match other.cluster.known().filter(|_| stalled_for_good(other)) {
-            Some(cluster) => self.write(self.place.other_region(), cluster, ClusterChange::Fence, &why),
+    /// A demotion of the other half that cannot end by itself is brought there; any other is waited for.
+    fn mend_or_rest(&self, other: &Half, why: String) -> Option<Decision> {
+        match other.cluster.known().zip(mend(other, self.record())) {
+            Some((cluster, change)) => self.write(self.place.other_region(), cluster, change, &why),
             None => self.rest(why),
         }
     }
@@ -157,10 +159,13 @@ impl Tending<'_> {
         let (me, other) = (self.place.me, self.place.other_region());
         let permit = match permit(self.place.own(), self.place.other(), self.record()) {
             Ok(permit) => permit,
-            Err(Missing::Awaited(why)) if stalled_for_good(self.place.own()) => {
-                return self.write(me, cluster, ClusterChange::Fence, &why);
+            Err(Missing::Awaited(why)) => {
+                return match mend(self.place.own(), self.record()) {
+                    Some(change) => self.write(me, cluster, change, &why),
+                    None => self.rest(why),
+                };
             }
-            Err(Missing::Awaited(why) | Missing::OtherMayWrite(why)) => return self.rest(why),
+            Err(Missing::OtherMayWrite(why)) => return self.rest(why),
             Err(Missing::OtherUnclaimed) => return self.rest("the other half is to be claimed first"),
         };
         let lineage = &self.record().lineage;

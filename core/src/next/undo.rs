@@ -171,8 +171,8 @@ impl Case<'_> {
         let (from, to) = (self.seen.half(self.intent.from()), self.seen.half(self.intent.to()));
         let instead = match permit(from, to, self.record) {
             Ok(permit) => return Ok(permit),
-            Err(Missing::Awaited(why)) => match self.fence_again() {
-                Some(fence) => self.try_undo(2, fence, &why),
+            Err(Missing::Awaited(why)) => match self.end_demotion() {
+                Some(action) => self.try_undo(2, action, &why),
                 None => Decision::Wait(2, why),
             },
             Err(Missing::OtherUnclaimed) => match self.cluster_to() {

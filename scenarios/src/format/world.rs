@@ -201,6 +201,8 @@ pub enum WitnessPlace {
 pub struct OperatorWorld {
     /// How much longer than usual a demotion takes.
     pub demotion: TimeSpan,
+    /// How much longer than usual it takes between lifting a demotion's fence and calling it over.
+    pub last_write: TimeSpan,
     /// How much longer than usual a promotion takes.
     pub promotion: TimeSpan,
     /// How long the restart after a promotion waits for old sessions (H30). CloudNativePG's own default is 180s.
@@ -231,6 +233,7 @@ impl Default for OperatorWorld {
     fn default() -> Self {
         Self {
             demotion: TimeSpan::default(),
+            last_write: TimeSpan::default(),
             promotion: TimeSpan::default(),
             smart_shutdown_timeout: Seconds(0),
             switchover_delay: Seconds(8),

@@ -68,6 +68,7 @@ pub(super) fn world(scenario: &Scenario, seed: u64) -> WorldOptions {
         smart_shutdown_timeout_seconds: world.operator.smart_shutdown_timeout.0,
         switchover_delay_seconds: world.operator.switchover_delay.0,
         demotion_extra: world.operator.demotion.0,
+        last_write_extra: world.operator.last_write.0,
         promotion_extra: world.operator.promotion.0,
         operator_times_recorded: world.operator.times == OperatorTimes::Recorded,
         archive_mode_stays: world.operator.keeps_archive_mode,

@@ -51,6 +51,8 @@ pub struct WorldOptions {
     pub switchover_delay_seconds: u32,
     /// How much longer a demotion takes.
     pub demotion_extra: Duration,
+    /// How much longer than usual an operator takes between lifting a demotion's fence and calling it over.
+    pub last_write_extra: Duration,
     /// How much longer a promotion takes.
     pub promotion_extra: Duration,
     /// The operators' times are drawn from the spread of all recordings.
@@ -163,6 +165,7 @@ impl Default for WorldOptions {
             smart_shutdown_timeout_seconds: 0,
             switchover_delay_seconds: 8,
             demotion_extra: Duration::ZERO,
+            last_write_extra: Duration::ZERO,
             promotion_extra: Duration::ZERO,
             operator_times_recorded: false,
             archive_mode_stays: false,

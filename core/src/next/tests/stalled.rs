@@ -26,13 +26,14 @@ fn fences(decision: Decision) -> bool {
         return false;
     };
     assert_eq!((write.region, write.server_limit), (fsn(), None));
+    assert!(write.change != ClusterChange::Fence || write.claim.fences());
     write.change == ClusterChange::Fence
 }
 
 #[test]
 fn each_step_that_waits_for_the_end_of_a_demotion_fences_again_once_it_has_stalled() {
-    for step in [5, 6] {
-        assert!(matches!(World::during(step).stalled(4).decide(), Decision::Wait(at, _) if at == step), "step {step}");
+    for step in [3, 4, 5, 6] {
+        assert!(!fences(World::during(step).stalled(4).decide()), "step {step}");
         assert!(fences(World::during(step).stalled(5).decide()), "step {step}");
     }
     let mut world = World::during(2);
@@ -71,8 +72,70 @@ fn the_flag_alone_is_waited_for_beyond_the_limit_of_step_5() {
     assert_eq!(waits(world.decide()), "the demotion of shop/shop-fsn has to end first");
     world.pass(4);
     assert!(matches!(world.decide(), Decision::Wait(5, _)));
+    // A write to the half took as long: its webhook stood still.
+    world.pass(4);
+    world.from().0.in_progress = false;
+    world.set_beat(Some(2));
+    assert_eq!(changes(world.decide()), Change::Swap, "its three seconds begin with the end of the demotion");
+
+    world.from().0.in_progress = true;
     world.pass(60);
     assert_eq!(turns(world.decide()).0, 5, "nothing is left of the objective");
+}
+
+/// Behind a fence, with nothing in progress, for so many seconds.
+fn leave_fenced(half: &mut Half, seconds: u64) {
+    let cluster = parts_of(half);
+    (cluster.role, cluster.fenced, cluster.in_progress) = (Role::Replica, true, false);
+    cluster.demotion_token = Some(token(3, "0/7000028"));
+    cluster.claim = cluster.claim.take().map(Claim::fencing);
+    half.database = Seen::Unknown("connection refused".into());
+    half.left_fenced_for = Duration::from_secs(seconds);
+}
+
+#[test]
+fn a_fence_that_outlived_the_demotion_it_was_put_on_again_for_is_lifted() {
+    for step in [3, 4, 5, 6] {
+        let mut world = World::during(step);
+        leave_fenced(world.seen.half_mut(&fsn()), 14);
+        let writes = |decision| matches!(decision, Decision::Act(_, Action::Cluster(write)) if write.region == fsn());
+        assert!(!writes(world.decide()), "step {step}");
+        leave_fenced(world.seen.half_mut(&fsn()), 15);
+        let lifts = cluster_write(world.decide()).change;
+        assert!(matches!(lifts, ClusterChange::Unfence { .. }), "step {step}: {lifts:?}");
+    }
+    let mut world = World::before(3).turn(3);
+    leave_fenced(world.seen.half_mut(&fsn()), 15);
+    assert!(matches!(cluster_write(world.decide()).change, ClusterChange::Unfence { .. }), "undo");
+}
+
+#[test]
+fn a_fence_is_left_over_only_where_this_product_put_it_on_again_and_the_demotion_is_over() {
+    let mut settling = Settling::default();
+    let mut at = |seconds: u64, by: &str, look: &dyn Fn(&mut ClusterView)| {
+        let mut seen = fixture::observations();
+        leave_fenced(seen.half_mut(&fsn()), 0);
+        let cluster = parts_of(seen.half_mut(&fsn()));
+        cluster.claim = Some(Claim { generation: 4, intent: by.into() });
+        look(cluster);
+        settling.fill(&mut seen, Monotonic(Duration::from_secs(seconds)));
+        seen.half(&fsn()).left_fenced_for.as_secs()
+    };
+    at(0, ID, &|_| {});
+    assert_eq!(at(60, ID, &|_| {}), 0, "somebody else wants it");
+    let again = format!("{ID}/fence");
+    at(80, &again, &|cluster| cluster.in_progress = true);
+    assert_eq!(at(90, &again, &|_| {}), 0, "the demotion went on behind it until now");
+    assert_eq!(at(105, &again, &|_| {}), 15);
+    at(106, &again, &|cluster| cluster.fenced = false);
+    assert_eq!(at(107, &again, &|_| {}), 0);
+}
+
+fn parts_of(half: &mut Half) -> &mut ClusterView {
+    match &mut half.cluster {
+        Seen::Is(cluster) => cluster,
+        other => panic!("the half is seen: {other:?}"),
+    }
 }
 
 #[test]

@@ -268,3 +268,29 @@ fn the_other_half_whose_fence_was_lifted_before_it_was_demoted_is_fenced_again()
     let Decision::Keep(Object::Half(of), Action::Cluster(write)) = kept.decide() else { panic!() };
     assert_eq!((of, write.change), (hel(), ClusterChange::Fence));
 }
+
+#[test]
+fn a_fence_put_on_again_that_outlived_its_demotion_is_lifted_and_then_claimed_as_any_other_half() {
+    let mut kept = Kept::new();
+    let token = crate::testing::token(3, "0/7000028");
+    let (cluster, _) = kept.half(&hel());
+    (cluster.fenced, cluster.demotion_token) = (true, Some(token));
+    assert_eq!(kept.decide(), Decision::Rest(None), "somebody else wants it");
+    let write = |kept: &mut Kept| match kept.decide() {
+        Decision::Keep(Object::Half(of), Action::Cluster(write)) if of == hel() => {
+            kept.half(&hel()).0.claim = Some(write.claim.clone());
+            write
+        }
+        other => panic!("{other:?}"),
+    };
+    kept.half(&hel()).0.claim = Some(Claim { generation: 3, intent: "shop/shop/3.1/fence".into() });
+    assert!(write(&mut kept).claim.fences(), "a claim of this generation says so too");
+    assert!(matches!(kept.decide(), Decision::Rest(Some(_))), "the operator may lift it yet");
+    kept.seen.half_mut(&hel()).left_fenced_for = Duration::from_secs(15);
+    assert!(matches!(write(&mut kept).change, ClusterChange::Unfence { .. }));
+    kept.half(&hel()).0.claim = Some(Claim { generation: 4, intent: "held/4/fence".into() });
+    kept.half(&hel()).0.fenced = false;
+    let claim = write(&mut kept);
+    assert_eq!((claim.change, claim.claim.fences()), (ClusterChange::Claim, false), "the operator lifted it");
+    assert_eq!(kept.decide(), Decision::Rest(None));
+}

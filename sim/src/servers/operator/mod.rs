@@ -75,6 +75,8 @@ pub struct Knobs {
     pub slow_percent: u32,
     /// A demotion takes this much longer.
     pub demotion_extra: Duration,
+    /// Between lifting a demotion's fence and calling it over this much more time passes.
+    pub last_write_extra: Duration,
     /// A promotion takes this much longer.
     pub promotion_extra: Duration,
     /// Where it is stuck.
@@ -98,6 +100,7 @@ impl Default for Knobs {
         Self {
             slow_percent: 100,
             demotion_extra: Duration::ZERO,
+            last_write_extra: Duration::ZERO,
             promotion_extra: Duration::ZERO,
             stuck: BTreeSet::new(),
             drop_token: false,

@@ -154,6 +154,7 @@ impl Hand {
         // ends: `reconcileDemotionToken` asks for a PostgreSQL that is shut down before it cleans up, token or not.
         self.pause(0..=20).await;
         self.as_recorded(1_200).await;
+        self.dawdle(|knobs| knobs.last_write_extra).await;
         let completed = Condition::new(true, "ReplicaEnabledSetTrue", "Completed the Replica cluster transition");
         self.set_status(
             json!({"switchReplicaClusterStatus": {"inProgress": null}}),
