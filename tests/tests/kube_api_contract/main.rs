@@ -7,7 +7,7 @@
 //! `INSTA_UPDATE=always`, then mend the model until the `simulated::` tests pass.
 //!
 //! Not compared in transcripts: `managedFields` (one case looks into them), texts of messages that change between
-//! releases, rules in CEL, server-side apply (the model does not have them), and `sendInitialEvents` (it wants a
+//! releases, server-side apply (the model does not have them), and `sendInitialEvents` (it wants a
 //! newer etcd than Debian's).
 
 mod lists;
@@ -89,6 +89,7 @@ contract! {
     refusals::what_is_not_there_is_not_found,
     refusals::what_is_wrong_is_refused_with_its_reason,
     refusals::what_a_definition_forbids_is_refused_in_its_words,
+    refusals::what_the_rules_of_a_definition_forbid_is_refused_in_their_words,
     refusals::what_a_definition_does_not_know_is_dropped_without_a_word,
     refusals::only_known_verbs_and_types_are_taken,
     refusals::one_may_ask_what_one_may_do,

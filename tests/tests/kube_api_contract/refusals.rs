@@ -159,6 +159,50 @@ pub async fn what_a_definition_forbids_is_refused_in_its_words(s: &mut Session) 
     assert_eq!(s.patch("clusters/a/status", &status).await.status, 422);
 }
 
+pub async fn what_the_rules_of_a_definition_forbid_is_refused_in_their_words(s: &mut Session) {
+    let mut continuum = json!({"apiVersion": "dr.openova.io/v1", "kind": "Continuum", "metadata": {"name": "a"},
+        "spec": {"applicationRef": "shop", "primaryRegion": "fsn", "hotStandbyRegions": ["hel"],
+            "leaseClient": {"kind": "k8s-lease"}}});
+    assert_eq!(s.create("continuums", &continuum).await.status, 201);
+    const STANDBY: &str = "spec.hotStandbyRegions: Invalid value: the primary region must not stand in hotStandbyRegions: \
+                           a standby is another region";
+    const TERM: &str = "spec.leaseClient.config.ttlSeconds: Invalid value: renewSeconds + guardSeconds + 5 s for a \
+                        request must be less than ttlSeconds";
+    const NO_TARGET: &str = "spec.switchover.targetRegion: Invalid value: a requested switchover needs a targetRegion";
+    const TARGET: &str =
+        "spec.switchover.targetRegion: Invalid value: targetRegion must be one of the Continuum's regions";
+    const TYPE: &str = r#"spec.rto: Invalid value: "integer": spec.rto in body must be of type string: "integer""#;
+    let broken = [
+        (json!({"hotStandbyRegions": ["fsn"]}), STANDBY.to_owned()),
+        (
+            json!({"hotStandbyRegions": ["hel", "fsn"], "leaseClient": {"config": {"ttlSeconds": 20}}}),
+            format!("[{STANDBY}, {TERM}]"),
+        ),
+        (json!({"leaseClient": {"config": {"ttlSeconds": 25}}}), TERM.to_owned()),
+        (json!({"switchover": {"requested": true}}), NO_TARGET.to_owned()),
+        (json!({"switchover": {"requested": true, "targetRegion": "nbg"}}), TARGET.to_owned()),
+        // A type that is wrong keeps rules from being asked.
+        (json!({"hotStandbyRegions": ["fsn"], "rto": 7}), format!("[{TYPE}, {RULES_UNCHECKED}]")),
+    ];
+    for (spec, words) in broken {
+        let answer = s.patch("continuums/a", &json!({ "spec": spec })).await;
+        let message = answer.body["message"].as_str().unwrap_or_default();
+        assert_eq!(answer.status, 422, "{spec}");
+        assert!(message.ends_with(&format!(" is invalid: {words}")), "{spec}\n  {message}\n  {words}");
+    }
+    for spec in [
+        json!({"switchover": {"targetRegion": "hel"}}),
+        json!({"switchover": {"requested": false, "targetRegion": "nbg"}}),
+        json!({"switchover": {"requested": true, "targetRegion": "fsn"}}),
+        json!({"switchover": null, "leaseClient": {"config": {"ttlSeconds": 26}}}),
+    ] {
+        assert_eq!(s.patch("continuums/a", &json!({ "spec": spec })).await.status, 200, "{spec}");
+    }
+    continuum["metadata"]["name"] = json!("b");
+    continuum["spec"]["primaryRegion"] = json!("hel");
+    assert_eq!(s.create("continuums", &continuum).await.status, 422);
+}
+
 pub async fn what_a_definition_does_not_know_is_dropped_without_a_word(s: &mut Session) {
     let continuum = json!({"apiVersion": "dr.openova.io/v1", "kind": "Continuum",
         "metadata": {"name": "a", "labels": {"of": "ours"}}, "kept": false,

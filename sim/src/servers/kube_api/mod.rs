@@ -8,8 +8,9 @@
 //! [`Store`] is etcd with the registry's rules: resource versions, conflicts, generation, the status
 //! subresource, admission, the graceful deletion of pods. It survives a crash of the host that serves it. [`http`] speaks the API.
 //!
-//! Deliberately absent: JSON patch and server-side apply (415), rules in CEL (what is judged of a definition:
-//! `schema.rs`), owner references, namespaces as objects, discovery, authentication (rights can be denied to everyone).
+//! Every object is judged by its kind's definition (`schema.rs`, `rules.rs`).
+//!
+//! Deliberately absent: JSON patch and server-side apply (415), owner references, namespaces as objects, discovery, authentication (rights can be denied to everyone).
 
 pub mod http;
 mod managed;
@@ -17,6 +18,7 @@ mod patch;
 mod refusal;
 mod registry;
 mod request;
+mod rules;
 mod schema;
 mod select;
 mod store;

@@ -2,8 +2,9 @@
 //! there are at all. The simulated server is given the definitions that real ones are given, and answers in the words of
 //! theirs.
 //!
-//! Deliberately absent: rules in CEL, and that what stands already is not judged again.
+//! Deliberately absent: that what stands already is not judged again.
 
+use super::rules::Rule;
 use super::{BACKUPS, CLUSTERS, CONTINUUMS, HTTP_ROUTES, Resource};
 use jiff::Timestamp;
 use regex_lite::Regex;
@@ -29,7 +30,7 @@ const RULES_UNCHECKED: &str = "<nil>: Invalid value: null: some validation rules
 struct Defined {
     resource: &'static Resource,
     schema: Schema,
-    /// It has rules in CEL. What they say is not modelled.
+    /// It has rules in CEL.
     has_rules: bool,
 }
 
@@ -82,6 +83,8 @@ struct Schema {
     map_keys: Vec<String>,
     #[serde(rename = "x-kubernetes-preserve-unknown-fields")]
     keeps_unknown: bool,
+    #[serde(rename = "x-kubernetes-validations")]
+    rules: Vec<Rule>,
 }
 
 /// What further keys of a map may hold.
@@ -142,9 +145,14 @@ pub(super) fn violations(resource: &Resource, object: &Value) -> Vec<String> {
     let Some(defined) = DEFINED.iter().find(|defined| *defined.resource == *resource) else { return Vec::new() };
     let mut found = Violations::default();
     defined.schema.judge("", object, &mut found);
-    let rules_unchecked = defined.has_rules && found.0.iter().any(|violation| violation.blocks_rules);
-    let texts = found.0.into_iter().map(|violation| violation.text);
-    texts.chain(rules_unchecked.then(|| RULES_UNCHECKED.to_owned())).collect()
+    let unchecked = defined.has_rules && found.0.iter().any(|violation| violation.blocks_rules);
+    let mut texts: Vec<String> = found.0.into_iter().map(|violation| violation.text).collect();
+    if unchecked {
+        texts.push(RULES_UNCHECKED.to_owned());
+    } else {
+        defined.schema.ask_rules("", object, &mut texts);
+    }
+    texts
 }
 
 /// Drops the keys that its kind's definition does not know, without a word, and puts in what it gives where a key is
@@ -298,16 +306,45 @@ impl Schema {
     }
 
     fn judge_map(&self, path: &str, value: &Value, found: &mut Violations) {
-        let within = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
         for key in self.required.iter().filter(|key| value.get(key).is_none()) {
-            found.block(format!("{}: Required value", within(key)));
+            found.block(format!("{}: Required value", within(path, key)));
         }
         for (key, value) in value.as_object().into_iter().flatten() {
             if let Some(schema) = self.of(key) {
-                schema.judge(&within(key), value, found);
+                schema.judge(&within(path, key), value, found);
             }
         }
     }
+}
+
+impl Schema {
+    /// What the rules forbid, those of the outermost value first.
+    fn ask_rules(&self, path: &str, value: &Value, found: &mut Vec<String>) {
+        if value.is_null() && self.nullable {
+            return;
+        }
+        found.extend(self.rules.iter().filter_map(|rule| rule.forbids(path, value)));
+        match value {
+            Value::Object(map) => {
+                for (key, value) in map {
+                    let schema = self.of(key).into_iter();
+                    schema.for_each(|schema| schema.ask_rules(&within(path, key), value, found));
+                }
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    let schema = self.items.iter();
+                    schema.for_each(|schema| schema.ask_rules(&format!("{path}[{index}]"), item, found));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The path of a key within a value.
+fn within(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 fn is_of(kind: &str, value: &Value) -> bool {
