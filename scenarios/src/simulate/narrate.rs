@@ -1,6 +1,8 @@
 //! Tells what happens, from ground truth: the record as it stands at the witness, the faults that struck, the
 //! deeds of people. A line for each transition.
 
+use super::deed;
+use super::fences::Fences;
 use crate::format::Step;
 use crate::outcome::{Entry, EntryKind, Outcome};
 use continuum_core::record::{Intent, Record};
@@ -20,6 +22,7 @@ pub(super) struct Narrator {
     published: usize,
     /// Halves that take writes although their demotion was through.
     writable_again: BTreeSet<&'static str>,
+    fences: Fences,
     version: Option<u64>,
     /// The intent that is told of, and what was told of each step: started, finished, undone.
     intent: Option<String>,
@@ -75,15 +78,7 @@ impl Narrator {
 
     /// A person did something. `became`: what became of a change to an object.
     pub fn deed(&mut self, world: &World, outcome: &mut Outcome, step: &Step, became: Option<&Result<(), String>>) {
-        let (label, detail) = match step {
-            Step::Approve(_) => ("approve", String::new()),
-            Step::Refuse(_) => ("refuse", String::new()),
-            Step::Abort(_) => ("abort", "asked by a person".to_owned()),
-            Step::Edit(edit) => ("edit", edit.resource.to_string()),
-            Step::Delete(delete) => ("delete", delete.resource.to_string()),
-            Step::Secret(secret) => ("secret", format!("of the application's role in {}", secret.region)),
-            _ => return,
-        };
+        let Some((label, detail)) = deed::told(step) else { return };
         let became = match became {
             None => String::new(),
             Some(Ok(())) => ": taken".to_owned(),
@@ -102,6 +97,9 @@ impl Narrator {
             outcome.timeline.push(entry);
         }
         self.tell_interference(world, outcome);
+        for told in self.fences.look(world) {
+            outcome.timeline.push(entry(world, EntryKind::Note, "fence", told));
+        }
         let version = world.witness().map(|store| store.version());
         let record = world.watch.record();
         if self.version != version {
@@ -155,9 +153,11 @@ impl Narrator {
                 *self = Narrator {
                     struck: self.struck,
                     published: self.published,
+                    fences: std::mem::take(&mut self.fences),
                     version: self.version,
                     ..Narrator::default()
                 };
+                self.fences.begin();
                 self.intent = Some(intent.id.clone());
             }
             self.tell_intent(world, outcome, intent);
