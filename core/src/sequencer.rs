@@ -6,6 +6,7 @@
 mod failback;
 mod follow;
 mod health;
+mod orders;
 
 use crate::audit::{About, Event, request_failed};
 use crate::clock::{Clock, within};
@@ -28,6 +29,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+pub use orders::{FailbackAnswer, NotTaken};
 
 /// How often a request is put into a copy that others change meanwhile.
 const PUT_TRIES: u32 = 5;
@@ -144,6 +147,14 @@ enum What {
 }
 
 impl Following {
+    /// The request that stands in the resource for another region to serve; absent: it was begun here.
+    pub fn request(&self) -> Option<&str> {
+        match &self.what {
+            What::Id(_) => None,
+            What::Request(request) => Some(request),
+        }
+    }
+
     /// Its id; empty where that is not known yet.
     pub fn id(&self) -> &str {
         match &self.what {
@@ -304,9 +315,7 @@ impl Sequencer {
 
     /// Moves the role to `to`, and follows the record until that ended.
     pub async fn execute(&self, to: &Region, order: &ExecuteOrder) -> Result<ExecuteReport, OperationError> {
-        let begun = self.begin(to, order).await;
-        self.note_refusal(to, order, &begun);
-        match begun? {
+        match self.order(to, order).await? {
             Begun::Report(report) => Ok(*report),
             Begun::Following(what) => Ok(self.follow(&what).await),
         }

@@ -5,6 +5,7 @@
 //! (404, or 400 where a name in it is empty), by which verb (405), what it carries (413, 400), which Continuum (404).
 
 mod answer;
+mod orders;
 mod serve;
 mod tier;
 
@@ -27,8 +28,10 @@ use continuum_core::controller::Controller;
 use continuum_core::mailbox::Cancel;
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::report::{DryRunReport, HealthReport};
-use continuum_core::sequencer::OperationError;
+use continuum_core::sequencer::{Begun, ExecuteOrder, FailbackAnswer, NotTaken, OperationError};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::sync::Arc;
 use tower::Layer;
 
@@ -42,6 +45,16 @@ pub trait Operations: Send + Sync {
     async fn dry_run(&self, to: &Region, reason: Option<&str>) -> Result<DryRunReport, OperationError>;
     /// The last health check's report; one is made where there was none.
     async fn last_health(&self) -> Result<HealthReport, OperationError>;
+    /// Begins a move, or says why not.
+    async fn switchover(&self, to: &Region, order: &ExecuteOrder) -> Result<Begun, OperationError>;
+    /// Asks for the move back, or says why not.
+    async fn failback(&self, order: &ExecuteOrder) -> Result<Begun, OperationError>;
+    /// Answers the failback of this id.
+    async fn answer_failback(&self, id: &str, answer: &FailbackAnswer) -> Result<(), NotTaken>;
+    /// Asks for the end of the move of this id.
+    async fn abort(&self, id: &str) -> Result<(), NotTaken>;
+    /// The status as this region's copy has it.
+    async fn status(&self) -> Result<Value, OperationError>;
 }
 
 #[async_trait]
@@ -54,6 +67,26 @@ impl Operations for Controller {
     async fn last_health(&self) -> Result<HealthReport, OperationError> {
         Controller::last_health(self, &Cancel::default()).await
     }
+
+    async fn switchover(&self, to: &Region, order: &ExecuteOrder) -> Result<Begun, OperationError> {
+        self.sequencer().order(to, order).await
+    }
+
+    async fn failback(&self, order: &ExecuteOrder) -> Result<Begun, OperationError> {
+        self.sequencer().order_failback(order).await
+    }
+
+    async fn answer_failback(&self, id: &str, answer: &FailbackAnswer) -> Result<(), NotTaken> {
+        self.sequencer().answer_failback(id, answer).await
+    }
+
+    async fn abort(&self, id: &str) -> Result<(), NotTaken> {
+        self.sequencer().abort(id).await
+    }
+
+    async fn status(&self) -> Result<Value, OperationError> {
+        self.sequencer().status().await
+    }
 }
 
 /// The Continuums that this process serves.
@@ -61,6 +94,10 @@ pub trait Directory: Send + Sync {
     /// The one of this name; absent: this process serves none such.
     fn find(&self, continuum: &ObjectName) -> Option<Arc<dyn Operations>>;
 }
+
+/// What can be asked of a Continuum, behind its name.
+const CALLS: [&str; 8] =
+    ["dry-run", "health", "status", "switchover", "failback", "failback/approve", "failback/refuse", "abort"];
 
 /// The API.
 #[derive(Clone)]
@@ -89,6 +126,12 @@ impl HttpApi {
         let calls = Router::new()
             .route("/v1/continuums/{namespace}/{name}/dry-run", post(dry_run))
             .route("/v1/continuums/{namespace}/{name}/health", get(health))
+            .route("/v1/continuums/{namespace}/{name}/status", get(orders::status))
+            .route("/v1/continuums/{namespace}/{name}/switchover", post(orders::switchover))
+            .route("/v1/continuums/{namespace}/{name}/failback", post(orders::failback))
+            .route("/v1/continuums/{namespace}/{name}/failback/approve", post(orders::approve))
+            .route("/v1/continuums/{namespace}/{name}/failback/refuse", post(orders::refuse))
+            .route("/v1/continuums/{namespace}/{name}/abort", post(orders::abort))
             .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no such path"))
             .method_not_allowed_fallback(async || {
                 Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path has not that verb")
@@ -114,7 +157,8 @@ impl HttpApi {
 async fn admit(State(api): State<HttpApi>, request: Request, next: Next) -> Result<Response, Problem> {
     tier::admit(request.headers(), api.token.as_ref())?;
     let segments: Vec<&str> = request.uri().path().split('/').collect();
-    if let ["", "v1", "continuums", namespace, name, "dry-run" | "health"] = segments[..]
+    if let ["", "v1", "continuums", namespace, name, ref rest @ ..] = segments[..]
+        && CALLS.contains(&rest.join("/").as_str())
         && let Some((which, _)) = [("namespace", namespace), ("name", name)].into_iter().find(|(_, it)| it.is_empty())
     {
         return Err(Problem::new(StatusCode::BAD_REQUEST, format!("the path's {which} is empty")));
@@ -127,11 +171,16 @@ async fn dry_run(
     Path((namespace, name)): Path<(String, String)>,
     body: Body,
 ) -> Result<Json<DryRunReport>, Problem> {
-    let body = to_bytes(body, BODY_LENGTH_MAX).await.map_err(|error| Problem::of_body(&error))?;
-    let asked: DryRunRequest = serde_json::from_slice(&body)
-        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the body is no dry run's: {error}")))?;
+    let asked: DryRunRequest = body_of(body, "dry run").await?;
     let continuum = api.find(namespace, name)?;
     Ok(Json(continuum.dry_run(&Region::new(asked.to_region), asked.reason.as_deref()).await?))
+}
+
+/// The body of a request, read as that of `what`.
+async fn body_of<T: DeserializeOwned>(body: Body, what: &str) -> Result<T, Problem> {
+    let body = to_bytes(body, BODY_LENGTH_MAX).await.map_err(|error| Problem::of_body(&error))?;
+    serde_json::from_slice(&body)
+        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the body is no {what}'s: {error}")))
 }
 
 async fn health(

@@ -1,6 +1,7 @@
 use super::*;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use continuum_core::plan::InvalidPlan;
+use continuum_core::report::ExecuteResult;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -45,6 +46,41 @@ impl Operations for Fixed {
         } else {
             OperationError::Cancelled { operation }
         })
+    }
+
+    async fn switchover(&self, to: &Region, order: &ExecuteOrder) -> Result<Begun, OperationError> {
+        let report = |result: ExecuteResult, error: &str| {
+            let report = json!({
+                "result": result, "error": error, "planFingerprint": "0", "from": "fsn", "to": "hel", "completedSteps": [],
+                "failedAtStep": 0, "startedAt": Timestamp::UNIX_EPOCH, "finishedAt": Timestamp::UNIX_EPOCH,
+            });
+            Ok(Begun::Report(Box::new(serde_json::from_value(report).unwrap())))
+        };
+        match order.reason.as_deref() {
+            Some("blocked") => report(ExecuteResult::Refused, "step-1 (validate-lease): no"),
+            Some("unknown") => report(ExecuteResult::Unknown, "the witness is silent"),
+            _ => self.dry_run(to, None).await.and_then(|_| report(ExecuteResult::AlreadyThere, "")),
+        }
+    }
+
+    async fn failback(&self, order: &ExecuteOrder) -> Result<Begun, OperationError> {
+        self.switchover(&Region::new("hel"), order).await
+    }
+
+    async fn answer_failback(&self, id: &str, answer: &FailbackAnswer) -> Result<(), NotTaken> {
+        match (id, answer) {
+            ("1", FailbackAnswer::Approve(by)) if by == "jane" => Ok(()),
+            ("1", FailbackAnswer::Refuse) => Ok(()),
+            _ => Err(NotTaken::Stale(format!("no failback waits, so {id} does not"))),
+        }
+    }
+
+    async fn abort(&self, id: &str) -> Result<(), NotTaken> {
+        if id == "1" { Ok(()) } else { Err(NotTaken::Unread) }
+    }
+
+    async fn status(&self) -> Result<Value, OperationError> {
+        Ok(json!({ "phase": "Healthy" }))
     }
 }
 
@@ -163,6 +199,38 @@ fn what_is_wrong_is_said_in_order() {
         owner("GET", "/v1/continuums/shop/broken/health", "").error(),
         "health: the Continuum in fsn cannot be read: 403 Forbidden"
     );
+}
+
+#[test]
+fn an_order_is_accepted_or_it_is_said_why_not() {
+    let at = |path: &str| format!("/v1/continuums/shop/shop/{path}");
+    let cases = [
+        ("switchover", json!({ "toRegion": "hel" }), 200),
+        ("switchover", json!({ "targetRegion": "hel", "reason": "blocked" }), 409),
+        ("switchover", json!({ "toRegion": "hel", "reason": "unknown" }), 503),
+        ("switchover", json!({ "toRegion": "fsn" }), 400),
+        ("switchover", json!({ "reason": "drill" }), 400),
+        ("failback/approve", json!({ "id": "1", "approvedBy": "jane" }), 202),
+        ("failback/approve", json!({ "id": "2", "approvedBy": "jane" }), 409),
+        ("failback/approve", json!({ "approvedBy": "jane" }), 400),
+        ("failback/refuse", json!({ "id": "1" }), 202),
+        ("abort", json!({ "id": "1" }), 202),
+        ("abort", json!({ "id": "2" }), 503),
+    ];
+    for (path, body, status) in cases {
+        let answer = owner("POST", &at(path), &body.to_string());
+        assert_eq!(answer.status, status, "{path} {body}: {}", answer.body);
+        assert_eq!(answer.headers[header::CONTENT_TYPE], "application/json", "{path}");
+        if status == 202 {
+            assert_eq!(answer.body, r#"{"id":"1"}"#, "{path}");
+        }
+        assert_eq!(owner("GET", &at(path), "").status, 405, "{path}");
+        assert_eq!(owner("POST", &format!("/v1/continuums//shop/{path}"), "").status, 400, "{path}");
+        assert_eq!(ask("POST", &at(path), &[OWNER], body.to_string()).status, 401, "{path}");
+    }
+    let refused = owner("POST", &at("switchover"), r#"{"toRegion":"hel","reason":"blocked"}"#);
+    assert_eq!(refused.error(), "step-1 (validate-lease): no");
+    assert_eq!(owner("GET", &at("status"), "").body, r#"{"phase":"Healthy"}"#);
 }
 
 #[test]

@@ -1,0 +1,147 @@
+//! Orders: what is begun or left in the resource, and answered at once. How it ends shows in the status.
+
+use super::answer::Problem;
+use super::{HttpApi, body_of};
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use continuum_core::name::Region;
+use continuum_core::report::ExecuteResult;
+use continuum_core::sequencer::{Begun, ExecuteOrder, FailbackAnswer, NotTaken};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The Continuum in the path.
+type Named = Path<(String, String)>;
+
+/// The body of a switchover's request. Fields that are not known are ignored, here and below.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SwitchoverRequest {
+    #[serde(alias = "targetRegion")]
+    to_region: String,
+    reason: Option<String>,
+    requested_by: Option<String>,
+    /// The fingerprint of the dry run that a person confirmed.
+    confirmed_fingerprint: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct FailbackRequest {
+    requested_by: Option<String>,
+}
+
+/// The failback or switchover that is meant.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct About {
+    id: String,
+    approved_by: Option<String>,
+}
+
+/// What was begun.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Accepted {
+    /// Its id. Absent: the region that holds the lease gives it one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// The request that was left for that region.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<String>,
+}
+
+pub(super) async fn switchover(
+    State(api): State<HttpApi>,
+    Path((namespace, name)): Named,
+    body: Body,
+) -> Result<Response, Problem> {
+    let asked: SwitchoverRequest = body_of(body, "switchover").await?;
+    let order = ExecuteOrder {
+        reason: asked.reason,
+        requested_by: asked.requested_by,
+        request: None,
+        confirmed: asked.confirmed_fingerprint,
+    };
+    let continuum = api.find(namespace, name)?;
+    begun(continuum.switchover(&Region::new(asked.to_region), &order).await?)
+}
+
+pub(super) async fn failback(
+    State(api): State<HttpApi>,
+    Path((namespace, name)): Named,
+    body: Body,
+) -> Result<Response, Problem> {
+    let asked: FailbackRequest = body_of(body, "failback").await?;
+    let order = ExecuteOrder { requested_by: asked.requested_by, ..ExecuteOrder::default() };
+    begun(api.find(namespace, name)?.failback(&order).await?)
+}
+
+pub(super) async fn approve(
+    State(api): State<HttpApi>,
+    Path((namespace, name)): Named,
+    body: Body,
+) -> Result<Response, Problem> {
+    let about: About = body_of(body, "approval").await?;
+    let answer = FailbackAnswer::Approve(about.approved_by.unwrap_or_else(|| "unnamed".into()));
+    api.find(namespace, name)?.answer_failback(&about.id, &answer).await?;
+    Ok(accepted(Some(about.id), None))
+}
+
+pub(super) async fn refuse(
+    State(api): State<HttpApi>,
+    Path((namespace, name)): Named,
+    body: Body,
+) -> Result<Response, Problem> {
+    let about: About = body_of(body, "refusal").await?;
+    api.find(namespace, name)?.answer_failback(&about.id, &FailbackAnswer::Refuse).await?;
+    Ok(accepted(Some(about.id), None))
+}
+
+pub(super) async fn abort(
+    State(api): State<HttpApi>,
+    Path((namespace, name)): Named,
+    body: Body,
+) -> Result<Response, Problem> {
+    let about: About = body_of(body, "abort").await?;
+    api.find(namespace, name)?.abort(&about.id).await?;
+    Ok(accepted(Some(about.id), None))
+}
+
+pub(super) async fn status(State(api): State<HttpApi>, Path((namespace, name)): Named) -> Result<Json<Value>, Problem> {
+    Ok(Json(api.find(namespace, name)?.status().await?))
+}
+
+fn begun(begun: Begun) -> Result<Response, Problem> {
+    let report = match begun {
+        Begun::Following(what) => {
+            let id = Some(what.id().to_owned()).filter(|id| !id.is_empty());
+            return Ok(accepted(id, what.request().map(str::to_owned)));
+        }
+        Begun::Report(report) => report,
+    };
+    let status = match report.result {
+        ExecuteResult::AlreadyThere => return Ok(Json(report).into_response()),
+        ExecuteResult::Unknown => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::CONFLICT,
+    };
+    Err(Problem::new(status, report.error.unwrap_or_else(|| "it was not begun".into())))
+}
+
+fn accepted(id: Option<String>, request: Option<String>) -> Response {
+    (StatusCode::ACCEPTED, Json(Accepted { id, request })).into_response()
+}
+
+impl From<NotTaken> for Problem {
+    fn from(not: NotTaken) -> Self {
+        let status = match &not {
+            NotTaken::Stale(_) => StatusCode::CONFLICT,
+            NotTaken::Unread | NotTaken::Unknown(_) => StatusCode::SERVICE_UNAVAILABLE,
+            NotTaken::Not(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, not.to_string())
+    }
+}
