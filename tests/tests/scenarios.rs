@@ -65,6 +65,7 @@ scenarios! {
     failback_approved
     failback_refused
     failback_timed_out
+    fence_lifted_before_the_demotion
     fence_lifted_in_mid_demotion
     fence_that_lists_nobody
     first_installation

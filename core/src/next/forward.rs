@@ -175,6 +175,9 @@ impl Case<'_> {
         }
         let refuses = self.database_from().is_some_and(|d| d.accepts == Accepts::No);
         let token = self.fresh_token(cluster).or_else(|why| self.token_before(cluster).ok_or(why));
+        if let Some(fence) = self.fence_again().filter(|_| !refuses || token.is_err()) {
+            return self.act(2, fence, "its demotion stalled; it is fenced again");
+        }
         match token {
             Ok((token, redo)) if refuses => self.done(
                 2,
@@ -185,13 +188,7 @@ impl Case<'_> {
                 },
             ),
             Ok(_) => self.wait(2, "the token is there, but the half is not seen to refuse writes"),
-            Err(why) if cluster.in_progress => {
-                let why = format!("the demotion is in progress: {why}");
-                match self.fence_again() {
-                    Some(fence) => self.act(2, fence, &why),
-                    None => self.wait(2, why),
-                }
-            }
+            Err(why) if cluster.in_progress => self.wait(2, format!("the demotion is in progress: {why}")),
             Err(why) if runs_as_standby(cluster, self.database_from()) => {
                 self.wait(2, format!("{why}, nothing in progress, in recovery: PostgreSQL was killed before it, or its token was lost (H31)"))
             }
@@ -346,7 +343,7 @@ impl Case<'_> {
         if let Some(start) = self.start(7, Beginning::default()) {
             return start;
         }
-        if let Some(decision) = self.old_half_again(7) {
+        if let Some(decision) = self.fenced_again(7).or_else(|| self.old_half_again(7)) {
             return decision;
         }
         let finished = self.intent.step(7).finished_at.is_some();

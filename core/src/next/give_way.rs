@@ -2,10 +2,12 @@
 //! make its own half less writable (2.2), so the record that was read last is enough to act on.
 
 use super::permit::newer_claim;
+use super::stalled::stalled_for_good;
 use super::standing::{Object, Place};
 use super::upkeep::Upkeep;
 use super::{Action, Change, Decision, NAME_UNKNOWN, cluster_write, demotion, name_of_other};
 use crate::observe::{Claim, ClusterView, Role, Seen};
+use crate::ports::ClusterChange;
 use crate::record::{Intent, Record};
 use crate::term::over_after;
 use std::time::Duration;
@@ -45,16 +47,21 @@ fn demote(place: &Place<'_>, upkeep: &Upkeep, cluster: &ClusterView) -> Decision
     if let Some(newer) = newer_claim(cluster, place.record) {
         return Decision::Rest(Some(newer));
     }
-    if cluster.role == Role::Replica && (cluster.in_progress || cluster.fenced) {
-        return Decision::Rest(Some("its half still takes writes; its demotion is in progress".into()));
-    }
-    let Some(primary) = name_of_other(place.other(), cluster) else {
-        return Decision::Rest(Some(NAME_UNKNOWN.into()));
+    let change = if cluster.role == Role::Replica && (cluster.in_progress || cluster.fenced) {
+        if !stalled_for_good(place.own()) {
+            return Decision::Rest(Some("its half still takes writes; its demotion is in progress".into()));
+        }
+        ClusterChange::Fence
+    } else {
+        match name_of_other(place.other(), cluster) {
+            Some(primary) => demotion(place.own(), primary),
+            None => return Decision::Rest(Some(NAME_UNKNOWN.into())),
+        }
     };
     if !upkeep.may_try(&object, place.at) {
         return Decision::Rest(Some(upkeep.cause(&object).unwrap_or("its half is being demoted").to_owned()));
     }
-    let write = cluster_write(place.me, cluster, claim, demotion(place.own(), primary));
+    let write = cluster_write(place.me, cluster, claim, change);
     Decision::Keep(object, Action::Cluster(write))
 }
 

@@ -33,11 +33,11 @@ impl Case<'_> {
             Ok(cluster) => cluster,
             Err(why) => return self.wait(6, why),
         };
-        if let Some(decision) = self.old_half_again(6) {
-            return decision;
-        }
         if let Some(fenced) = self.fenced_again(6) {
             return fenced;
+        }
+        if let Some(decision) = self.old_half_again(6) {
+            return decision;
         }
         let issued = cluster.role == Role::Primary && self.claimed(&cluster.claim) && !cluster.fenced;
         if issued && self.intent.past_return() {

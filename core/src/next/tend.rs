@@ -108,7 +108,8 @@ impl Tending<'_> {
                 return self.rest(TWO_PRIMARIES);
             }
             if cluster.role == Role::Replica && (cluster.in_progress || cluster.fenced) {
-                return self.rest(format!("{} still takes writes; its demotion is in progress", cluster.object));
+                let why = format!("{} still takes writes; its demotion is in progress", cluster.object);
+                return self.fence_again_or_rest(other, why);
             }
             let demote = demotion(other, own.self_name.clone());
             return self.write(region, cluster, demote, "the other half is being demoted");
@@ -118,13 +119,17 @@ impl Tending<'_> {
         }
         if cluster.in_progress {
             // Its role cannot be changed before, so the next switchover waits for it too.
-            let why = format!("the demotion of {} is in progress", cluster.object);
-            return match stalled_for_good(other) {
-                true => self.write(region, cluster, ClusterChange::Fence, &why),
-                false => self.rest(why),
-            };
+            return self.fence_again_or_rest(other, format!("the demotion of {} is in progress", cluster.object));
         }
         None
+    }
+
+    /// A demotion of the other half that cannot end by itself is fenced again; any other is waited for.
+    fn fence_again_or_rest(&self, other: &Half, why: String) -> Option<Decision> {
+        match other.cluster.known().filter(|_| stalled_for_good(other)) {
+            Some(cluster) => self.write(self.place.other_region(), cluster, ClusterChange::Fence, &why),
+            None => self.rest(why),
+        }
     }
 
     /// After a free record was taken: the other half was claimed and is seen to refuse writes, so this one is claimed as

@@ -115,3 +115,14 @@ fn a_promotion_of_its_own_that_the_intent_allowed_is_not_taken_back() {
     let aside = Aside { record: world.record.clone(), seen: world.seen.clone(), me: hel(), ..Aside::new() };
     assert_eq!(aside.decide(0), Decision::Rest(None));
 }
+
+#[test]
+fn a_half_whose_fence_was_lifted_before_it_was_demoted_is_fenced_again() {
+    let mut aside = Aside::new();
+    *aside.own().1 = fixture::primary_database("shop-fsn");
+    aside.own().0.in_progress = true;
+    assert!(matches!(aside.decide(0), Decision::Rest(Some(_))), "it may have been a moment ago");
+    aside.seen.half_mut(&hel()).stalled_for = Duration::from_secs(1);
+    let Decision::Keep(Object::Half(_), Action::Cluster(write)) = aside.decide(0) else { panic!() };
+    assert_eq!((write.region, write.change), (hel(), ClusterChange::Fence));
+}

@@ -55,6 +55,13 @@ fn one_that_takes_writes_is_not_waited_for_that_long() {
     world.from().0.demotion_token = None;
     stall(world.seen.half_mut(&fsn()), 1, Accepts::Yes);
     assert!(fences(world.decide()));
+    world.from().0.demotion_token = Some(token(3, "0/7000028"));
+    assert!(fences(world.decide()), "whatever token is there");
+    for step in [6, 7] {
+        let mut world = World::during(step);
+        stall(world.seen.half_mut(&fsn()), 1, Accepts::Yes);
+        assert!(fences(world.decide()), "step {step}");
+    }
 }
 
 #[test]

@@ -256,3 +256,15 @@ fn a_demotion_that_stalled_is_fenced_again_in_either_half() {
         assert_eq!((of, write.change), (region, ClusterChange::Fence));
     }
 }
+
+#[test]
+fn the_other_half_whose_fence_was_lifted_before_it_was_demoted_is_fenced_again() {
+    let mut kept = Kept::new();
+    let (cluster, database) = kept.half(&hel());
+    cluster.in_progress = true;
+    (database.in_recovery, database.accepts) = (Some(false), Accepts::Yes);
+    assert!(matches!(kept.decide(), Decision::Rest(Some(_))), "it may have been a moment ago");
+    kept.seen.half_mut(&hel()).stalled_for = Duration::from_secs(1);
+    let Decision::Keep(Object::Half(of), Action::Cluster(write)) = kept.decide() else { panic!() };
+    assert_eq!((of, write.change), (hel(), ClusterChange::Fence));
+}
