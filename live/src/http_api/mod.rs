@@ -110,9 +110,25 @@ pub struct HttpApi {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct DryRunRequest {
-    #[serde(alias = "targetRegion")]
-    to_region: String,
+    #[serde(flatten)]
+    to: Target,
     reason: Option<String>,
+}
+
+/// Where to, by either of its names.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Target {
+    to_region: Option<String>,
+    target_region: Option<String>,
+}
+
+impl Target {
+    fn region(self) -> Result<Region, Problem> {
+        let named = self.to_region.or(self.target_region);
+        let missing = || Problem::new(StatusCode::BAD_REQUEST, "the body names no region; expected {\"toRegion\": \"...\"}");
+        named.map(Region::new).ok_or_else(missing)
+    }
 }
 
 impl HttpApi {
@@ -133,14 +149,13 @@ impl HttpApi {
             .route("/v1/continuums/{namespace}/{name}/failback/refuse", post(orders::refuse))
             .route("/v1/continuums/{namespace}/{name}/abort", post(orders::abort))
             .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no such path"))
-            .method_not_allowed_fallback(async || {
-                Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path has not that verb")
-            })
+            .method_not_allowed_fallback(not_allowed)
             .with_state(self.clone());
         // Around the router and not within it: it adds headers of its own to what its routes answer.
         let calls = from_fn_with_state(self, admit).layer(calls);
         Router::new()
             .route("/healthz", get(async || "ok"))
+            .method_not_allowed_fallback(not_allowed)
             .fallback_service(calls)
             .layer(axum::middleware::from_fn(answer::as_accepted))
     }
@@ -150,6 +165,10 @@ impl HttpApi {
         let unknown = || Problem::new(StatusCode::NOT_FOUND, format!("no Continuum {name} is served here"));
         self.directory.find(&name).ok_or_else(unknown)
     }
+}
+
+async fn not_allowed() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path has not that verb")
 }
 
 /// Who asks, and then whether every name in the path is one: the router takes an empty segment for a name, and would say
@@ -172,15 +191,20 @@ async fn dry_run(
     body: Body,
 ) -> Result<Json<DryRunReport>, Problem> {
     let asked: DryRunRequest = body_of(body, "dry run").await?;
+    let to = asked.to.region()?;
     let continuum = api.find(namespace, name)?;
-    Ok(Json(continuum.dry_run(&Region::new(asked.to_region), asked.reason.as_deref()).await?))
+    Ok(Json(continuum.dry_run(&to, asked.reason.as_deref()).await?))
 }
 
 /// The body of a request, read as that of `what`.
 async fn body_of<T: DeserializeOwned>(body: Body, what: &str) -> Result<T, Problem> {
     let body = to_bytes(body, BODY_LENGTH_MAX).await.map_err(|error| Problem::of_body(&error))?;
-    serde_json::from_slice(&body)
-        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the body is no {what}'s: {error}")))
+    let wrong = |why: String| Problem::new(StatusCode::BAD_REQUEST, why);
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Err(wrong(format!("the body of a {what} is missing; expected a JSON object")));
+    }
+    let value: Value = serde_json::from_slice(&body).map_err(|error| wrong(format!("the body is no JSON: {error}")))?;
+    T::deserialize(value).map_err(|error| wrong(format!("the body is no {what}'s: {error}")))
 }
 
 async fn health(

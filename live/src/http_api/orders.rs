@@ -1,13 +1,12 @@
 //! Orders: what is begun or left in the resource, and answered at once. How it ends shows in the status.
 
 use super::answer::Problem;
-use super::{HttpApi, body_of};
+use super::{HttpApi, Target, body_of};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use continuum_core::name::Region;
 use continuum_core::report::ExecuteResult;
 use continuum_core::sequencer::{Begun, ExecuteOrder, FailbackAnswer, NotTaken};
 use serde::{Deserialize, Serialize};
@@ -20,8 +19,8 @@ type Named = Path<(String, String)>;
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SwitchoverRequest {
-    #[serde(alias = "targetRegion")]
-    to_region: String,
+    #[serde(flatten)]
+    to: Target,
     reason: Option<String>,
     requested_by: Option<String>,
     /// The fingerprint of the dry run that a person confirmed.
@@ -66,8 +65,8 @@ pub(super) async fn switchover(
         request: None,
         confirmed: asked.confirmed_fingerprint,
     };
-    let continuum = api.find(namespace, name)?;
-    begun(continuum.switchover(&Region::new(asked.to_region), &order).await?)
+    let to = asked.to.region()?;
+    begun(api.find(namespace, name)?.switchover(&to, &order).await?)
 }
 
 pub(super) async fn failback(
