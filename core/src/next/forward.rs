@@ -236,13 +236,12 @@ impl Case<'_> {
             return start;
         }
         // This look began after step 4's effect was seen: others write the half and the routes too (2.9).
-        if let Some(again) = self.cordon_again() {
-            return again;
-        }
         match self.cordon_stands() {
+            Ok(()) => {}
+            // Each second of it may cost a write.
+            Err(Gone::Taken(why)) => return self.cordon_anew(why),
             Err(Gone::Unseen(why)) => return self.wait(5, why),
             Err(Gone::Ending(why)) => return self.demotion_ends(why),
-            Ok(()) | Err(Gone::Taken(_)) => {}
         }
         if let Some(again) = self.weights_again(5) {
             return again;
@@ -265,16 +264,7 @@ impl Case<'_> {
         self.act(5, Action::Record(Change::Swap), "the lease was not swapped")
     }
 
-    /// A cordon that somebody undid is done anew: each second of it may cost a write (2.9). One that cannot be seen now is
-    /// looked at again, and before the swap waited for.
-    fn cordon_again(&self) -> Option<Decision> {
-        match self.cordon_stands() {
-            Ok(()) | Err(Gone::Unseen(_) | Gone::Ending(_)) => None,
-            Err(Gone::Taken(why)) => Some(self.cordon_anew(why)),
-        }
-    }
-
-    /// The same while a later step waits: only what is plain to see counts. The operator may still be at the demotion that
+    /// A cordon that somebody undid, while a later step waits (2.9): only what is plain to see counts. The operator may still be at the demotion that
     /// left the token, and a look beside is not waited for.
     pub(super) fn cordon_plainly_gone(&self) -> Option<Decision> {
         let cluster = self.cluster_from().ok()?;
@@ -299,8 +289,7 @@ impl Case<'_> {
         if cluster.role == Role::Primary {
             return Err(Gone::Taken(format!("{} says that it is primary again", cluster.object)));
         }
-        let left = cluster.demotion_token == self.intent.token;
-        let stands = left
+        let stands = cluster.demotion_token == self.intent.token
             || self.intent.token.as_deref().and_then(Token::read).is_some_and(|t| self.has_stayed_standby(cluster, &t));
         if !stands {
             return Err(Gone::Taken(format!("{} was primary since its token was taken", cluster.object)));
