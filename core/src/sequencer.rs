@@ -73,10 +73,10 @@ pub enum OperationError {
         operation: &'static str,
     },
     /// Not approved in time.
-    #[error("failback: approval timeout after {seconds} s")]
+    #[error("failback: {cause}")]
     ApprovalTimeout {
-        /// How long it waited.
-        seconds: u32,
+        /// Names the limit that it waited for.
+        cause: String,
     },
 }
 

@@ -23,12 +23,7 @@ impl Sequencer {
         cancel: &Cancel,
     ) -> Result<ExecuteReport, OperationError> {
         let operation = "failback";
-        let (_, spec) = self.own_copy(&self.observers, operation).await?;
-        let seconds = spec.failback.timeout_seconds;
-        let begun = self.pend(&spec, &spec.failback, order).await;
-        let to = self.led(&spec).standbys.first().cloned().unwrap_or(self.me.clone());
-        self.note_refusal(&to, order, &begun);
-        let what = match begun? {
+        let what = match self.order_failback(order).await? {
             Begun::Report(report) => return Ok(*report),
             Begun::Following(what) => what,
         };
@@ -39,10 +34,12 @@ impl Sequencer {
             let why = "it was given up, and it may run all the same: it was approved before, or could not be withdrawn";
             return Ok(self.unknown(&what.plan, what.id(), why, what.since));
         };
-        if report.result == ExecuteResult::Declined && report.error.as_deref().is_some_and(|e| e.contains(TIMED_OUT)) {
-            return Err(OperationError::ApprovalTimeout { seconds });
+        match &report.error {
+            Some(cause) if report.result == ExecuteResult::Declined && cause.contains(TIMED_OUT) => {
+                Err(OperationError::ApprovalTimeout { cause: cause.clone() })
+            }
+            _ => Ok(report),
         }
-        Ok(report)
     }
 
     /// The caller gave up while it waited: nobody is to approve it any more. Whether that is so; else it may run.
