@@ -1,19 +1,16 @@
 //! Orders: what is begun or left in the resource, and answered at once. How it ends shows in the status.
 
 use super::answer::Problem;
-use super::{HttpApi, Target, body_of};
+use super::{HttpApi, Named, Target, room};
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use continuum_core::report::ExecuteResult;
 use continuum_core::sequencer::{Begun, ExecuteOrder, FailbackAnswer, NotTaken};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-/// The Continuum in the path.
-type Named = Path<(String, String)>;
 
 /// The body of a switchover's request. Fields that are not known are ignored, here and below.
 #[derive(Debug, Deserialize)]
@@ -55,10 +52,10 @@ struct Accepted {
 
 pub(super) async fn switchover(
     State(api): State<HttpApi>,
-    Path((namespace, name)): Named,
+    Named(name): Named,
     body: Body,
 ) -> Result<Response, Problem> {
-    let asked: SwitchoverRequest = body_of(body, "switchover").await?;
+    let asked: SwitchoverRequest = api.body_of(body, "switchover").await?;
     let order = ExecuteOrder {
         reason: asked.reason,
         requested_by: asked.requested_by,
@@ -66,52 +63,40 @@ pub(super) async fn switchover(
         confirmed: asked.confirmed_fingerprint,
     };
     let to = asked.to.region()?;
-    begun(api.find(namespace, name)?.switchover(&to, &order).await?)
+    let continuum = api.find(&name)?;
+    let _room = room(&api.looking.orders, "orders")?;
+    begun(continuum.switchover(&to, &order).await?)
 }
 
-pub(super) async fn failback(
-    State(api): State<HttpApi>,
-    Path((namespace, name)): Named,
-    body: Body,
-) -> Result<Response, Problem> {
-    let asked: FailbackRequest = body_of(body, "failback").await?;
+pub(super) async fn failback(State(api): State<HttpApi>, Named(name): Named, body: Body) -> Result<Response, Problem> {
+    let asked: FailbackRequest = api.body_of(body, "failback").await?;
     let order = ExecuteOrder { requested_by: asked.requested_by, ..ExecuteOrder::default() };
-    begun(api.find(namespace, name)?.failback(&order).await?)
+    let continuum = api.find(&name)?;
+    let _room = room(&api.looking.orders, "orders")?;
+    begun(continuum.failback(&order).await?)
 }
 
-pub(super) async fn approve(
-    State(api): State<HttpApi>,
-    Path((namespace, name)): Named,
-    body: Body,
-) -> Result<Response, Problem> {
-    let about: About = body_of(body, "approval").await?;
+pub(super) async fn approve(State(api): State<HttpApi>, Named(name): Named, body: Body) -> Result<Response, Problem> {
+    let about: About = api.body_of(body, "approval").await?;
     let answer = FailbackAnswer::Approve(about.approved_by.unwrap_or_else(|| "unnamed".into()));
-    api.find(namespace, name)?.answer_failback(&about.id, &answer).await?;
+    api.find(&name)?.answer_failback(&about.id, &answer).await?;
     Ok(accepted(Some(about.id), None))
 }
 
-pub(super) async fn refuse(
-    State(api): State<HttpApi>,
-    Path((namespace, name)): Named,
-    body: Body,
-) -> Result<Response, Problem> {
-    let about: About = body_of(body, "refusal").await?;
-    api.find(namespace, name)?.answer_failback(&about.id, &FailbackAnswer::Refuse).await?;
+pub(super) async fn refuse(State(api): State<HttpApi>, Named(name): Named, body: Body) -> Result<Response, Problem> {
+    let about: About = api.body_of(body, "refusal").await?;
+    api.find(&name)?.answer_failback(&about.id, &FailbackAnswer::Refuse).await?;
     Ok(accepted(Some(about.id), None))
 }
 
-pub(super) async fn abort(
-    State(api): State<HttpApi>,
-    Path((namespace, name)): Named,
-    body: Body,
-) -> Result<Response, Problem> {
-    let about: About = body_of(body, "abort").await?;
-    api.find(namespace, name)?.abort(&about.id).await?;
+pub(super) async fn abort(State(api): State<HttpApi>, Named(name): Named, body: Body) -> Result<Response, Problem> {
+    let about: About = api.body_of(body, "abort").await?;
+    api.find(&name)?.abort(&about.id).await?;
     Ok(accepted(Some(about.id), None))
 }
 
-pub(super) async fn status(State(api): State<HttpApi>, Path((namespace, name)): Named) -> Result<Json<Value>, Problem> {
-    Ok(Json(api.find(namespace, name)?.status().await?))
+pub(super) async fn status(State(api): State<HttpApi>, Named(name): Named) -> Result<Json<Value>, Problem> {
+    Ok(Json(api.find(&name)?.status().await?))
 }
 
 fn begun(begun: Begun) -> Result<Response, Problem> {

@@ -4,20 +4,21 @@ use continuum_core::plan::InvalidPlan;
 use continuum_core::report::ExecuteResult;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::time::Duration;
 use tower::ServiceExt;
 
-/// Serves `shop/shop`, and `shop/broken`, whose resource cannot be read.
-struct Served;
+/// Serves `shop/shop`; `shop/broken`, whose resource cannot be read; and `shop/large`, whose status is long.
+pub(super) struct Served;
 
 struct Fixed {
-    broken: bool,
+    name: String,
 }
 
 impl Directory for Served {
     fn find(&self, continuum: &ObjectName) -> Option<Arc<dyn Operations>> {
-        let broken = continuum.name == "broken";
-        (continuum.namespace == "shop" && (broken || continuum.name == "shop"))
-            .then(|| Arc::new(Fixed { broken }) as Arc<dyn Operations>)
+        let (namespace, name) = (continuum.namespace.as_str(), continuum.name.as_str());
+        (namespace == "shop" && ["shop", "broken", "large"].contains(&name))
+            .then(|| Arc::new(Fixed { name: name.to_owned() }) as Arc<dyn Operations>)
     }
 }
 
@@ -27,6 +28,9 @@ impl Operations for Fixed {
         let operation = "dry-run";
         if to.as_str() == "fsn" {
             return Err(OperationError::InvalidPlan { operation, source: InvalidPlan::SameRegion(to.clone()) });
+        }
+        if let Some(seconds) = reason.and_then(|reason| reason.strip_prefix("takes ")) {
+            tokio::time::sleep(Duration::from_secs(seconds.parse().unwrap())).await;
         }
         Ok(DryRunReport {
             plan_fingerprint: format!("{to}/{}", reason.unwrap_or("-")),
@@ -41,7 +45,7 @@ impl Operations for Fixed {
 
     async fn last_health(&self) -> Result<HealthReport, OperationError> {
         let (operation, region) = ("health", Region::new("fsn"));
-        Err(if self.broken {
+        Err(if self.name == "broken" {
             OperationError::Unreadable { operation, region, cause: "403 Forbidden".into() }
         } else {
             OperationError::Cancelled { operation }
@@ -80,6 +84,9 @@ impl Operations for Fixed {
     }
 
     async fn status(&self) -> Result<Value, OperationError> {
+        if self.name == "large" {
+            return Ok(json!({ "phase": "x".repeat(10_000) }));
+        }
         Ok(json!({ "phase": "Healthy" }))
     }
 }
@@ -109,8 +116,8 @@ fn ask(verb: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) 
         request = request.header(*name, HeaderValue::from_str(value).unwrap());
     }
     let request = request.body(body.into()).unwrap();
-    let router = HttpApi::new(Arc::new(Served), Token::new("secret")).router();
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    let router = HttpApi::new(Arc::new(Served), Token::new("secret"), Limits::DEFAULT).router();
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
         let response = router.oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
@@ -153,9 +160,14 @@ fn nobody_is_let_in_without_the_tier_and_the_token_whatever_is_asked() {
         &[OWNER, BEARER, BEARER],
     ];
     for headers in wrong {
-        for (verb, path) in
-            [("POST", DRY_RUN), ("GET", DRY_RUN), ("GET", "/v1/none"), ("GET", "/v1/continuums//shop/health")]
-        {
+        for (verb, path) in [
+            ("POST", DRY_RUN),
+            ("GET", DRY_RUN),
+            ("GET", "/v1/none"),
+            ("GET", "/v1/continuums//shop/health"),
+            ("POST", "/healthz"),
+            ("GET", "/healthz/"),
+        ] {
             let answer = ask(verb, path, headers, "{}");
             assert_eq!(answer.status, 401, "{headers:?} {verb} {path}");
             assert_eq!(answer.error(), "credentials are missing or wrong");
@@ -176,6 +188,11 @@ fn what_is_wrong_is_said_in_order() {
         ("GET", "/v1/continuums//shop/report", "{}", 404),
         ("PUT", "/v1/continuums//shop/health", "{}", 400),
         ("GET", "/v1/continuums/shop//dry-run", "{}", 400),
+        ("GET", "/v1/continuums/%FF/shop/health", "", 400),
+        ("POST", "/v1/continuums/shop/%FF/dry-run", r#"{"toRegion":"hel"}"#, 400),
+        ("GET", "/v1/continuums/shop/a%0Ab/health", "", 404),
+        ("OPTIONS", "*", "", 404),
+        ("POST", "/healthz", "", 405),
         ("GET", DRY_RUN, "{}", 405),
         ("POST", HEALTH, "{}", 405),
         ("POST", "/v1/continuums/shop/none/dry-run", "{}", 400),
@@ -264,8 +281,7 @@ fn problem_details_are_given_to_who_accepts_them() {
 fn whether_it_is_alive_anybody_may_ask() {
     let answer = ask("GET", "/healthz", &[], "");
     assert_eq!((answer.status, answer.body.as_str()), (200, "ok"));
-    let answer = ask("POST", "/healthz", &[], "");
-    assert_eq!(answer.status, 405);
+    assert_eq!(ask("GET", "/healthz?verbose", &[], "").status, 200);
 }
 
 #[test]
