@@ -22,6 +22,7 @@ scenarios! {
     api_flood_in_a_switchover
     api_lets_nobody_else_in
     api_of_an_unreadable_resource
+    api_order_comes_again
     api_orders_a_switchover
     api_says_what_is_wrong
     approval_in_the_other_region

@@ -1,5 +1,6 @@
 //! RequestFailback: a failback waits in the record for a person, where one is needed.
 
+use super::orders::changed;
 use super::{Begun, ExecuteOrder, Following, HandedOn, OperationError, Put, Sequencer, TIMED_OUT, What};
 use crate::keeper::NotWritten;
 use crate::mailbox::Cancel;
@@ -76,6 +77,12 @@ impl Sequencer {
         let spec = &self.led(spec);
         let to = spec.standbys.first().unwrap_or(&spec.primary);
         let plan = self.failback_plan(spec, to, order.requested_by.as_deref())?;
+        if let Some(former) = self.given_before(order, &plan, started) {
+            return Ok(former);
+        }
+        if let Some(cause) = changed(order, &plan, self.failback_plan(spec, to, None).ok().as_ref()) {
+            return Ok(Begun::Report(Box::new(self.unbegun(&plan, 1, &cause, started))));
+        }
         let Some(keeper) = &self.keeper else {
             let report = self.unbegun(&plan, 1, "no witness is configured", started);
             return Ok(Begun::Report(Box::new(report)));
@@ -102,7 +109,7 @@ impl Sequencer {
             timeout_seconds: asked.timeout_seconds,
         };
         let me = self.me.clone();
-        let order = Order { plan: plan.clone(), kind: Kind::Failback, request: order.request.clone(), now: started };
+        let order = Order { plan: plan.clone(), kind: Kind::Failback, request: order.identity(), now: started };
         match keeper.update(move |record| transition::pend(record, &me, &order, approval)).await {
             Ok(record) => {
                 let id = record.pending.map(|p| p.id).unwrap_or_default();

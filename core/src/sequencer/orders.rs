@@ -1,9 +1,11 @@
 //! Orders that nobody waits for the end of: they are begun here, or left in one's own copy for whoever holds the record.
 //! What became of one shows in record and status.
 
-use super::{Begun, ExecuteOrder, OperationError, Put, Sequencer};
+use super::{Begun, ExecuteOrder, Following, OperationError, Put, Sequencer, What};
 use crate::name::Region;
+use crate::plan::Plan;
 use crate::record::Record;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// An answer to a failback, or an abort, was not taken.
@@ -86,6 +88,27 @@ impl Sequencer {
         Ok(self.own_copy(&self.observers, "status").await?.0.status)
     }
 
+    /// What the order began when it was given before, where it names itself. Whoever keeps the record knows, whichever process
+    /// took the order.
+    pub(super) fn given_before(&self, order: &ExecuteOrder, plan: &Plan, since: Timestamp) -> Option<Begun> {
+        let key = order.key.as_ref()?;
+        let Some(view) = self.keeper.as_ref()?.view() else {
+            let why = "the record was not read yet, so whether this order was given before is not known; ask again";
+            return Some(Begun::Report(Box::new(self.unknown(plan, "", why, since))));
+        };
+        let record = view.record?;
+        let is = |request: &Option<String>| request.as_ref() == Some(key);
+        let intent = record.intent.filter(|intent| is(&intent.request)).map(|intent| intent.id);
+        let pending = record.pending.filter(|pending| is(&pending.request)).map(|pending| pending.id);
+        let last = record.last.filter(|last| is(&last.request)).map(|last| last.id);
+        let what = match intent.or(pending).or(last) {
+            Some(id) => What::Id(id),
+            None if record.served.contains(key) => What::Request(key.clone()),
+            None => return None,
+        };
+        Some(Begun::Following(Box::new(Following { what, plan: plan.clone(), since })))
+    }
+
     fn record_read(&self) -> Result<Record, NotTaken> {
         let view = self.keeper.as_ref().and_then(|keeper| keeper.view());
         view.and_then(|view| view.record).ok_or(NotTaken::Unread)
@@ -98,4 +121,16 @@ impl Sequencer {
             Put::Unknown(why) => Err(NotTaken::Unknown(why)),
         }
     }
+}
+
+/// Why the plan is not the one that was confirmed. `shown`: the one that a dry run showed.
+pub(super) fn changed(order: &ExecuteOrder, plan: &Plan, shown: Option<&Plan>) -> Option<String> {
+    let fingerprint = plan.fingerprint();
+    let fits =
+        |confirmed: &String| *confirmed == fingerprint || shown.is_some_and(|shown| *confirmed == shown.fingerprint());
+    let confirmed = order.confirmed.as_ref().filter(|confirmed| !fits(confirmed))?;
+    Some(format!(
+        "the plan has changed: {confirmed} was confirmed, it is {fingerprint} now (regions, records, timings and the reason \
+         count)"
+    ))
 }

@@ -35,7 +35,7 @@ impl Problem {
     }
 
     /// Says so to who asked, and when.
-    pub fn to_be_asked_again(self) -> Self {
+    pub fn ask_again(self) -> Self {
         Self { to_be_asked_again: true, ..self }
     }
 

@@ -8,6 +8,7 @@ mod answer;
 mod limits;
 mod orders;
 mod places;
+mod repeats;
 mod serve;
 mod tier;
 
@@ -20,7 +21,7 @@ pub use tier::Token;
 
 use answer::Problem;
 use async_trait::async_trait;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
@@ -34,10 +35,12 @@ use continuum_core::name::{ObjectName, Region};
 use continuum_core::report::{DryRunReport, HealthReport};
 use continuum_core::sequencer::{Begun, ExecuteOrder, FailbackAnswer, NotTaken, OperationError};
 use places::Place;
+use repeats::Repeats;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tower::Layer;
@@ -113,6 +116,7 @@ pub struct HttpApi {
     token: Option<Token>,
     limits: Limits,
     looking: Arc<Looking>,
+    repeats: Arc<Repeats>,
 }
 
 /// Calls that look at every server of a Continuum. Those of one kind keep none of another out.
@@ -153,21 +157,24 @@ impl HttpApi {
     pub fn new(directory: Arc<dyn Directory>, token: Option<Token>, limits: Limits) -> Self {
         let room = || Semaphore::new(limits.looking_max);
         let looking = Arc::new(Looking { dry_runs: room(), health_checks: room(), orders: room() });
-        Self { directory, token, limits, looking }
+        Self { directory, token, limits, looking, repeats: Arc::default() }
     }
 
     /// Every path, with what is asked of all of them.
     fn router(self) -> Router {
-        let routes = Router::new()
-            .route("/healthz", get(async || "ok"))
-            .route("/v1/continuums/{namespace}/{name}/dry-run", post(dry_run))
-            .route("/v1/continuums/{namespace}/{name}/health", get(health))
-            .route("/v1/continuums/{namespace}/{name}/status", get(orders::status))
+        let orders = Router::new()
             .route("/v1/continuums/{namespace}/{name}/switchover", post(orders::switchover))
             .route("/v1/continuums/{namespace}/{name}/failback", post(orders::failback))
             .route("/v1/continuums/{namespace}/{name}/failback/approve", post(orders::approve))
             .route("/v1/continuums/{namespace}/{name}/failback/refuse", post(orders::refuse))
             .route("/v1/continuums/{namespace}/{name}/abort", post(orders::abort))
+            .route_layer(from_fn_with_state(self.clone(), repeats::once));
+        let routes = Router::new()
+            .route("/healthz", get(async || "ok"))
+            .route("/v1/continuums/{namespace}/{name}/dry-run", post(dry_run))
+            .route("/v1/continuums/{namespace}/{name}/health", get(health))
+            .route("/v1/continuums/{namespace}/{name}/status", get(orders::status))
+            .merge(orders)
             .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no such path"))
             .method_not_allowed_fallback(not_allowed)
             .with_state(self.clone());
@@ -186,12 +193,7 @@ impl HttpApi {
 
     /// The body of a request, read as that of `what`.
     async fn body_of<T: DeserializeOwned>(&self, body: Body, what: &str) -> Result<T, Problem> {
-        let late = |_| {
-            let limit = self.limits.body.as_secs();
-            Problem::new(StatusCode::REQUEST_TIMEOUT, format!("the body did not come within {limit} s"))
-        };
-        let body = timeout(self.limits.body, to_bytes(body, BODY_LENGTH_MAX)).await.map_err(late)?;
-        let body = body.map_err(|error| Problem::of_body(&error))?;
+        let body = read(body, self.limits.body).await?;
         let wrong = |why: String| Problem::new(StatusCode::BAD_REQUEST, why);
         if body.iter().all(u8::is_ascii_whitespace) {
             return Err(wrong(format!("the body of a {what} is missing; expected a JSON object")));
@@ -202,10 +204,19 @@ impl HttpApi {
     }
 }
 
+async fn read(body: Body, limit: Duration) -> Result<Bytes, Problem> {
+    let late = |_| {
+        let why = format!("the body did not come within {} s", limit.as_secs());
+        Problem::new(StatusCode::REQUEST_TIMEOUT, why)
+    };
+    let body = timeout(limit, to_bytes(body, BODY_LENGTH_MAX)).await.map_err(late)?;
+    body.map_err(|error| Problem::of_body(&error))
+}
+
 /// Room for one more call of this kind, of which `what` are under way.
 fn room<'a>(of_kind: &'a Semaphore, what: &str) -> Result<SemaphorePermit<'a>, Problem> {
     let full = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("too many {what} at one time"));
-    of_kind.try_acquire().map_err(|error| full(error).to_be_asked_again())
+    of_kind.try_acquire().map_err(|error| full(error).ask_again())
 }
 
 /// The Continuum in the path.

@@ -1,12 +1,13 @@
 //! Orders: what is begun or left in the resource, and answered at once. How it ends shows in the status.
 
 use super::answer::Problem;
+use super::repeats::Identity;
 use super::{HttpApi, Named, Target, room};
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use continuum_core::report::ExecuteResult;
 use continuum_core::sequencer::{Begun, ExecuteOrder, FailbackAnswer, NotTaken};
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,8 @@ struct SwitchoverRequest {
 #[serde(rename_all = "camelCase", default)]
 struct FailbackRequest {
     requested_by: Option<String>,
+    /// As of a switchover; of the dry run to where it goes, with reason `failback`.
+    confirmed_fingerprint: Option<String>,
 }
 
 /// The failback or switchover that is meant.
@@ -53,6 +56,7 @@ struct Accepted {
 pub(super) async fn switchover(
     State(api): State<HttpApi>,
     Named(name): Named,
+    key: Option<Extension<Identity>>,
     body: Body,
 ) -> Result<Response, Problem> {
     let asked: SwitchoverRequest = api.body_of(body, "switchover").await?;
@@ -61,6 +65,7 @@ pub(super) async fn switchover(
         requested_by: asked.requested_by,
         request: None,
         confirmed: asked.confirmed_fingerprint,
+        key: key.map(|Extension(Identity(key))| key),
     };
     let to = asked.to.region()?;
     let continuum = api.find(&name)?;
@@ -68,9 +73,19 @@ pub(super) async fn switchover(
     begun(continuum.switchover(&to, &order).await?)
 }
 
-pub(super) async fn failback(State(api): State<HttpApi>, Named(name): Named, body: Body) -> Result<Response, Problem> {
+pub(super) async fn failback(
+    State(api): State<HttpApi>,
+    Named(name): Named,
+    key: Option<Extension<Identity>>,
+    body: Body,
+) -> Result<Response, Problem> {
     let asked: FailbackRequest = api.body_of(body, "failback").await?;
-    let order = ExecuteOrder { requested_by: asked.requested_by, ..ExecuteOrder::default() };
+    let order = ExecuteOrder {
+        requested_by: asked.requested_by,
+        confirmed: asked.confirmed_fingerprint,
+        key: key.map(|Extension(Identity(key))| key),
+        ..ExecuteOrder::default()
+    };
     let continuum = api.find(&name)?;
     let _room = room(&api.looking.orders, "orders")?;
     begun(continuum.failback(&order).await?)

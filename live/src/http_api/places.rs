@@ -67,7 +67,7 @@ impl Places {
 impl Place {
     /// Its request showed a credential.
     pub fn admit(&self) -> Result<(), Problem> {
-        let full = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many calls at one time").to_be_asked_again();
+        let full = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too many calls at one time").ask_again();
         let permit = self.admitted.clone().try_acquire_owned().map_err(full)?;
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Held::Admitted(permit);
         Ok(())

@@ -131,6 +131,7 @@ impl<'a> Conductor<'a> {
             headers.push(("Authorization".to_owned(), format!("Bearer {token}")));
         }
         headers.extend(what.accept.iter().map(|accept| ("Accept".to_owned(), accept.clone())));
+        headers.extend(what.key.iter().map(|key| ("Idempotency-Key".to_owned(), key.clone())));
         let mut requests =
             Requests { place, what, region, since: self.world.now(), awaited: Vec::new(), answers: Vec::new() };
         for _ in 0..what.count {
