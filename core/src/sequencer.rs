@@ -6,6 +6,7 @@
 mod failback;
 mod follow;
 mod health;
+mod orders;
 
 use crate::audit::{About, Event, request_failed};
 use crate::clock::{Clock, within};
@@ -28,6 +29,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+pub use orders::{FailbackAnswer, NotTaken};
 
 /// How often a request is put into a copy that others change meanwhile.
 const PUT_TRIES: u32 = 5;
@@ -70,10 +73,10 @@ pub enum OperationError {
         operation: &'static str,
     },
     /// Not approved in time.
-    #[error("failback: approval timeout after {seconds} s")]
+    #[error("failback: {cause}")]
     ApprovalTimeout {
-        /// How long it waited.
-        seconds: u32,
+        /// Names the limit that it waited for.
+        cause: String,
     },
 }
 
@@ -114,6 +117,15 @@ pub struct ExecuteOrder {
     pub request: Option<String>,
     /// The fingerprint that a person confirmed; Execute refuses where its own differs.
     pub confirmed: Option<String>,
+    /// Identity of this order, where the same may be given again; it begins once.
+    pub key: Option<String>,
+}
+
+impl ExecuteOrder {
+    /// What the record remembers it by.
+    fn identity(&self) -> Option<String> {
+        self.request.clone().or_else(|| self.key.clone())
+    }
 }
 
 /// What was begun, or why not.
@@ -144,6 +156,14 @@ enum What {
 }
 
 impl Following {
+    /// The request that stands in the resource for another region to serve; absent: it was begun here.
+    pub fn request(&self) -> Option<&str> {
+        match &self.what {
+            What::Id(_) => None,
+            What::Request(request) => Some(request),
+        }
+    }
+
     /// Its id; empty where that is not known yet.
     pub fn id(&self) -> &str {
         match &self.what {
@@ -304,9 +324,7 @@ impl Sequencer {
 
     /// Moves the role to `to`, and follows the record until that ended.
     pub async fn execute(&self, to: &Region, order: &ExecuteOrder) -> Result<ExecuteReport, OperationError> {
-        let begun = self.begin(to, order).await;
-        self.note_refusal(to, order, &begun);
-        match begun? {
+        match self.order(to, order).await? {
             Begun::Report(report) => Ok(*report),
             Begun::Following(what) => Ok(self.follow(&what).await),
         }
@@ -319,16 +337,13 @@ impl Sequencer {
         let (_, spec) = self.own_copy(&self.observers, operation).await?;
         let plan = Plan::new(&self.name, &spec, to, order.reason.as_deref(), order.requested_by.as_deref())
             .map_err(|source| OperationError::InvalidPlan { operation, source })?;
+        if let Some(former) = self.given_before(order, &plan, started) {
+            return Ok(former);
+        }
         let refused = |step: u8, cause: &str| Begun::Report(Box::new(self.unbegun(&plan, step, cause, started)));
-        let fingerprint = plan.fingerprint();
         // A dry run does not know who will order, so what it showed counts as well.
-        let shown = Plan::new(&self.name, &spec, to, order.reason.as_deref(), None).map(|plan| plan.fingerprint()).ok();
-        let fits = |c: &String| *c == fingerprint || Some(c) == shown.as_ref();
-        if let Some(confirmed) = order.confirmed.as_ref().filter(|c| !fits(c)) {
-            let cause = format!(
-                "the plan has changed: {confirmed} was confirmed, it is {fingerprint} now (regions, records, timings and \
-                 the reason count)"
-            );
+        let shown = Plan::new(&self.name, &spec, to, order.reason.as_deref(), None).ok();
+        if let Some(cause) = orders::changed(order, &plan, shown.as_ref()) {
             return Ok(refused(1, &cause));
         }
         let standing = self.keeper.as_ref().and_then(|k| k.view()?.record?.intent);
@@ -356,7 +371,7 @@ impl Sequencer {
                 .hand_on(operation, plan, started, HandedOn::Switchover { confirmed: order.confirmed.is_some() })
                 .await);
         }
-        let order = Order { plan: plan.clone(), kind: Kind::Planned, request: order.request.clone(), now: started };
+        let order = Order { plan: plan.clone(), kind: Kind::Planned, request: order.identity(), now: started };
         let timeline = facts.observations.half(&order.plan.from).database.known().and_then(|d| d.timeline);
         match self.write_intent(keeper, &order, timeline).await {
             Ok(record) => {

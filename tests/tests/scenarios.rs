@@ -17,10 +17,13 @@ scenarios! {
     abort_after_the_point_of_no_return
     abort_before_the_point_of_no_return
     answers_cut_off_at_the_promotion
+    api_aborts_and_answers
     api_dry_run_and_health
     api_flood_in_a_switchover
     api_lets_nobody_else_in
     api_of_an_unreadable_resource
+    api_order_comes_again
+    api_orders_a_switchover
     api_says_what_is_wrong
     approval_in_the_other_region
     archiving_fails_after_the_promotion

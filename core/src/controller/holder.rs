@@ -39,6 +39,7 @@ impl Controller {
                     requested_by: request.requested_by.clone(),
                     request: Some(id.clone()),
                     confirmed: request.confirmed.clone(),
+                    key: None,
                 };
                 let begun = self.sequencer.begin(&request.target, &order).await;
                 (id, request.target, request.requested_by, begun)

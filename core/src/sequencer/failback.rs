@@ -1,5 +1,6 @@
 //! RequestFailback: a failback waits in the record for a person, where one is needed.
 
+use super::orders::changed;
 use super::{Begun, ExecuteOrder, Following, HandedOn, OperationError, Put, Sequencer, TIMED_OUT, What};
 use crate::keeper::NotWritten;
 use crate::mailbox::Cancel;
@@ -23,12 +24,7 @@ impl Sequencer {
         cancel: &Cancel,
     ) -> Result<ExecuteReport, OperationError> {
         let operation = "failback";
-        let (_, spec) = self.own_copy(&self.observers, operation).await?;
-        let seconds = spec.failback.timeout_seconds;
-        let begun = self.pend(&spec, &spec.failback, order).await;
-        let to = self.led(&spec).standbys.first().cloned().unwrap_or(self.me.clone());
-        self.note_refusal(&to, order, &begun);
-        let what = match begun? {
+        let what = match self.order_failback(order).await? {
             Begun::Report(report) => return Ok(*report),
             Begun::Following(what) => what,
         };
@@ -39,10 +35,12 @@ impl Sequencer {
             let why = "it was given up, and it may run all the same: it was approved before, or could not be withdrawn";
             return Ok(self.unknown(&what.plan, what.id(), why, what.since));
         };
-        if report.result == ExecuteResult::Declined && report.error.as_deref().is_some_and(|e| e.contains(TIMED_OUT)) {
-            return Err(OperationError::ApprovalTimeout { seconds });
+        match &report.error {
+            Some(cause) if report.result == ExecuteResult::Declined && cause.contains(TIMED_OUT) => {
+                Err(OperationError::ApprovalTimeout { cause: cause.clone() })
+            }
+            _ => Ok(report),
         }
-        Ok(report)
     }
 
     /// The caller gave up while it waited: nobody is to approve it any more. Whether that is so; else it may run.
@@ -79,6 +77,12 @@ impl Sequencer {
         let spec = &self.led(spec);
         let to = spec.standbys.first().unwrap_or(&spec.primary);
         let plan = self.failback_plan(spec, to, order.requested_by.as_deref())?;
+        if let Some(former) = self.given_before(order, &plan, started) {
+            return Ok(former);
+        }
+        if let Some(cause) = changed(order, &plan, self.failback_plan(spec, to, None).ok().as_ref()) {
+            return Ok(Begun::Report(Box::new(self.unbegun(&plan, 1, &cause, started))));
+        }
         let Some(keeper) = &self.keeper else {
             let report = self.unbegun(&plan, 1, "no witness is configured", started);
             return Ok(Begun::Report(Box::new(report)));
@@ -105,7 +109,7 @@ impl Sequencer {
             timeout_seconds: asked.timeout_seconds,
         };
         let me = self.me.clone();
-        let order = Order { plan: plan.clone(), kind: Kind::Failback, request: order.request.clone(), now: started };
+        let order = Order { plan: plan.clone(), kind: Kind::Failback, request: order.identity(), now: started };
         match keeper.update(move |record| transition::pend(record, &me, &order, approval)).await {
             Ok(record) => {
                 let id = record.pending.map(|p| p.id).unwrap_or_default();

@@ -14,20 +14,32 @@ use std::error::Error;
 /// RFC 9457.
 const PROBLEM_JSON: &str = "application/problem+json";
 
+/// When to ask again where too much was asked at one time. A dry run takes about as long.
+const RETRY_AFTER_SECONDS: &str = "2";
+
 /// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     status: StatusCode,
     /// One line.
     error: String,
+    /// The same call may be answered soon.
+    to_be_asked_again: bool,
 }
 
 impl Problem {
     pub fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        Self { status, error: error.into() }
+        // Names in paths and bodies, and what servers say, hold whatever they hold.
+        let error = error.into().replace(char::is_control, " ");
+        Self { status, error, to_be_asked_again: false }
     }
 
-    /// A body that could not be read: too long, late, or cut off.
+    /// Says so to who asked, and when.
+    pub fn ask_again(self) -> Self {
+        Self { to_be_asked_again: true, ..self }
+    }
+
+    /// A body that could not be read: too long, or cut off.
     pub fn of_body(error: &(dyn Error + 'static)) -> Self {
         let mut cause = Some(error);
         while let Some(error) = cause {
@@ -52,6 +64,9 @@ impl IntoResponse for Problem {
         let mut response = (self.status, Json(json!({ "error": self.error }))).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.to_be_asked_again {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         }
         response.extensions_mut().insert(self);
         response

@@ -1,22 +1,24 @@
 use super::*;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use continuum_core::plan::InvalidPlan;
+use continuum_core::report::ExecuteResult;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::time::Duration;
 use tower::ServiceExt;
 
-/// Serves `shop/shop`, and `shop/broken`, whose resource cannot be read.
-struct Served;
+/// Serves `shop/shop`; `shop/broken`, whose resource cannot be read; and `shop/large`, whose status is long.
+pub(super) struct Served;
 
 struct Fixed {
-    broken: bool,
+    name: String,
 }
 
 impl Directory for Served {
     fn find(&self, continuum: &ObjectName) -> Option<Arc<dyn Operations>> {
-        let broken = continuum.name == "broken";
-        (continuum.namespace == "shop" && (broken || continuum.name == "shop"))
-            .then(|| Arc::new(Fixed { broken }) as Arc<dyn Operations>)
+        let (namespace, name) = (continuum.namespace.as_str(), continuum.name.as_str());
+        (namespace == "shop" && ["shop", "broken", "large"].contains(&name))
+            .then(|| Arc::new(Fixed { name: name.to_owned() }) as Arc<dyn Operations>)
     }
 }
 
@@ -26,6 +28,9 @@ impl Operations for Fixed {
         let operation = "dry-run";
         if to.as_str() == "fsn" {
             return Err(OperationError::InvalidPlan { operation, source: InvalidPlan::SameRegion(to.clone()) });
+        }
+        if let Some(seconds) = reason.and_then(|reason| reason.strip_prefix("takes ")) {
+            tokio::time::sleep(Duration::from_secs(seconds.parse().unwrap())).await;
         }
         Ok(DryRunReport {
             plan_fingerprint: format!("{to}/{}", reason.unwrap_or("-")),
@@ -40,11 +45,49 @@ impl Operations for Fixed {
 
     async fn last_health(&self) -> Result<HealthReport, OperationError> {
         let (operation, region) = ("health", Region::new("fsn"));
-        Err(if self.broken {
+        Err(if self.name == "broken" {
             OperationError::Unreadable { operation, region, cause: "403 Forbidden".into() }
         } else {
             OperationError::Cancelled { operation }
         })
+    }
+
+    async fn switchover(&self, to: &Region, order: &ExecuteOrder) -> Result<Begun, OperationError> {
+        let report = |result: ExecuteResult, error: &str| {
+            let report = json!({
+                "result": result, "error": error, "planFingerprint": "0", "from": "fsn", "to": "hel", "completedSteps": [],
+                "failedAtStep": 0, "startedAt": Timestamp::UNIX_EPOCH, "finishedAt": Timestamp::UNIX_EPOCH,
+            });
+            Ok(Begun::Report(Box::new(serde_json::from_value(report).unwrap())))
+        };
+        match order.reason.as_deref() {
+            Some("blocked") => report(ExecuteResult::Refused, "step-1 (validate-lease): no"),
+            Some("unknown") => report(ExecuteResult::Unknown, "the witness is silent"),
+            _ => self.dry_run(to, None).await.and_then(|_| report(ExecuteResult::AlreadyThere, "")),
+        }
+    }
+
+    async fn failback(&self, order: &ExecuteOrder) -> Result<Begun, OperationError> {
+        self.switchover(&Region::new("hel"), order).await
+    }
+
+    async fn answer_failback(&self, id: &str, answer: &FailbackAnswer) -> Result<(), NotTaken> {
+        match (id, answer) {
+            ("1", FailbackAnswer::Approve(by)) if by == "jane" => Ok(()),
+            ("1", FailbackAnswer::Refuse) => Ok(()),
+            _ => Err(NotTaken::Stale(format!("no failback waits, so {id} does not"))),
+        }
+    }
+
+    async fn abort(&self, id: &str) -> Result<(), NotTaken> {
+        if id == "1" { Ok(()) } else { Err(NotTaken::Unread) }
+    }
+
+    async fn status(&self) -> Result<Value, OperationError> {
+        if self.name == "large" {
+            return Ok(json!({ "phase": "x".repeat(10_000) }));
+        }
+        Ok(json!({ "phase": "Healthy" }))
     }
 }
 
@@ -73,8 +116,8 @@ fn ask(verb: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) 
         request = request.header(*name, HeaderValue::from_str(value).unwrap());
     }
     let request = request.body(body.into()).unwrap();
-    let router = HttpApi::new(Arc::new(Served), Token::new("secret")).router();
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    let router = HttpApi::new(Arc::new(Served), Token::new("secret"), Limits::DEFAULT).router();
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
         let response = router.oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
@@ -117,9 +160,14 @@ fn nobody_is_let_in_without_the_tier_and_the_token_whatever_is_asked() {
         &[OWNER, BEARER, BEARER],
     ];
     for headers in wrong {
-        for (verb, path) in
-            [("POST", DRY_RUN), ("GET", DRY_RUN), ("GET", "/v1/none"), ("GET", "/v1/continuums//shop/health")]
-        {
+        for (verb, path) in [
+            ("POST", DRY_RUN),
+            ("GET", DRY_RUN),
+            ("GET", "/v1/none"),
+            ("GET", "/v1/continuums//shop/health"),
+            ("POST", "/healthz"),
+            ("GET", "/healthz/"),
+        ] {
             let answer = ask(verb, path, headers, "{}");
             assert_eq!(answer.status, 401, "{headers:?} {verb} {path}");
             assert_eq!(answer.error(), "credentials are missing or wrong");
@@ -140,6 +188,11 @@ fn what_is_wrong_is_said_in_order() {
         ("GET", "/v1/continuums//shop/report", "{}", 404),
         ("PUT", "/v1/continuums//shop/health", "{}", 400),
         ("GET", "/v1/continuums/shop//dry-run", "{}", 400),
+        ("GET", "/v1/continuums/%FF/shop/health", "", 400),
+        ("POST", "/v1/continuums/shop/%FF/dry-run", r#"{"toRegion":"hel"}"#, 400),
+        ("GET", "/v1/continuums/shop/a%0Ab/health", "", 404),
+        ("OPTIONS", "*", "", 404),
+        ("POST", "/healthz", "", 405),
         ("GET", DRY_RUN, "{}", 405),
         ("POST", HEALTH, "{}", 405),
         ("POST", "/v1/continuums/shop/none/dry-run", "{}", 400),
@@ -163,6 +216,38 @@ fn what_is_wrong_is_said_in_order() {
         owner("GET", "/v1/continuums/shop/broken/health", "").error(),
         "health: the Continuum in fsn cannot be read: 403 Forbidden"
     );
+}
+
+#[test]
+fn an_order_is_accepted_or_it_is_said_why_not() {
+    let at = |path: &str| format!("/v1/continuums/shop/shop/{path}");
+    let cases = [
+        ("switchover", json!({ "toRegion": "hel" }), 200),
+        ("switchover", json!({ "targetRegion": "hel", "reason": "blocked" }), 409),
+        ("switchover", json!({ "toRegion": "hel", "reason": "unknown" }), 503),
+        ("switchover", json!({ "toRegion": "fsn" }), 400),
+        ("switchover", json!({ "reason": "drill" }), 400),
+        ("failback/approve", json!({ "id": "1", "approvedBy": "jane" }), 202),
+        ("failback/approve", json!({ "id": "2", "approvedBy": "jane" }), 409),
+        ("failback/approve", json!({ "approvedBy": "jane" }), 400),
+        ("failback/refuse", json!({ "id": "1" }), 202),
+        ("abort", json!({ "id": "1" }), 202),
+        ("abort", json!({ "id": "2" }), 503),
+    ];
+    for (path, body, status) in cases {
+        let answer = owner("POST", &at(path), &body.to_string());
+        assert_eq!(answer.status, status, "{path} {body}: {}", answer.body);
+        assert_eq!(answer.headers[header::CONTENT_TYPE], "application/json", "{path}");
+        if status == 202 {
+            assert_eq!(answer.body, r#"{"id":"1"}"#, "{path}");
+        }
+        assert_eq!(owner("GET", &at(path), "").status, 405, "{path}");
+        assert_eq!(owner("POST", &format!("/v1/continuums//shop/{path}"), "").status, 400, "{path}");
+        assert_eq!(ask("POST", &at(path), &[OWNER], body.to_string()).status, 401, "{path}");
+    }
+    let refused = owner("POST", &at("switchover"), r#"{"toRegion":"hel","reason":"blocked"}"#);
+    assert_eq!(refused.error(), "step-1 (validate-lease): no");
+    assert_eq!(owner("GET", &at("status"), "").body, r#"{"phase":"Healthy"}"#);
 }
 
 #[test]
@@ -196,8 +281,7 @@ fn problem_details_are_given_to_who_accepts_them() {
 fn whether_it_is_alive_anybody_may_ask() {
     let answer = ask("GET", "/healthz", &[], "");
     assert_eq!((answer.status, answer.body.as_str()), (200, "ok"));
-    let answer = ask("POST", "/healthz", &[], "");
-    assert_eq!(answer.status, 405);
+    assert_eq!(ask("GET", "/healthz?verbose", &[], "").status, 200);
 }
 
 #[test]

@@ -37,6 +37,9 @@ pub struct HttpRequest {
     /// What answers are accepted (header `Accept`).
     #[serde(default)]
     pub accept: Option<String>,
+    /// The key by which an order that comes again is known (header `Idempotency-Key`).
+    #[serde(default)]
+    pub key: Option<String>,
     /// The body.
     #[serde(default)]
     pub body: String,

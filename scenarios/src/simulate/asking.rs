@@ -131,6 +131,7 @@ impl<'a> Conductor<'a> {
             headers.push(("Authorization".to_owned(), format!("Bearer {token}")));
         }
         headers.extend(what.accept.iter().map(|accept| ("Accept".to_owned(), accept.clone())));
+        headers.extend(what.key.iter().map(|key| ("Idempotency-Key".to_owned(), key.clone())));
         let mut requests =
             Requests { place, what, region, since: self.world.now(), awaited: Vec::new(), answers: Vec::new() };
         for _ in 0..what.count {
@@ -202,9 +203,23 @@ impl<'a> Conductor<'a> {
             let status = what.expect.status.map(|status| status.to_string());
             let body = what.expect.body.as_ref().map(|part| format!("a body with `{part}`"));
             let expected: Vec<String> = status.into_iter().chain(body).collect();
-            self.unmet(Some(requests.place), "request.expect", expected.join(" and "), counts.join("; "));
+            let found = requests.answers.iter().find(|answer| unmet(answer)).map(|answer| match answer {
+                Ok(answer) => shown(answer),
+                Err(why) => why.clone(),
+            });
+            self.unmet(Some(requests.place), "request.expect", expected.join(" and "), found.unwrap_or_default());
         }
     }
+}
+
+/// So much of a body is shown.
+const SHOWN_LENGTH: usize = 200;
+
+/// Its status, and how its body begins.
+fn shown(answer: &CallAnswer) -> String {
+    let begin: String = answer.body.chars().take(SHOWN_LENGTH).collect();
+    let more = if answer.body.chars().count() > SHOWN_LENGTH { "..." } else { "" };
+    format!("{} {begin}{more}", answer.status)
 }
 
 /// Its status, and where it says that something is wrong, what.

@@ -156,8 +156,8 @@ impl<'a> Conductor<'a> {
                 let order = ExecuteOrder {
                     reason: what.reason.clone(),
                     requested_by: what.by.clone(),
-                    request: None,
                     confirmed,
+                    ..ExecuteOrder::default()
                 };
                 let to = what.to.region();
                 self.narrator.asked(&self.world, &mut self.outcome, &format!("to {to}, asked in {region}"));

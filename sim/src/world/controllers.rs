@@ -146,7 +146,7 @@ impl Directory for Served {
 
 /// The HTTP API, for whoever connects to the host.
 async fn serve_api(net: Net, served: Served) {
-    let router = HttpApi::new(Arc::new(served), Token::new(API_TOKEN)).router();
+    let api = HttpApi::new(Arc::new(served), Token::new(API_TOKEN), ApiLimits::DEFAULT);
     let listener = net.listen(API_PORT).await.expect("nothing else listens on a controller's host");
     let listener: Arc<dyn Listener> = listener.into();
     let accept = || {
@@ -159,7 +159,8 @@ async fn serve_api(net: Net, served: Served) {
             }
         }) as BoxFuture<'static, BoxStream>
     };
-    serve(router, ApiLimits::DEFAULT, accept).await;
+    // A host that ends takes everything along.
+    serve(api, accept, Box::pin(std::future::pending())).await;
 }
 
 fn transports(options: &WorldOptions, net: &Net, clock: Arc<HostClock>) -> Transports {

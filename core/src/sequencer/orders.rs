@@ -1,0 +1,136 @@
+//! Orders that nobody waits for the end of: they are begun here, or left in one's own copy for whoever holds the record.
+//! What became of one shows in record and status.
+
+use super::{Begun, ExecuteOrder, Following, OperationError, Put, Sequencer, What};
+use crate::name::Region;
+use crate::plan::Plan;
+use crate::record::Record;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+/// An answer to a failback, or an abort, was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotTaken {
+    /// What it is about does not stand as it says.
+    #[error("{0}")]
+    Stale(String),
+    /// The record was not read yet.
+    #[error("the record was not read yet; ask again")]
+    Unread,
+    /// It could not be written.
+    #[error("it could not be put into the resource: {0}")]
+    Not(String),
+    /// Nobody knows whether it was.
+    #[error("whether it stands in the resource is not known: {0}")]
+    Unknown(String),
+}
+
+/// What a person says of a failback that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FailbackAnswer {
+    /// Go, and who says so.
+    Approve(String),
+    /// Do not.
+    Refuse,
+}
+
+impl Sequencer {
+    /// Begins a move to `to`.
+    pub async fn order(&self, to: &Region, order: &ExecuteOrder) -> Result<Begun, OperationError> {
+        let begun = self.begin(to, order).await;
+        self.note_refusal(to, order, &begun);
+        begun
+    }
+
+    /// Asks for a failback to the first of the standbys.
+    pub async fn order_failback(&self, order: &ExecuteOrder) -> Result<Begun, OperationError> {
+        let (_, spec) = self.own_copy(&self.observers, "failback").await?;
+        let begun = self.pend(&spec, &spec.failback, order).await;
+        let to = self.led(&spec).standbys.first().cloned().unwrap_or(self.me.clone());
+        self.note_refusal(&to, order, &begun);
+        begun
+    }
+
+    /// Answers the failback of this id, which has to wait.
+    pub async fn answer_failback(&self, id: &str, answer: &FailbackAnswer) -> Result<(), NotTaken> {
+        let pending = self.record_read()?.pending;
+        match pending {
+            Some(pending) if pending.id == id => {}
+            Some(pending) => return Err(NotTaken::Stale(format!("failback {} waits, and not {id}", pending.id))),
+            None => return Err(NotTaken::Stale(format!("no failback waits, so {id} does not"))),
+        }
+        let patch = match answer {
+            FailbackAnswer::Approve(by) => {
+                json!({ "failback": { "approved": true, "approvedBy": by, "approvedAt": self.clock.wall() } })
+            }
+            FailbackAnswer::Refuse => json!({ "failback": { "refused": true } }),
+        };
+        self.leave("failback", &patch).await
+    }
+
+    /// Asks for the end of the move of this id, which has to be under way and before its promotion.
+    pub async fn abort(&self, id: &str) -> Result<(), NotTaken> {
+        match self.record_read()?.intent {
+            Some(intent) if intent.id == id && intent.past_return() => {
+                return Err(NotTaken::Stale(format!("the promotion of {id} was issued: it only goes forward")));
+            }
+            Some(intent) if intent.id == id => {}
+            Some(intent) => {
+                return Err(NotTaken::Stale(format!("switchover {} is under way, and not {id}", intent.id)));
+            }
+            None => return Err(NotTaken::Stale(format!("no switchover is under way, so {id} is not"))),
+        }
+        self.leave("abort", &json!({ "switchover": { "abort": id } })).await
+    }
+
+    /// The status, as it stands in this region's copy.
+    pub async fn status(&self) -> Result<Value, OperationError> {
+        Ok(self.own_copy(&self.observers, "status").await?.0.status)
+    }
+
+    /// What the order began when it was given before, where it names itself. Whoever keeps the record knows, whichever process
+    /// took the order.
+    pub(super) fn given_before(&self, order: &ExecuteOrder, plan: &Plan, since: Timestamp) -> Option<Begun> {
+        let key = order.key.as_ref()?;
+        let Some(view) = self.keeper.as_ref()?.view() else {
+            let why = "the record was not read yet, so whether this order was given before is not known; ask again";
+            return Some(Begun::Report(Box::new(self.unknown(plan, "", why, since))));
+        };
+        let record = view.record?;
+        let is = |request: &Option<String>| request.as_ref() == Some(key);
+        let intent = record.intent.filter(|intent| is(&intent.request)).map(|intent| intent.id);
+        let pending = record.pending.filter(|pending| is(&pending.request)).map(|pending| pending.id);
+        let last = record.last.filter(|last| is(&last.request)).map(|last| last.id);
+        let what = match intent.or(pending).or(last) {
+            Some(id) => What::Id(id),
+            None if record.served.contains(key) => What::Request(key.clone()),
+            None => return None,
+        };
+        Some(Begun::Following(Box::new(Following { what, plan: plan.clone(), since })))
+    }
+
+    fn record_read(&self) -> Result<Record, NotTaken> {
+        let view = self.keeper.as_ref().and_then(|keeper| keeper.view());
+        view.and_then(|view| view.record).ok_or(NotTaken::Unread)
+    }
+
+    async fn leave(&self, operation: &'static str, patch: &Value) -> Result<(), NotTaken> {
+        match self.put(operation, None, patch).await {
+            Put::Done => Ok(()),
+            Put::Not(why) => Err(NotTaken::Not(why)),
+            Put::Unknown(why) => Err(NotTaken::Unknown(why)),
+        }
+    }
+}
+
+/// Why the plan is not the one that was confirmed. `shown`: the one that a dry run showed.
+pub(super) fn changed(order: &ExecuteOrder, plan: &Plan, shown: Option<&Plan>) -> Option<String> {
+    let fingerprint = plan.fingerprint();
+    let fits =
+        |confirmed: &String| *confirmed == fingerprint || shown.is_some_and(|shown| *confirmed == shown.fingerprint());
+    let confirmed = order.confirmed.as_ref().filter(|confirmed| !fits(confirmed))?;
+    Some(format!(
+        "the plan has changed: {confirmed} was confirmed, it is {fingerprint} now (regions, records, timings and the reason \
+         count)"
+    ))
+}
