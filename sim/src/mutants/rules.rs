@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use continuum_core::name::{ObjectName, Region};
-use continuum_core::next::Permit;
+use continuum_core::next::{Permit, Token};
 use continuum_core::observe::{Accepts, Claim, ClusterView, CopyView, DatabaseView, Role, Seen, SeenRecord};
 use continuum_core::plan::Plan;
 use continuum_core::ports::{
@@ -147,12 +147,18 @@ impl Liar {
                 view.in_progress = false;
             }
             Rule::LooksOnce if taken.is_some() => {
+                view.timeline = timeline_of(taken.as_deref());
                 (view.role, view.in_progress, view.demotion_token) = (Role::Replica, false, taken);
             }
             _ => {}
         }
         view
     }
+}
+
+/// The timeline that a token was made on.
+fn timeline_of(token: Option<&str>) -> Option<u32> {
+    Some(Token::read(token?)?.says.timeline)
 }
 
 #[async_trait]
@@ -239,7 +245,11 @@ impl ObserveDatabase for Database {
                 Rule::BelievesTheOtherStopped if liar.generation() > 1 && *region != liar.me => {
                     view.accepts = Accepts::No;
                 }
-                Rule::LooksOnce if liar.taken(region).is_some() => view.accepts = Accepts::No,
+                Rule::LooksOnce => {
+                    if let Some(taken) = liar.taken(region) {
+                        (view.accepts, view.timeline) = (Accepts::No, timeline_of(Some(&taken)));
+                    }
+                }
                 _ => {}
             }
             view
