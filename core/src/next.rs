@@ -376,10 +376,10 @@ pub(crate) fn cluster_write(
 fn fences_again(cluster: &ClusterView, change: &ClusterChange) -> bool {
     match change {
         ClusterChange::Fence => true,
-        ClusterChange::Claim | ClusterChange::Demote { .. } => {
+        ClusterChange::Claim | ClusterChange::Demote { .. } | ClusterChange::FenceAndDemote { .. } => {
             cluster.fenced && cluster.claim.as_ref().is_some_and(Claim::fences)
         }
-        ClusterChange::FenceAndDemote { .. } | ClusterChange::Promote { .. } | ClusterChange::Unfence { .. } => false,
+        ClusterChange::Promote { .. } | ClusterChange::Unfence { .. } => false,
     }
 }
 

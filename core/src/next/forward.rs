@@ -322,14 +322,7 @@ impl Case<'_> {
     /// Why the token that was taken is not the word of the half any more; absent: it is.
     fn token_is_gone(&self, cluster: &ClusterView) -> Option<String> {
         let taken = self.intent.token.as_deref().and_then(Token::read);
-        let grown = |taken: &Token| {
-            let timeline = self.database_from().and_then(|database| database.timeline).max(cluster.timeline);
-            timeline.filter(|timeline| *timeline > taken.says.timeline)
-        };
         let object = &cluster.object;
-        if let Some(timeline) = taken.as_ref().and_then(grown) {
-            return Some(format!("{object} was primary since its token was taken: it is on timeline {timeline}"));
-        }
         match &cluster.demotion_token {
             token if *token == self.intent.token => None,
             Some(_) => Some(format!("{object} left another token")),

@@ -163,11 +163,13 @@ impl Memory {
             Direction::Forward => {
                 let step = current_step(intent);
                 // Until a demotion is seen to have ended the lease cannot be swapped, which is no fault of step 5's.
-                let cluster = seen.half(intent.from()).cluster.known();
-                let ends = cluster.map_or(self.demotion_ends, |cluster| cluster.in_progress);
-                let ended = std::mem::replace(&mut self.demotion_ends, ends);
+                // What is not seen begins nothing anew.
+                let in_progress = seen.half(intent.from()).cluster.known().map(|cluster| cluster.in_progress);
+                let before = self.demotion_ends;
+                self.demotion_ends = in_progress.unwrap_or(before);
+                let anew = step == 5 && in_progress.is_some_and(|goes_on| goes_on || before);
                 let since = &mut self.steps[usize::from(step)].since;
-                *since = since.filter(|_| step != 5 || !ends && !ended).or(Some(now));
+                *since = since.filter(|_| !anew).or(Some(now));
             }
             Direction::Undo { .. } => {
                 self.look_at_undo(intent, now);
@@ -359,6 +361,7 @@ fn slot(step: u8, action: &Action) -> (u8, bool) {
                         | ClusterChange::FenceAndDemote { .. }
                         | ClusterChange::Fence
                         | ClusterChange::Unfence { .. }
+                        | ClusterChange::Claim
                 ) =>
         {
             (2, false)

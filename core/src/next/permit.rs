@@ -69,11 +69,11 @@ pub fn permit(own: &Half, other: &Half, record: &Record) -> Result<Permit, Missi
     Ok(Permit { to_try: false })
 }
 
-/// Leave to lift the fence of a half that is to follow: its demotion behind it is through (2.5), so it starts as a standby.
+/// Leave to lift the fence of a half that is to follow: no demotion is under way behind it (2.5), so it starts as a standby.
+/// Where it was primary in its files after all, its operator begins one.
 pub(super) fn permit_to_follow(half: &Half, record: &Record) -> Option<Permit> {
     let cluster = half.cluster.known().filter(|cluster| newer_claim(cluster, record).is_none())?;
-    let through = cluster.role == Role::Replica && !cluster.in_progress && cluster.demotion_token.is_some();
-    (through && cluster.fenced).then_some(Permit { to_try: false })
+    (cluster.role == Role::Replica && !cluster.in_progress && cluster.fenced).then_some(Permit { to_try: false })
 }
 
 /// Rule 2.4.

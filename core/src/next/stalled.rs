@@ -32,25 +32,33 @@ pub(super) fn stalled_for_good(half: &Half) -> bool {
     is_stalled(half) && half.stalled_for >= if half.takes_writes() { WRITES_AFTER } else { STALLED_AFTER }
 }
 
-/// Whether a demotion is over, its token is there, and the fence that this product put on again is on: for a moment, or
-/// for good. A fence that somebody else wants is none of these.
+/// Whether a demotion is over and the fence that this product put on again is on: for a moment, or for good. There may be
+/// no token any more, where the half was told to be primary behind the fence. A fence that somebody else wants is none of
+/// these.
 pub(super) fn is_left_fenced(half: &Half) -> bool {
     let ours = |cluster: &ClusterView| cluster.claim.as_ref().is_some_and(Claim::fences);
     half.cluster.known().is_some_and(|c| {
-        let over = c.role == Role::Replica && !c.in_progress && c.demotion_token.is_some();
+        let over = c.role == Role::Replica && !c.in_progress;
         c.fenced && over && ours(c)
     })
 }
 
 /// Whether such a fence was lifted, and its claim tells of it still.
 pub(super) fn is_fence_lifted(cluster: &ClusterView) -> bool {
-    !cluster.fenced && !cluster.in_progress && cluster.claim.as_ref().is_some_and(Claim::fences)
+    cluster.role == Role::Replica
+        && !cluster.fenced
+        && !cluster.in_progress
+        && cluster.claim.as_ref().is_some_and(Claim::fences)
 }
 
 /// What the holder does for a half whose demotion does not end, or whose fence outlived it.
 pub(super) fn mend(half: &Half, record: &Record) -> Option<ClusterChange> {
     if stalled_for_good(half) {
         return Some(ClusterChange::Fence);
+    }
+    if half.cluster.known().is_some_and(is_fence_lifted) {
+        // A fence that comes from now on is somebody else's.
+        return Some(ClusterChange::Claim);
     }
     let left = is_left_fenced(half) && half.left_fenced_for >= LEFT_AFTER;
     let permit = permit_to_follow(half, record).filter(|_| left)?;

@@ -78,6 +78,14 @@ fn the_flag_alone_is_waited_for_beyond_the_limit_of_step_5() {
     world.set_beat(Some(2));
     assert_eq!(changes(world.decide()), Change::Swap, "its three seconds begin with the end of the demotion");
 
+    let seen = world.seen.half(&fsn()).cluster.clone();
+    world.from().0.in_progress = true;
+    world.decide();
+    world.pass(4);
+    world.seen.half_mut(&fsn()).cluster = Seen::Unknown("no answer in 5 s".into());
+    assert_eq!(turns(world.decide()).0, 5, "what is not seen is waited for no longer than the step's limit");
+    world.seen.half_mut(&fsn()).cluster = seen;
+
     world.from().0.in_progress = true;
     world.pass(60);
     assert_eq!(turns(world.decide()).0, 5, "nothing is left of the objective");
@@ -156,4 +164,13 @@ fn it_is_counted_from_when_it_was_first_seen_so_and_anew_after_the_end() {
     assert_eq!(at(14, true, true), 4);
     assert_eq!(at(15, false, true), 0);
     assert_eq!(at(16, true, true), 0);
+}
+
+#[test]
+fn a_lifted_fence_leaves_no_mark_by_which_somebody_elses_would_be_taken_for_it() {
+    let mut world = World::during(5);
+    let cluster = world.from().0;
+    cluster.claim = cluster.claim.take().map(Claim::fencing);
+    let write = cluster_write(world.decide());
+    assert_eq!((write.change, write.claim.fences()), (ClusterChange::Claim, false));
 }
