@@ -350,22 +350,15 @@ impl Memory {
 }
 
 /// Under which step an action is remembered, and whether it counts as an attempt at that step. What others undid is
-/// put right under the step that did it, and is no attempt at the one that is under way.
+/// put right under the step that did it, and is no attempt at the one that is under way; nor is it an attempt at the
+/// demotion that it is fenced again once it stalled, and a refusal of that turns nothing back.
 fn slot(step: u8, action: &Action) -> (u8, bool) {
     match action {
-        Action::Cluster(write)
-            if step > 2
-                && matches!(
-                    write.change,
-                    ClusterChange::Demote { .. }
-                        | ClusterChange::FenceAndDemote { .. }
-                        | ClusterChange::Fence
-                        | ClusterChange::Unfence { .. }
-                        | ClusterChange::Claim
-                ) =>
-        {
-            (2, false)
-        }
+        Action::Cluster(write) => match write.change {
+            ClusterChange::Fence | ClusterChange::Unfence { .. } | ClusterChange::Claim if step >= 2 => (2, false),
+            ClusterChange::Demote { .. } | ClusterChange::FenceAndDemote { .. } if step > 2 => (2, false),
+            _ => (step, true),
+        },
         Action::Route(_) if step > 3 => (3, false),
         Action::Admit(_) => (step, false),
         _ => (step, true),

@@ -312,6 +312,26 @@ fn a_cordon_is_done_anew_within_what_is_left_of_the_objective() {
 }
 
 #[test]
+fn what_is_left_of_the_drain_is_kept_of_the_objective() {
+    // What else follows takes 18 s of the 60 s. The drain of 10 s goes on while the cordon is done anew.
+    for (drained_for, at, is_enough) in
+        [(0, 32, true), (0, 33, false), (4, 36, true), (4, 37, false), (10, 42, true), (10, 43, false), (30, 42, true)]
+    {
+        let mut world = World::during(3);
+        world.weights(0, 100);
+        world.pass(at - drained_for);
+        world.look();
+        world.pass(drained_for);
+        world.from().0.role = Role::Primary;
+        match changes(world.decide()) {
+            Change::Redo(_) => assert!(is_enough, "drained for {drained_for} s, at {at} s"),
+            Change::Turn { step: 2, .. } => assert!(!is_enough, "drained for {drained_for} s, at {at} s"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_journal_that_the_witness_refused_is_no_refused_action() {
     let mut world = World::during(2);
     world.memory.refused(2, &Change::Start(Beginning::default()), "403", world.at);

@@ -77,7 +77,8 @@ fn disturb_record(random: &mut Random, record: &mut Record, rate: usize) {
 fn any_claim(random: &mut Random, generation: u64) -> Option<Claim> {
     let generation = one_of(random, &[generation, generation, generation - 1, generation + 1]);
     let intent = one_of(random, &[ID.to_owned(), format!("{ID}/undo"), "another".into()]);
-    one_of(random, &[None, Some(Claim { generation, intent })])
+    let claim = Claim { generation, intent };
+    one_of(random, &[None, Some(claim.clone()), Some(claim.fencing())])
 }
 
 /// Changes about one of `rate` things in what is seen of a half.
@@ -122,6 +123,9 @@ fn disturb_half(random: &mut Random, half: &mut Half, generation: u64, rate: usi
     }
     if hit(random) {
         half.database = one_of(random, &[Seen::Missing, Seen::Unconfigured, Seen::Unknown("time-out".into())]);
+    }
+    for seconds in [&mut half.stalled_for, &mut half.left_fenced_for] {
+        *seconds = Duration::from_secs(one_of(random, &[0, 0, 6, 60]));
     }
     if random.below(rate * 3) == 0 {
         half.cluster = one_of(random, &[Seen::Missing, Seen::NotLooked, Seen::Unknown("time-out".into())]);
@@ -175,9 +179,15 @@ fn check_cluster_write(world: &World, write: &ClusterWrite, seed: u64) {
     } else {
         (world.seen.half(&hel()), world.seen.half(&fsn()))
     };
+    let purpose = |claim: &Claim| (claim.generation, claim.purpose().to_owned());
     let (cluster, database) = known(own);
     let cluster = cluster.expect("what was not seen is not written");
-    assert_eq!(Some(write.claim.clone()), world.claim(), "seed {seed}");
+    let claim = world.claim();
+    assert!(
+        claim == Some(write.claim.clone()) || claim.map(Claim::fencing) == Some(write.claim.clone()),
+        "seed {seed}"
+    );
+    assert!(write.change != ClusterChange::Fence || write.claim.fences(), "seed {seed}: nobody could lift it later");
     assert_eq!(write.resource_version, cluster.resource_version);
     let newest = cluster.claim.as_ref().map_or(0, |claim| claim.generation);
     assert!(newest <= world.record.generation, "seed {seed}: written over a newer generation");
@@ -186,11 +196,17 @@ fn check_cluster_write(world: &World, write: &ClusterWrite, seed: u64) {
     if !makes_writable {
         return;
     }
+    if matches!(write.change, ClusterChange::Unfence { .. }) && cluster.role == Role::Replica {
+        let ours = cluster.claim.as_ref().is_some_and(Claim::fences) && own.left_fenced_for >= Duration::from_secs(15);
+        assert!(ours && cluster.fenced && !cluster.in_progress, "seed {seed}: H26");
+        return;
+    }
     assert_eq!(write.region, world.me, "seed {seed}: a holder makes its own half writable");
     let claimed_replica_that_refuses = {
         let (cluster, database) = known(other);
-        cluster.is_some_and(|c| c.role == Role::Replica && c.claim == world.claim())
-            && database.is_some_and(|d| d.accepts == Accepts::No)
+        cluster.is_some_and(|c| {
+            c.role == Role::Replica && c.claim.as_ref().map(purpose) == world.claim().as_ref().map(purpose)
+        }) && database.is_some_and(|d| d.accepts == Accepts::No)
     };
     let token_in_intent = intent.forward()
         && write.region == hel()

@@ -43,6 +43,29 @@ fn each_step_that_waits_for_the_end_of_a_demotion_fences_again_once_it_has_stall
 }
 
 #[test]
+fn a_refused_fence_is_tried_again_and_turns_nothing_back_before_the_limit() {
+    for step in [2, 3, 5] {
+        let mut world = World::during(step);
+        if step == 2 {
+            world.demoted();
+            world.from().0.demotion_token = None;
+        }
+        let mut world = world.stalled(5);
+        assert!(fences(world.try_with(Outcome::Refused("403".into()))), "step {step}");
+        assert!(!fences(world.decide()), "step {step}: at once");
+        world.pass(1);
+        assert!(fences(world.decide()), "step {step}");
+        let again = Action::Cluster(cluster_write(world.decide()));
+        assert!(!world.memory.is_retry(&again, step), "step {step}: the journal counts the demotion's tries");
+        if step == 2 {
+            world.pass(60);
+            let (failed, reason) = turns(world.decide());
+            assert!(failed == 2 && reason.contains("403"), "{reason}");
+        }
+    }
+}
+
+#[test]
 fn an_undo_fences_again_so_that_the_role_can_be_changed_at_all() {
     let mut world = World::before(3).turn(3).stalled(4);
     assert_eq!(waits(world.decide()), "its demotion has to end first");
