@@ -52,7 +52,7 @@ const SCOUT_BUSY: Duration = Duration::from_millis(300);
 const FIRST_LOOK_LIMIT: Duration = Duration::from_secs(7);
 /// Between two looks whether an abort is to be handed on.
 const RELAY_PAUSE: Duration = Duration::from_millis(500);
-/// Between two looks whether the keeper read something new to say.
+/// Between two tries to say in one's own copy what the keeper read.
 const HERALD_PAUSE: Duration = Duration::from_millis(100);
 /// So many looks in a row have to fail before it is said that the standby cannot be seen.
 const UNSEEN_TOLD: u32 = 3;
@@ -243,8 +243,11 @@ impl Controller {
                     said = Some(seen);
                     continue;
                 }
+                self.clock.sleep(HERALD_PAUSE).await;
+                continue;
             }
-            self.clock.sleep(HERALD_PAUSE).await;
+            // The bound is for what rings no bell: one's own copy was read for the first time.
+            within(&*self.clock, HERALD_PAUSE, keeper.news()).await;
         }
     }
 

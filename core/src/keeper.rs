@@ -117,6 +117,8 @@ pub struct Keeper {
     act: Arc<dyn ActOnWitness>,
     state: Mutex<State>,
     bell: Bell,
+    /// Rings whenever the view is new.
+    news: Bell,
 }
 
 impl Keeper {
@@ -127,7 +129,7 @@ impl Keeper {
         observe: Arc<dyn ObserveWitness>,
         act: Arc<dyn ActOnWitness>,
     ) -> Self {
-        Self { me, clock, observe, act, state: Mutex::default(), bell: Bell::default() }
+        Self { me, clock, observe, act, state: Mutex::default(), bell: Bell::default(), news: Bell::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -291,7 +293,7 @@ impl Keeper {
                 state.must_read = false;
                 state.read_failed_at = None;
                 state.unreachable = None;
-                Self::saw(&mut state, version, record, now, true);
+                self.saw(&mut state, version, record, now, true);
             }
             failed => {
                 let cause = match failed {
@@ -308,7 +310,7 @@ impl Keeper {
         }
     }
 
-    fn saw(state: &mut State, version: Version, record: Option<Record>, now: Monotonic, was_read: bool) {
+    fn saw(&self, state: &mut State, version: Version, record: Option<Record>, now: Monotonic, was_read: bool) {
         let old = state.view.take();
         let same = state.version == version && old.is_some();
         let busy = record.as_ref().is_some_and(|r| r.intent.is_some());
@@ -320,6 +322,12 @@ impl Keeper {
             record,
         });
         state.version = version;
+        self.news.ring();
+    }
+
+    /// Waits until the record was read or written since this was asked last. One listener at a time.
+    pub async fn news(&self) {
+        self.news.heard().await;
     }
 
     async fn renew(&self) {
@@ -360,7 +368,7 @@ impl Keeper {
                     let Record { generation, ttl_seconds, .. } = next;
                     state.renewed = Some(Renewed { sent, generation, ttl_seconds, lapsed: false });
                 }
-                Self::saw(&mut state, version, Some(next), now, false);
+                self.saw(&mut state, version, Some(next), now, false);
                 Ok(())
             }
             Cas::Conflict => {

@@ -3,7 +3,7 @@
 //! ```text
 //!   api.fsn  operator.fsn  pg.fsn  clients.fsn  controller.fsn  ┐
 //!   api.hel  operator.hel  pg.hel  clients.hel  controller.hel  ├─ one fabric, one gate, one seed
-//!   api.witness   dns (dns2)   vantage1..3   nats   platform            │
+//!   api.witness   dns (dns2)   vantage1..3   nats   (platform)         │
 //!   10.1.0.1   10.2.0.1 (the regions' gateways)                 ┘
 //! ```
 //!
@@ -153,7 +153,9 @@ impl World {
             fabric.host(&host, software);
         }
         let platform = Platform::default();
-        fabric.host(PLATFORM_HOST, platform::software(platform.clone(), net.clone()));
+        if options.platform {
+            fabric.host(PLATFORM_HOST, platform::software(platform.clone(), net.clone()));
+        }
         let watch = Watch::new(sources(&options, &stores, &halves, &journal, &dns, &nats));
         Self {
             options,

@@ -70,6 +70,8 @@ scenarios! {
     failback_timed_out
     fence_lifted_before_the_demotion
     fence_lifted_in_mid_demotion
+    fence_lifted_in_the_undo
+    fence_lifted_within_the_move
     fence_outlives_the_demotion
     fence_that_lists_nobody
     first_installation

@@ -115,7 +115,7 @@ fn check_step(scenario: &Scenario, index: usize, step: &Spot<Step>, wrong: &mut 
     };
     wrong.extend(mistake);
     wrong.extend(missing_server(&scenario.spec.world, step));
-    wrong.extend(missing_host(&scenario.spec.world, step));
+    wrong.extend(missing_host(scenario, step));
     wrong.extend(object_elsewhere(step));
 }
 
@@ -204,7 +204,7 @@ fn object_elsewhere(step: &Spot<Step>) -> Option<Wrong> {
 }
 
 /// A fault of a host that this world does not have.
-fn missing_host(world: &World, step: &Spot<Step>) -> Option<Wrong> {
+fn missing_host(scenario: &Scenario, step: &Spot<Step>) -> Option<Wrong> {
     let hosts = match &step.value {
         Step::Partition(partition) => vec![&partition.between.0, &partition.between.1],
         Step::Delay(delay) => vec![&delay.between.0, &delay.between.1],
@@ -213,10 +213,17 @@ fn missing_host(world: &World, step: &Spot<Step>) -> Option<Wrong> {
         Step::Pause(pause) => vec![&pause.host],
         _ => return None,
     };
-    let second = hosts.iter().any(|host| host.as_str() == "dns2");
-    (second && world.dns.authorities < 2).then(|| {
-        at(step.place, "can never happen: this world has no `dns2`", "give it one: spec.world.dns.authorities: 2")
-    })
+    let names = |name: &str| hosts.iter().any(|host| host.as_str() == name);
+    let (host, cure) = match () {
+        () if names("dns2") && scenario.spec.world.dns.authorities < 2 => {
+            ("dns2", "give it one: spec.world.dns.authorities: 2")
+        }
+        () if names("platform") && !scenario.calls_api() => {
+            ("platform", "it is there where something is asked over the API: `request`, or `via: api`")
+        }
+        () => return None,
+    };
+    Some(at(step.place, format!("can never happen: this world has no `{host}`"), cure))
 }
 
 /// A fault of a server that this world leaves out.

@@ -54,6 +54,13 @@ pub struct Scenario {
     pub spec: ScenarioSpec,
 }
 
+impl Scenario {
+    /// Whether any step is asked over the controllers' HTTP API: only then its world has a host `platform`.
+    pub fn calls_api(&self) -> bool {
+        self.spec.steps.iter().any(|step| step.calls_api())
+    }
+}
+
 /// Name and description.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -86,6 +86,16 @@ pub enum Step {
 }
 
 impl Step {
+    /// Whether it is asked over the controllers' HTTP API.
+    pub fn calls_api(&self) -> bool {
+        match self {
+            Step::Request(_) => true,
+            Step::DryRun(step) => step.via.is_some(),
+            Step::Health(step) => step.via.is_some(),
+            _ => false,
+        }
+    }
+
     /// When it happens and how long it lasts.
     pub fn timing(&self) -> Timing<'_> {
         match self {

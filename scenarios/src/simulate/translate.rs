@@ -86,6 +86,7 @@ pub(super) fn world(scenario: &Scenario, seed: u64) -> WorldOptions {
         .into(),
         second_authority: world.dns.authorities > 1,
         vantages: world.dns.vantages,
+        platform: scenario.calls_api(),
         audit: world.audit,
         probe: world.probe,
         auto_failover: world.auto_failover,

@@ -75,6 +75,8 @@ pub struct WorldOptions {
     pub second_authority: bool,
     /// Whether vantages are configured.
     pub vantages: bool,
+    /// Whether a platform asks the controllers over their HTTP API.
+    pub platform: bool,
     /// Whether an audit stream is configured.
     pub audit: bool,
     /// Whether a database probe is configured.
@@ -177,6 +179,7 @@ impl Default for WorldOptions {
             selector: "ifurlup".into(),
             second_authority: false,
             vantages: true,
+            platform: false,
             audit: true,
             probe: true,
             auto_failover: false,
