@@ -11,6 +11,7 @@ const GAP: usize = 2;
 pub fn fit(table: &str, width: usize) -> String {
     // Rows of one timeline look alike: where one has to move together, all do.
     let is_crowded = table.lines().any(|line| is_row(line) && length(line) > width);
+    let table = if table.lines().any(|line| length(line) > width) { unbroken(table) } else { table.to_owned() };
     let mut text = String::new();
     for line in table.lines() {
         let fits = length(line) <= width && !(is_crowded && is_row(line));
@@ -20,6 +21,28 @@ pub fn fit(table: &str, width: usize) -> String {
             text.push_str(&break_line(line, width));
         }
         text.push('\n');
+    }
+    text
+}
+
+/// The same with each of the two blocks of prose in one line, so that it is not broken where it was broken for a wide one.
+fn unbroken(table: &str) -> String {
+    let indent = " ".repeat(INDENT);
+    let mut text = String::new();
+    let mut is_prose = false;
+    for line in table.lines() {
+        let seen = plain(line);
+        if is_prose && seen.starts_with(&indent) {
+            text.push(' ');
+            // Colours may stand before it.
+            text.push_str(&line.replacen(&indent, "", 1));
+            continue;
+        }
+        is_prose = seen.starts_with("clients ") || seen.starts_with("checks ");
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(line);
     }
     text
 }

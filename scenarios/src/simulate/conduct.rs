@@ -241,20 +241,24 @@ impl<'a> Conductor<'a> {
     /// Changes an object, and notes where it became of it what was not expected. `None`: the step changes none.
     fn change(&mut self, step: &Spot<Step>) -> Option<Result<(), String>> {
         let (what, became, expected) = match &step.value {
-            Step::Edit(edit) => ("edit.expect", facts::edit(&self.world, edit), edit.expect),
-            Step::Delete(delete) => ("delete.expect", facts::delete(&self.world, delete), delete.expect),
+            Step::Edit(edit) => {
+                (format!("edit.expect of {}", edit.resource), facts::edit(&self.world, edit), edit.expect)
+            }
+            Step::Delete(delete) => {
+                (format!("delete.expect of {}", delete.resource), facts::delete(&self.world, delete), delete.expect)
+            }
             Step::Secret(secret) => {
                 let became = self.world.change_secret(secret.region.as_str(), &secret.password);
-                ("secret", became, ChangeExpect::Taken)
+                (format!("secret of {}", secret.region), became, ChangeExpect::Taken)
             }
             _ => return None,
         };
         match (&became, expected) {
             (Err(cause), ChangeExpect::Taken) => {
-                self.unmet(Some(step.place), what, "taken".into(), format!("refused: {cause}"));
+                self.unmet(Some(step.place), &what, "taken".into(), format!("refused: {cause}"));
             }
             (Ok(()), ChangeExpect::Refused) => {
-                self.unmet(Some(step.place), what, "refused".into(), "taken".into());
+                self.unmet(Some(step.place), &what, "refused".into(), "taken".into());
             }
             _ => {}
         }
@@ -385,11 +389,13 @@ impl<'a> Conductor<'a> {
         self.armed.get(&fault).copied()
     }
 
-    /// Steps that never came to their moment: where they stand, and which moment.
-    pub fn never_came(&self) -> Vec<(Place, String)> {
-        let deferred = self.deferred.iter().map(|(moment, _, step)| (moment, step));
-        let waiting = deferred.chain(self.deeds.values().map(|(moment, step)| (moment, step)));
-        waiting.map(|(moment, step)| (step.place, moment.to_string())).collect()
+    /// Steps that never came to their moment: where they stand, and which moment. They do not come to it any more.
+    pub fn give_up_waiting(&mut self) -> Vec<(Place, String)> {
+        let deferred = std::mem::take(&mut self.deferred).into_iter().map(|(moment, _, step)| (moment, step));
+        let waiting = deferred.chain(std::mem::take(&mut self.deeds).into_values());
+        let mut given_up: Vec<_> = waiting.map(|(moment, step)| (step.place, moment.to_string())).collect();
+        given_up.sort();
+        given_up
     }
 
     /// Ticks until a condition holds.
@@ -437,6 +443,8 @@ impl<'a> Conductor<'a> {
     pub fn unmet(&mut self, place: Option<Place>, what: &str, expected: String, found: String) {
         let line = place.map(|place| place.line);
         self.outcome.unmet.push(Unmet { line, what: what.to_owned(), expected, found });
+        // In the order of the file, which is not that in which things are found out.
+        self.outcome.unmet.sort_by_key(|unmet| unmet.line);
     }
 }
 

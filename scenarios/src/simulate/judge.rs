@@ -45,7 +45,7 @@ pub(super) fn settle(run: &mut Conductor<'_>) -> Result<(), GivenUp> {
             "it delayed, changed and failed nothing".into(),
         );
     }
-    for (place, moment) in run.never_came() {
+    for (place, moment) in run.give_up_waiting() {
         run.unmet(Some(place), "moment never came", moment, "the run ended before".into());
     }
     run.world.heal(&Scope::All);

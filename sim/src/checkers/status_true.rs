@@ -4,7 +4,8 @@
 mod in_flight;
 
 use super::{Evidence, Verdict};
-use crate::ground::Ground;
+use crate::ground::{Ground, RegionGround};
+use crate::servers::kube_api::{CONTINUUMS, Change};
 use continuum_core::name::Region;
 use continuum_core::record::EndResult;
 use serde_json::Value;
@@ -18,13 +19,14 @@ pub fn check(ground: &Ground) -> Verdict {
             evidence.push(format!("the copy in {region} has no status").into());
             continue;
         }
-        evidence
-            .extend(lies(ground, status).into_iter().map(|lie| format!("the status in {region} says {lie}").into()));
+        evidence.extend(
+            lies(ground, truth, status).into_iter().map(|lie| format!("the status in {region} says {lie}").into()),
+        );
     }
     Verdict::of("status-true", String::new(), evidence)
 }
 
-fn lies(ground: &Ground, status: &Value) -> Vec<String> {
+fn lies(ground: &Ground, here: &RegionGround, status: &Value) -> Vec<String> {
     let mut lies = Vec::new();
     let mut compare = |field: &str, truth: Option<&Region>| {
         if status[field].as_str() != truth.map(Region::as_str) {
@@ -45,8 +47,13 @@ fn lies(ground: &Ground, status: &Value) -> Vec<String> {
     lies.extend(of_last(ground, status));
     let phase = status["phase"].as_str().unwrap_or_default();
     let is_at_rest = ground.run.rest_since.is_some() && ground.run.broken.is_none();
+    let may_rest = match phase {
+        "Healthy" | "FailedOver" => true,
+        "Failed" => spec_was_changed(here),
+        _ => false,
+    };
     // Without a witness nobody can say more than that.
-    if is_at_rest && ground.record().is_some() && !matches!(phase, "Healthy" | "FailedOver") {
+    if is_at_rest && ground.record().is_some() && !may_rest {
         lies.push(format!("phase {phase}, and it is at rest"));
     }
     // H02: a lag that nobody could measure is no number.
@@ -57,6 +64,15 @@ fn lies(ground: &Ground, status: &Value) -> Vec<String> {
         lies.push(format!("replicationLagSeconds {lag}, and nobody follows"));
     }
     lies
+}
+
+/// Whether somebody beside the controllers changed what the resource asks for: only then it may be one that nobody can
+/// follow.
+fn spec_was_changed(here: &RegionGround) -> bool {
+    let changed =
+        |change: &Change| change.before.as_ref().is_some_and(|before| before["spec"] != change.object["spec"]);
+    let copies = here.history.iter().filter(|change| *change.resource == CONTINUUMS);
+    copies.into_iter().any(|change| !change.by.contains("@controller.") && changed(change))
 }
 
 /// What is said of the last switchover. A failback that was declined moved nothing, and is no switchover.
@@ -74,7 +90,6 @@ mod tests {
     use super::*;
     use crate::checkers::fixture::{claimed, editable, entry, moved, region};
     use crate::moments::Sample;
-    use crate::servers::kube_api::CONTINUUMS;
     use crate::servers::postgres::Event;
     use crate::workload::Span;
     use continuum_core::record::Lsn;
@@ -185,6 +200,23 @@ mod tests {
                 "the status in fsn says phase Degraded, and it is at rest",
             ]
         );
+    }
+
+    #[test]
+    fn failed_at_rest_is_true_only_of_a_resource_that_somebody_changed() {
+        let mut ground = moved();
+        let fsn = ground.regions.get_mut(&region("fsn")).unwrap();
+        editable(&mut fsn.copy)["status"]["phase"] = json!("Failed");
+        let mut change = claimed(60.0, &CONTINUUMS, "shop", 1, "fsn");
+        change.before = Some(Arc::new(json!({ "spec": { "hotStandbyRegions": ["hel"] } })));
+        change.object = Arc::new(json!({ "spec": { "hotStandbyRegions": ["hel", "hel"] } }));
+        for (by, lies) in [("continuum@controller.fsn", 1), ("alice", 0)] {
+            let mut ground = ground.clone();
+            change.by = by.into();
+            ground.regions.get_mut(&region("fsn")).unwrap().history.push(change.clone());
+            let evidence = check(&ground).evidence;
+            assert_eq!(evidence.iter().filter(|lie| lie.contains("phase Failed")).count(), lies, "{by}: {evidence:?}");
+        }
     }
 
     #[test]
