@@ -142,6 +142,13 @@ pub fn find(name: &str) -> Vec<(Kind, Topic)> {
     Kind::ALL.into_iter().flat_map(of_kind).filter(|(kind, topic)| is_it(*kind, topic)).collect()
 }
 
+/// The steps that have a key of this name.
+pub fn with_key(key: &str) -> Vec<String> {
+    let topics = [Kind::Fault, Kind::Operation].into_iter().flat_map(Kind::topics);
+    let has = |topic: &Topic| topic.facts.iter().any(|(word, _)| word == key);
+    topics.filter(has).map(|topic| topic.name).collect()
+}
+
 /// The kind or topic that a word may have been meant for.
 pub fn meant(word: &str) -> Option<String> {
     let kinds = Kind::ALL.iter().map(|kind| kind.word().to_owned());
@@ -325,6 +332,10 @@ fn keys(schema: &Value, body: &Value) -> Vec<(String, String)> {
         if !words.is_empty() {
             text.push_str(&format!(" One of: {}.", words.join(", ")));
         }
+        let within = within(schema, value);
+        if !within.is_empty() {
+            text.push_str(&format!(" Its keys: {}.", within.join(", ")));
+        }
         if required(key) {
             text.push_str(" Must be there.");
         }
@@ -339,6 +350,14 @@ fn keys(schema: &Value, body: &Value) -> Vec<(String, String)> {
 
 fn told(schema: &Value) -> String {
     schema["description"].as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The keys of a value that is a map of known ones.
+fn within<'a>(schema: &'a Value, value: &'a Value) -> Vec<&'a str> {
+    let value = resolve(schema, value);
+    let choices = value["anyOf"].as_array().into_iter().flatten().map(|choice| resolve(schema, choice));
+    let maps = std::iter::once(value).chain(choices).filter_map(|map| map["properties"].as_object());
+    maps.flatten().map(|(key, _)| key.as_str()).collect()
 }
 
 /// The words that a value can be. Empty: it is no word out of a list.

@@ -9,6 +9,7 @@ use crate::shape;
 use continuum_core::report::{DryRunReport, ExecuteReport, ExecuteResult, HealthReport};
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::fmt;
 
 /// The outcome of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -249,6 +250,15 @@ pub struct Unmet {
     pub expected: String,
     /// What was found.
     pub found: String,
+}
+
+impl fmt::Display for Unmet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        write!(f, "{}: expected {}, found {}", self.what, self.expected, self.found)
+    }
 }
 
 /// The verdict on a run, the worst last.

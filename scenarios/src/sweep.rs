@@ -156,8 +156,7 @@ fn why(run: &Outcome) -> String {
         let detail = if check.ok { "holds, and was expected to fail" } else { &check.detail };
         format!("{}: {detail}", check.name)
     });
-    let unmet =
-        run.unmet.iter().map(|unmet| format!("{}: expected {}, found {}", unmet.what, unmet.expected, unmet.found));
+    let unmet = run.unmet.iter().map(|unmet| unmet.to_string());
     let mut wrong = checks.chain(unmet);
     let first = wrong.next().unwrap_or_default();
     match wrong.count() {

@@ -228,7 +228,7 @@ fn many_seeds_are_summed_up_and_what_failed_can_be_run_again() {
     assert_eq!(code, Some(1), "{text}");
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "2 runs · 0 passed, 2 failed");
-    assert!(lines[1].starts_with("FAILED seeds 8, 9  expect.primary: expected hel, found fsn"), "{text}");
+    assert!(lines[1].starts_with("FAILED seeds 8, 9  line 1: expect.primary: expected hel, found fsn"), "{text}");
     assert!(text.contains(&format!("continuum run {failed} --seed 8\n")), "{text}");
 }
 

@@ -110,14 +110,14 @@ fn what_became_of_a_change_is_in_its_row_and_is_judged() {
     let rows: Vec<&str> =
         outcome.timeline.iter().filter(|row| row.label == "delete").map(|row| row.detail.as_str()).collect();
     assert_eq!(rows, ["httproutes/shop: taken", "httproutes/shop: refused: there is no such object"]);
-    assert_eq!(unmet(&twice("")), ["1 delete.expect: taken, refused: there is no such object"]);
+    assert_eq!(unmet(&twice("")), ["1 delete.expect of httproutes/shop: taken, refused: there is no such object"]);
     let taken = run("{delete: {resource: httproutes/shop, expect: refused}}");
-    assert_eq!(unmet(&taken), ["1 delete.expect: refused, taken"]);
+    assert_eq!(unmet(&taken), ["1 delete.expect of httproutes/shop: refused, taken"]);
 }
 
 #[test]
 fn what_the_end_is_expected_to_be_is_told_with_its_line_and_in_the_words_of_the_file() {
     let outcome =
         run_expecting("{execute: {to: hel}}", "{result:\n undone, dns:\n\n hel, events: {continuum-error:\n 7}}");
-    assert_eq!(unmet(&outcome), ["5 expect.events.continuum-error: 7, 0", "2 expect.result: undone, succeeded"]);
+    assert_eq!(unmet(&outcome), ["2 expect.result: undone, succeeded", "5 expect.events.continuum-error: 7, 0"]);
 }

@@ -1,7 +1,7 @@
 //! `continuum explain`: lists what there is, or tells of one thing.
 
 use super::{EXIT_USAGE, show, tell, width};
-use crate::explain::{Kind, Topic, find, meant};
+use crate::explain::{Kind, Topic, find, meant, with_key};
 use crate::wrap::wrap;
 
 pub(super) fn explain(word: &str) -> u8 {
@@ -13,7 +13,9 @@ pub(super) fn explain(word: &str) -> u8 {
     }
     let found = find(word);
     if found.is_empty() {
+        let steps = with_key(word);
         let hint = match meant(word) {
+            _ if !steps.is_empty() => format!("it is a key of {}", steps.join(", ")),
             _ if word.starts_with("step") => "a switchover has the steps 1 to 7".to_owned(),
             Some(known) => format!("did you mean `{known}`?"),
             None => "`continuum explain` lists what there is".to_owned(),

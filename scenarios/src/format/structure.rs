@@ -11,6 +11,14 @@ const SPEC_KEYS: [&str; 5] = ["seed", "limit", "world", "steps", "expect"];
 /// What a mistake comes from, where that is another place or another thing than the parser says.
 pub(super) fn cause(error: &Error, text: &str, place: Place) -> Option<Wrong> {
     match error {
+        // An empty value, and the keys that were meant for it further left than it wants them.
+        Error::Unexpected { expected: "mapping start", .. } => beside_its_word(text, place.line),
+        Error::SerdeUnknownField { field, expected, .. }
+            if expected.contains(&"world") && world_keys().iter().any(|key| key == field) =>
+        {
+            let hint = "it is a key of `spec.world`: begin it two columns right of `world:`, below it".into();
+            Some(Wrong { place, message: format!("`{field}` does not stand in `spec`"), hint })
+        }
         Error::SerdeMissingField { field, .. } if SPEC_KEYS.contains(field) => {
             let elsewhere = key_at(text, field)?;
             Some(outside_of_spec(field, elsewhere))
@@ -33,7 +41,12 @@ pub(super) fn cause(error: &Error, text: &str, place: Place) -> Option<Wrong> {
             SIGNS
                 .iter()
                 .any(|sign| message.contains(sign))
-                .then(|| never_closed(text, place).or_else(|| misplaced_key(text, place)))
+                .then(|| {
+                    never_closed(text, place)
+                        .or_else(|| beside_its_word(text, place.line.saturating_sub(1)))
+                        .or_else(|| out_of_column(text, place))
+                        .or_else(|| misplaced_key(text, place))
+                })
                 .flatten()
         }
     }
@@ -42,6 +55,73 @@ pub(super) fn cause(error: &Error, text: &str, place: Place) -> Option<Wrong> {
 fn outside_of_spec(key: &str, place: Place) -> Wrong {
     let hint = "it is a key of `spec`: begin it two columns right of `spec:`, below its other keys".into();
     Wrong { place, message: format!("`{key}` does not stand with the other keys of `spec`"), hint }
+}
+
+/// The keys of `spec.world`.
+fn world_keys() -> Vec<String> {
+    let schema = super::schema();
+    schema["$defs"]["World"]["properties"].as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect()
+}
+
+/// What is expected of a step whose value is no map, as `- wait: 30s`.
+pub(super) fn keys_wanted(text: &str, place: Place) -> String {
+    let any = "expected keys with values, or `{}`".to_owned();
+    let step = line_at(text, place.line).and_then(|(_, rest)| key_of(rest.strip_prefix("- ")?));
+    let schema = super::schema();
+    let kinds = schema["$defs"]["Step"]["oneOf"].as_array().into_iter().flatten();
+    let Some(path) = step.and_then(|step| {
+        let body = kinds.into_iter().find_map(|kind| kind["properties"].get(step))?;
+        body["$ref"].as_str()?.strip_prefix('#')
+    }) else {
+        return any;
+    };
+    let required = schema.pointer(path).and_then(|body| body["required"].as_array()).into_iter().flatten();
+    let required: Vec<String> = required.filter_map(|key| Some(format!("{}: ...", key.as_str()?))).collect();
+    if required.is_empty() { any } else { format!("expected `{{ {} }}`", required.join(", ")) }
+}
+
+/// A line of a file: the column of its first sign, and the rest. Nothing: it is empty or a comment.
+fn line_at(text: &str, line: usize) -> Option<(usize, &str)> {
+    let whole = text.lines().nth(line.checked_sub(1)?)?;
+    let rest = whole.trim();
+    let column = whole.chars().count() - whole.trim_start().chars().count() + 1;
+    (!rest.is_empty() && !rest.starts_with('#')).then_some((column, rest))
+}
+
+/// The key that a line begins with.
+fn key_of(rest: &str) -> Option<&str> {
+    let (key, value) = rest.split_once(':')?;
+    (key.chars().all(char::is_alphanumeric) && (value.is_empty() || value.starts_with(' '))).then_some(key)
+}
+
+/// The step that begins at this line without a value, `- edit:`, where the keys below it do not stand deeper than its word.
+fn beside_its_word(text: &str, line: usize) -> Option<Wrong> {
+    let (dash, rest) = line_at(text, line)?;
+    let step = rest.strip_prefix("- ")?.trim_start();
+    let word = step.strip_suffix(':')?;
+    let word_column = dash + rest.chars().count() - step.chars().count();
+    let below = (line + 1..=text.lines().count()).find(|line| line_at(text, *line).is_some())?;
+    let (column, rest) = line_at(text, below)?;
+    let key = key_of(rest).filter(|_| (dash + 1..=word_column).contains(&column))?;
+    Some(Wrong {
+        place: Place { line: below, column, length: key.chars().count() },
+        message: format!("`{key}` stands beside `{word}` and not below it"),
+        hint: format!("begin the keys of `{word}` two columns right of `{word}`"),
+    })
+}
+
+/// A key within a step at which the parser stopped, in no column of those above it.
+fn out_of_column(text: &str, place: Place) -> Option<Wrong> {
+    let (column, rest) = line_at(text, place.line)?;
+    let key = key_of(rest)?;
+    let above = (1..place.line).rev().filter_map(|line| line_at(text, line));
+    let mut of_step = above.take_while(|(column, _)| *column > 1);
+    let (dash, _) = of_step.find(|(_, rest)| rest.starts_with("- "))?;
+    (column > dash).then(|| Wrong {
+        place: Place { line: place.line, column, length: key.chars().count() },
+        message: format!("`{key}` stands in the column of no key above it"),
+        hint: "begin the keys of one map in one column".into(),
+    })
 }
 
 /// A key of `spec` at which the parser stopped: it is indented otherwise than its neighbours.

@@ -119,9 +119,9 @@ fn words(error: &Error, text: &str, place: Place) -> (String, String) {
         }
         Error::NullIntoString { .. } => say("a value is missing", "expected a value after the colon"),
         Error::Unexpected { expected, .. } => match *expected {
-            "mapping start" => say("no map of keys", "expected keys with values, or `{}`"),
+            "mapping start" => ("no map of keys".into(), structure::keys_wanted(text, place)),
             "sequence start" => say("no list", "expected a list: `[a, b]`, or lines that begin with `- `"),
-            "string scalar" => say("no single value", "expected a single value"),
+            "string scalar" => say("no single value", "expected a single value; put a text with brackets in quotes"),
             other => (format!("expected {other}"), String::new()),
         },
         Error::InvalidScalar { ty, .. } => {

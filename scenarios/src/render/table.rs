@@ -254,9 +254,7 @@ impl Lines {
             self.evidence(check);
         }
         for unmet in &run.unmet {
-            let place = unmet.line.map(|line| format!("line {line}: ")).unwrap_or_default();
-            let text = format!("{place}{}: expected {}, found {}", unmet.what, unmet.expected, unmet.found);
-            self.styled_block(BAD, "UNMET", &text);
+            self.styled_block(BAD, "UNMET", &unmet.to_string());
         }
         if let Some(why) = &run.did_not_finish {
             self.styled_block(BAD, "NOT ENDED", why);
