@@ -7,8 +7,9 @@ mod failback;
 mod follow;
 mod health;
 mod orders;
+mod refusal;
 
-use crate::audit::{About, Event, request_failed};
+use crate::audit::About;
 use crate::clock::{Clock, within};
 use crate::keeper::{Keeper, NotWritten};
 use crate::look::{Needs, limited, look};
@@ -22,15 +23,15 @@ use crate::record::{Kind, Record};
 use crate::report::{DryRunReport, ExecuteReport, ExecuteResult};
 use crate::requests::{failback_served, identity, of_switchover};
 use crate::spec::{Invalid, Spec};
-use crate::steps::failure_text;
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
-use crate::transition::{self, ALREADY_UNDER_WAY, Order, Told};
+use crate::transition::{self, Order, Told};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use orders::{FailbackAnswer, NotTaken};
+pub use refusal::{Refusal, RefusedOrder};
 
 /// How often a request is put into a copy that others change meanwhile.
 const PUT_TRIES: u32 = 5;
@@ -170,56 +171,6 @@ impl Following {
             What::Id(id) => id,
             What::Request(_) => "",
         }
-    }
-}
-
-/// A requested move that never began.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Refusal {
-    /// Where to.
-    pub to: Region,
-    /// The step whose precondition failed.
-    pub step: u8,
-    /// Why; names the step.
-    pub why: String,
-}
-
-impl Refusal {
-    /// What is to be told of what came of an order; absent: it began, that is not known, or there was nothing to do.
-    pub fn of(to: &Region, begun: &Result<Begun, OperationError>) -> Option<Self> {
-        let (step, why) = match begun {
-            // The same order twice: nothing failed, it is being done.
-            Ok(Begun::Report(report)) if report.error.as_ref().is_some_and(|e| e.contains(ALREADY_UNDER_WAY)) => {
-                return None;
-            }
-            Ok(Begun::Report(report)) if report.result == ExecuteResult::Refused => {
-                (report.failed_at_step, report.error.clone().unwrap_or_default())
-            }
-            Err(error @ OperationError::InvalidPlan { .. }) => (1, failure_text(1, &error.cause())),
-            _ => return None,
-        };
-        Some(Self { to: to.clone(), step, why })
-    }
-
-    /// Its event. `request` is the request's identity.
-    pub fn event(&self, about: About, request: &str, by: Option<&str>, at: Timestamp) -> Event {
-        request_failed(about, request, &self.to, by, (self.step, &self.why), at)
-    }
-}
-
-/// An order that was refused to whoever gave it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RefusedOrder {
-    refusal: Refusal,
-    by: Option<String>,
-    at: Timestamp,
-}
-
-impl RefusedOrder {
-    /// Its event.
-    pub fn event(&self, about: About) -> Event {
-        let by = self.by.as_deref();
-        self.refusal.event(about, &identity(&self.refusal.to, self.at, by), by, self.at)
     }
 }
 
