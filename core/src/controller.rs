@@ -54,8 +54,8 @@ const FIRST_LOOK_LIMIT: Duration = Duration::from_secs(7);
 const RELAY_PAUSE: Duration = Duration::from_millis(500);
 /// Between two tries to say in one's own copy what the keeper read.
 const HERALD_PAUSE: Duration = Duration::from_millis(100);
-/// So many looks in a row have to fail before it is said that the standby cannot be seen.
-const UNSEEN_TOLD: u32 = 3;
+/// So many looks in a row have to fail before it is said that the pair cannot be seen.
+const UNSEEN_TOLD: u32 = 2;
 /// The whole health check's limit.
 const HEALTH_LIMIT: Duration = Duration::from_secs(30);
 

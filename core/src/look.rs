@@ -166,7 +166,7 @@ pub async fn half_of(observers: &Observers, clock: &dyn Clock, pair: &ObjectName
 }
 
 /// As [`half_of`], each of the two looks within `limit`.
-async fn half_within(
+pub(crate) async fn half_within(
     observers: &Observers,
     clock: &dyn Clock,
     pair: &ObjectName,

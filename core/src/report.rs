@@ -76,6 +76,10 @@ pub struct ExecuteReport {
     /// Between the last write seen accepted and the first again, s. Absent: not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write_gap_seconds: Option<f64>,
+    /// How long it took, s: what each region measured with its own clock, added up. Absent: it did not succeed, or that was not
+    /// measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took_seconds: Option<f64>,
     /// By how much it missed its recovery-time objective, s. Absent: it met it, or that was not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rto_missed_by_seconds: Option<f64>,

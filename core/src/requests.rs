@@ -16,9 +16,10 @@ pub fn identity(target: &Region, requested_at: Timestamp, requested_by: Option<&
     short_hash(format!("{target}\n{requested_at}\n{}", requested_by.unwrap_or_default()).as_bytes())
 }
 
-/// Identity of a requested switchover.
+/// Identity of a requested switchover: its key, where it has one.
 pub fn of_switchover(request: &SwitchoverRequest) -> String {
-    identity(&request.target, request.requested_at, request.requested_by.as_deref())
+    let hashed = || identity(&request.target, request.requested_at, request.requested_by.as_deref());
+    request.key.clone().unwrap_or_else(hashed)
 }
 
 /// Whether the failback that stands in this spec was served: to whichever region, since the regions' order
@@ -28,9 +29,10 @@ pub fn failback_served(record: &Record, spec: &Spec) -> bool {
     regions.any(|to| of_failback(&spec.failback, to).is_some_and(|id| record.served.contains(&id)))
 }
 
-/// Identity of a requested failback to `target`; absent where none is requested.
+/// Identity of a requested failback to `target`: its key, where it has one. Absent where none is requested.
 pub fn of_failback(failback: &FailbackSpec, target: &Region) -> Option<String> {
-    Some(identity(target, failback.requested_at?, failback.requested_by.as_deref()))
+    let at = failback.requested_at?;
+    Some(failback.key.clone().unwrap_or_else(|| identity(target, at, failback.requested_by.as_deref())))
 }
 
 /// What is asked and was not served.
@@ -80,16 +82,18 @@ pub enum ApprovalAnswer {
 /// How much older an approval may say it is than the failback it approves: clocks differ.
 const APPROVAL_SLACK: SignedDuration = SignedDuration::from_secs(60);
 
-/// What was said in any copy of a failback that waits since then; absent: nothing yet. Refusal counts more than
-/// approval. An approval that says that it is much older is that of another failback: a copy came back from a
-/// backup, or with its region. Two wall clocks are compared here, and only to leave an approval out.
-pub fn answer(copies: &BTreeMap<Region, Seen<CopyView>>, since: Timestamp) -> Option<ApprovalAnswer> {
-    let failbacks: Vec<&FailbackSpec> = specs(copies).map(|spec| &spec.failback).collect();
+/// What was said in any copy of the failback `id`, which waits since then; absent: nothing yet. Refusal counts more than
+/// approval. An answer that names another failback is none to this one. An approval that names none, and says that it is
+/// much older, is that of another failback too: a copy came back from a backup, or with its region. Two wall clocks are
+/// compared here, and only to leave an approval out.
+pub fn answer(copies: &BTreeMap<Region, Seen<CopyView>>, id: &str, since: Timestamp) -> Option<ApprovalAnswer> {
+    let about = |f: &&FailbackSpec| f.answered.as_deref().is_none_or(|answered| answered == id);
+    let failbacks: Vec<&FailbackSpec> = specs(copies).map(|spec| &spec.failback).filter(about).collect();
     if failbacks.iter().any(|f| f.refused) {
         return Some(ApprovalAnswer::Refused);
     }
-    let approved =
-        failbacks.iter().find(|f| f.approved && f.approved_at.is_none_or(|at| at >= since - APPROVAL_SLACK))?;
+    let in_time = |f: &FailbackSpec| f.approved_at.is_none_or(|at| at >= since - APPROVAL_SLACK);
+    let approved = failbacks.iter().find(|f| f.approved && (f.answered.is_some() || in_time(f)))?;
     Some(ApprovalAnswer::Approved(approved.approved_by.clone().unwrap_or_else(|| "unnamed".into())))
 }
 

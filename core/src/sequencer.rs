@@ -21,7 +21,7 @@ use crate::ports::{Actors, Observers, Outcome};
 use crate::preflight::{Facts, Findings, preflight, report};
 use crate::record::{Kind, Record};
 use crate::report::{DryRunReport, ExecuteReport, ExecuteResult};
-use crate::requests::{failback_served, identity, of_switchover};
+use crate::requests::{failback_served, identity, of_failback, of_switchover};
 use crate::spec::{Invalid, Spec};
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
 use crate::transition::{self, Order, Told};
@@ -197,10 +197,7 @@ pub struct Sequencer {
 /// What is asked of another region.
 #[derive(Clone, Copy, Debug)]
 enum HandedOn {
-    /// A switchover; `confirmed`: exactly this plan.
-    Switchover {
-        confirmed: bool,
-    },
+    Switchover,
     Failback,
 }
 
@@ -288,7 +285,7 @@ impl Sequencer {
         let (_, spec) = self.own_copy(&self.observers, operation).await?;
         let plan = Plan::new(&self.name, &spec, to, order.reason.as_deref(), order.requested_by.as_deref())
             .map_err(|source| OperationError::InvalidPlan { operation, source })?;
-        if let Some(former) = self.given_before(order, &plan, started) {
+        if let Some(former) = self.given_before(order, &plan, started).await {
             return Ok(former);
         }
         let refused = |step: u8, cause: &str| Begun::Report(Box::new(self.unbegun(&plan, step, cause, started)));
@@ -318,9 +315,7 @@ impl Sequencer {
             if order.request.is_some() {
                 return Ok(refused(1, &format!("{holder} drives it, and this request is not made another one")));
             }
-            return Ok(self
-                .hand_on(operation, plan, started, HandedOn::Switchover { confirmed: order.confirmed.is_some() })
-                .await);
+            return Ok(self.hand_on(operation, plan, started, order, HandedOn::Switchover).await);
         }
         let order = Order { plan: plan.clone(), kind: Kind::Planned, request: order.identity(), now: started };
         let timeline = facts.observations.half(&order.plan.from).database.known().and_then(|d| d.timeline);
@@ -352,30 +347,43 @@ impl Sequencer {
         keeper.update(move |record| transition::begin(record, &me, &order)).await
     }
 
-    /// Puts the request into one's own copy, for the holder, which reads requests from both.
-    async fn hand_on(&self, operation: &'static str, plan: Plan, since: Timestamp, asked: HandedOn) -> Begun {
+    /// Puts the request into one's own copy, for the holder, which reads requests from both. Under the order's key, where it
+    /// has one: given again, it finds itself there, and in the record once it was served.
+    async fn hand_on(
+        &self,
+        operation: &'static str,
+        plan: Plan,
+        since: Timestamp,
+        order: &ExecuteOrder,
+        asked: HandedOn,
+    ) -> Begun {
+        let key = order.key.as_ref();
+        let told_key = key.map(|key| format!("{since} {key}"));
         let patch = match asked {
-            HandedOn::Switchover { confirmed } => json!({ "switchover": {
+            HandedOn::Switchover => json!({ "switchover": {
                 "requested": true,
                 "targetRegion": plan.to,
                 "requestedAt": since,
+                "idempotencyKey": told_key,
                 "requestedBy": plan.initiated_by,
                 "reason": plan.reason,
-                "confirmedFingerprint": confirmed.then(|| plan.fingerprint()),
+                "confirmedFingerprint": order.confirmed.is_some().then(|| plan.fingerprint()),
             } }),
             HandedOn::Failback => json!({ "failback": {
                 "requested": true,
                 "requestedAt": since,
+                "idempotencyKey": told_key,
                 "requestedBy": plan.initiated_by,
                 "approved": false,
                 "approvedAt": null,
                 "refused": false,
+                "answered": null,
             } }),
         };
         let unbegun = |cause: &str| Begun::Report(Box::new(self.unbegun(&plan, 1, cause, since)));
-        match self.put(operation, Some(asked), &patch).await {
+        match self.put(operation, Some(asked), key, &patch).await {
             Put::Done => {
-                let request = identity(&plan.to, since, Some(&plan.initiated_by));
+                let request = key.cloned().unwrap_or_else(|| identity(&plan.to, since, Some(&plan.initiated_by)));
                 Begun::Following(Box::new(Following { what: What::Request(request), plan, since }))
             }
             Put::Not(why) => unbegun(&format!("the request could not be put into the resource: {why}")),
@@ -388,15 +396,18 @@ impl Sequencer {
 
     /// Patches the spec of one's own copy; where something is asked by it, over no request of somebody else. The status changes often, and with it
     /// the version, so it is tried again.
-    async fn put(&self, operation: &'static str, asked: Option<HandedOn>, patch: &Value) -> Put {
+    async fn put(&self, operation: &'static str, asked: Option<HandedOn>, key: Option<&String>, patch: &Value) -> Put {
         let mut last = String::new();
         for _ in 0..PUT_TRIES {
             let (copy, spec) = match self.own_copy(&self.observers, operation).await {
                 Ok(own) => own,
                 Err(error) => return Put::Not(error.chain()),
             };
-            if asked.is_some_and(|asked| self.stands(&spec, asked)) {
-                return Put::Not("another request, or an answer to one, stands there".into());
+            match asked.and_then(|asked| self.standing(&spec, asked)) {
+                // It was left there before, and whoever left it did not hear so.
+                Some(id) if Some(&id) == key => return Put::Done,
+                Some(_) => return Put::Not("another request, or an answer to one, stands there".into()),
+                None => {}
             }
             let write = self.actors.copy.patch_spec(&copy.resource_version, patch);
             match within(&*self.clock, REQUEST_LIMIT, write).await {
@@ -411,15 +422,15 @@ impl Sequencer {
         Put::Not(format!("tried {PUT_TRIES} times: {last}"))
     }
 
-    /// Whether somebody else's request stands in the spec where this one is to be written.
-    fn stands(&self, spec: &Spec, asked: HandedOn) -> bool {
+    /// The identity of a request that was not served, where one stands in the spec where this one is to be written.
+    fn standing(&self, spec: &Spec, asked: HandedOn) -> Option<String> {
         let record = self.keeper.as_ref().and_then(|k| k.view()).and_then(|v| v.record);
         let served = |id: &String| record.as_ref().is_some_and(|record| record.served.contains(id));
         match asked {
-            HandedOn::Switchover { .. } => spec.switchover.as_ref().map(of_switchover).is_some_and(|id| !served(&id)),
+            HandedOn::Switchover => spec.switchover.as_ref().map(of_switchover).filter(|id| !served(id)),
             HandedOn::Failback => {
-                let asked = spec.failback.requested_at.is_some();
-                asked && record.as_ref().is_none_or(|record| !failback_served(record, spec))
+                let id = of_failback(&spec.failback, spec.standbys.first().unwrap_or(&spec.primary))?;
+                record.as_ref().is_none_or(|record| !failback_served(record, spec)).then_some(id)
             }
         }
     }

@@ -216,6 +216,9 @@ pub struct SwitchoverRequest {
     pub target: Region,
     /// When it was asked: part of its identity.
     pub requested_at: Timestamp,
+    /// Its identity, where whoever asked gave it one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// Who asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_by: Option<String>,
@@ -232,6 +235,8 @@ pub struct SwitchoverRequest {
 pub struct FailbackSpec {
     /// When it was asked, where `requested` is true.
     pub requested_at: Option<Timestamp>,
+    /// Its identity, where whoever asked gave it one of its own.
+    pub key: Option<String>,
     /// Who asked.
     pub requested_by: Option<String>,
     /// Whether a person must approve.
@@ -244,6 +249,8 @@ pub struct FailbackSpec {
     pub approved_by: Option<String>,
     /// Whether one refused.
     pub refused: bool,
+    /// The id of the failback that the answer is about. Absent: whichever waits.
+    pub answered: Option<String>,
     /// How long it may wait, s (default 3,600).
     pub timeout_seconds: u32,
 }

@@ -72,6 +72,7 @@ impl ExecuteReport {
             started_at: since,
             finished_at: now,
             write_gap_seconds: None,
+            took_seconds: None,
             rto_missed_by_seconds: None,
             events_owed: 0,
         }
@@ -96,6 +97,7 @@ impl ExecuteReport {
             started_at: ended.started_at,
             finished_at: ended.finished_at,
             write_gap_seconds: ended.write_gap_ms.map(|ms| ms as f64 / 1000.0),
+            took_seconds: ended.took_ms.map(|ms| ms as f64 / 1000.0),
             rto_missed_by_seconds: ended.rto_missed_by_ms.map(|ms| ms as f64 / 1000.0),
             events_owed,
         }
@@ -125,6 +127,7 @@ impl ExecuteReport {
             started_at: intent.started_at,
             finished_at: now,
             write_gap_seconds: None,
+            took_seconds: None,
             rto_missed_by_seconds: None,
             events_owed: 0,
         }

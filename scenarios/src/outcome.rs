@@ -339,7 +339,9 @@ impl Outcome {
         let (kind, label, detail) = describe(&report);
         let took_ms = match &report {
             Report::Execute(r) | Report::Failback(r) => {
-                u64::try_from(r.finished_at.duration_since(r.started_at).as_millis()).ok()
+                // Where it moved, the times are those of two machines.
+                let apart = || u64::try_from(r.finished_at.duration_since(r.started_at).as_millis()).ok();
+                r.took_seconds.map(|seconds| (seconds * 1000.0).round() as u64).or_else(apart)
             }
             _ => None,
         };

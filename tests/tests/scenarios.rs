@@ -18,8 +18,11 @@ scenarios! {
     abort_before_the_point_of_no_return
     answers_cut_off_at_the_promotion
     api_aborts_and_answers
+    api_approval_names_its_failback
     api_dry_run_and_health
     api_flood_in_a_switchover
+    api_keyed_order_handed_on
+    api_keyed_order_in_either_region
     api_lets_nobody_else_in
     api_of_an_unreadable_resource
     api_order_comes_again
@@ -96,12 +99,14 @@ scenarios! {
     password_changed_in_the_database
     planned_switchover
     postgres_killed_then_demoted
+    primary_dies_at_rest
     promotion_slow
     record_deleted_in_mid_move
     records_set_back
     regions_far_apart
     replay_paused_in_mid_move
     reply_lost_on_promotion
+    route_deleted_in_the_drain
     second_authority_cut_off_at_step_4
     second_authority_follows_the_undo
     second_authority_with_caches

@@ -1,14 +1,17 @@
 //! What a controller sees of both halves beside what its driver needs.
 
 use super::{ATTEND_PAUSE, Controller};
-use crate::look::half_of;
+use crate::look::half_within;
 use crate::name::{ObjectName, Region};
 use crate::observe::replication;
 use futures_util::future::join_all;
 use std::time::Duration;
 
-/// Between two looks at both halves while nothing is under way.
-const HALVES_PAUSE: Duration = Duration::from_secs(5);
+/// Between two looks at both halves while nothing is under way. Two looks that fail tell that nobody may be writing
+/// (H03): with their limits they are over within ten seconds.
+const HALVES_PAUSE: Duration = Duration::from_secs(4);
+/// For a look at a Cluster, and for one at a database.
+const LOOK_LIMIT: Duration = Duration::from_secs(2);
 /// So many times in a row they are looked at again soon where the standby was not seen to stream: it may only
 /// have restarted.
 const UNSEEN_SOON: u32 = 5;
@@ -40,7 +43,7 @@ impl Controller {
     }
 
     async fn look_at_half(&self, pair: &ObjectName, region: &Region) {
-        let half = half_of(&self.observers, &*self.clock, pair, region).await;
+        let half = half_within(&self.observers, &*self.clock, pair, region, LOOK_LIMIT).await;
         if let Some(keeper) = self.keeper.as_ref().filter(|_| *region == self.me) {
             let own = half.database.known().filter(|d| d.in_recovery == Some(false));
             keeper.set_position(own.and_then(|d| d.position()));

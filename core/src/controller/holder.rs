@@ -98,7 +98,7 @@ impl Controller {
         // The event of its waiting comes before its end, also where no approval is required. A stream
         // that is away keeps it from beginning, and from nothing else.
         let told = record.owed_of(&pending.id).all(|event| event.body.kind != EventType::FailbackPending);
-        let approved_by = match requests::answer(copies, pending.since) {
+        let approved_by = match requests::answer(copies, &pending.id, pending.since) {
             Some(ApprovalAnswer::Refused) => {
                 self.sequencer.decline(pending, "refused by a person").await;
                 return;

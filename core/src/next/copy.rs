@@ -42,6 +42,7 @@ pub(super) fn mended(record: &Record, spec: &Spec) -> Option<Value> {
             "failback".into(),
             json!({
                 "requested": false, "approved": false, "approvedAt": null, "approvedBy": null, "refused": false,
+                "answered": null,
             }),
         );
     }

@@ -19,10 +19,14 @@ impl Case<'_> {
         let (from, to) = (self.plan().backend(self.intent.from()), self.plan().backend(self.intent.to()));
         let mut views = Vec::new();
         for region in [self.intent.from(), self.intent.to()] {
-            match self.seen.routes.get(region).and_then(Seen::known) {
-                Some(view) => views.push((region, view)),
-                None => {
-                    let why = self.seen.routes.get(region).and_then(Seen::why).unwrap_or_default();
+            match self.seen.routes.get(region) {
+                Some(Seen::Is(view)) => views.push((region, view)),
+                // Nobody may write meanwhile, and there is nothing to wait for.
+                Some(Seen::Missing) => {
+                    return self.turn(3, format!("route {} in {region} is not there any more", route.object));
+                }
+                unseen => {
+                    let why = unseen.and_then(Seen::why).unwrap_or_default();
                     return self.wait(3, format!("route {} in {region} cannot be read: {why}", route.object));
                 }
             }
@@ -196,9 +200,14 @@ impl Case<'_> {
         let mut waiting = None;
         for region in [self.intent.from(), self.intent.to()] {
             let Some(former) = self.intent.former.weights.get(region) else { continue };
-            let Some(Seen::Is(view)) = self.seen.routes.get(region) else {
-                waiting = Some(self.memory.unseen(3));
-                continue;
+            let view = match self.seen.routes.get(region) {
+                Some(Seen::Is(view)) => view,
+                // Somebody deleted it since: there are no weights to give back.
+                Some(Seen::Missing) => continue,
+                _ => {
+                    waiting = Some(self.memory.unseen(3));
+                    continue;
+                }
             };
             let wanted = weights::restored(view, former, &from, &to);
             // The claim is written also where the weights stand: it kills a patch still in flight.

@@ -9,6 +9,7 @@ fn request() -> SwitchoverRequest {
     SwitchoverRequest {
         target: hel(),
         requested_at: at(0),
+        key: None,
         requested_by: Some("alice".into()),
         reason: None,
         confirmed: None,
@@ -101,6 +102,7 @@ fn a_refusal_counts_more_than_an_approval() {
                 spec.failback.approved_by = Some("alice".into());
                 spec.failback.refused = refused && *region == hel();
             }),
+            "2.1",
             at(0),
         )
     };
@@ -110,13 +112,38 @@ fn a_refusal_counts_more_than_an_approval() {
 }
 
 #[test]
+fn an_answer_that_names_its_failback_is_one_to_that_alone_whatever_the_clocks_say() {
+    let named = |approved: bool, answered: &str| {
+        let copies = copies(|_, spec| {
+            spec.failback.approved = approved;
+            spec.failback.refused = !approved;
+            spec.failback.approved_at = approved.then(|| at(0));
+            spec.failback.answered = Some(answered.into());
+        });
+        answer(&copies, "2.1", at(1000))
+    };
+    assert_eq!(named(true, "2.1"), Some(ApprovalAnswer::Approved("unnamed".into())));
+    assert_eq!(named(false, "2.1"), Some(ApprovalAnswer::Refused));
+    assert_eq!([named(true, "1.9"), named(false, "1.9")], [None, None]);
+}
+
+#[test]
+fn the_key_of_a_request_is_its_identity() {
+    let keyed = SwitchoverRequest { key: Some("k".into()), ..request() };
+    assert_eq!(of_switchover(&keyed), "k");
+    let failback = FailbackSpec { requested_at: Some(at(0)), key: Some("k".into()), ..FailbackSpec::default() };
+    assert_eq!(of_failback(&failback, &hel()).as_deref(), Some("k"));
+    assert_eq!(of_failback(&FailbackSpec { requested_at: None, ..failback }, &hel()), None, "nothing is asked");
+}
+
+#[test]
 fn an_approval_that_is_older_than_the_failback_does_not_count() {
     let approved_at = |second: Option<i64>| {
         let copies = copies(|region, spec| {
             spec.failback.approved = *region == hel();
             spec.failback.approved_at = second.map(at);
         });
-        answer(&copies, at(100)).is_some()
+        answer(&copies, "2.1", at(100)).is_some()
     };
     assert!(!approved_at(Some(39)), "it was that of another failback");
     assert!(approved_at(Some(40)), "clocks differ");

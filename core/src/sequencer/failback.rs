@@ -60,7 +60,7 @@ impl Sequencer {
         }
         // The holder has it: it is told in the resource.
         let patch = json!({ "failback": { "refused": true } });
-        match self.put("failback", None, &patch).await {
+        match self.put("failback", None, None, &patch).await {
             Put::Done => true,
             Put::Not(why) | Put::Unknown(why) => {
                 tracing::error!(%why, "a failback that was given up may still run; refuse it in the resource");
@@ -77,7 +77,7 @@ impl Sequencer {
         let spec = &self.led(spec);
         let to = spec.standbys.first().unwrap_or(&spec.primary);
         let plan = self.failback_plan(spec, to, order.requested_by.as_deref())?;
-        if let Some(former) = self.given_before(order, &plan, started) {
+        if let Some(former) = self.given_before(order, &plan, started).await {
             return Ok(former);
         }
         if let Some(cause) = changed(order, &plan, self.failback_plan(spec, to, None).ok().as_ref()) {
@@ -102,7 +102,7 @@ impl Sequencer {
         }
         let holder = facts.witness.known().and_then(|r| r.as_ref()?.holder.clone());
         if order.request.is_none() && holder.is_some_and(|holder| holder != self.me) {
-            return Ok(self.hand_on(operation, plan, started, HandedOn::Failback).await);
+            return Ok(self.hand_on(operation, plan, started, order, HandedOn::Failback).await);
         }
         let approval = Approval {
             required: asked.approval_required || approval_required(&facts.observations.copies),

@@ -3,8 +3,9 @@
 
 use super::{Begun, ExecuteOrder, Following, OperationError, Put, Sequencer, What};
 use crate::name::Region;
+use crate::observe::Seen;
 use crate::plan::Plan;
-use crate::record::Record;
+use crate::record::{Intent, Record};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -14,9 +15,9 @@ pub enum NotTaken {
     /// What it is about does not stand as it says.
     #[error("{0}")]
     Stale(String),
-    /// The record was not read yet.
-    #[error("the record was not read yet; ask again")]
-    Unread,
+    /// The record could not be read.
+    #[error("the witness cannot be read, ask again: {0}")]
+    Unread(String),
     /// It could not be written.
     #[error("it could not be put into the resource: {0}")]
     Not(String),
@@ -53,24 +54,33 @@ impl Sequencer {
 
     /// Answers the failback of this id, which has to wait.
     pub async fn answer_failback(&self, id: &str, answer: &FailbackAnswer) -> Result<(), NotTaken> {
-        let pending = self.record_read()?.pending;
-        match pending {
+        match self.record_now().await?.pending {
             Some(pending) if pending.id == id => {}
             Some(pending) => return Err(NotTaken::Stale(format!("failback {} waits, and not {id}", pending.id))),
             None => return Err(NotTaken::Stale(format!("no failback waits, so {id} does not"))),
         }
+        // It names what it is about: by the time that it is read another failback may wait.
         let patch = match answer {
-            FailbackAnswer::Approve(by) => {
-                json!({ "failback": { "approved": true, "approvedBy": by, "approvedAt": self.clock.wall() } })
-            }
-            FailbackAnswer::Refuse => json!({ "failback": { "refused": true } }),
+            FailbackAnswer::Approve(by) => json!({ "failback": {
+                "approved": true,
+                "approvedBy": by,
+                "approvedAt": self.clock.wall(),
+                "answered": id,
+            } }),
+            FailbackAnswer::Refuse => json!({ "failback": { "refused": true, "answered": id } }),
         };
         self.leave("failback", &patch).await
     }
 
     /// Asks for the end of the move of this id, which has to be under way and before its promotion.
     pub async fn abort(&self, id: &str) -> Result<(), NotTaken> {
-        match self.record_read()?.intent {
+        let intent = match self.record_now().await {
+            Ok(record) => record.intent,
+            // Where the witness cannot be reached, an abort of what was under way when it could is left all the same: it
+            // names its move, and the other copy may be read where the record is not (2.12).
+            Err(unread) => Some(self.intent_before(id).ok_or(unread)?),
+        };
+        match intent {
             Some(intent) if intent.id == id && intent.past_return() => {
                 return Err(NotTaken::Stale(format!("the promotion of {id} was issued: it only goes forward")));
             }
@@ -90,13 +100,17 @@ impl Sequencer {
 
     /// What the order began when it was given before, where it names itself. Whoever keeps the record knows, whichever process
     /// took the order.
-    pub(super) fn given_before(&self, order: &ExecuteOrder, plan: &Plan, since: Timestamp) -> Option<Begun> {
+    pub(super) async fn given_before(&self, order: &ExecuteOrder, plan: &Plan, since: Timestamp) -> Option<Begun> {
         let key = order.key.as_ref()?;
-        let Some(view) = self.keeper.as_ref()?.view() else {
-            let why = "the record was not read yet, so whether this order was given before is not known; ask again";
-            return Some(Begun::Report(Box::new(self.unknown(plan, "", why, since))));
+        let record = match self.read(&self.observers).await {
+            Seen::Is(record) => record?,
+            Seen::Unconfigured => return None,
+            other => {
+                let why = other.why().unwrap_or_default();
+                let why = format!("whether this order was given before is not known, ask again: the witness: {why}");
+                return Some(Begun::Report(Box::new(self.unknown(plan, "", &why, since))));
+            }
         };
-        let record = view.record?;
         let is = |request: &Option<String>| request.as_ref() == Some(key);
         let intent = record.intent.filter(|intent| is(&intent.request)).map(|intent| intent.id);
         let pending = record.pending.filter(|pending| is(&pending.request)).map(|pending| pending.id);
@@ -109,13 +123,22 @@ impl Sequencer {
         Some(Begun::Following(Box::new(Following { what, plan: plan.clone(), since })))
     }
 
-    fn record_read(&self) -> Result<Record, NotTaken> {
-        let view = self.keeper.as_ref().and_then(|keeper| keeper.view());
-        view.and_then(|view| view.record).ok_or(NotTaken::Unread)
+    /// The record as the witness has it now: what was read before is up to a renewal old in a region that does not hold
+    /// it.
+    async fn record_now(&self) -> Result<Record, NotTaken> {
+        match self.read(&self.observers).await {
+            Seen::Is(record) => record.ok_or_else(|| NotTaken::Stale("nothing was ever recorded".into())),
+            other => Err(NotTaken::Unread(other.why().unwrap_or_else(|| "no witness is configured".into()))),
+        }
+    }
+
+    /// The intent of this id, where it stood in the record when that was read last.
+    fn intent_before(&self, id: &str) -> Option<Intent> {
+        self.keeper.as_ref()?.view()?.record?.intent.filter(|intent| intent.id == id)
     }
 
     async fn leave(&self, operation: &'static str, patch: &Value) -> Result<(), NotTaken> {
-        match self.put(operation, None, patch).await {
+        match self.put(operation, None, None, patch).await {
             Put::Done => Ok(()),
             Put::Not(why) => Err(NotTaken::Not(why)),
             Put::Unknown(why) => Err(NotTaken::Unknown(why)),

@@ -138,7 +138,7 @@ impl From<NotTaken> for Problem {
     fn from(not: NotTaken) -> Self {
         let status = match &not {
             NotTaken::Stale(_) => StatusCode::CONFLICT,
-            NotTaken::Unread | NotTaken::Unknown(_) => StatusCode::SERVICE_UNAVAILABLE,
+            NotTaken::Unread(_) | NotTaken::Unknown(_) => StatusCode::SERVICE_UNAVAILABLE,
             NotTaken::Not(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, not.to_string())

@@ -80,7 +80,7 @@ impl Operations for Fixed {
     }
 
     async fn abort(&self, id: &str) -> Result<(), NotTaken> {
-        if id == "1" { Ok(()) } else { Err(NotTaken::Unread) }
+        if id == "1" { Ok(()) } else { Err(NotTaken::Unread("no answer in 3 s".into())) }
     }
 
     async fn status(&self) -> Result<Value, OperationError> {

@@ -276,6 +276,7 @@ fn request(field: &Field, primary: &Region, standbys: &[Region]) -> Result<Optio
     Ok(Some(SwitchoverRequest {
         target,
         requested_at: requested_at(field)?,
+        key: key(field)?,
         requested_by: field.child("requestedBy")?.optional()?,
         reason: field.child("reason")?.optional()?,
         confirmed: field.child("confirmedFingerprint")?.optional()?,
@@ -290,17 +291,28 @@ fn requested_at(field: &Field) -> Result<jiff::Timestamp, Invalid> {
         .ok_or_else(|| field.invalid("is missing; a request needs the time it was made, as part of its identity"))
 }
 
+/// The key of a request. It stands behind the time of its request: who asks anew without one leaves the old key there.
+fn key(field: &Field) -> Result<Option<String>, Invalid> {
+    let (text, asked) = (field.child("idempotencyKey")?.optional()?, field.child("requestedAt")?.optional()?);
+    let of_this = |text: String| {
+        text.split_once(' ').filter(|(at, _)| asked.as_deref() == Some(at)).map(|(_, key)| key.to_owned())
+    };
+    Ok(text.and_then(of_this))
+}
+
 fn failback(field: &Field) -> Result<FailbackSpec, Invalid> {
     let requested = field.child("requested")?.flag()?;
     let timeout = field.child("timeout")?.seconds()?;
     Ok(FailbackSpec {
         requested_at: if requested { Some(requested_at(field)?) } else { None },
+        key: key(field)?,
         requested_by: field.child("requestedBy")?.optional()?,
         approval_required: field.child("approvalRequired")?.flag()?,
         approved: field.child("approved")?.flag()?,
         approved_at: field.child("approvedAt")?.time()?,
         approved_by: field.child("approvedBy")?.optional()?,
         refused: field.child("refused")?.flag()?,
+        answered: field.child("answered")?.optional()?,
         timeout_seconds: timeout.unwrap_or_else(|| default_seconds(defaults::FAILBACK_TIMEOUT)),
     })
 }

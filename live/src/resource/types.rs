@@ -368,6 +368,11 @@ pub struct Switchover {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date-time"))]
     pub requested_at: Option<String>,
+    /// `requestedAt`, a space, and the key of the order over the HTTP API that left the request. It is the request's
+    /// identity; with another `requestedAt` it counts for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 300))]
+    pub idempotency_key: Option<String>,
     /// Who asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_by: Option<String>,
@@ -397,6 +402,11 @@ pub struct Failback {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date-time"))]
     pub requested_at: Option<String>,
+    /// `requestedAt`, a space, and the key of the order over the HTTP API that left the request. It is the request's
+    /// identity; with another `requestedAt` it counts for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 300))]
+    pub idempotency_key: Option<String>,
     /// Who asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_by: Option<String>,
@@ -419,6 +429,9 @@ pub struct Failback {
     /// Whether one refused.
     #[serde(default)]
     pub refused: bool,
+    /// The id of the failback that the answer is about. Left out: whichever waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<String>,
     /// How long it may wait.
     #[serde(default = "failback_timeout")]
     #[schemars(pattern(DURATION))]

@@ -72,6 +72,7 @@ fn execute(result: ExecuteResult, failed_at_step: u8, error: Option<&str>) -> Re
         started_at: "2026-11-01T00:00:14Z".parse().unwrap(),
         finished_at: "2026-11-01T00:00:41.300Z".parse().unwrap(),
         write_gap_seconds: Some(26.8),
+        took_seconds: None,
         rto_missed_by_seconds: None,
         events_owed: 0,
     })

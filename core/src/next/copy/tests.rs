@@ -42,8 +42,14 @@ fn nothing_is_mended_while_a_switchover_is_under_way() {
 #[test]
 fn a_served_request_is_reset_and_one_that_is_not_stays() {
     let mut spec = fixture::spec();
-    let request =
-        SwitchoverRequest { target: hel(), requested_at: at(), requested_by: None, reason: None, confirmed: None };
+    let request = SwitchoverRequest {
+        target: hel(),
+        requested_at: at(),
+        key: None,
+        requested_by: None,
+        reason: None,
+        confirmed: None,
+    };
     spec.switchover = Some(request.clone());
     let mut record = fixture::record();
     assert_eq!(mended(&record, &spec), None);
@@ -57,7 +63,7 @@ fn a_served_request_is_reset_and_one_that_is_not_stays() {
 #[test]
 fn an_answer_to_a_failback_does_not_stand_for_the_next_one() {
     let reset = Some(json!({ "failback": {
-        "requested": false, "approved": false, "approvedAt": null, "approvedBy": null, "refused": false,
+        "requested": false, "approved": false, "approvedAt": null, "approvedBy": null, "refused": false, "answered": null,
     } }));
     let mut record = fixture::record();
     let mut answered = fixture::spec();

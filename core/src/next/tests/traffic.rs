@@ -72,6 +72,18 @@ fn a_route_that_another_keeps_writing_is_not_written_without_a_pause() {
 }
 
 #[test]
+fn a_route_that_somebody_deleted_is_not_waited_for_neither_forward_nor_back() {
+    let mut world = World::during(3);
+    world.seen.routes.insert(hel(), Seen::Missing);
+    let (step, reason) = turns(world.decide());
+    assert!(step == 3 && reason.ends_with("in hel is not there any more"), "{reason}");
+    let mut world = World::before(4).turn(4);
+    world.seen.routes.insert(hel(), Seen::Missing);
+    world.seen.routes.insert(fsn(), Seen::Missing);
+    assert_eq!(changes(world.decide()), Change::Undone(None));
+}
+
+#[test]
 fn a_route_that_cannot_be_read_is_waited_for() {
     for step in [World::before(3), World::during(3)] {
         let mut world = step;
