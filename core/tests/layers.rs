@@ -8,7 +8,7 @@ use std::path::Path;
 const ALLOWED_IN_CORE: [&str; 8] =
     ["async-trait", "futures-util", "jiff", "serde", "serde_json", "sha2", "thiserror", "tracing"];
 
-/// The packages of this workspace, lowest layer first.
+/// The packages of this workspace, lowest layer first; `nats` stands beside `live`.
 const LAYERS: [&str; 4] = ["core", "live", "sim", "scenarios"];
 
 /// Names of all dependencies in a manifest: of every kind and every target.

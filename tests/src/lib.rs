@@ -3,6 +3,7 @@
 pub mod dns_world;
 pub mod exchange;
 pub mod real_kube;
+pub mod real_nats;
 pub mod real_postgres;
 pub mod real_powerdns;
 pub mod scenario_files;

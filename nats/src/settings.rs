@@ -1,0 +1,130 @@
+//! Where the servers are, and how to prove who asks.
+
+use async_nats::ServerAddr;
+use percent_encoding::percent_decode_str;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Schemes of a server's URL.
+const SCHEMES: [&str; 2] = ["nats", "tls"];
+
+/// See the module. Its `Debug` shows no secret.
+#[derive(Clone)]
+pub struct Settings {
+    /// Servers of one cluster, each tried in turn.
+    pub(crate) servers: Vec<ServerAddr>,
+    /// How to prove who asks.
+    pub credentials: Credentials,
+    /// Certificates of authorities in PEM, beside those of the system. Absent: none.
+    pub ca: Option<PathBuf>,
+    /// Who asks, as the server's monitoring shows it.
+    pub name: String,
+}
+
+/// How to prove who asks.
+#[derive(Clone, Default)]
+pub enum Credentials {
+    /// The server asks for nothing, or the URL says it: `nats://user:password@host`.
+    #[default]
+    None,
+    /// A token.
+    Token(String),
+    /// The text of a `.creds` file: a JWT and the seed of its user's key.
+    File(String),
+    /// The seed of a user's key, `SU...`.
+    Nkey(String),
+}
+
+/// What is wrong with settings. Values are not told: they may hold a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// There is no server.
+    #[error(
+        "names no server; write one or more URLs with commas between, such as nats://nats-0:4222,nats://nats-1:4222"
+    )]
+    Empty,
+    /// This is no URL of a server.
+    #[error("URL {number} is none of a NATS server: {why}; write nats://host:port, or tls://host:port")]
+    Url {
+        /// Which, from 1.
+        number: usize,
+        /// Why.
+        why: String,
+    },
+}
+
+impl Settings {
+    /// Of a list of URLs with commas between.
+    ///
+    /// # Errors
+    /// What is wrong with which URL.
+    pub fn new(urls: &str, name: &str) -> Result<Self, SettingsError> {
+        let urls = urls.split(',').map(str::trim).filter(|url| !url.is_empty());
+        let servers: Vec<ServerAddr> =
+            urls.enumerate().map(|(index, url)| server(index + 1, url)).collect::<Result<_, _>>()?;
+        if servers.is_empty() {
+            return Err(SettingsError::Empty);
+        }
+        Ok(Self { servers, credentials: Credentials::None, ca: None, name: name.to_owned() })
+    }
+
+    /// The servers, without what the URLs say of users.
+    pub fn told(&self) -> String {
+        let told = self.servers.iter().map(|server| format!("{}:{}", server.host(), server.port()));
+        told.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Settings {
+    /// User and password of the first URL that has them: the servers are one cluster, and have the same.
+    pub(crate) fn user(&self) -> Option<(String, String)> {
+        let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let server = self.servers.iter().find(|server| server.has_user_pass())?;
+        Some((plain(server.username()?), plain(server.password().unwrap_or_default())))
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("servers", &self.told()).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+fn server(number: usize, url: &str) -> Result<ServerAddr, SettingsError> {
+    let wrong = |why: String| SettingsError::Url { number, why };
+    if let Some((scheme, _)) = url.split_once("://")
+        && !SCHEMES.contains(&scheme)
+    {
+        return Err(wrong(format!("its scheme is `{scheme}`")));
+    }
+    // The library's own words may repeat the URL, with its password.
+    let server: ServerAddr = url.parse().map_err(|_| wrong("it cannot be read".into()))?;
+    if server.host().is_empty() {
+        return Err(wrong("it has no host".into()));
+    }
+    Ok(server)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_or_more_servers_are_read_and_told_without_their_users() {
+        let settings = Settings::new("nats://a:1, tls://bob:secret@b:2,c", "continuum").expect("three servers");
+        assert_eq!(settings.told(), "a:1, b:2, c:4222");
+        assert!(!format!("{settings:?}").contains("secret"));
+        assert_eq!(settings.user(), Some(("bob".into(), "secret".into())));
+        let signs = Settings::new("nats://a,nats://bob:a%40b%3Ac@b", "continuum").expect("two servers");
+        assert_eq!(signs.user(), Some(("bob".into(), "a@b:c".into())));
+    }
+
+    #[test]
+    fn what_is_no_server_is_told_by_its_number_and_without_its_text() {
+        let why = |urls: &str| Settings::new(urls, "continuum").expect_err(urls).to_string();
+        assert!(why("").starts_with("names no server") && why(" , ").starts_with("names no server"));
+        assert!(why("nats://a, http://b").starts_with("URL 2 is none of a NATS server: its scheme is `http`"));
+        let secret = why("nats://bob:se cret@[:4222");
+        assert!(secret.starts_with("URL 1 is none") && !secret.contains("cret"), "{secret}");
+    }
+}

@@ -1,0 +1,155 @@
+//! A real nats-server with JetStream, for the live suite: made anew in a temporary folder by whoever asks, killed and
+//! removed when dropped. It takes the server in `CONTINUUM_NATS_SERVER`, else the one of `tools/nats`, else one on the
+//! PATH.
+
+use async_nats::jetstream::{self, stream};
+use continuum_core::audit::SUBJECT;
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Name of the stream, as the platform would call it.
+pub const STREAM: &str = "AUDIT";
+/// A user that may do everything, and its password.
+pub const USER: (&str, &str) = ("app", "right");
+/// A user that may not publish to the audit subject, with the same password.
+pub const MUTE: &str = "mute";
+
+/// A running server.
+pub struct RealNats {
+    program: PathBuf,
+    folder: PathBuf,
+    port: u16,
+    process: Mutex<Option<Child>>,
+}
+
+impl RealNats {
+    /// A new server with the stream. `None`, with a line on stderr, where there is no program. Panics where there is none
+    /// although `CONTINUUM_LIVE=require`, or it does not start.
+    pub async fn start() -> Option<Self> {
+        let Some(program) = find() else {
+            let required = std::env::var("CONTINUUM_LIVE").is_ok_and(|value| value == "require");
+            assert!(!required, "no nats-server, and CONTINUUM_LIVE=require: run `tools/nats build`");
+            // Not `eprintln!`, which the test harness keeps to itself when the test passes.
+            writeln!(std::io::stderr(), "skipped: no nats-server (run `tools/nats build`)").ok();
+            return None;
+        };
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("continuum-nats-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a temporary folder can be made");
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+        let (user, password) = USER;
+        let configuration = format!(
+            "listen: 127.0.0.1:{port}\njetstream {{ store_dir: \"{}\", max_file_store: 100M }}\nauthorization {{ users: [\n\
+             {{ user: {user}, password: {password} }},\n\
+             {{ user: {MUTE}, password: {password}, permissions: {{ publish: {{ deny: [\"{SUBJECT}\"] }} }} }}\n] }}\n",
+            folder.join("store").display()
+        );
+        std::fs::write(folder.join("nats.conf"), configuration).expect("a file can be written");
+        let server = Self { program, folder, port, process: Mutex::new(None) };
+        server.restart().await;
+        server.make_stream(stream::Config::default()).await;
+        Some(server)
+    }
+
+    /// Where it listens, as this user.
+    pub fn url(&self, user: &str, password: &str) -> String {
+        format!("nats://{user}:{password}@127.0.0.1:{}", self.port)
+    }
+
+    async fn connect(&self) -> Result<async_nats::Client, async_nats::ConnectError> {
+        let options = async_nats::ConnectOptions::with_user_and_password(USER.0.into(), USER.1.into());
+        options.connect(format!("127.0.0.1:{}", self.port)).await
+    }
+
+    /// A client of the administrator.
+    pub async fn admin(&self) -> jetstream::Context {
+        jetstream::new(self.connect().await.expect("the server runs"))
+    }
+
+    /// Makes the stream, or changes it where it is there.
+    pub async fn make_stream(&self, changes: stream::Config) {
+        let config = stream::Config { name: STREAM.into(), subjects: vec![SUBJECT.into()], ..changes };
+        self.admin().await.create_or_update_stream(config).await.expect("the stream is made");
+    }
+
+    /// Ids of all messages, in order.
+    pub async fn ids(&self) -> Vec<String> {
+        let mut ids = Vec::new();
+        let stream = self.admin().await.get_stream(STREAM).await.expect("there is a stream");
+        let state = &stream.cached_info().state;
+        for sequence in state.first_sequence..=state.last_sequence {
+            let message = stream.get_raw_message(sequence).await.expect("nothing is deleted");
+            ids.push(
+                message.headers.get(async_nats::header::NATS_MESSAGE_ID).map(ToString::to_string).unwrap_or_default(),
+            );
+        }
+        ids
+    }
+
+    /// kill -9.
+    pub fn kill(&self) {
+        if let Some(mut process) = self.process().take() {
+            process.kill().expect("it runs");
+            process.wait().expect("it was killed");
+        }
+    }
+
+    /// Starts it, and waits until it answers.
+    pub async fn restart(&self) {
+        let log = std::fs::File::create(self.folder.join("log")).expect("a file can be made");
+        let mut command = Command::new(&self.program);
+        command.arg("-c").arg(self.folder.join("nats.conf")).stdin(Stdio::null());
+        command.stdout(log.try_clone().expect("a file can be shared")).stderr(log);
+        *self.process() = Some(command.spawn().expect("the program runs"));
+        for _ in 0..200 {
+            if let Ok(client) = self.connect().await
+                && jetstream::new(client).query_account().await.is_ok()
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        panic!("nats-server does not answer after 10 s:\n{log}");
+    }
+
+    /// SIGSTOP (true) or SIGCONT.
+    pub fn pause(&self, paused: bool) {
+        let id = self.process().as_ref().expect("it runs").id();
+        let signal = if paused { "-STOP" } else { "-CONT" };
+        let status = Command::new("kill").args([signal, &id.to_string()]).status().expect("there is a kill");
+        assert!(status.success());
+    }
+
+    fn process(&self) -> std::sync::MutexGuard<'_, Option<Child>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for RealNats {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn find() -> Option<PathBuf> {
+    let given = std::env::var_os("CONTINUUM_NATS_SERVER").map(PathBuf::from);
+    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/nats");
+    let cached = || {
+        let output = Command::new(tool).arg("path").stderr(Stdio::null()).output().ok()?;
+        output.status.success().then(|| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end()))
+    };
+    let on_path = || {
+        std::env::split_paths(&std::env::var_os("PATH")?)
+            .map(|folder| folder.join("nats-server"))
+            .find(|file| file.is_file())
+    };
+    given.or_else(cached).or_else(on_path)
+}
