@@ -76,6 +76,12 @@ pub struct ExecuteReport {
     /// Between the last write seen accepted and the first again, s. Absent: not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     write_gap_seconds: Option<f64>,
+    /// How long it took, s, on the regions' own clocks. Absent: it did not succeed, or that was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    took_seconds: Option<f64>,
+    /// By how much it missed its recovery-time objective, s. Absent: it met it, or that was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rto_missed_by_seconds: Option<f64>,
     /// Events still owed to the audit stream.
     #[serde(default, skip_serializing_if = "is_zero")]
     events_owed: usize,

@@ -52,7 +52,10 @@ enum SecondKey {}
 impl<'de> Deserialize<'de> for SecondKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?;
-        Err(mistake("a second key in a map of one key".into(), "begin each step with `- `".into()))
+        Err(mistake(
+            "a second key in a map of one key".into(),
+            "begin each step with `- `; one condition at a time".into(),
+        ))
     }
 }
 

@@ -40,7 +40,7 @@ pub struct HttpRequest {
     /// The key by which an order that comes again is known (header `Idempotency-Key`).
     #[serde(default)]
     pub key: Option<String>,
-    /// The body.
+    /// The body: a text, such as `'{"toRegion": "hel"}'`.
     #[serde(default)]
     pub body: String,
     /// So many at one time.

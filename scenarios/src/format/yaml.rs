@@ -86,6 +86,13 @@ fn words(error: &Error, text: &str, place: Place) -> (String, String) {
             let (message, hint) = msg.split_once(HINT_MARK).unwrap_or((&msg, ""));
             say(message, hint)
         }
+        Error::SerdeUnknownField { field, expected, .. }
+            if field.contains('.') && field.split('.').next().is_some_and(|head| expected.contains(&head)) =>
+        {
+            let keys: Vec<&str> = field.split('.').collect();
+            let (open, close) = (keys.join(": { "), " }".repeat(keys.len() - 1));
+            (format!("unknown key `{field}`"), format!("write `{open}: ...{close}`"))
+        }
         Error::SerdeUnknownField { field, expected, .. } => {
             (format!("unknown key `{field}`"), expected_one_of(field, expected))
         }

@@ -332,7 +332,8 @@ impl<'a> Conductor<'a> {
             };
             let pending = self.pending.remove(index);
             self.ended = Some(now);
-            facts::expect_execute(self, pending.place, pending.expect, &report);
+            let step = if pending.failback { "failback" } else { "execute" };
+            facts::expect_execute(self, (step, pending.place), pending.expect, &report);
             let wrap = if pending.failback { Report::Failback } else { Report::Execute };
             self.report(report.map_or_else(Report::Error, wrap));
         }

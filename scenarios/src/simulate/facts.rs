@@ -267,9 +267,10 @@ pub(super) fn expect_dry_run(
     compare(run, Some(place), "dryRun.expect.sameFingerprint", expected.same_fingerprint, same);
 }
 
+/// `step`: `execute` or `failback`.
 pub(super) fn expect_execute(
     run: &mut Conductor<'_>,
-    place: Place,
+    (step, place): (&str, Place),
     expected: &ExecuteExpect,
     found: &Result<ExecuteReport, String>,
 ) {
@@ -278,10 +279,10 @@ pub(super) fn expect_execute(
         (Err(error), Some(part)) if error.contains(part.as_str()) => return,
         (Err(error), part) => {
             let expected = part.clone().unwrap_or_else(|| "a report".into());
-            return run.unmet(Some(place), "execute", expected, error.clone());
+            return run.unmet(Some(place), step, expected, error.clone());
         }
     };
-    let at = |key: &str| format!("execute.expect.{key}");
+    let at = |key: &str| format!("{step}.expect.{key}");
     let result = expected.result.map(|word| self::word(ExecuteResult::from(word)));
     compare(run, Some(place), &at("result"), result, Some(word(report.result)));
     let list = |numbers: &[u8]| format!("{numbers:?}");
