@@ -54,6 +54,7 @@ fn no_layer_points_back() {
         for above in &LAYERS[i..] {
             assert!(!named.contains(&format!("continuum-{above}")), "{package} names {above}");
         }
+        assert!(!named.contains("continuum-controller"), "{package} names the process that it runs in");
     }
 }
 

@@ -24,6 +24,7 @@ use continuum_core::roles::RoleLogin;
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use jiff::SignedDuration;
+use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
@@ -116,18 +117,40 @@ pub struct Login {
     pub database: String,
 }
 
+/// Says who the probe logs in as.
+#[async_trait]
+pub trait Logins: Send + Sync {
+    /// The login as it is now.
+    async fn login(&self) -> Result<Login, Box<dyn Error + Send + Sync>>;
+    /// A server did not take its password: what was kept of it is to be read anew.
+    fn refused(&self) {}
+}
+
+/// One that never changes.
+#[async_trait]
+impl Logins for Login {
+    async fn login(&self) -> Result<Login, Box<dyn Error + Send + Sync>> {
+        Ok(self.clone())
+    }
+}
+
 /// The probe.
 #[derive(Clone)]
 pub struct PostgresProbe {
     connector: Arc<dyn Connector>,
-    login: Login,
+    logins: Arc<dyn Logins>,
     application_name: &'static str,
 }
 
 impl PostgresProbe {
     /// A probe for a controller.
     pub fn new(connector: Arc<dyn Connector>, login: Login) -> Self {
-        Self { connector, login, application_name: "continuum" }
+        Self::with_logins(connector, Arc::new(login))
+    }
+
+    /// A probe whose login may change while it runs.
+    pub fn with_logins(connector: Arc<dyn Connector>, logins: Arc<dyn Logins>) -> Self {
+        Self { connector, logins, application_name: "continuum" }
     }
 
     /// The same, as a dry run names itself to the server.
@@ -145,7 +168,16 @@ impl PostgresProbe {
     where
         W: Future<Output = Result<T, tokio_postgres::Error>>,
     {
-        self.with_session_of(&self.login, region, cluster, work).await
+        let login = self.login().await?;
+        let result = self.with_session_of(&login, region, cluster, work).await;
+        if result.as_ref().is_err_and(|failure| failure.code.as_deref() == Some(PASSWORD_REFUSED)) {
+            self.logins.refused();
+        }
+        result
+    }
+
+    async fn login(&self) -> Result<Login, Failure> {
+        self.logins.login().await.map_err(|error| Failure::unknown(chain(&*error)))
     }
 
     async fn with_session_of<T, W>(
@@ -205,7 +237,7 @@ impl Failure {
             io::ErrorKind::ConnectionRefused => {
                 Failure { kind: FailureKind::Refuses, code: None, text: "connection refused".into() }
             }
-            _ => Failure::unknown(error.to_string()),
+            _ => Failure::unknown(chain(&error)),
         }
     }
 
@@ -224,6 +256,14 @@ impl Failure {
     fn unknown(text: String) -> Self {
         Failure { kind: FailureKind::Unknown, code: None, text }
     }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| (*error).source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 #[async_trait]
@@ -245,7 +285,11 @@ impl ObserveDatabase for PostgresProbe {
 
     async fn lets_in(&self, region: &Region, cluster: &ObjectName, role: &RoleLogin) -> Seen<Result<(), String>> {
         let (user, password) = (role.user.clone(), Some(role.password.clone()));
-        let login = Login { user, password, database: self.login.database.clone() };
+        let database = match self.login().await {
+            Ok(own) => own.database,
+            Err(failure) => return Seen::Unknown(failure.text),
+        };
+        let login = Login { user, password, database };
         let failure = match self.with_session_of(&login, region, cluster, |_| async { Ok(()) }).await {
             Ok(()) => return Seen::Is(Ok(())),
             Err(failure) => failure,

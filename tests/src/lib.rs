@@ -1,5 +1,6 @@
 //! What the suites of this package share.
 
+pub mod certificates;
 pub mod dns_world;
 pub mod exchange;
 pub mod real_kube;

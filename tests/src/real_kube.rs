@@ -45,6 +45,15 @@ pub enum Who {
     Nobody,
 }
 
+impl Who {
+    fn context(self) -> &'static str {
+        match self {
+            Who::Admin => "admin",
+            Who::Nobody => "nobody",
+        }
+    }
+}
+
 /// A running kube-apiserver.
 #[derive(Debug)]
 pub struct RealKube {
@@ -106,6 +115,15 @@ impl RealKube {
     }
 
     async fn start_own() -> Result<Option<RealKube>, RealKubeError> {
+        if let Ok(kubeconfig) = std::env::var("CONTINUUM_KUBECONFIG") {
+            let real = RealKube { kubeconfig: Kubeconfig::read_from(kubeconfig)?, _servers: None };
+            return real.prepared().await.map(Some);
+        }
+        Self::another().await
+    }
+
+    /// One more server, which is nobody else's and ends when it is dropped. `None` as for [`RealKube::start`].
+    pub async fn another() -> Result<Option<RealKube>, RealKubeError> {
         let Some(real) = Self::launch()? else {
             if std::env::var("CONTINUUM_LIVE").is_ok_and(|value| value == "require") {
                 return Err(RealKubeError::Required);
@@ -114,21 +132,23 @@ impl RealKube {
             writeln!(std::io::stderr(), "skipped: no kube-apiserver (see tools/servers)").ok();
             return Ok(None);
         };
-        let client = real.client(Who::Admin).await?;
+        real.prepared().await.map(Some)
+    }
+
+    /// With all definitions.
+    async fn prepared(self) -> Result<RealKube, RealKubeError> {
+        let client = self.client(Who::Admin).await?;
         for (name, text) in CRDS {
             let definition: CustomResourceDefinition = serde_saphyr::from_str(text)
                 .map_err(|source| RealKubeError::Definition { name, source: source.into() })?;
             install(&client, &definition).await?;
         }
         install(&client, &resource::crd()).await?;
-        Ok(Some(real))
+        Ok(self)
     }
 
-    /// Where the servers already run, or starts them.
+    /// Starts the servers, where they are built.
     fn launch() -> Result<Option<RealKube>, RealKubeError> {
-        if let Ok(kubeconfig) = std::env::var("CONTINUUM_KUBECONFIG") {
-            return Ok(Some(RealKube { kubeconfig: Kubeconfig::read_from(kubeconfig)?, _servers: None }));
-        }
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/servers");
         let failed = |source| RealKubeError::Script { script: script.clone(), source };
         let mut servers = Command::new(&script)
@@ -148,13 +168,16 @@ impl RealKube {
         if status.code() == Some(NOT_BUILT) { Ok(None) } else { Err(RealKubeError::Servers(status)) }
     }
 
+    /// A kubeconfig for a process that is to be this one, as YAML.
+    pub fn kubeconfig(&self, who: Who) -> String {
+        let mut kubeconfig = self.kubeconfig.clone();
+        kubeconfig.current_context = Some(who.context().into());
+        serde_saphyr::to_string(&kubeconfig).expect("it was YAML before")
+    }
+
     /// How to reach it: address, the generated certificate authority, token.
     pub async fn config(&self, who: Who) -> Result<Config, RealKubeError> {
-        let context = match who {
-            Who::Admin => "admin",
-            Who::Nobody => "nobody",
-        };
-        let options = KubeConfigOptions { context: Some(context.into()), ..Default::default() };
+        let options = KubeConfigOptions { context: Some(who.context().into()), ..Default::default() };
         Ok(Config::from_custom_kubeconfig(self.kubeconfig.clone(), &options).await?)
     }
 

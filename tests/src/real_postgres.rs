@@ -6,6 +6,7 @@
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -101,6 +102,29 @@ impl RealPostgres {
         let (data, log) = (self.folder.join(name), self.folder.join(format!("{name}.log")));
         let fixed = ["-D", text(&data), "-l", text(&log), "-w", "-s"];
         self.run("pg_ctl", &[&fixed, arguments].concat());
+    }
+
+    /// Has a server take TLS alone from whoever is not its standby, with this certificate and its key, in PEM. It is
+    /// started anew for that.
+    pub fn take_tls_alone(&self, server: usize, certificate: &str, key: &str) {
+        let data = self.folder.join(["a", "b"][server]);
+        let write = |name: &str, text: &str| {
+            let path = data.join(name);
+            std::fs::write(&path, text).expect("a file can be written");
+            // A key that others may read is refused by the server.
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
+            if self.as_postgres {
+                output(Command::new("chown").arg(SUPERUSER).arg(&path));
+            }
+        };
+        write("server.crt", certificate);
+        write("server.key", key);
+        let access = "host replication all 127.0.0.1/32 trust\nhostssl all all all scram-sha-256\n";
+        write("pg_hba.conf", access);
+        let settings = data.join("postgresql.conf");
+        let mut file = std::fs::OpenOptions::new().append(true).open(settings).expect("initdb wrote it");
+        file.write_all(b"ssl=on\n").expect("a file can be written");
+        self.control(server, &["restart"]);
     }
 
     /// Where a server listens.

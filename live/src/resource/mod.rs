@@ -13,6 +13,7 @@
 
 mod agreement;
 mod crd;
+mod database;
 mod field;
 mod parse;
 mod status;
@@ -22,13 +23,14 @@ mod types;
 
 pub use agreement::agreement_hash;
 pub use crd::{CRD_NAME, crd};
+pub use database::{DatabaseAccess, database_access};
 pub use parse::parse_spec;
 pub use status::{
     ContinuumStatus, LastLuaRecord, LastSwitchover, PublishedRecord, SeenStatus, StatusCondition, seen_of,
 };
 pub use types::{
     Continuum, ContinuumSpec, Dns, Failback, HealthCheck, LeaseClient, LeaseConfig, LeaseKind, LuaRecord, PairRef,
-    Probe, RegionEntry, Rejoin, RejoinPolicy, RouteRef, SecretRef, Selector, Switchover,
+    PostgresPlace, Probe, RegionEntry, Rejoin, RejoinPolicy, RouteRef, SecretRef, Selector, Switchover,
 };
 
 /// Group of the resource.
@@ -84,6 +86,8 @@ pub mod ranges {
     pub const CACHE_SECONDS: RangeInclusive<u32> = 0..=3_600;
     /// `httpRoute.drainSeconds`.
     pub const DRAIN_SECONDS: RangeInclusive<u32> = 0..=3_600;
+    /// `regions[].postgres.port`.
+    pub const PORT: RangeInclusive<u32> = 1..=65_535;
     /// `rtoSeconds`, `rpoSeconds`: a day.
     pub const OBJECTIVE_SECONDS: RangeInclusive<u32> = 0..=86_400;
 }

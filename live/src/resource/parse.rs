@@ -1,6 +1,7 @@
 //! From a stored object to core's `Spec`. The first wrong field is named with its path; fields that are not
 //! known here are none of our business.
 
+use super::database::database_access;
 use super::field::{Field, is_hostname, is_label, is_label_value, is_object_name, seconds};
 use super::{defaults, ranges};
 use crate::vantages::DNS_PORT;
@@ -51,10 +52,12 @@ pub fn parse_spec(object: &Value) -> Result<Spec, Invalid> {
         standbys,
     };
     spec.check()?;
+    // Not core's, and judged with the rest all the same: one place says what is wrong with a resource.
+    database_access(object)?;
     Ok(spec)
 }
 
-fn region(field: &Field) -> Result<Region, Invalid> {
+pub(super) fn region(field: &Field) -> Result<Region, Invalid> {
     let name = field.required()?;
     if is_label(name) {
         Ok(Region::new(name))
@@ -209,7 +212,7 @@ fn default_seconds(text: &str) -> u32 {
 }
 
 /// `namespace` of a reference; the Continuum's own where it is absent.
-fn namespace(field: &Field, own: &str) -> Result<String, Invalid> {
+pub(super) fn namespace(field: &Field, own: &str) -> Result<String, Invalid> {
     let field = field.child("namespace")?;
     match field.optional()? {
         None => Ok(own.to_owned()),

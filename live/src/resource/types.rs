@@ -275,6 +275,23 @@ pub struct RegionEntry {
     #[serde(default, rename = "lbIPs")]
     #[schemars(length(max = 16))]
     pub lb_ips: Vec<String>,
+    /// Where its PostgreSQL is reached, where that is not as the Clusters say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<PostgresPlace>,
+}
+
+/// Where a region's PostgreSQL is reached. Where absent: one's own half by its read-write Service, the other by the entry
+/// of `externalClusters` that names it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PostgresPlace {
+    /// Name or address of the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub host: Option<String>,
+    /// Its port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = *ranges::PORT.start(), max = *ranges::PORT.end()))]
+    pub port: Option<u32>,
 }
 
 /// The pair of Clusters.
@@ -333,7 +350,8 @@ pub enum RejoinPolicy {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Probe {
-    /// Secret with `username` and `password` of a role that has `pg_monitor`.
+    /// Secret with `username` and `password` of a role that has `pg_monitor`, and with `dbname` where the database is not
+    /// `postgres`.
     pub secret_ref: SecretRef,
 }
 

@@ -1,0 +1,129 @@
+//! Arguments and exit codes.
+
+use crate::clients::read_files;
+use crate::config::{Config, Mistakes, VARIABLES, Values};
+use crate::{chain, logs, run};
+use clap::{Arg, ArgAction, Command};
+use continuum_live::resource;
+use std::process::ExitCode;
+
+/// The configuration is wrong.
+pub const USAGE: u8 = 64;
+/// Something that it needs at the start is not to be had: an address to listen on, a secret.
+pub const UNAVAILABLE: u8 = 69;
+/// It crashed.
+pub const CRASH: u8 = 70;
+
+const AFTER_HELP: &str = "Every option is a variable of the environment as well; an option goes before it. Secrets are \
+variables alone: CONTINUUM_API_TOKEN.\n\nExit codes: 0 ended as it was told to; 64 the configuration is wrong; 69 something \
+that it needs at the start is not to be had; 70 it crashed.";
+
+fn command() -> Command {
+    let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).help(help).action(ArgAction::SetTrue);
+    let mut command = Command::new("continuum-controller")
+        .about("Moves the primary role of CloudNativePG pairs between two regions; one process in each region.")
+        .version(env!("CARGO_PKG_VERSION"))
+        .after_help(AFTER_HELP)
+        .arg(flag("check-config", "Read the configuration and the files that it names, say what is wrong, and end"))
+        .arg(flag("print-crd", "Print the definition of the resource Continuum, as YAML, and end"));
+    for variable in VARIABLES {
+        let Some(option) = variable.flag else { continue };
+        let default = variable.default.map(|default| format!(" [default: {default}]")).unwrap_or_default();
+        let option = Arg::new(variable.name)
+            .long(option)
+            .env(variable.name)
+            .hide_env_values(true)
+            .value_name("VALUE")
+            .allow_hyphen_values(true)
+            .help(format!("{}{default}", variable.help));
+        command = command.arg(option);
+    }
+    command
+}
+
+/// What `main` is.
+pub fn main() -> ExitCode {
+    let matches = match command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    if matches.get_flag("print-crd") {
+        return print_crd();
+    }
+    let value = |variable: &crate::config::Variable| match variable.flag {
+        Some(_) => matches.get_one::<String>(variable.name).cloned(),
+        // Bytes that are no UTF-8 become characters that no secret has, and are refused as such.
+        None => std::env::var_os(variable.name).map(|value| value.to_string_lossy().into_owned()),
+    };
+    let values = Values::new(VARIABLES.iter().filter_map(|variable| Some((variable.name, value(variable)?))));
+    let config = match Config::read(&values) {
+        Ok(config) => config,
+        Err(mistakes) => return refused(&mistakes),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return ended(UNAVAILABLE, &format!("no threads: {}", chain(&error))),
+    };
+    if matches.get_flag("check-config") {
+        return match runtime.block_on(read_files(&config)) {
+            Ok(_) => {
+                println!("The configuration is good. What stands in secrets is read when the controller starts.");
+                ExitCode::SUCCESS
+            }
+            Err(mistakes) => refused(&mistakes),
+        };
+    }
+    logs::begin(config.logs);
+    // A task of its own, so that a panic of it is an exit code.
+    let result = runtime.block_on(async { tokio::spawn(run::run(config)).await });
+    // What still waits for a name server holds up nobody.
+    runtime.shutdown_background();
+    match result {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => ended(if error.is_configuration() { USAGE } else { UNAVAILABLE }, &chain(&error)),
+        Err(_) => ended(CRASH, "it crashed; the panic is in the log"),
+    }
+}
+
+fn print_crd() -> ExitCode {
+    match serde_saphyr::to_string(&resource::crd()) {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => ended(CRASH, &format!("the definition cannot be written: {error}")),
+    }
+}
+
+fn refused(mistakes: &Mistakes) -> ExitCode {
+    ended(USAGE, &format!("{mistakes}\nSee continuum-controller --help."))
+}
+
+/// The last line says why.
+fn ended(code: u8, why: &str) -> ExitCode {
+    eprintln!("continuum-controller: {why}");
+    ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_is_well_formed_and_no_secret_is_one() {
+        command().debug_assert();
+        let help = command().render_long_help().to_string();
+        for variable in VARIABLES {
+            assert_eq!(
+                variable.flag.is_some(),
+                help.contains(&format!("[env: {}]", variable.name)),
+                "{}",
+                variable.name
+            );
+        }
+        assert!(!help.contains("--api-token"));
+    }
+}

@@ -1,0 +1,288 @@
+//! From values to the configuration. Each reader gives what it found, or notes what is wrong and goes on.
+
+use super::{
+    Config, ElectionConfig, Listen, LogFormat, Logs, Mistake, Mistakes, OtherClusters, OwnCluster, Values, Witness,
+};
+use continuum_core::name::{ObjectName, Region};
+use continuum_live::http_api::Token;
+use continuum_live::vantages::DNS_PORT;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The greatest delay of a health check, s.
+const HEALTH_DELAY_SECONDS_MAX: u32 = 3_600;
+
+pub(super) fn read(values: &Values) -> Result<Config, Mistakes> {
+    let mut reader = Reader { values, mistakes: Mistakes::default() };
+    let config = reader.config();
+    match config {
+        Some(config) if reader.mistakes.0.is_empty() => Ok(config),
+        _ => Err(reader.mistakes),
+    }
+}
+
+struct Reader<'a> {
+    values: &'a Values,
+    mistakes: Mistakes,
+}
+
+impl Reader<'_> {
+    /// `None` only where a mistake was noted. Every field is read before the first is given up on.
+    fn config(&mut self) -> Option<Config> {
+        self.not_built();
+        let region = self.region();
+        let own = match self.values.filled("OWN_KUBECONFIG") {
+            Some(path) => OwnCluster::File(PathBuf::from(path)),
+            None => OwnCluster::InCluster,
+        };
+        let others = self.others();
+        let witness = self.witness();
+        let lease_namespace = self.namespace("CATALYST_LEASE_NS");
+        let api = self.listen("CONTINUUM_API_ADDR");
+        let health = self.listen("HEALTH_ADDR");
+        if let (Some(Some(api)), Some(Some(health))) = (api, health)
+            && api == health
+            && api.port != 0
+        {
+            self.wrong("HEALTH_ADDR", "the HTTP API listens there too; give one of them another port");
+        }
+        let api_token = self.api_token();
+        let health_delay = self.health_delay();
+        let election = self.election();
+        let cluster_domain = self.cluster_domain();
+        let vantages = self.vantages();
+        let logs = self.logs();
+        Some(Config {
+            region: region?,
+            own,
+            others: others?,
+            witness: witness?,
+            lease_namespace: lease_namespace?,
+            api: api?,
+            health: health?,
+            api_token: api_token?,
+            health_delay: health_delay?,
+            election: election?,
+            cluster_domain: cluster_domain?,
+            vantages: vantages?,
+            logs: logs?,
+        })
+    }
+
+    fn wrong(&mut self, name: &'static str, cure: impl Into<String>) {
+        let (value, cure) = (self.values.value(name).to_owned(), cure.into());
+        self.mistakes.0.push(Mistake::Wrong { name, value, cure });
+    }
+
+    /// What would do nothing is refused: who sets it counts on it.
+    fn not_built(&mut self) {
+        let cure = "this is not built yet; leave it out or empty";
+        for name in ["NATS_URL", "PDM_AUTH_TOKEN"] {
+            if self.values.filled(name).is_some() {
+                self.mistakes.0.push(Mistake::WrongSecret { name, cure });
+            }
+        }
+        for name in ["PDM_API_URL", "METRICS_ADDR"] {
+            if self.values.filled(name).is_some() {
+                self.wrong(name, cure);
+            }
+        }
+    }
+
+    fn region(&mut self) -> Option<Region> {
+        let cure = "name the region that this process stands in, as the Continuums name it, such as hel";
+        let Some(name) = self.values.filled("CATALYST_REGION") else {
+            self.mistakes.0.push(Mistake::Missing { name: "CATALYST_REGION", cure });
+            return None;
+        };
+        if is_label(name) {
+            return Some(Region::new(name));
+        }
+        self.wrong("CATALYST_REGION", "it is no DNS label; write small letters, digits and dashes, such as hel");
+        None
+    }
+
+    fn others(&mut self) -> Option<Vec<OtherClusters>> {
+        let mut others = Vec::new();
+        if let Some(folder) = self.values.filled("REGION_KUBECONFIGS_DIR") {
+            others.push(OtherClusters::Folder(PathBuf::from(folder)));
+        }
+        if let Some(secret) = self.secret("REGION_KUBECONFIGS_SECRET")? {
+            others.push(OtherClusters::Secret(secret));
+        }
+        if others.is_empty() {
+            let cure = "say where the kubeconfigs of the other regions are: a folder here, or a secret in \
+                        REGION_KUBECONFIGS_SECRET";
+            self.mistakes.0.push(Mistake::Missing { name: "REGION_KUBECONFIGS_DIR", cure });
+            return None;
+        }
+        Some(others)
+    }
+
+    fn witness(&mut self) -> Option<Witness> {
+        let names = ["WITNESS_KUBECONFIG", "WITNESS_SECRET", "WITNESS_REGION"];
+        let set: Vec<&'static str> = names.into_iter().filter(|name| self.values.filled(name).is_some()).collect();
+        let cure = "a witness stands at one place";
+        match set[..] {
+            [] => {
+                let cure = "say where the witness is: a kubeconfig file here, a secret in WITNESS_SECRET, or the region \
+                            whose cluster holds it in WITNESS_REGION";
+                self.mistakes.0.push(Mistake::Missing { name: "WITNESS_KUBECONFIG", cure });
+                None
+            }
+            ["WITNESS_KUBECONFIG"] => Some(Witness::File(PathBuf::from(self.values.value("WITNESS_KUBECONFIG")))),
+            ["WITNESS_SECRET"] => Some(Witness::Secret(self.secret("WITNESS_SECRET")??)),
+            [_] => {
+                let region = self.values.value("WITNESS_REGION");
+                if is_label(region) {
+                    return Some(Witness::Region(Region::new(region)));
+                }
+                self.wrong(
+                    "WITNESS_REGION",
+                    "it is no DNS label; name a region as the Continuums name it, such as hel",
+                );
+                None
+            }
+            [first, second, ..] => {
+                self.mistakes.0.push(Mistake::Both { first, second, cure });
+                None
+            }
+        }
+    }
+
+    /// A secret by its name, in the namespace of secrets. The inner `None`: not set.
+    fn secret(&mut self, name: &'static str) -> Option<Option<ObjectName>> {
+        let Some(secret) = self.values.filled(name) else { return Some(None) };
+        let namespace = self.values.value("WITNESS_SECRET_NS");
+        if !is_label(namespace) {
+            self.wrong("WITNESS_SECRET_NS", "it is no name of a namespace");
+            return None;
+        }
+        if secret.split('.').all(is_label) {
+            return Some(Some(ObjectName::new(namespace, secret)));
+        }
+        self.wrong(name, "it is no name of a secret; the namespace stands in WITNESS_SECRET_NS");
+        None
+    }
+
+    fn namespace(&mut self, name: &'static str) -> Option<Option<String>> {
+        match self.values.filled(name) {
+            None => Some(None),
+            Some(namespace) if is_label(namespace) => Some(Some(namespace.to_owned())),
+            Some(_) => {
+                self.wrong(name, "it is no name of a namespace");
+                None
+            }
+        }
+    }
+
+    /// `:8082`, `127.0.0.1:8082`, `[::1]:8082`. The inner `None`: set, and empty.
+    fn listen(&mut self, name: &'static str) -> Option<Option<Listen>> {
+        let text = self.values.value(name);
+        if text.is_empty() {
+            return Some(None);
+        }
+        let on_all = text.strip_prefix(':').and_then(|port| port.parse().ok()).map(|port| Listen { ip: None, port });
+        let on_one = || text.parse().ok().map(|at: SocketAddr| Listen { ip: Some(at.ip()), port: at.port() });
+        let listen = on_all.or_else(on_one);
+        if listen.is_none() {
+            self.wrong(name, "write a port, such as :8082, an address and a port, such as 127.0.0.1:8082, or nothing");
+        }
+        listen.map(Some)
+    }
+
+    fn api_token(&mut self) -> Option<Option<Token>> {
+        let name = "CONTINUUM_API_TOKEN";
+        let cure = match self.values.set(name) {
+            None => return Some(None),
+            Some("") => "it is set and empty; give it a value, or do not set it",
+            Some(token) if token.chars().any(|c| !c.is_ascii_graphic()) => {
+                "it holds a space, a line's end or another character that no header carries; mend the secret"
+            }
+            Some(token) => return Some(Token::new(token)),
+        };
+        self.mistakes.0.push(Mistake::WrongSecret { name, cure });
+        None
+    }
+
+    fn health_delay(&mut self) -> Option<Duration> {
+        let name = "CONTINUUM_HEALTH_DELAY_SECONDS";
+        let seconds: Option<u32> = self.values.value(name).parse().ok().filter(|s| *s <= HEALTH_DELAY_SECONDS_MAX);
+        if seconds.is_none() {
+            self.wrong(name, format!("write a whole number from 0 to {HEALTH_DELAY_SECONDS_MAX}"));
+        }
+        seconds.map(|seconds| Duration::from_secs(seconds.into()))
+    }
+
+    fn election(&mut self) -> Option<Option<ElectionConfig>> {
+        let namespace = self.namespace("LEADER_ELECT_NS");
+        match self.values.value("LEADER_ELECT") {
+            "false" => namespace.map(|_| None),
+            "true" => {
+                self.wrong("LEADER_ELECT", "an election is not built yet; run one replica, and set it to false");
+                None
+            }
+            _ => {
+                self.wrong("LEADER_ELECT", "write true or false");
+                None
+            }
+        }
+    }
+
+    fn cluster_domain(&mut self) -> Option<String> {
+        let domain = self.values.value("CLUSTER_DOMAIN").trim_end_matches('.');
+        if domain.split('.').all(is_label) {
+            return Some(domain.to_owned());
+        }
+        self.wrong("CLUSTER_DOMAIN", "it is no domain; write that of the cluster's Services, such as cluster.local");
+        None
+    }
+
+    fn vantages(&mut self) -> Option<Vec<SocketAddr>> {
+        let text = self.values.value("CONTINUUM_VANTAGES");
+        let one = |text: &str| {
+            let text = text.trim();
+            text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS_PORT)).or_else(|_| text.parse()).ok()
+        };
+        let vantages: Option<Vec<SocketAddr>> =
+            if text.trim().is_empty() { Some(Vec::new()) } else { text.split(',').map(one).collect() };
+        if vantages.is_none() {
+            self.wrong(
+                "CONTINUUM_VANTAGES",
+                "write addresses of resolvers with commas between, such as 8.8.8.8,[2606:4700:4700::1111]:53, or nothing",
+            );
+        }
+        vantages
+    }
+
+    fn logs(&mut self) -> Option<Logs> {
+        let level = match self.values.value("LOG_LEVEL") {
+            "error" => Some(tracing::Level::ERROR),
+            "warn" => Some(tracing::Level::WARN),
+            "info" => Some(tracing::Level::INFO),
+            "debug" => Some(tracing::Level::DEBUG),
+            "trace" => Some(tracing::Level::TRACE),
+            _ => None,
+        };
+        if level.is_none() {
+            self.wrong("LOG_LEVEL", "write error, warn, info, debug or trace");
+        }
+        let format = match self.values.value("LOG_FORMAT") {
+            "json" => Some(LogFormat::Json),
+            "text" => Some(LogFormat::Text),
+            _ => None,
+        };
+        if format.is_none() {
+            self.wrong("LOG_FORMAT", "write json or text");
+        }
+        Some(Logs { level: level?, format: format? })
+    }
+}
+
+/// A DNS label (RFC 1123): a region, a namespace.
+pub(crate) fn is_label(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let inner = text.chars().all(|c| plain(c) || c == '-');
+    (1..=63).contains(&text.len()) && inner && text.starts_with(plain) && text.ends_with(plain)
+}

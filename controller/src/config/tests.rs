@@ -1,0 +1,143 @@
+//! Tables of values and what they come to.
+
+use super::*;
+
+/// The least that a process can begin with.
+const LEAST: [(&str, &str); 4] = [
+    ("CATALYST_REGION", "fsn"),
+    ("REGION_KUBECONFIGS_DIR", "/etc/regions"),
+    ("WITNESS_KUBECONFIG", "/etc/witness"),
+    ("LEADER_ELECT", "false"),
+];
+
+fn read(changed: &[(&'static str, &str)]) -> Result<Config, Vec<String>> {
+    let all = LEAST.iter().chain(changed).map(|(name, value)| (*name, (*value).to_owned()));
+    let unset = |(_, value): &(&str, String)| value != "(unset)";
+    let kept: std::collections::BTreeMap<&'static str, String> = all.collect();
+    Config::read(&Values::new(kept.into_iter().filter(unset)))
+        .map_err(|mistakes| mistakes.0.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn what_is_not_set_is_as_documented() {
+    let config = read(&[]).unwrap();
+    assert_eq!(config.region, Region::new("fsn"));
+    assert_eq!(config.api, Some(Listen { ip: None, port: 8082 }));
+    assert_eq!(config.health, Some(Listen { ip: None, port: 8081 }));
+    assert_eq!(config.health_delay, Duration::from_secs(30));
+    assert_eq!(config.own, OwnCluster::InCluster);
+    assert_eq!(config.cluster_domain, "cluster.local");
+    assert_eq!(config.vantages.len(), 3);
+    assert_eq!(config.logs, Logs { level: tracing::Level::INFO, format: LogFormat::Json });
+    assert!(config.api_token.is_none() && config.lease_namespace.is_none() && config.election.is_none());
+}
+
+#[test]
+fn an_empty_address_turns_its_server_off() {
+    let config =
+        read(&[("CONTINUUM_API_ADDR", ""), ("HEALTH_ADDR", ""), ("CONTINUUM_HEALTH_DELAY_SECONDS", "0")]).unwrap();
+    assert_eq!((config.api, config.health, config.health_delay), (None, None, Duration::ZERO));
+}
+
+#[test]
+fn secrets_are_named_in_the_namespace_of_secrets() {
+    let config = read(&[
+        ("REGION_KUBECONFIGS_DIR", ""),
+        ("REGION_KUBECONFIGS_SECRET", "regions"),
+        ("WITNESS_KUBECONFIG", ""),
+        ("WITNESS_SECRET", "witness"),
+    ])
+    .unwrap();
+    assert_eq!(config.others, [OtherClusters::Secret(ObjectName::new("catalyst-controllers", "regions"))]);
+    assert_eq!(config.witness, Witness::Secret(ObjectName::new("catalyst-controllers", "witness")));
+}
+
+#[test]
+fn an_empty_region_is_refused() {
+    for value in ["", "(unset)"] {
+        let mistakes = read(&[("CATALYST_REGION", value)]).unwrap_err();
+        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+        assert!(mistakes[0].starts_with("CATALYST_REGION is not set: name the region"), "{mistakes:?}");
+    }
+}
+
+/// Each alone: what it is set to, and how what is said of it begins.
+#[test]
+fn each_mistake_names_variable_value_and_cure() {
+    for (name, value, said) in [
+        ("CATALYST_REGION", "Fsn", "CATALYST_REGION=Fsn: it is no DNS label"),
+        ("REGION_KUBECONFIGS_DIR", "", "REGION_KUBECONFIGS_DIR is not set: say where"),
+        ("WITNESS_KUBECONFIG", "", "WITNESS_KUBECONFIG is not set: say where"),
+        ("WITNESS_REGION", "hel", "WITNESS_KUBECONFIG and WITNESS_REGION are both set: a witness stands at one place"),
+        ("WITNESS_SECRET", "w", "WITNESS_KUBECONFIG and WITNESS_SECRET are both set"),
+        ("REGION_KUBECONFIGS_SECRET", "a/b", "REGION_KUBECONFIGS_SECRET=a/b: it is no name of a secret"),
+        ("CATALYST_LEASE_NS", "a.b", "CATALYST_LEASE_NS=a.b: it is no name of a namespace"),
+        ("CONTINUUM_API_ADDR", "8082", "CONTINUUM_API_ADDR=8082: write a port, such as :8082"),
+        ("CONTINUUM_API_ADDR", ":65536", "CONTINUUM_API_ADDR=:65536: write a port"),
+        ("HEALTH_ADDR", "localhost:8081", "HEALTH_ADDR=localhost:8081: write a port"),
+        ("HEALTH_ADDR", ":8082", "HEALTH_ADDR=:8082: the HTTP API listens there too"),
+        ("CONTINUUM_API_TOKEN", "", "CONTINUUM_API_TOKEN=(not shown): it is set and empty"),
+        ("CONTINUUM_API_TOKEN", "abc\n", "CONTINUUM_API_TOKEN=(not shown): it holds a space"),
+        (
+            "CONTINUUM_HEALTH_DELAY_SECONDS",
+            "-1",
+            "CONTINUUM_HEALTH_DELAY_SECONDS=-1: write a whole number from 0 to 3600",
+        ),
+        ("CONTINUUM_HEALTH_DELAY_SECONDS", "", "CONTINUUM_HEALTH_DELAY_SECONDS=: write a whole number"),
+        ("METRICS_ADDR", ":8080", "METRICS_ADDR=:8080: this is not built yet"),
+        ("PDM_API_URL", "http://pdm", "PDM_API_URL=http://pdm: this is not built yet"),
+        ("NATS_URL", "nats://user:word@nats", "NATS_URL=(not shown): this is not built yet"),
+        ("PDM_AUTH_TOKEN", "word", "PDM_AUTH_TOKEN=(not shown): this is not built yet"),
+        ("LEADER_ELECT", "yes", "LEADER_ELECT=yes: write true or false"),
+        ("CLUSTER_DOMAIN", "", "CLUSTER_DOMAIN=: it is no domain"),
+        ("CONTINUUM_VANTAGES", "dns.example.org", "CONTINUUM_VANTAGES=dns.example.org: write addresses"),
+        ("LOG_LEVEL", "loud", "LOG_LEVEL=loud: write error, warn"),
+        ("LOG_FORMAT", "xml", "LOG_FORMAT=xml: write json or text"),
+    ] {
+        let mistakes = read(&[(name, value)]).unwrap_err();
+        assert_eq!(mistakes.len(), 1, "{name}={value}: {mistakes:?}");
+        assert!(mistakes[0].starts_with(said), "{name}={value}: {mistakes:?}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let mistakes = read(&[
+        ("CATALYST_REGION", ""),
+        ("WITNESS_KUBECONFIG", ""),
+        ("CONTINUUM_API_ADDR", "x"),
+        ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
+        ("NATS_URL", "nats://n"),
+    ])
+    .unwrap_err();
+    let names: Vec<&str> = mistakes.iter().map(|text| text.split([' ', '=']).next().unwrap()).collect();
+    let expected =
+        ["NATS_URL", "CATALYST_REGION", "WITNESS_KUBECONFIG", "CONTINUUM_API_ADDR", "LOG_LEVEL", "LOG_FORMAT"];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn no_secret_is_shown_by_what_is_read() {
+    let config = read(&[("CONTINUUM_API_TOKEN", "hunter2")]).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+/// The default and the rest of the row of each variable in docs/controller.md.
+#[test]
+fn every_variable_is_documented_with_its_default() {
+    let text = include_str!("../../../docs/controller.md");
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .map(|row| row.split('|').map(|cell| cell.trim().trim_matches('`')).collect())
+        .collect();
+    let documented: Vec<&str> = rows.iter().map(|row| row[0]).filter(|name| name.contains('_')).collect();
+    assert_eq!(documented, VARIABLES.map(|variable| variable.name), "in this order, and no others");
+    for variable in VARIABLES {
+        let row = rows.iter().find(|row| row[0] == variable.name).unwrap();
+        let default =
+            if variable.name == "CATALYST_REGION" { "required" } else { variable.default.unwrap_or_default() };
+        assert_eq!(row[1], default, "{}", variable.name);
+    }
+}

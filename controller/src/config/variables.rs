@@ -1,0 +1,138 @@
+//! The variables: the one list from which flags, help and documentation are made.
+
+use std::collections::BTreeMap;
+
+/// A variable, which is also a flag where it holds no secret.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    /// Name in the environment.
+    pub name: &'static str,
+    /// The flag without its dashes; absent: the value may be a secret, and the arguments of a process are for all to see.
+    pub flag: Option<&'static str>,
+    /// What holds where it is not set.
+    pub default: Option<&'static str>,
+    /// What it means, in a line.
+    pub help: &'static str,
+}
+
+const fn variable(
+    name: &'static str,
+    flag: &'static str,
+    default: Option<&'static str>,
+    help: &'static str,
+) -> Variable {
+    Variable { name, flag: Some(flag), default, help }
+}
+
+const fn secret(name: &'static str, help: &'static str) -> Variable {
+    Variable { name, flag: None, default: None, help }
+}
+
+/// All of them, in the order of the documentation.
+pub const VARIABLES: [Variable; 23] = [
+    variable("CATALYST_REGION", "region", None, "the region that this process stands in; required"),
+    variable(
+        "OWN_KUBECONFIG",
+        "own-kubeconfig",
+        None,
+        "kubeconfig file of the region's own cluster; not set: as a pod",
+    ),
+    variable(
+        "REGION_KUBECONFIGS_DIR",
+        "region-kubeconfigs-dir",
+        None,
+        "folder with a file <region>.kubeconfig for each other region",
+    ),
+    variable(
+        "REGION_KUBECONFIGS_SECRET",
+        "region-kubeconfigs-secret",
+        None,
+        "secret in WITNESS_SECRET_NS with a key <region>.kubeconfig for each other region",
+    ),
+    variable("WITNESS_KUBECONFIG", "witness-kubeconfig", None, "kubeconfig file of the witness's cluster"),
+    variable(
+        "WITNESS_SECRET",
+        "witness-secret",
+        None,
+        "secret in WITNESS_SECRET_NS whose key kubeconfig reaches the witness's cluster",
+    ),
+    variable(
+        "WITNESS_REGION",
+        "witness-region",
+        None,
+        "the region whose cluster holds the witness, where there is no third place",
+    ),
+    variable("WITNESS_SECRET_NS", "witness-secret-ns", Some("catalyst-controllers"), "namespace of both secrets"),
+    variable(
+        "CATALYST_LEASE_NS",
+        "lease-ns",
+        None,
+        "namespace of the Leases in the witness's cluster; not set: that of this process",
+    ),
+    variable("CONTINUUM_API_ADDR", "api-addr", Some(":8082"), "where the HTTP API listens; empty: nowhere"),
+    secret("CONTINUUM_API_TOKEN", "what callers of the API must bear; not set: the owner tier alone is asked for"),
+    variable(
+        "CONTINUUM_HEALTH_DELAY_SECONDS",
+        "health-delay-seconds",
+        Some("30"),
+        "how long after a switchover its health is checked, s",
+    ),
+    variable("HEALTH_ADDR", "health-addr", Some(":8081"), "where /healthz and /readyz listen; empty: nowhere"),
+    variable("METRICS_ADDR", "metrics-addr", None, "not built yet; leave it out or empty"),
+    variable(
+        "LEADER_ELECT",
+        "leader-elect",
+        Some("true"),
+        "whether one of several replicas works; only false is built",
+    ),
+    variable(
+        "LEADER_ELECT_NS",
+        "leader-elect-ns",
+        None,
+        "namespace of the election's Lease; not set: that of this process",
+    ),
+    variable(
+        "CLUSTER_DOMAIN",
+        "cluster-domain",
+        Some("cluster.local"),
+        "domain of the Services of the region's own cluster",
+    ),
+    variable(
+        "CONTINUUM_VANTAGES",
+        "vantages",
+        Some("8.8.8.8,1.1.1.1,9.9.9.9"),
+        "resolvers that are asked what clients are told, addresses with commas between; empty: none",
+    ),
+    variable("LOG_LEVEL", "log-level", Some("info"), "error, warn, info, debug or trace"),
+    variable("LOG_FORMAT", "log-format", Some("json"), "json or text"),
+    secret("NATS_URL", "not built yet; leave it out or empty"),
+    variable("PDM_API_URL", "pdm-api-url", None, "not built yet; leave it out or empty"),
+    secret("PDM_AUTH_TOKEN", "not built yet; leave it out or empty"),
+];
+
+/// The values that are set, by name. A set value may be empty.
+#[derive(Clone, Default)]
+pub struct Values(BTreeMap<&'static str, String>);
+
+impl Values {
+    /// Of these variables.
+    pub fn new(values: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        Self(values.into_iter().collect())
+    }
+
+    /// What is set, even where it is empty.
+    pub fn set(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// What is set and not empty.
+    pub fn filled(&self, name: &str) -> Option<&str> {
+        self.set(name).filter(|value| !value.is_empty())
+    }
+
+    /// What is set, else the default; empty only where it was set so.
+    pub fn value(&self, name: &str) -> &str {
+        let default = || VARIABLES.iter().find(|variable| variable.name == name)?.default;
+        self.set(name).or_else(default).unwrap_or_default()
+    }
+}

@@ -1,0 +1,148 @@
+//! The gate that every request of a task group passes. Once it is closed no more are sent, and it says when the last that
+//! was under way has its answer: so a group ends between requests and never within one.
+//!
+//! A request that comes to a closed gate waits for ever, and is dropped with the task that sent it. It gets no error: an
+//! error would be something to conclude from.
+
+use http::{Request, Response};
+use kube::Client;
+use kube::client::Body;
+use std::future::pending;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use tokio::sync::Notify;
+use tower::Service;
+
+/// See the module.
+#[derive(Clone, Default)]
+pub struct Gate(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    state: Mutex<State>,
+    left: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    closed: bool,
+    under_way: usize,
+}
+
+impl Gate {
+    /// Lets nothing more through.
+    pub fn close(&self) {
+        self.state().closed = true;
+    }
+
+    /// Until nothing is under way.
+    pub async fn emptied(&self) {
+        loop {
+            let left = self.0.left.notified();
+            if self.state().under_way == 0 {
+                return;
+            }
+            left.await;
+        }
+    }
+
+    /// A client whose requests pass this gate.
+    pub fn client(&self, client: &Client) -> Client {
+        let namespace = client.default_namespace().to_owned();
+        Client::new(Gated { client: client.clone(), gate: self.clone() }, namespace)
+    }
+
+    fn enter(&self) -> Option<UnderWay> {
+        let mut state = self.state();
+        if state.closed {
+            return None;
+        }
+        state.under_way += 1;
+        Some(UnderWay(self.clone()))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that was sent and has no answer yet.
+struct UnderWay(Gate);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.state().under_way -= 1;
+        self.0.0.left.notify_waiters();
+    }
+}
+
+struct Gated {
+    client: Client,
+    gate: Gate,
+}
+
+impl Service<Request<Body>> for Gated {
+    type Response = Response<Body>;
+    type Error = tower::BoxError;
+    type Future = futures_util::future::BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let (client, gate) = (self.client.clone(), self.gate.clone());
+        Box::pin(async move {
+            let Some(_under_way) = gate.enter() else { return pending().await };
+            Ok(client.send(request).await?)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use std::pin::pin;
+
+    /// A server that answers when it is told to.
+    fn server(answer: Arc<Notify>) -> Client {
+        let service = tower::service_fn(move |_: Request<Body>| {
+            let answer = answer.clone();
+            async move {
+                answer.notified().await;
+                Ok::<_, tower::BoxError>(Response::new(Body::from(b"{}".to_vec())))
+            }
+        });
+        Client::new(service, "default")
+    }
+
+    fn request() -> Request<Vec<u8>> {
+        Request::get("/version").body(Vec::new()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_request_under_way_ends_and_no_other_is_sent() {
+        let (gate, answer) = (Gate::default(), Arc::new(Notify::new()));
+        let client = gate.client(&server(answer.clone()));
+        let first = tokio::spawn({
+            let client = client.clone();
+            async move { client.request::<serde_json::Value>(request()).await }
+        });
+        while gate.state().under_way == 0 {
+            tokio::task::yield_now().await;
+        }
+        gate.close();
+        let mut emptied = pin!(gate.emptied());
+        assert!(emptied.as_mut().now_or_never().is_none(), "one is under way");
+        let late = tokio::spawn(async move { client.request::<serde_json::Value>(request()).await });
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(gate.state().under_way, 1, "the late one was not sent");
+        answer.notify_one();
+        emptied.await;
+        assert!(first.await.unwrap().is_ok(), "what was under way has its answer");
+        assert!(!late.is_finished(), "it waits, and is told nothing");
+    }
+}

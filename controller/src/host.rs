@@ -1,0 +1,119 @@
+//! Builds the controller of one Continuum from what the process has.
+
+use crate::config::Config;
+use crate::gate::Gate;
+use crate::postgres::connector::HalfConnector;
+use crate::postgres::logins::SecretLogins;
+use crate::resource::Resource;
+use crate::secrets::Secrets;
+use continuum_core::clock::Clock;
+use continuum_core::controller::{Controller, Options};
+use continuum_core::name::{ObjectName, Region};
+use continuum_live::assemble::{KubeClients, OtherActors, OtherObservers, Ports, Transports, Twice, assemble};
+use continuum_live::postgres::PostgresProbe;
+use continuum_live::vantages::Vantages;
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What all Continuums of a process share.
+pub(crate) struct Host {
+    region: Region,
+    clients: Twice<KubeClients>,
+    lease_namespace: String,
+    /// Where the witness is no third place.
+    witness_shares: Option<Region>,
+    cluster_domain: String,
+    health_delay: Duration,
+    vantages: Option<Arc<Vantages<TokioRuntimeProvider>>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Host {
+    pub fn new(
+        config: &Config,
+        clients: Twice<KubeClients>,
+        lease_namespace: String,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, NetError> {
+        let named: Vec<(String, SocketAddr)> =
+            config.vantages.iter().map(|server| (server.ip().to_string(), *server)).collect();
+        let vantages = match named.is_empty() {
+            true => None,
+            false => Some(Arc::new(Vantages::new(&named, &TokioRuntimeProvider::default())?)),
+        };
+        Ok(Self {
+            region: config.region.clone(),
+            clients,
+            lease_namespace,
+            witness_shares: match &config.witness {
+                crate::config::Witness::Region(region) => Some(region.clone()),
+                _ => None,
+            },
+            cluster_domain: config.cluster_domain.clone(),
+            health_delay: config.health_delay,
+            vantages,
+            clock,
+        })
+    }
+
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// The controller of `name`, whose requests pass these gates.
+    pub fn controller(&self, name: &ObjectName, resource: &Arc<Resource>, gates: &Twice<Gate>) -> Controller {
+        let kube = Twice {
+            driving: gated(&self.clients.driving, &gates.driving),
+            dry_run: gated(&self.clients.dry_run, &gates.dry_run),
+        };
+        let probe = Arc::new(self.probe(&kube.driving, resource));
+        let dry_run = Arc::new(self.probe(&kube.dry_run, resource).for_dry_run());
+        let transports = Transports {
+            lease_namespace: self.lease_namespace.clone(),
+            witness_shares: self.witness_shares.clone(),
+            observers: Twice { driving: self.observers(probe.clone()), dry_run: self.observers(dry_run) },
+            actors: OtherActors { database: Some(probe), records: None, audit: None },
+            clock: self.clock.clone(),
+            kube,
+        };
+        let Ports { observers, actors } = assemble(name, &self.region, &transports);
+        Controller::new(
+            self.region.clone(),
+            name.clone(),
+            self.clock.clone(),
+            observers.driving,
+            observers.dry_run,
+            actors,
+            Options { health_delay: self.health_delay },
+        )
+    }
+
+    fn observers(&self, probe: Arc<PostgresProbe>) -> OtherObservers {
+        OtherObservers {
+            database: Some(probe),
+            records: None,
+            vantages: self.vantages.clone().map(|vantages| vantages as _),
+            audit: None,
+            latency: None,
+        }
+    }
+
+    fn probe(&self, clients: &KubeClients, resource: &Arc<Resource>) -> PostgresProbe {
+        let own = clients.regions.get(&self.region).expect("kubeconfigs hold the own region's").clone();
+        let secrets = Secrets::new(self.region.clone(), own.clone());
+        let (region, domain) = (self.region.clone(), self.cluster_domain.clone());
+        let connector = HalfConnector::new(region, own, domain, resource.clone(), self.clock.clone());
+        let logins = SecretLogins::new(secrets, resource.clone(), self.clock.clone());
+        PostgresProbe::with_logins(Arc::new(connector), Arc::new(logins))
+    }
+}
+
+fn gated(clients: &KubeClients, gate: &Gate) -> KubeClients {
+    KubeClients {
+        regions: clients.regions.iter().map(|(region, client)| (region.clone(), gate.client(client))).collect(),
+        witness: clients.witness.as_ref().map(|client| gate.client(client)),
+    }
+}

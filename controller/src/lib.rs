@@ -1,0 +1,43 @@
+//! The controller as a process: one for each region, which serves every Continuum of its cluster.
+//!
+//! ```text
+//!  environment, flags --config--> Config --clients--> kubeconfigs, clients
+//!                                                          |
+//!   watch of Continuums --roster--> start, update, end --> groups: one task group for each Continuum
+//!                                                          |           (core's Controller over live's adapters)
+//!   HTTP API, /healthz, /readyz  <-------- directory ------+
+//! ```
+//!
+//! A task group shares nothing with another but clients: one that panics is started anew by itself. Everything ends between
+//! requests and never within one ([`gate`]).
+//!
+//! Deliberately absent: anything that decides about a Continuum. That is core's.
+
+pub mod cli;
+pub mod clients;
+pub mod config;
+mod directory;
+pub mod gate;
+mod group;
+mod groups;
+mod health;
+mod host;
+mod kept;
+pub mod logs;
+mod pause;
+pub mod postgres;
+pub mod resource;
+mod roster;
+pub mod run;
+pub mod secrets;
+mod serve;
+
+use continuum_live::kube_transport::USER_AGENT;
+
+/// An error with its causes, in one line.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| (*error).source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}

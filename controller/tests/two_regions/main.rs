@@ -1,0 +1,356 @@
+//! Two controllers as processes on two real API servers, with a real PostgreSQL pair that takes TLS alone. The witness
+//! stands on the first server.
+
+mod process;
+
+use continuum_tests::certificates::{Authority, Certified};
+use continuum_tests::real_kube::{RealKube, Who};
+use continuum_tests::real_postgres::{MONITOR_ROLE, PASSWORD, RealPostgres};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, PostParams};
+use kube::core::GroupVersionKind;
+use process::{Folder, Process, program, until};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+const REGIONS: [&str; 2] = ["fsn", "hel"];
+
+/// Two regions with an API server each. Their processes are told how to reach both by files.
+struct Regions {
+    servers: [RealKube; 2],
+    postgres: RealPostgres,
+    folder: Folder,
+}
+
+impl Regions {
+    async fn start() -> Option<Self> {
+        let postgres = RealPostgres::start()?;
+        let authority = Authority::new();
+        let Certified { certificate, key } = authority.certify("localhost");
+        for half in 0..2 {
+            postgres.take_tls_alone(half, &certificate, &key);
+        }
+        let mut servers = Vec::new();
+        for _ in REGIONS {
+            servers.push(RealKube::another().await.expect("a real kube-apiserver")?);
+        }
+        let servers: [RealKube; 2] = servers.try_into().expect("there are two");
+        let folder = Folder::new();
+        for (index, region) in REGIONS.into_iter().enumerate() {
+            folder.put(&format!("own/{region}"), &servers[index].kubeconfig(Who::Admin));
+            folder.put(
+                &format!("of-{region}/{}.kubeconfig", REGIONS[1 - index]),
+                &servers[1 - index].kubeconfig(Who::Admin),
+            );
+        }
+        let regions = Self { servers, postgres, folder };
+        for index in 0..2 {
+            let namespaces: Api<Namespace> = Api::all(regions.client(index).await);
+            for name in ["shop", "leases"] {
+                let mut namespace = Namespace::default();
+                namespace.metadata.name = Some(name.into());
+                namespaces.create(&PostParams::default(), &namespace).await.expect("a new namespace");
+            }
+            let secrets: Api<Secret> = Api::namespaced(regions.client(index).await, "shop");
+            let authority = [("ca.crt", authority.certificate.as_str())];
+            let login = [("username", MONITOR_ROLE), ("password", PASSWORD)];
+            for (name, data) in [("shop-fsn-ca", &authority[..]), ("shop-hel-ca", &authority), ("probe", &login)] {
+                secrets.create(&PostParams::default(), &secret(name, data)).await.expect("a new secret");
+            }
+        }
+        Some(regions)
+    }
+
+    async fn client(&self, index: usize) -> kube::Client {
+        self.servers[index].client(Who::Admin).await.expect("a client")
+    }
+
+    fn variables(&self, index: usize) -> BTreeMap<&'static str, String> {
+        let region = REGIONS[index];
+        BTreeMap::from([
+            ("CATALYST_REGION", region.to_owned()),
+            ("OWN_KUBECONFIG", self.folder.path(&format!("own/{region}"))),
+            ("REGION_KUBECONFIGS_DIR", self.folder.path(&format!("of-{region}"))),
+            ("WITNESS_REGION", REGIONS[0].to_owned()),
+            ("CATALYST_LEASE_NS", "leases".to_owned()),
+            ("LEADER_ELECT", "false".to_owned()),
+            ("CONTINUUM_VANTAGES", String::new()),
+            ("LOG_LEVEL", "debug".to_owned()),
+        ])
+    }
+
+    async fn continuums(&self, index: usize) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client(index).await, "shop", &kind("dr.openova.io", "Continuum", "continuums"))
+    }
+
+    /// The same Continuum in both, and its half in each.
+    async fn put(&self, name: &str, probe: Value) {
+        for (index, region) in REGIONS.into_iter().enumerate() {
+            let clusters = kind("postgresql.cnpg.io", "Cluster", "clusters");
+            let clusters: Api<DynamicObject> = Api::namespaced_with(self.client(index).await, "shop", &clusters);
+            create(&clusters, self.cluster(name, region)).await;
+            create(&self.continuums(index).await, self.continuum(name, &probe)).await;
+        }
+    }
+
+    /// Each controller reaches its own half at the place that is named here, since nobody resolves a Service's name.
+    fn continuum(&self, name: &str, probe: &Value) -> Value {
+        let places: Vec<Value> = REGIONS
+            .into_iter()
+            .zip(self.postgres.ports)
+            .map(|(region, port)| json!({ "name": region, "postgres": { "host": "localhost", "port": port } }))
+            .collect();
+        json!({
+            "apiVersion": "dr.openova.io/v1", "kind": "Continuum", "metadata": { "name": name },
+            "spec": {
+                "applicationRef": name, "primaryRegion": "fsn", "hotStandbyRegions": ["hel"],
+                "leaseClient": { "kind": "k8s-lease" }, "cnpgPair": { "name": name },
+                "probe": probe, "regions": places,
+            },
+        })
+    }
+
+    fn cluster(&self, name: &str, region: &str) -> Value {
+        let entries = REGIONS.map(|region| {
+            json!({
+                "name": format!("{name}-{region}"),
+                "connectionParameters": { "sslmode": "verify-full" },
+                "sslRootCert": { "name": format!("{name}-{region}-ca"), "key": "ca.crt" },
+            })
+        });
+        json!({
+            "apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster",
+            "metadata": { "name": format!("{name}-{region}"), "labels": { "catalyst.openova.io/cnpg-pair": name } },
+            "spec": {
+                "instances": 1,
+                "replica": { "primary": format!("{name}-fsn"), "source": format!("{name}-fsn") },
+                "externalClusters": entries,
+            },
+        })
+    }
+
+    async fn status(&self, index: usize, name: &str) -> Value {
+        let found = self.continuums(index).await.get(name).await.expect("it is there");
+        found.data.get("status").cloned().unwrap_or_default()
+    }
+
+    /// Who holds the only record of `name`.
+    async fn holder(&self, name: &str) -> Option<String> {
+        let leases: Api<Lease> = Api::namespaced(self.client(0).await, "leases");
+        let found = leases.list(&ListParams::default()).await.expect("leases can be listed");
+        let lease =
+            found.items.into_iter().find(|lease| lease.metadata.name.as_deref().is_some_and(|n| n.contains(name)));
+        lease?.spec?.holder_identity
+    }
+}
+
+fn kind(group: &str, kind: &str, plural: &str) -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural)
+}
+
+async fn create(api: &Api<DynamicObject>, object: Value) {
+    let object = serde_json::from_value(object).expect("an object");
+    api.create(&PostParams::default(), &object).await.expect("a new object");
+}
+
+fn secret(name: &str, data: &[(&str, &str)]) -> Secret {
+    let data = data.iter().map(|(key, text)| ((*key).to_owned(), ByteString(text.as_bytes().to_vec())));
+    let mut secret = Secret { data: Some(data.collect()), ..Secret::default() };
+    secret.metadata.name = Some(name.into());
+    secret
+}
+
+#[tokio::test]
+async fn two_processes_keep_every_continuum_of_their_clusters_and_end_when_they_are_told() {
+    let Some(regions) = Regions::start().await else { return };
+    regions.put("shop", json!({ "secretRef": { "name": "probe" } })).await;
+    let mut processes = [0, 1].map(|index| Process::start(regions.variables(index)));
+    for process in &processes {
+        until("readiness", async || process.ready() == (200, "ok".into())).await;
+    }
+
+    // One record, held by the primary region; both copies tell so, each by its own controller.
+    until("fsn to hold the record", async || {
+        regions.holder("shop").await.is_some_and(|holder| holder.starts_with("fsn"))
+    })
+    .await;
+    for index in 0..2 {
+        until("the copy to tell", async || regions.status(index, "shop").await["leaseHolder"] == "fsn").await;
+    }
+
+    // Both answer, to those who bear the token, and have looked at both halves.
+    for process in &processes {
+        assert_eq!(process.call_as_a_stranger("GET /v1/continuums/shop/shop/status"), 401);
+        let (status, body) = process.call("POST /v1/continuums/shop/shop/dry-run", r#"{"toRegion": "hel"}"#);
+        assert_eq!(status, 200, "{body}");
+        let report: Value = serde_json::from_str(&body).expect("a report");
+        assert!(report["planFingerprint"].is_string(), "{body}");
+        assert!(!body.contains("PostgreSQL of") && !body.contains("secretRef"), "{body}");
+    }
+
+    // What comes later is begun as well, and what is deleted ends and leaves the others alone.
+    regions.put("books", Value::Null).await;
+    for (index, process) in processes.iter().enumerate() {
+        until("the second to be served", async || {
+            process.call("GET /v1/continuums/shop/books/status", "").0 == 200
+                && regions.status(index, "books").await["phase"].is_string()
+        })
+        .await;
+        // What cannot be looked at is named with its cure.
+        let (_, body) = process.call("POST /v1/continuums/shop/books/dry-run", r#"{"toRegion": "hel"}"#);
+        assert!(body.contains("spec.probe.secretRef is missing: name a secret"), "{body}");
+    }
+    for (index, process) in processes.iter().enumerate() {
+        let continuums = regions.continuums(index).await;
+        continuums.delete("books", &DeleteParams::default()).await.expect("it can be deleted");
+        until("the second to be gone", async || process.call("GET /v1/continuums/shop/books/status", "").0 == 404)
+            .await;
+        assert_eq!(process.call("GET /v1/continuums/shop/shop/status", "").0, 200);
+        until("its tasks to end", async || {
+            process.log().lines().any(|line| line.contains(r#""message":"ended""#) && line.contains("shop/books"))
+        })
+        .await;
+    }
+
+    // A process that dies is followed by another, which holds what it held.
+    processes[0].kill();
+    processes[0] = Process::start(regions.variables(0));
+    until("readiness", async || processes[0].ready().0 == 200).await;
+    let renewal = async || regions.status(0, "shop").await["seen"]["renewal"].as_u64();
+    let before = renewal().await.expect("it was told before");
+    until("the record to be renewed", async || renewal().await.is_some_and(|renewal| renewal > before)).await;
+    assert_eq!(regions.status(0, "shop").await["leaseHolder"], "fsn");
+
+    // Told to end, each does, and the record stays with the region.
+    for process in &mut processes {
+        process.signal("-TERM");
+        assert_eq!(process.ended().await.code(), Some(0), "{}", process.log());
+        let log = process.log();
+        let last = log.lines().last().unwrap_or_default();
+        assert!(last.contains(r#""message":"stopped""#), "{last}");
+        assert!(!log.contains(process::TOKEN), "the token is in the log");
+        assert!(!log.contains("a request had no answer"), "{log}");
+    }
+    assert!(
+        regions.holder("shop").await.is_some_and(|holder| holder.starts_with("fsn")),
+        "the term is not thrown away"
+    );
+}
+
+#[tokio::test]
+async fn a_controller_that_may_not_says_what_it_may_not() {
+    let Some(server) = RealKube::start().await.expect("a real kube-apiserver") else { return };
+    let folder = Folder::new();
+    let mut variables = files(&folder);
+    variables.insert("OWN_KUBECONFIG", folder.put("own", &server.kubeconfig(Who::Nobody)));
+    let process = Process::start(variables.clone());
+    until("the reason", async || process.ready().1.contains("give this controller's account the verbs list and watch"))
+        .await;
+    assert_eq!(process.ready().0, 503);
+    drop(process);
+    // A secret that it may not read: it cannot begin, and says so last.
+    variables.insert("REGION_KUBECONFIGS_DIR", String::new());
+    variables.insert("REGION_KUBECONFIGS_SECRET", "regions".into());
+    let mut process = Process::start(variables);
+    assert_eq!(process.ended().await.code(), Some(69));
+    let log = process.log();
+    let expected = "continuum-controller: REGION_KUBECONFIGS_SECRET names a secret that is of no use: secret \
+                    catalyst-controllers/regions in fsn may not be read: give this controller's account the verb get on it";
+    assert_eq!(log.lines().last(), Some(expected));
+}
+
+/// What is good enough to begin with, with servers where nobody is.
+fn files(folder: &Folder) -> BTreeMap<&'static str, String> {
+    let kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
+                      clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n\
+                      users: [{name: u, user: {token: very-secret}}]\n\
+                      contexts: [{name: c, context: {cluster: c, user: u}}]\n";
+    folder.put("regions/hel.kubeconfig", kubeconfig);
+    BTreeMap::from([
+        ("CATALYST_REGION", "fsn".to_owned()),
+        ("OWN_KUBECONFIG", folder.put("own", kubeconfig)),
+        ("REGION_KUBECONFIGS_DIR", folder.path("regions")),
+        ("WITNESS_KUBECONFIG", folder.put("witness", kubeconfig)),
+        ("LEADER_ELECT", "false".to_owned()),
+    ])
+}
+
+/// Exit code, standard output, standard error.
+fn outcome(variables: &BTreeMap<&str, String>, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = program(variables).args(arguments).output().expect("it was built");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn a_configuration_is_checked_without_a_server() {
+    let folder = Folder::new();
+    let good = files(&folder);
+    let (code, out, err) = outcome(&good, &["--check-config"]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(out.starts_with("The configuration is good."), "{out}");
+    // An option goes before its variable.
+    let (code, _, err) = outcome(&good, &["--check-config", "--region", "Not a region"]);
+    assert_eq!(code, Some(64));
+    assert!(err.contains("CATALYST_REGION=Not a region: it is no DNS label"), "{err}");
+}
+
+#[test]
+fn every_file_that_is_wrong_is_told_at_once_and_nothing_of_what_it_holds() {
+    let folder = Folder::new();
+    let mut variables = files(&folder);
+    variables.insert("OWN_KUBECONFIG", folder.path("nowhere"));
+    variables.insert("WITNESS_KUBECONFIG", folder.put("bad", "users: [{name: u, user: {token: [very-secret]}}]"));
+    folder.put("regions/sin.kubeconfig", "apiVersion: v1\nkind: Config\ncurrent-context: other\n");
+    for arguments in [&["--check-config"] as &[&str], &[]] {
+        let (code, _, err) = outcome(&variables, arguments);
+        assert_eq!(code, Some(64), "{err}");
+        for said in [
+            "OWN_KUBECONFIG=",
+            "nowhere: it cannot be read; mend the path, or mount what it should hold: No such file or directory",
+            "bad is no usable kubeconfig; try it with `kubectl --kubeconfig`: it is not the YAML of a kubeconfig",
+            "sin.kubeconfig is no usable kubeconfig",
+        ] {
+            assert!(err.contains(said), "{said}\n{err}");
+        }
+        assert!(!err.contains("very-secret"), "{err}");
+    }
+}
+
+#[test]
+fn without_a_region_it_refuses_to_start_and_says_everything_else_too() {
+    let (code, out, err) = outcome(&BTreeMap::new(), &[]);
+    assert_eq!((code, out.as_str()), (Some(64), ""));
+    for name in ["CATALYST_REGION", "REGION_KUBECONFIGS_DIR", "WITNESS_KUBECONFIG", "LEADER_ELECT"] {
+        assert!(err.contains(&format!("\n  {name}")), "{name}\n{err}");
+    }
+    let (code, _, _) = outcome(&BTreeMap::new(), &["--no-such-option"]);
+    assert_eq!(code, Some(64));
+}
+
+#[test]
+fn the_definition_and_the_version_are_printed_without_a_configuration() {
+    let (code, out, _) = outcome(&BTreeMap::new(), &["--print-crd"]);
+    let committed = include_str!("../../../live/crds/continuums.dr.openova.io.yaml");
+    let (_, committed) = committed.split_once('\n').expect("the first line says that it is generated");
+    assert_eq!((code, out.as_str()), (Some(0), committed));
+    let (code, out, _) = outcome(&BTreeMap::new(), &["--version"]);
+    assert_eq!((code, out.trim()), (Some(0), concat!("continuum-controller ", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn an_address_that_is_taken_is_named_in_the_last_line() {
+    let folder = Folder::new();
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let mut variables = files(&folder);
+    variables.insert("HEALTH_ADDR", address.clone());
+    let (code, _, err) = outcome(&variables, &[]);
+    assert_eq!(code, Some(69), "{err}");
+    let last = err.lines().last().unwrap_or_default();
+    let said =
+        format!("continuum-controller: HEALTH_ADDR: {address} cannot be listened on; is another process there?: ");
+    assert!(last.starts_with(&said), "{err}");
+}
