@@ -7,6 +7,7 @@ mod fields;
 
 pub(crate) use fields::{BadField, Fields};
 
+use crate::credential_command;
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::observe::{Claim, Seen};
 use continuum_core::ports::{Cas, Outcome};
@@ -95,6 +96,9 @@ impl KubeError {
     /// What happened, with all its causes, in one line.
     pub fn text(&self) -> String {
         let mut text = self.to_string();
+        if let Some(words) = credential_command::failed(self) {
+            return format!("{text}: {words}");
+        }
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {
             text.push_str(": ");
