@@ -112,6 +112,14 @@ pub async fn read_files(config: &Config) -> Result<Kubeconfigs, Mistakes> {
             Err(mistake) => mistakes.0.push(mistake),
         }
     }
+    if let Some(audit) = &config.audit {
+        for (name, path) in [("NATS_CREDS_FILE", &audit.credentials), ("NATS_CA_FILE", &audit.settings.ca)] {
+            let Some(path) = path else { continue };
+            if let Err(source) = tokio::fs::read(path).await {
+                mistakes.0.push(Mistake::Unreadable { name, path: path.clone(), source });
+            }
+        }
+    }
     let by_files_alone = config.others.iter().all(|source| matches!(source, OtherClusters::Folder(_)));
     if by_files_alone && mistakes.0.is_empty() {
         mistakes.0.extend(witness_region_unknown(config, &others));

@@ -45,10 +45,21 @@ pub struct Config {
     pub lease_namespace: Option<String>,
     /// The domain of Services, such as `cluster.local`.
     pub cluster_domain: String,
+    /// The audit stream; absent: none, and no switchover is begun.
+    pub audit: Option<AuditConfig>,
     /// Resolvers that are asked what clients are told.
     pub vantages: Vec<SocketAddr>,
     /// What is logged.
     pub logs: Logs,
+}
+
+/// How the audit stream is reached.
+#[derive(Clone, Debug)]
+pub struct AuditConfig {
+    /// Its servers.
+    pub settings: continuum_nats::Settings,
+    /// A `.creds` file; absent: as the servers' URLs say.
+    pub credentials: Option<PathBuf>,
 }
 
 /// How one of several replicas is chosen.

@@ -1,6 +1,6 @@
 //! Builds the controller of one Continuum from what the process has.
 
-use crate::config::Config;
+use crate::config::{AuditConfig, Config};
 use crate::gate::Gate;
 use crate::postgres::connector::HalfConnector;
 use crate::postgres::logins::SecretLogins;
@@ -10,8 +10,10 @@ use continuum_core::clock::Clock;
 use continuum_core::controller::{Controller, Options};
 use continuum_core::name::{ObjectName, Region};
 use continuum_live::assemble::{KubeClients, OtherActors, OtherObservers, Ports, Transports, Twice, assemble};
+use continuum_live::kube_transport::USER_AGENT_DRY_RUN;
 use continuum_live::postgres::PostgresProbe;
 use continuum_live::vantages::Vantages;
+use continuum_nats::{AuditStream, Credentials, Settings};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use std::net::SocketAddr;
@@ -28,6 +30,7 @@ pub(crate) struct Host {
     cluster_domain: String,
     health_delay: Duration,
     vantages: Option<Arc<Vantages<TokioRuntimeProvider>>>,
+    audit: Option<Twice<Arc<AuditStream>>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -36,6 +39,7 @@ impl Host {
         config: &Config,
         clients: Twice<KubeClients>,
         lease_namespace: String,
+        audit: Option<Settings>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, NetError> {
         let named: Vec<(String, SocketAddr)> =
@@ -55,6 +59,7 @@ impl Host {
             cluster_domain: config.cluster_domain.clone(),
             health_delay: config.health_delay,
             vantages,
+            audit: audit.map(audit_streams),
             clock,
         })
     }
@@ -74,8 +79,15 @@ impl Host {
         let transports = Transports {
             lease_namespace: self.lease_namespace.clone(),
             witness_shares: self.witness_shares.clone(),
-            observers: Twice { driving: self.observers(probe.clone()), dry_run: self.observers(dry_run) },
-            actors: OtherActors { database: Some(probe), records: None, audit: None },
+            observers: Twice {
+                driving: self.observers(probe.clone(), self.audit.as_ref().map(|audit| audit.driving.clone())),
+                dry_run: self.observers(dry_run, self.audit.as_ref().map(|audit| audit.dry_run.clone())),
+            },
+            actors: OtherActors {
+                database: Some(probe),
+                records: None,
+                audit: self.audit.as_ref().map(|audit| audit.driving.clone() as _),
+            },
             clock: self.clock.clone(),
             kube,
         };
@@ -91,12 +103,12 @@ impl Host {
         )
     }
 
-    fn observers(&self, probe: Arc<PostgresProbe>) -> OtherObservers {
+    fn observers(&self, probe: Arc<PostgresProbe>, audit: Option<Arc<AuditStream>>) -> OtherObservers {
         OtherObservers {
             database: Some(probe),
             records: None,
             vantages: self.vantages.clone().map(|vantages| vantages as _),
-            audit: None,
+            audit: audit.map(|audit| audit as _),
             latency: None,
         }
     }
@@ -109,6 +121,28 @@ impl Host {
         let logins = SecretLogins::new(secrets, resource.clone(), self.clock.clone());
         PostgresProbe::with_logins(Arc::new(connector), Arc::new(logins))
     }
+}
+
+/// The stream for driving, and for dry runs, which the server tells apart by their name.
+fn audit_streams(settings: Settings) -> Twice<Arc<AuditStream>> {
+    let mut dry_run = settings.clone();
+    dry_run.name = USER_AGENT_DRY_RUN.into();
+    Twice { driving: Arc::new(AuditStream::new(settings)), dry_run: Arc::new(AuditStream::new(dry_run)) }
+}
+
+/// The audit stream's settings, with the credentials that a file holds.
+///
+/// # Errors
+///
+/// The file cannot be read.
+pub(crate) async fn audit_settings(config: &AuditConfig) -> std::io::Result<Settings> {
+    let credentials = match &config.credentials {
+        Some(path) => Credentials::File(tokio::fs::read_to_string(path).await?),
+        None => Credentials::None,
+    };
+    let mut settings = config.settings.clone();
+    settings.credentials = credentials;
+    Ok(settings)
 }
 
 fn gated(clients: &KubeClients, gate: &Gate) -> KubeClients {

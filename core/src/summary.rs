@@ -188,6 +188,7 @@ mod tests {
                 "failedAtStep": 0,
                 "startedAt": "1970-01-01T00:00:00Z",
                 "finishedAt": "1970-01-01T00:00:21.3Z",
+                "tookSeconds": 21.3,
                 "writeGapSeconds": 14.2
             })
         );

@@ -80,16 +80,23 @@ impl RealNats {
 
     /// Ids of all messages, in order.
     pub async fn ids(&self) -> Vec<String> {
-        let mut ids = Vec::new();
+        self.header("Nats-Msg-Id").await
+    }
+
+    /// Types of all events, in order.
+    pub async fn types(&self) -> Vec<String> {
+        self.header("audit-type").await
+    }
+
+    async fn header(&self, name: &str) -> Vec<String> {
+        let mut found = Vec::new();
         let stream = self.admin().await.get_stream(STREAM).await.expect("there is a stream");
         let state = &stream.cached_info().state;
         for sequence in state.first_sequence..=state.last_sequence {
             let message = stream.get_raw_message(sequence).await.expect("nothing is deleted");
-            ids.push(
-                message.headers.get(async_nats::header::NATS_MESSAGE_ID).map(ToString::to_string).unwrap_or_default(),
-            );
+            found.push(message.headers.get(name).map(ToString::to_string).unwrap_or_default());
         }
-        ids
+        found
     }
 
     /// kill -9.

@@ -1,11 +1,14 @@
 //! From values to the configuration. Each reader gives what it found, or notes what is wrong and goes on.
 
 use super::{
-    Config, ElectionConfig, Listen, LogFormat, Logs, Mistake, Mistakes, OtherClusters, OwnCluster, Values, Witness,
+    AuditConfig, Config, ElectionConfig, Listen, LogFormat, Logs, Mistake, Mistakes, OtherClusters, OwnCluster, Values,
+    Witness,
 };
 use continuum_core::name::{ObjectName, Region};
 use continuum_live::http_api::Token;
+use continuum_live::kube_transport::USER_AGENT;
 use continuum_live::vantages::DNS_PORT;
+use continuum_nats::Settings;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,6 +54,7 @@ impl Reader<'_> {
         let health_delay = self.health_delay();
         let election = self.election();
         let cluster_domain = self.cluster_domain();
+        let audit = self.audit();
         let vantages = self.vantages();
         let logs = self.logs();
         Some(Config {
@@ -65,6 +69,7 @@ impl Reader<'_> {
             health_delay: health_delay?,
             election: election?,
             cluster_domain: cluster_domain?,
+            audit: audit?,
             vantages: vantages?,
             logs: logs?,
         })
@@ -78,10 +83,8 @@ impl Reader<'_> {
     /// What would do nothing is refused: who sets it counts on it.
     fn not_built(&mut self) {
         let cure = "this is not built yet; leave it out or empty";
-        for name in ["NATS_URL", "PDM_AUTH_TOKEN"] {
-            if self.values.filled(name).is_some() {
-                self.mistakes.0.push(Mistake::WrongSecret { name, cure });
-            }
+        if self.values.filled("PDM_AUTH_TOKEN").is_some() {
+            self.mistakes.0.push(Mistake::WrongSecret { name: "PDM_AUTH_TOKEN", cure });
         }
         for name in ["PDM_API_URL", "METRICS_ADDR"] {
             if self.values.filled(name).is_some() {
@@ -237,6 +240,27 @@ impl Reader<'_> {
         }
         self.wrong("CLUSTER_DOMAIN", "it is no domain; write that of the cluster's Services, such as cluster.local");
         None
+    }
+
+    fn audit(&mut self) -> Option<Option<AuditConfig>> {
+        let file = |name: &str| self.values.filled(name).map(PathBuf::from);
+        let (credentials, ca) = (file("NATS_CREDS_FILE"), file("NATS_CA_FILE"));
+        let Some(urls) = self.values.filled("NATS_URL") else {
+            for name in ["NATS_CREDS_FILE", "NATS_CA_FILE"] {
+                if self.values.filled(name).is_some() {
+                    self.wrong(name, "it is for the servers of NATS_URL, which is not set");
+                }
+            }
+            return Some(None);
+        };
+        let Ok(mut settings) = Settings::new(urls, USER_AGENT) else {
+            let cure =
+                "it is no list of NATS servers; write nats://host:port or tls://host:port, several with commas between";
+            self.mistakes.0.push(Mistake::WrongSecret { name: "NATS_URL", cure });
+            return None;
+        };
+        settings.ca = ca;
+        Some(Some(AuditConfig { settings, credentials }))
     }
 
     fn vantages(&mut self) -> Option<Vec<SocketAddr>> {

@@ -86,7 +86,9 @@ fn each_mistake_names_variable_value_and_cure() {
         ("CONTINUUM_HEALTH_DELAY_SECONDS", "", "CONTINUUM_HEALTH_DELAY_SECONDS=: write a whole number"),
         ("METRICS_ADDR", ":8080", "METRICS_ADDR=:8080: this is not built yet"),
         ("PDM_API_URL", "http://pdm", "PDM_API_URL=http://pdm: this is not built yet"),
-        ("NATS_URL", "nats://user:word@nats", "NATS_URL=(not shown): this is not built yet"),
+        ("NATS_URL", "http://user:word@nats", "NATS_URL=(not shown): it is no list of NATS servers"),
+        ("NATS_CREDS_FILE", "/creds", "NATS_CREDS_FILE=/creds: it is for the servers of NATS_URL"),
+        ("NATS_CA_FILE", "/ca", "NATS_CA_FILE=/ca: it is for the servers of NATS_URL"),
         ("PDM_AUTH_TOKEN", "word", "PDM_AUTH_TOKEN=(not shown): this is not built yet"),
         ("LEADER_ELECT", "yes", "LEADER_ELECT=yes: write true or false"),
         ("CLUSTER_DOMAIN", "", "CLUSTER_DOMAIN=: it is no domain"),
@@ -108,18 +110,18 @@ fn all_mistakes_are_told_at_once() {
         ("CONTINUUM_API_ADDR", "x"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
-        ("NATS_URL", "nats://n"),
+        ("NATS_URL", "http://n"),
     ])
     .unwrap_err();
     let names: Vec<&str> = mistakes.iter().map(|text| text.split([' ', '=']).next().unwrap()).collect();
     let expected =
-        ["NATS_URL", "CATALYST_REGION", "WITNESS_KUBECONFIG", "CONTINUUM_API_ADDR", "LOG_LEVEL", "LOG_FORMAT"];
+        ["CATALYST_REGION", "WITNESS_KUBECONFIG", "CONTINUUM_API_ADDR", "NATS_URL", "LOG_LEVEL", "LOG_FORMAT"];
     assert_eq!(names, expected);
 }
 
 #[test]
 fn no_secret_is_shown_by_what_is_read() {
-    let config = read(&[("CONTINUUM_API_TOKEN", "hunter2")]).unwrap();
+    let config = read(&[("CONTINUUM_API_TOKEN", "hunter2"), ("NATS_URL", "nats://user:hunter2@nats")]).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
 }
 

@@ -29,7 +29,7 @@ const fn secret(name: &'static str, help: &'static str) -> Variable {
 }
 
 /// All of them, in the order of the documentation.
-pub const VARIABLES: [Variable; 23] = [
+pub const VARIABLES: [Variable; 25] = [
     variable("CATALYST_REGION", "region", None, "the region that this process stands in; required"),
     variable(
         "OWN_KUBECONFIG",
@@ -105,7 +105,14 @@ pub const VARIABLES: [Variable; 23] = [
     ),
     variable("LOG_LEVEL", "log-level", Some("info"), "error, warn, info, debug or trace"),
     variable("LOG_FORMAT", "log-format", Some("json"), "json or text"),
-    secret("NATS_URL", "not built yet; leave it out or empty"),
+    secret("NATS_URL", "servers of the audit stream, URLs with commas between; not set: no switchover is begun"),
+    variable(
+        "NATS_CREDS_FILE",
+        "nats-creds-file",
+        None,
+        "a .creds file for the audit stream; not set: as NATS_URL says",
+    ),
+    variable("NATS_CA_FILE", "nats-ca-file", None, "authorities of the audit stream's servers, PEM; set: TLS alone"),
     variable("PDM_API_URL", "pdm-api-url", None, "not built yet; leave it out or empty"),
     secret("PDM_AUTH_TOKEN", "not built yet; leave it out or empty"),
 ];

@@ -1,10 +1,11 @@
-//! Two controllers as processes on two real API servers, with a real PostgreSQL pair that takes TLS alone. The witness
-//! stands on the first server.
+//! Two controllers as processes on two real API servers, with a real PostgreSQL pair that takes TLS alone, and a real
+//! nats-server. The witness stands on the first API server.
 
 mod process;
 
 use continuum_tests::certificates::{Authority, Certified};
 use continuum_tests::real_kube::{RealKube, Who};
+use continuum_tests::real_nats::{RealNats, USER};
 use continuum_tests::real_postgres::{MONITOR_ROLE, PASSWORD, RealPostgres};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -21,6 +22,7 @@ const REGIONS: [&str; 2] = ["fsn", "hel"];
 struct Regions {
     servers: [RealKube; 2],
     postgres: RealPostgres,
+    nats: RealNats,
     folder: Folder,
 }
 
@@ -32,6 +34,7 @@ impl Regions {
         for half in 0..2 {
             postgres.take_tls_alone(half, &certificate, &key);
         }
+        let nats = RealNats::start().await?;
         let mut servers = Vec::new();
         for _ in REGIONS {
             servers.push(RealKube::another().await.expect("a real kube-apiserver")?);
@@ -45,7 +48,7 @@ impl Regions {
                 &servers[1 - index].kubeconfig(Who::Admin),
             );
         }
-        let regions = Self { servers, postgres, folder };
+        let regions = Self { servers, postgres, nats, folder };
         for index in 0..2 {
             let namespaces: Api<Namespace> = Api::all(regions.client(index).await);
             for name in ["shop", "leases"] {
@@ -77,6 +80,7 @@ impl Regions {
             ("CATALYST_LEASE_NS", "leases".to_owned()),
             ("LEADER_ELECT", "false".to_owned()),
             ("CONTINUUM_VANTAGES", String::new()),
+            ("NATS_URL", self.nats.url(USER.0, USER.1)),
             ("LOG_LEVEL", "debug".to_owned()),
         ])
     }
@@ -188,7 +192,13 @@ async fn two_processes_keep_every_continuum_of_their_clusters_and_end_when_they_
         let report: Value = serde_json::from_str(&body).expect("a report");
         assert!(report["planFingerprint"].is_string(), "{body}");
         assert!(!body.contains("PostgreSQL of") && !body.contains("secretRef"), "{body}");
+        assert!(!body.contains("no audit stream is configured"), "{body}");
     }
+    let told = async |kind: &str| regions.nats.types().await.iter().filter(|told| *told == kind).count();
+    until("both to tell of the resource, and one of its lease", async || {
+        told("continuum-cr-created").await == 2 && told("continuum-lease-acquired").await == 1
+    })
+    .await;
 
     // What comes later is begun as well, and what is deleted ends and leaves the others alone.
     regions.put("books", Value::Null).await;
@@ -231,8 +241,14 @@ async fn two_processes_keep_every_continuum_of_their_clusters_and_end_when_they_
         let last = log.lines().last().unwrap_or_default();
         assert!(last.contains(r#""message":"stopped""#), "{last}");
         assert!(!log.contains(process::TOKEN), "the token is in the log");
+        assert!(!log.contains(&regions.nats.url(USER.0, USER.1)), "a password is in the log");
         assert!(!log.contains("a request had no answer"), "{log}");
     }
+    let mut ids = regions.nats.ids().await;
+    ids.sort();
+    let count = ids.len();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "each event is told once, whatever was killed: {ids:?}");
     assert!(
         regions.holder("shop").await.is_some_and(|holder| holder.starts_with("fsn")),
         "the term is not thrown away"
