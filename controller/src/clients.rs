@@ -3,11 +3,12 @@
 //!
 //! Nothing of a kubeconfig is shown, not even where it cannot be read: what stands beside a mistake may be a token.
 
-use crate::config::{Config, Mistake, Mistakes, OtherClusters, OwnCluster, Witness};
+use crate::config::{AuditConfig, Config, Mistake, Mistakes, OtherClusters, OwnCluster, Witness};
 use crate::secrets::{Contents, SecretError, Secrets};
 use continuum_core::name::{ObjectName, Region};
 use continuum_live::assemble::KubeClients;
 use continuum_live::kube_transport::{Limits, tls_client};
+use continuum_nats::{Credentials, Settings};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,6 +25,8 @@ pub struct Kubeconfigs {
     pub own: kube::Config,
     others: BTreeMap<Region, kube::Config>,
     witness: Option<kube::Config>,
+    /// How the audit stream is reached, with what its files hold.
+    pub audit: Option<Settings>,
 }
 
 /// Why a process cannot begin.
@@ -112,22 +115,38 @@ pub async fn read_files(config: &Config) -> Result<Kubeconfigs, Mistakes> {
             Err(mistake) => mistakes.0.push(mistake),
         }
     }
-    if let Some(audit) = &config.audit {
-        for (name, path) in [("NATS_CREDS_FILE", &audit.credentials), ("NATS_CA_FILE", &audit.settings.ca)] {
-            let Some(path) = path else { continue };
-            if let Err(source) = tokio::fs::read(path).await {
-                mistakes.0.push(Mistake::Unreadable { name, path: path.clone(), source });
-            }
-        }
-    }
+    let audit = match &config.audit {
+        Some(audit) => Some(audit_of_files(audit, &mut mistakes).await),
+        None => None,
+    };
     let by_files_alone = config.others.iter().all(|source| matches!(source, OtherClusters::Folder(_)));
     if by_files_alone && mistakes.0.is_empty() {
         mistakes.0.extend(witness_region_unknown(config, &others));
     }
     match own {
-        Some(own) if mistakes.0.is_empty() => Ok(Kubeconfigs { own, others, witness }),
+        Some(own) if mistakes.0.is_empty() => Ok(Kubeconfigs { own, others, witness, audit }),
         _ => Err(mistakes),
     }
+}
+
+/// The audit stream's settings, with the credentials that a file holds.
+async fn audit_of_files(config: &AuditConfig, mistakes: &mut Mistakes) -> Settings {
+    let mut settings = config.settings.clone();
+    if let Some(path) = &config.credentials {
+        match tokio::fs::read_to_string(path).await {
+            Ok(text) => settings.credentials = Credentials::File(text),
+            Err(source) => {
+                mistakes.0.push(Mistake::Unreadable { name: "NATS_CREDS_FILE", path: path.clone(), source });
+            }
+        }
+    }
+    // The client reads it itself, whenever it connects.
+    if let Some(path) = &settings.ca
+        && let Err(source) = tokio::fs::read(path).await
+    {
+        mistakes.0.push(Mistake::Unreadable { name: "NATS_CA_FILE", path: path.clone(), source });
+    }
+    settings
 }
 
 async fn folder_of(

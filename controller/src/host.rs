@@ -1,6 +1,6 @@
 //! Builds the controller of one Continuum from what the process has.
 
-use crate::config::{AuditConfig, Config};
+use crate::config::Config;
 use crate::gate::Gate;
 use crate::postgres::connector::HalfConnector;
 use crate::postgres::logins::SecretLogins;
@@ -13,7 +13,7 @@ use continuum_live::assemble::{KubeClients, OtherActors, OtherObservers, Ports, 
 use continuum_live::kube_transport::USER_AGENT_DRY_RUN;
 use continuum_live::postgres::PostgresProbe;
 use continuum_live::vantages::Vantages;
-use continuum_nats::{AuditStream, Credentials, Settings};
+use continuum_nats::{AuditStream, Settings};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use std::net::SocketAddr;
@@ -128,21 +128,6 @@ fn audit_streams(settings: Settings) -> Twice<Arc<AuditStream>> {
     let mut dry_run = settings.clone();
     dry_run.name = USER_AGENT_DRY_RUN.into();
     Twice { driving: Arc::new(AuditStream::new(settings)), dry_run: Arc::new(AuditStream::new(dry_run)) }
-}
-
-/// The audit stream's settings, with the credentials that a file holds.
-///
-/// # Errors
-///
-/// The file cannot be read.
-pub(crate) async fn audit_settings(config: &AuditConfig) -> std::io::Result<Settings> {
-    let credentials = match &config.credentials {
-        Some(path) => Credentials::File(tokio::fs::read_to_string(path).await?),
-        None => Credentials::None,
-    };
-    let mut settings = config.settings.clone();
-    settings.credentials = credentials;
-    Ok(settings)
 }
 
 fn gated(clients: &KubeClients, gate: &Gate) -> KubeClients {

@@ -34,13 +34,4 @@ mod serve;
 
 use continuum_live::kube_transport::USER_AGENT;
 
-/// An error with its causes, in one line.
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    if let Some(words) = continuum_live::credential_command::failed(error) {
-        return words;
-    }
-    std::iter::successors(Some(error), |error| (*error).source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
-}
+pub use continuum_live::causes::chain;

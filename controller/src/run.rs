@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::directory::Directory;
 use crate::groups::Groups;
 use crate::health::{self, Readiness};
-use crate::host::{Host, audit_settings};
+use crate::host::Host;
 use crate::serve::{self, NotBound};
 use continuum_core::clock::{Clock, within};
 use continuum_live::assemble::Twice;
@@ -36,9 +36,6 @@ pub enum NotRun {
     /// Signals cannot be waited for.
     #[error("signals cannot be waited for")]
     Signals(#[source] io::Error),
-    /// The audit stream's credentials were there a moment ago.
-    #[error("NATS_CREDS_FILE cannot be read")]
-    AuditCredentials(#[source] io::Error),
     /// The vantages give no resolver.
     #[error("CONTINUUM_VANTAGES gives no resolver")]
     Vantages(#[source] NetError),
@@ -95,10 +92,7 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
             "CONTINUUM_API_TOKEN is not set: whoever reaches the HTTP API and says owner may move primaries"
         );
     }
-    let audit = match &config.audit {
-        Some(audit) => Some(audit_settings(audit).await.map_err(NotRun::AuditCredentials)?),
-        None => None,
-    };
+    let audit = kubeconfigs.audit.take();
     let host = Host::new(&config, clients, lease_namespace, audit, clock.clone()).map_err(NotRun::Vantages)?;
     let directory = Directory::default();
     let (stop_api, stopped) = oneshot::channel::<()>();

@@ -381,7 +381,7 @@ impl Sequencer {
             } }),
         };
         let unbegun = |cause: &str| Begun::Report(Box::new(self.unbegun(&plan, 1, cause, since)));
-        match self.put(operation, Some(asked), key, &patch).await {
+        match self.put(operation, Some((asked, key)), &patch).await {
             Put::Done => {
                 let request = key.cloned().unwrap_or_else(|| identity(&plan.to, since, Some(&plan.initiated_by)));
                 Begun::Following(Box::new(Following { what: What::Request(request), plan, since }))
@@ -396,18 +396,20 @@ impl Sequencer {
 
     /// Patches the spec of one's own copy; where something is asked by it, over no request of somebody else. The status changes often, and with it
     /// the version, so it is tried again.
-    async fn put(&self, operation: &'static str, asked: Option<HandedOn>, key: Option<&String>, patch: &Value) -> Put {
+    async fn put(&self, operation: &'static str, asked: Option<(HandedOn, Option<&String>)>, patch: &Value) -> Put {
         let mut last = String::new();
         for _ in 0..PUT_TRIES {
             let (copy, spec) = match self.own_copy(&self.observers, operation).await {
                 Ok(own) => own,
                 Err(error) => return Put::Not(error.chain()),
             };
-            match asked.and_then(|asked| self.standing(&spec, asked)) {
-                // It was left there before, and whoever left it did not hear so.
-                Some(id) if Some(&id) == key => return Put::Done,
-                Some(_) => return Put::Not("another request, or an answer to one, stands there".into()),
-                None => {}
+            if let Some((asked, key)) = asked
+                && let Some(id) = self.standing(&spec, asked)
+            {
+                // With its own key it was left there before, and whoever left it did not hear so.
+                let is_own = Some(&id) == key;
+                let why = "another request, or an answer to one, stands there";
+                return if is_own { Put::Done } else { Put::Not(why.into()) };
             }
             let write = self.actors.copy.patch_spec(&copy.resource_version, patch);
             match within(&*self.clock, REQUEST_LIMIT, write).await {

@@ -7,7 +7,7 @@ mod fields;
 
 pub(crate) use fields::{BadField, Fields};
 
-use crate::credential_command;
+use crate::causes;
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::observe::{Claim, Seen};
 use continuum_core::ports::{Cas, Outcome};
@@ -95,17 +95,10 @@ enum Cause {
 impl KubeError {
     /// What happened, with all its causes, in one line.
     pub fn text(&self) -> String {
-        let mut text = self.to_string();
-        if let Some(words) = credential_command::failed(self) {
-            return format!("{text}: {words}");
+        match causes::command_failed(self) {
+            Some(words) => format!("{self}: {words}"),
+            None => causes::chain(self),
         }
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        text
     }
 
     /// Whether the server said that there is no such object. A path that it does not serve (the kind is not

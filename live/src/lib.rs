@@ -3,9 +3,9 @@
 
 pub mod assemble;
 pub mod byte_stream;
+pub mod causes;
 pub mod clock;
 pub mod copies;
-pub mod credential_command;
 pub mod dns;
 mod gitops;
 mod health_url;

@@ -15,6 +15,7 @@
 //! and as a member of `pg_monitor`; what they answer stands at each.
 
 use crate::byte_stream::ByteStream;
+use crate::causes::chain;
 use async_trait::async_trait;
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::observe::{Accepts, DatabaseView, HotStandby, ReplicaRow, Seen};
@@ -256,14 +257,6 @@ impl Failure {
     fn unknown(text: String) -> Self {
         Failure { kind: FailureKind::Unknown, code: None, text }
     }
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    std::iter::successors(Some(error), |error| (*error).source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 #[async_trait]

@@ -60,7 +60,7 @@ impl Sequencer {
         }
         // The holder has it: it is told in the resource.
         let patch = json!({ "failback": { "refused": true } });
-        match self.put("failback", None, None, &patch).await {
+        match self.put("failback", None, &patch).await {
             Put::Done => true,
             Put::Not(why) | Put::Unknown(why) => {
                 tracing::error!(%why, "a failback that was given up may still run; refuse it in the resource");

@@ -138,7 +138,7 @@ impl Sequencer {
     }
 
     async fn leave(&self, operation: &'static str, patch: &Value) -> Result<(), NotTaken> {
-        match self.put(operation, None, None, patch).await {
+        match self.put(operation, None, patch).await {
             Put::Done => Ok(()),
             Put::Not(why) => Err(NotTaken::Not(why)),
             Put::Unknown(why) => Err(NotTaken::Unknown(why)),

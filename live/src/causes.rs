@@ -1,10 +1,18 @@
-//! What is told of a credential command, as kubeconfigs name them, that gave none: never what it printed, which may be one.
+//! An error with its causes, and what is not told of them: what a kubeconfig's credential command printed, which may be a
+//! credential.
 
 use kube::client::AuthError;
 use std::error::Error;
 
-/// The words for an error with such a command among its causes. Absent: there is none, and the error may speak for itself.
-pub fn failed(error: &(dyn Error + 'static)) -> Option<String> {
+/// An error with its causes, in one line; where a credential command is among them, what is told of that alone.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = || std::iter::successors(Some(error), |error| (*error).source()).map(ToString::to_string);
+    command_failed(error).unwrap_or_else(|| causes().collect::<Vec<_>>().join(": "))
+}
+
+/// The words for an error with a credential command among its causes. Absent: there is none, and the error may speak for
+/// itself.
+pub(crate) fn command_failed(error: &(dyn Error + 'static)) -> Option<String> {
     let mut causes = std::iter::successors(Some(error), |error| (*error).source());
     causes.find_map(|cause| match cause.downcast_ref::<AuthError>()? {
         AuthError::AuthExecRun { cmd, out } => Some(format!(
@@ -35,11 +43,13 @@ mod tests {
             auth.to_string().contains("a-secret") || format!("{auth:?}").contains("97, 45"),
             "the library tells it"
         );
-        let told = failed(&Outer(kube::Error::Auth(auth))).expect("it is among the causes");
+        let outer = Outer(kube::Error::Auth(auth));
+        let told = command_failed(&outer).expect("it is among the causes");
+        assert_eq!(chain(&outer), told);
         assert_eq!(
             told,
             "the credential command `give-token` ended with exit status: 3; run it by hand to see what it says"
         );
-        assert_eq!(failed(&std::io::Error::other("another")), None);
+        assert_eq!(command_failed(&std::io::Error::other("another")), None);
     }
 }
