@@ -194,6 +194,18 @@ pub struct ClusterView {
 }
 
 impl ClusterView {
+    /// Why its operator carries out no change of its role, with the cure. Absent: it acts.
+    pub fn operator_idle(&self) -> Option<String> {
+        let disabled = "the annotation cnpg.io/reconciliationLoop is `disabled`; remove it";
+        let hibernated = "it is hibernated (annotation cnpg.io/hibernation is `on`); wake it";
+        let causes: Vec<&str> = [(self.reconciliation_disabled, disabled), (self.hibernated, hibernated)]
+            .into_iter()
+            .filter_map(|(holds, cause)| holds.then_some(cause))
+            .collect();
+        let name = &self.object.name;
+        (!causes.is_empty()).then(|| format!("the operator does nothing for {name}: {}", causes.join(", and ")))
+    }
+
     /// Whether every write that this half acknowledges as primary is on the half of this name too:
     /// durability is required, the name is waited for, and more must confirm than it has standbys of its own.
     pub fn synchronous_to(&self, other: &str) -> bool {

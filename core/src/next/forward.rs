@@ -78,7 +78,7 @@ impl Case<'_> {
 
     /// Waits for the step's effect, or, before the point of no return and past its limit, turns back.
     pub(super) fn wait(&self, step: u8, why: impl Into<String>) -> Decision {
-        let why = why.into();
+        let why = self.with_idle_operator(step, why.into());
         let in_time = self.intent.past_return() && !self.objective_is_over(Duration::ZERO);
         if !self.late(step) || in_time && step == POINT_OF_NO_RETURN {
             Decision::Wait(step, why)
@@ -91,6 +91,19 @@ impl Case<'_> {
                 _ => format!("limit {} s", self.limit(step).unwrap_or_default().as_secs()),
             };
             self.turn(step, format!("{why} ({limit})"))
+        }
+    }
+
+    /// The reason, with the operator that does nothing about it: the annotation may have come after the dry run.
+    pub(super) fn with_idle_operator(&self, step: u8, why: String) -> String {
+        let region = match step {
+            2 => self.intent.from(),
+            5 | 6 => self.intent.to(),
+            _ => return why,
+        };
+        match self.seen.half(region).cluster.known().and_then(ClusterView::operator_idle) {
+            Some(cause) => format!("{why}; {cause}"),
+            None => why,
         }
     }
 

@@ -19,6 +19,14 @@ pub(crate) fn due(intent: &Intent) -> Vec<u8> {
 
 impl Case<'_> {
     pub(super) fn undo(&self) -> Decision {
+        match self.undo_by_step() {
+            Decision::Wait(step, why) => Decision::Wait(step, self.with_idle_operator(step, why)),
+            Decision::Stuck(step, why) => Decision::Stuck(step, self.with_idle_operator(step, why)),
+            other => other,
+        }
+    }
+
+    fn undo_by_step(&self) -> Decision {
         if self.now.me == self.intent.to() {
             return self.undo_swap();
         }

@@ -81,17 +81,8 @@ pub(super) fn look(case: &Case, out: &mut Findings) {
 
 /// An operator that leaves a Cluster alone carries out no change of its role.
 fn acts(cluster: &ClusterView, out: &mut Findings) {
-    let name = &cluster.object.name;
-    if cluster.reconciliation_disabled {
-        out.add(
-            Id::OperatorActs,
-            format!(
-                "the operator does nothing for {name}: annotation cnpg.io/reconciliationLoop is `disabled`; remove it"
-            ),
-        );
-    }
-    if cluster.hibernated {
-        out.add(Id::OperatorActs, format!("{name} is hibernated (annotation cnpg.io/hibernation is `on`); wake it"));
+    if let Some(why) = cluster.operator_idle() {
+        out.add(Id::OperatorActs, why);
     }
 }
 

@@ -427,3 +427,12 @@ fn a_name_that_was_not_answered_before_step_4_holds_no_undo_up() {
     let mut world = world.turn(4);
     assert_eq!(changes(world.decide()), Change::Undone(None));
 }
+
+#[test]
+fn an_undo_names_the_operator_that_was_told_to_do_nothing() {
+    let mut world = World::before(3).turn(2);
+    world.primary_again();
+    world.from().0.in_progress = true;
+    world.from().0.hibernated = true;
+    assert!(waits(world.decide()).contains("shop-fsn: it is hibernated"));
+}
