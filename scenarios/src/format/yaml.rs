@@ -87,6 +87,12 @@ fn words(error: &Error, text: &str, place: Place) -> (String, String) {
             say(message, hint)
         }
         Error::SerdeUnknownField { field, expected, .. }
+            if field.split_once(':').is_some_and(|(head, _)| expected.contains(&head)) =>
+        {
+            let spaced = field.replacen(':', ": ", 1);
+            (format!("unknown key `{field}`"), format!("a colon wants a space after it: write `{spaced}`"))
+        }
+        Error::SerdeUnknownField { field, expected, .. }
             if field.contains('.') && field.split('.').next().is_some_and(|head| expected.contains(&head)) =>
         {
             let keys: Vec<&str> = field.split('.').collect();

@@ -142,7 +142,11 @@ fn clients(summary: &Summary) -> Option<String> {
         }
     }];
     if let Some(first) = felt.new_sessions_refused.first() {
-        let (length, from) = (seconds(felt.new_sessions_refused_ms), seconds(first.from_ms));
+        let from = seconds(first.from_ms);
+        let length = match felt.new_sessions_refused_ms {
+            0..100 => "less than 0.1 s".to_owned(),
+            ms => seconds(ms),
+        };
         parts.push(format!("new sessions refused {length} more, from {from}"));
     }
     let mut counts = vec![format!("{} acknowledged", grouped(summary.acknowledged_writes))];

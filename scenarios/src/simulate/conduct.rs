@@ -2,6 +2,7 @@
 //! its moment. What it knows of the world it reads from the servers.
 
 use super::asking::Requests;
+use super::deed::PERSON_DEFAULT;
 use super::narrate::Narrator;
 use super::rest::Rest;
 use super::{facts, judge, translate};
@@ -220,7 +221,7 @@ impl<'a> Conductor<'a> {
 
     /// What a person does.
     fn act(&mut self, step: &Spot<Step>) {
-        let by = |person: &Person| person.by.clone().unwrap_or_else(|| "alice".into());
+        let by = |person: &Person| person.by.clone().unwrap_or_else(|| PERSON_DEFAULT.into());
         match &step.value {
             Step::Approve(person) => {
                 let patch = json!({ "failback": { "approved": true, "approvedBy": by(person) } });

@@ -1,8 +1,10 @@
 //! What somebody did, in one line: which object, where, as whom, and what of it.
 
-use crate::format::{Delete, Edit, Step};
+use crate::format::{Delete, Edit, Person, Step};
 use serde_json::{Map, Value};
 
+/// Who acts where a step names nobody.
+pub(super) const PERSON_DEFAULT: &str = "alice";
 /// So many fields of a patch are told.
 const FIELDS_TOLD: usize = 2;
 /// A value longer than that is told by its beginning, characters.
@@ -11,9 +13,9 @@ const VALUE_MAX: usize = 40;
 /// What a step of people does: the label of its row, and the rest of it. `None`: it is no deed.
 pub(super) fn told(step: &Step) -> Option<(&'static str, String)> {
     Some(match step {
-        Step::Approve(_) => ("approve", String::new()),
-        Step::Refuse(_) => ("refuse", String::new()),
-        Step::Abort(_) => ("abort", "asked by a person".to_owned()),
+        Step::Approve(person) => ("approve", by(person)),
+        Step::Refuse(person) => ("refuse", by(person)),
+        Step::Abort(person) => ("abort", by(person)),
         Step::Edit(edit) => ("edit", of_edit(edit)),
         Step::Delete(Delete { resource, region, .. }) => (
             "delete",
@@ -22,6 +24,10 @@ pub(super) fn told(step: &Step) -> Option<(&'static str, String)> {
         Step::Secret(secret) => ("secret", format!("of the application's role in {}", secret.region)),
         _ => return None,
     })
+}
+
+fn by(person: &Person) -> String {
+    format!("by {}", person.by.as_deref().unwrap_or(PERSON_DEFAULT))
 }
 
 fn of_edit(edit: &Edit) -> String {

@@ -26,7 +26,7 @@ pub fn check(ground: &Ground) -> Verdict {
     let evidence = silences.into_iter().filter_map(|silence| {
         let (from, to) = (silence.span.from, silence.span.to);
         let rest = match silence.after {
-            None => format!("to the end of the run; the last fault ended at {}", at(run.quiet_since)),
+            None => format!("to the end of the run; faults and operations ended at {}", at(run.quiet_since)),
             // One that began before may last longer than the fault: resolvers keep what they were told.
             Some(_) if from >= since => format!("to {}, at rest since {}", at(to), at(since)),
             Some(_) => return None,
@@ -50,7 +50,7 @@ mod tests {
         let mut ground = moved();
         assert!(check(&ground).ok);
         ground.run.pause_max = seconds(1);
-        let told = "nobody wrote from 30.00 s to the end of the run; the last fault ended at 27.50 s";
+        let told = "nobody wrote from 30.00 s to the end of the run; faults and operations ended at 27.50 s";
         assert_eq!(check(&ground).evidence, [told]);
         ground.run.expects_rest = false;
         assert_eq!(check(&ground).to_string(), "writes-resume ok (no primary is expected)");
