@@ -132,7 +132,7 @@ impl ExecuteOrder {
 /// What was begun, or why not.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Begun {
-    /// This one, here or by the region that holds the record.
+    /// This one, here or by whoever drives.
     Following(Box<Following>),
     /// Nothing was begun; this is the report.
     Report(Box<ExecuteReport>),
@@ -152,12 +152,12 @@ pub struct Following {
 enum What {
     /// The switchover, or waiting failback, of this id.
     Id(String),
-    /// The request of this identity, which stands in the resource for another region to serve.
+    /// The request of this identity, which stands in the resource for whoever drives to serve.
     Request(String),
 }
 
 impl Following {
-    /// The request that stands in the resource for another region to serve; absent: it was begun here.
+    /// The request that stands in the resource for whoever drives to serve; absent: it was begun here.
     pub fn request(&self) -> Option<&str> {
         match &self.what {
             What::Id(_) => None,
@@ -190,6 +190,8 @@ pub struct Sequencer {
     pub dry_observers: Observers,
     /// What Execute writes through.
     pub actors: Actors,
+    /// Another replica of this region leads: an order is left in the resource for it, which looks at the world and decides.
+    pub waits: bool,
     /// Orders that were refused, until the controller takes them over.
     pub refused: Mutex<Vec<RefusedOrder>>,
 }
@@ -288,6 +290,9 @@ impl Sequencer {
         if let Some(former) = self.given_before(order, &plan, started).await {
             return Ok(former);
         }
+        if self.waits {
+            return Ok(self.hand_on(operation, plan, started, order, HandedOn::Switchover).await);
+        }
         let refused = |step: u8, cause: &str| Begun::Report(Box::new(self.unbegun(&plan, step, cause, started)));
         // A dry run does not know who will order, so what it showed counts as well.
         let shown = Plan::new(&self.name, &spec, to, order.reason.as_deref(), None).ok();
@@ -367,7 +372,7 @@ impl Sequencer {
                 "idempotencyKey": told_key,
                 "requestedBy": plan.initiated_by,
                 "reason": plan.reason,
-                "confirmedFingerprint": order.confirmed.is_some().then(|| plan.fingerprint()),
+                "confirmedFingerprint": order.confirmed,
             } }),
             HandedOn::Failback => json!({ "failback": {
                 "requested": true,
@@ -439,7 +444,8 @@ impl Sequencer {
 
     /// Whoever gave the order hears that it was refused; the stream is owed it too.
     fn note_refusal(&self, to: &Region, order: &ExecuteOrder, begun: &Result<Begun, OperationError>) {
-        if let Some(refusal) = Refusal::of(to, begun) {
+        // Who waits tells the stream nothing: its ledger is the leader's.
+        if let Some(refusal) = Refusal::of(to, begun).filter(|_| !self.waits) {
             let refused = RefusedOrder { refusal, by: order.requested_by.clone(), at: self.clock.wall() };
             self.refused.lock().unwrap_or_else(PoisonError::into_inner).push(refused);
         }

@@ -112,6 +112,7 @@ fn sequencer() -> Sequencer {
         observers: observers.clone(),
         dry_observers: observers,
         actors,
+        waits: false,
         refused: Default::default(),
     }
 }
