@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::gate::Gate;
+use crate::leader::{Standing, Termed};
 use crate::postgres::connector::HalfConnector;
 use crate::postgres::logins::SecretLogins;
 use crate::resource::Resource;
@@ -69,7 +70,13 @@ impl Host {
     }
 
     /// The controller of `name`, whose requests pass these gates.
-    pub fn controller(&self, name: &ObjectName, resource: &Arc<Resource>, gates: &Twice<Gate>) -> Controller {
+    pub fn controller(
+        &self,
+        name: &ObjectName,
+        resource: &Arc<Resource>,
+        standing: &Standing,
+        gates: &Twice<Gate>,
+    ) -> Controller {
         let kube = Twice {
             driving: gated(&self.clients.driving, &gates.driving),
             dry_run: gated(&self.clients.dry_run, &gates.dry_run),
@@ -84,15 +91,15 @@ impl Host {
                 dry_run: self.observers(dry_run, self.audit.as_ref().map(|audit| audit.dry_run.clone())),
             },
             actors: OtherActors {
-                database: Some(probe),
+                database: Some(Arc::new(Termed::new(probe, standing))),
                 records: None,
-                audit: self.audit.as_ref().map(|audit| audit.driving.clone() as _),
+                audit: self.audit.as_ref().map(|audit| Arc::new(Termed::new(audit.driving.clone(), standing)) as _),
             },
             clock: self.clock.clone(),
             kube,
         };
         let Ports { observers, actors } = assemble(name, &self.region, &transports);
-        Controller::new(
+        let controller = Controller::new(
             self.region.clone(),
             name.clone(),
             self.clock.clone(),
@@ -100,7 +107,11 @@ impl Host {
             observers.dry_run,
             actors,
             Options { health_delay: self.health_delay },
-        )
+        );
+        match standing {
+            Standing::Leads(_) => controller,
+            Standing::Waits => controller.waiting(),
+        }
     }
 
     fn observers(&self, probe: Arc<PostgresProbe>, audit: Option<Arc<AuditStream>>) -> OtherObservers {

@@ -6,13 +6,14 @@ use crate::directory::Directory;
 use crate::groups::Groups;
 use crate::health::{self, Readiness};
 use crate::host::Host;
+use crate::leader::{Candidate, Leadership, Standing, identity};
 use crate::serve::{self, NotBound};
 use continuum_core::clock::{Clock, within};
 use continuum_live::assemble::Twice;
 use continuum_live::clock::SystemClock;
 use continuum_live::kube_transport::{USER_AGENT, USER_AGENT_DRY_RUN};
 use futures_util::FutureExt;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, join, select};
 use hickory_resolver::net::NetError;
 use std::io;
 use std::pin::pin;
@@ -36,6 +37,9 @@ pub enum NotRun {
     /// Signals cannot be waited for.
     #[error("signals cannot be waited for")]
     Signals(#[source] io::Error),
+    /// Nothing tells this process from others.
+    #[error("the kernel tells no name for this process, which the election needs: is /proc there?")]
+    Identity(#[source] io::Error),
     /// The vantages give no resolver.
     #[error("CONTINUUM_VANTAGES gives no resolver")]
     Vantages(#[source] NetError),
@@ -56,7 +60,7 @@ impl NotRun {
 pub async fn run(config: Config) -> Result<(), NotRun> {
     let mut kubeconfigs = read_files(&config).await.map_err(NoClients::from)?;
     // Listens first: a liveness probe may ask while a server of ours is slow.
-    let readiness = Readiness::default();
+    let readiness = Readiness::new(config.election.is_some());
     let mut terminated = signal(SignalKind::terminate()).map_err(NotRun::Signals)?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(NotRun::Signals)?;
     if let Some(listen) = config.health {
@@ -73,8 +77,9 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
         dry_run: kubeconfigs.clients(&config, USER_AGENT_DRY_RUN)?,
     };
     let own_namespace = kubeconfigs.own.default_namespace.clone();
+    let election_client = clients.driving.regions[&config.region].clone();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let lease_namespace = config.lease_namespace.clone().unwrap_or(own_namespace);
+    let lease_namespace = config.lease_namespace.clone().unwrap_or_else(|| own_namespace.clone());
     let others: Vec<&str> = kubeconfigs.others().map(continuum_core::name::Region::as_str).collect();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -100,26 +105,51 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
     let api = api_listener.map(|listener| {
         tokio::spawn(serve::api(listener, directory.clone(), config.api_token.clone(), clock.clone(), stop))
     });
-    let mut groups = Groups::new(Arc::new(host), directory);
+    let leadership = Leadership::new(if config.election.is_some() { Standing::Waits } else { Standing::Leads(None) });
+    let (end_candidacy, candidacy_ends) = oneshot::channel::<()>();
+    let mut candidacy = match &config.election {
+        Some(election) => {
+            let namespace = election.namespace.as_ref().unwrap_or(&own_namespace);
+            let me = identity().map_err(NotRun::Identity)?;
+            let (leadership, readiness) = (leadership.clone(), readiness.clone());
+            let candidate = Candidate::new(election_client, namespace, me, clock.clone(), leadership, readiness);
+            tokio::spawn(candidate.run(candidacy_ends.map(drop)))
+        }
+        // Nothing to take part in, until it is told to end.
+        None => tokio::spawn(candidacy_ends.map(drop)),
+    };
+    let mut groups = Groups::new(Arc::new(host), directory, leadership.now());
     let watching = kubeconfigs.watching()?;
     {
         let (terminated, interrupted) = (pin!(terminated.recv()), pin!(interrupted.recv()));
         let told = select(terminated, interrupted);
-        let follow = pin!(groups.follow(&config.region, watching, &readiness));
-        if let Either::Right(_) = select(told, follow).await {
-            unreachable!("a watch of kube's never ends");
+        let follow = pin!(groups.follow(&config.region, watching, &leadership, &readiness));
+        match select(told, select(follow, &mut candidacy)).await {
+            Either::Left(_) => {}
+            Either::Right((Either::Left(_), _)) => unreachable!("a watch of kube's never ends"),
+            // Its term runs out, and then nothing would be driven here for ever: the process begins anew.
+            Either::Right((Either::Right((ended, _)), _)) => panic!("the election ended: {ended:?}"),
         }
     }
     tracing::info!("stopping: what is under way gets its answer, and nothing more is begun");
     readiness.stopping();
-    groups.stop_driving();
     let _ = stop_api.send(());
-    if let Some(api) = api
-        && within(&*clock, CALLS_LIMIT, api).await.is_none()
-    {
-        tracing::warn!("calls of the HTTP API were cut off");
-    }
-    groups.end().await;
+    let leave = async {
+        groups.end().await;
+        // Then: whoever takes the lead finds nothing under way.
+        let _ = end_candidacy.send(());
+        if let Err(error) = candidacy.await {
+            tracing::error!(%error, "the lead was not given back");
+        }
+    };
+    let calls = async {
+        if let Some(api) = api
+            && within(&*clock, CALLS_LIMIT, api).await.is_none()
+        {
+            tracing::warn!("calls of the HTTP API were cut off");
+        }
+    };
+    join(leave, calls).await;
     tracing::info!("stopped");
     Ok(())
 }

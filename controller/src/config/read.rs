@@ -222,10 +222,7 @@ impl Reader<'_> {
         let namespace = self.namespace("LEADER_ELECT_NS");
         match self.values.value("LEADER_ELECT") {
             "false" => namespace.map(|_| None),
-            "true" => {
-                self.wrong("LEADER_ELECT", "an election is not built yet; run one replica, and set it to false");
-                None
-            }
+            "true" => namespace.map(|namespace| Some(ElectionConfig { namespace })),
             _ => {
                 self.wrong("LEADER_ELECT", "write true or false");
                 None

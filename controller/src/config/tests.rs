@@ -3,12 +3,8 @@
 use super::*;
 
 /// The least that a process can begin with.
-const LEAST: [(&str, &str); 4] = [
-    ("CATALYST_REGION", "fsn"),
-    ("REGION_KUBECONFIGS_DIR", "/etc/regions"),
-    ("WITNESS_KUBECONFIG", "/etc/witness"),
-    ("LEADER_ELECT", "false"),
-];
+const LEAST: [(&str, &str); 3] =
+    [("CATALYST_REGION", "fsn"), ("REGION_KUBECONFIGS_DIR", "/etc/regions"), ("WITNESS_KUBECONFIG", "/etc/witness")];
 
 fn read(changed: &[(&'static str, &str)]) -> Result<Config, Vec<String>> {
     let all = LEAST.iter().chain(changed).map(|(name, value)| (*name, (*value).to_owned()));
@@ -29,7 +25,15 @@ fn what_is_not_set_is_as_documented() {
     assert_eq!(config.cluster_domain, "cluster.local");
     assert_eq!(config.vantages.len(), 3);
     assert_eq!(config.logs, Logs { level: tracing::Level::INFO, format: LogFormat::Json });
-    assert!(config.api_token.is_none() && config.lease_namespace.is_none() && config.election.is_none());
+    assert_eq!(config.election, Some(ElectionConfig { namespace: None }));
+    assert!(config.api_token.is_none() && config.lease_namespace.is_none());
+}
+
+#[test]
+fn one_that_is_alone_elects_nobody() {
+    assert_eq!(read(&[("LEADER_ELECT", "false"), ("LEADER_ELECT_NS", "dr")]).unwrap().election, None);
+    let election = read(&[("LEADER_ELECT_NS", "dr")]).unwrap().election;
+    assert_eq!(election, Some(ElectionConfig { namespace: Some("dr".into()) }));
 }
 
 #[test]

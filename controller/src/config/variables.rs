@@ -83,7 +83,7 @@ pub const VARIABLES: [Variable; 25] = [
         "LEADER_ELECT",
         "leader-elect",
         Some("true"),
-        "whether one of several replicas works; only false is built",
+        "whether one of several replicas drives and the others answer; false: there is but one",
     ),
     variable(
         "LEADER_ELECT_NS",
