@@ -5,6 +5,7 @@ use crate::gate::Gate;
 use crate::leader::{Standing, Termed};
 use crate::postgres::connector::HalfConnector;
 use crate::postgres::logins::SecretLogins;
+use crate::reload::Pool;
 use crate::resource::Resource;
 use crate::secrets::Secrets;
 use continuum_core::clock::Clock;
@@ -24,7 +25,7 @@ use std::time::Duration;
 /// What all Continuums of a process share.
 pub(crate) struct Host {
     region: Region,
-    clients: Twice<KubeClients>,
+    clients: Arc<Pool>,
     lease_namespace: String,
     /// Where the witness is no third place.
     witness_shares: Option<Region>,
@@ -38,7 +39,7 @@ pub(crate) struct Host {
 impl Host {
     pub fn new(
         config: &Config,
-        clients: Twice<KubeClients>,
+        clients: Arc<Pool>,
         lease_namespace: String,
         audit: Option<Settings>,
         clock: Arc<dyn Clock>,
@@ -77,9 +78,10 @@ impl Host {
         standing: &Standing,
         gates: &Twice<Gate>,
     ) -> Controller {
+        let clients = self.clients.all();
         let kube = Twice {
-            driving: gated(&self.clients.driving, &gates.driving),
-            dry_run: gated(&self.clients.dry_run, &gates.dry_run),
+            driving: gated(&clients.driving, &gates.driving),
+            dry_run: gated(&clients.dry_run, &gates.dry_run),
         };
         let probe = Arc::new(self.probe(&kube.driving, resource));
         let dry_run = Arc::new(self.probe(&kube.dry_run, resource).for_dry_run());

@@ -136,6 +136,11 @@ impl Leadership {
         self.0.changed.notified().await;
     }
 
+    /// Has everything begun anew as it stands: there is more to reach than before.
+    pub fn again(&self) {
+        self.0.changed.notify_one();
+    }
+
     fn set(&self, standing: Standing) {
         *self.standing() = standing;
         self.0.changed.notify_one();

@@ -30,6 +30,7 @@ mod leader;
 pub mod logs;
 mod pause;
 pub mod postgres;
+mod reload;
 pub mod resource;
 mod roster;
 pub mod run;

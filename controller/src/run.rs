@@ -7,11 +7,10 @@ use crate::groups::Groups;
 use crate::health::{self, Readiness};
 use crate::host::Host;
 use crate::leader::{Candidate, Leadership, Standing, identity};
+use crate::reload::{self, Pool};
 use crate::serve::{self, NotBound};
 use continuum_core::clock::{Clock, within};
-use continuum_live::assemble::Twice;
 use continuum_live::clock::SystemClock;
-use continuum_live::kube_transport::{USER_AGENT, USER_AGENT_DRY_RUN};
 use futures_util::FutureExt;
 use futures_util::future::{Either, join, select};
 use hickory_resolver::net::NetError;
@@ -72,15 +71,11 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
         None => None,
     };
     kubeconfigs.read_secrets(&config).await?;
-    let clients = Twice {
-        driving: kubeconfigs.clients(&config, USER_AGENT)?,
-        dry_run: kubeconfigs.clients(&config, USER_AGENT_DRY_RUN)?,
-    };
-    let own_namespace = kubeconfigs.own.default_namespace.clone();
-    let election_client = clients.driving.regions[&config.region].clone();
+    let own_namespace = kubeconfigs.own_namespace().to_owned();
+    let pool = Pool::new(&config, std::mem::take(&mut kubeconfigs.places))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let lease_namespace = config.lease_namespace.clone().unwrap_or_else(|| own_namespace.clone());
-    let others: Vec<&str> = kubeconfigs.others().map(continuum_core::name::Region::as_str).collect();
+    let others: Vec<String> = pool.others().iter().map(ToString::to_string).collect();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         region = %config.region,
@@ -98,7 +93,7 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
         );
     }
     let audit = kubeconfigs.audit.take();
-    let host = Host::new(&config, clients, lease_namespace, audit, clock.clone()).map_err(NotRun::Vantages)?;
+    let host = Host::new(&config, pool.clone(), lease_namespace, audit, clock.clone()).map_err(NotRun::Vantages)?;
     let directory = Directory::default();
     let (stop_api, stopped) = oneshot::channel::<()>();
     let stop = stopped.map(drop).boxed().shared();
@@ -112,18 +107,19 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
             let namespace = election.namespace.as_ref().unwrap_or(&own_namespace);
             let me = identity().map_err(NotRun::Identity)?;
             let (leadership, readiness) = (leadership.clone(), readiness.clone());
-            let candidate = Candidate::new(election_client, namespace, me, clock.clone(), leadership, readiness);
+            let candidate = Candidate::new(pool.own(), namespace, me, clock.clone(), leadership, readiness);
             tokio::spawn(candidate.run(candidacy_ends.map(drop)))
         }
         // Nothing to take part in, until it is told to end.
         None => tokio::spawn(candidacy_ends.map(drop)),
     };
     let mut groups = Groups::new(Arc::new(host), directory, leadership.now());
-    let watching = kubeconfigs.watching()?;
     {
         let (terminated, interrupted) = (pin!(terminated.recv()), pin!(interrupted.recv()));
         let told = select(terminated, interrupted);
-        let follow = pin!(groups.follow(&config.region, watching, &leadership, &readiness));
+        let reload = reload::keep(&config, &pool, &*clock, || leadership.again());
+        let follow = join(groups.follow(&config.region, pool.watching(), &leadership, &readiness), reload);
+        let follow = pin!(follow);
         match select(told, select(follow, &mut candidacy)).await {
             Either::Left(_) => {}
             Either::Right((Either::Left(_), _)) => unreachable!("a watch of kube's never ends"),

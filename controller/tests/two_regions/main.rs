@@ -2,6 +2,7 @@
 //! nats-server. The witness stands on the first API server.
 
 mod process;
+mod reload;
 mod replicas;
 
 use continuum_tests::certificates::{Authority, Certified};
