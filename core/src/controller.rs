@@ -149,6 +149,7 @@ impl Controller {
             actors: actors.clone(),
             waits: false,
             refused: Mutex::default(),
+            found: Mutex::default(),
         };
         Self {
             me,

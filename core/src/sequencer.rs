@@ -27,6 +27,7 @@ use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
 use crate::transition::{self, Order, Told};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -194,6 +195,8 @@ pub struct Sequencer {
     pub waits: bool,
     /// Orders that were refused, until the controller takes them over.
     pub refused: Mutex<Vec<RefusedOrder>>,
+    /// How many blockers the last dry run to each region found.
+    pub found: Mutex<BTreeMap<Region, usize>>,
 }
 
 /// What is asked of another region.
@@ -245,6 +248,8 @@ impl Sequencer {
             let plan = Plan::new(&self.name, &spec, to, reason, None)
                 .map_err(|source| OperationError::InvalidPlan { operation, source })?;
             let (findings, _) = self.findings(&plan, &self.dry_observers).await;
+            let found = findings.blockers().count();
+            self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(to.clone(), found);
             Ok(report(&plan, &findings, self.clock.wall()))
         };
         cancel.unless(work).await.unwrap_or(Err(OperationError::Cancelled { operation }))
@@ -449,6 +454,11 @@ impl Sequencer {
             let refused = RefusedOrder { refusal, by: order.requested_by.clone(), at: self.clock.wall() };
             self.refused.lock().unwrap_or_else(PoisonError::into_inner).push(refused);
         }
+    }
+
+    /// How many blockers the last dry run to each region found.
+    pub fn blockers(&self) -> BTreeMap<Region, usize> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The orders that were refused since the last call.

@@ -114,6 +114,7 @@ fn sequencer() -> Sequencer {
         actors,
         waits: false,
         refused: Default::default(),
+        found: Default::default(),
     }
 }
 

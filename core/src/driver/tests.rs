@@ -1,8 +1,6 @@
 //! The discipline of acting. What is decided is tested where it is decided.
 
 use super::*;
-use crate::name::ObjectName;
-use crate::plan::Plan;
 use crate::ports::{ClusterChange, ClusterWrite};
 use crate::preflight::fixture::{self, fsn, hel};
 use crate::record::Kind;
