@@ -51,6 +51,11 @@ impl PartialEq for Reached {
 }
 
 impl Reached {
+    /// Host and port, as far as its address names them.
+    pub fn host(&self) -> String {
+        self.config.cluster_url.authority().map(ToString::to_string).unwrap_or_default()
+    }
+
     /// A client of it, marked `user_agent`. Must be made within a tokio runtime.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! The Continuums that this process serves, for its HTTP API.
 
+use crate::metrics::Blockers;
 use continuum_core::controller::Controller;
+use continuum_core::measures::Measures;
 use continuum_core::name::ObjectName;
 use continuum_live::http_api::{self, Operations};
 use std::collections::BTreeMap;
@@ -48,6 +50,17 @@ impl Directory {
     /// It is gone.
     pub fn remove(&self, name: &ObjectName) {
         self.state().entries.remove(name);
+    }
+
+    /// What the metrics page tells of each.
+    pub fn measured(&self) -> Vec<(ObjectName, Option<Measures>, Blockers)> {
+        let entries: Vec<_> = self.state().entries.iter().map(|(name, entry)| (name.clone(), entry.clone())).collect();
+        let measured = entries.into_iter().map(|(name, controller)| {
+            let blockers = controller.iter().flat_map(|controller| controller.sequencer().blockers());
+            let blockers = blockers.map(|(to, count)| (to.to_string(), count)).collect();
+            (name, controller.and_then(|controller| controller.measures()), blockers)
+        });
+        measured.collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -102,7 +102,11 @@ impl Life {
             let run = async move { controller.run().await };
             tokio::spawn(run.instrument(tracing::Span::current()))
         };
-        let running = kept_running(self.host.clock(), &mut stopped, begin, || self.directory.silent(&self.name)).await;
+        let ended = || {
+            self.host.counts().panicked();
+            self.directory.silent(&self.name);
+        };
+        let running = kept_running(self.host.clock(), &mut stopped, begin, ended).await;
         if let Some(work) = running {
             self.end(work).await;
         }

@@ -1,23 +1,9 @@
 //! `/healthz`, whether the process lives, and `/readyz`, whether it does its work. No credentials; nothing secret is told.
 
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use http::{Method, StatusCode};
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
-
-/// For a request and its answer together.
-const LIMIT: Duration = Duration::from_secs(10);
-/// Connections at one time.
-const CONNECTIONS_MAX: usize = 32;
 
 /// What this process needs before it is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,25 +84,11 @@ fn answer(readiness: &Readiness, method: &Method, path: &str) -> (StatusCode, St
 
 /// Serves for ever.
 pub(crate) async fn serve(listener: TcpListener, readiness: Readiness) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        let stream = crate::serve::accept(&listener).await;
-        let readiness = readiness.clone();
-        tokio::spawn(async move {
-            let _place = place;
-            let service = service_fn(move |request: Request<Incoming>| {
-                let (status, text) = answer(&readiness, request.method(), request.uri().path());
-                let mut response = Response::new(Full::new(Bytes::from(text)));
-                *response.status_mut() = status;
-                async { Ok::<_, Infallible>(response) }
-            });
-            let mut http = http1::Builder::new();
-            http.timer(TokioTimer::new()).keep_alive(false);
-            // Who hangs up, or is slow, is gone; there is nobody to tell.
-            let _ = timeout(LIMIT, http.serve_connection(TokioIo::new(stream), service)).await;
-        });
-    }
+    crate::serve::pages(listener, move |method, path| {
+        let (status, text) = answer(&readiness, method, path);
+        (status, "text/plain; charset=utf-8", text)
+    })
+    .await;
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::gate::Gate;
 use crate::leader::{Standing, Termed};
+use crate::metrics::Counts;
 use crate::postgres::connector::HalfConnector;
 use crate::postgres::logins::SecretLogins;
 use crate::reload::Pool;
@@ -34,6 +35,7 @@ pub(crate) struct Host {
     vantages: Option<Arc<Vantages<TokioRuntimeProvider>>>,
     audit: Option<Twice<Arc<AuditStream>>>,
     clock: Arc<dyn Clock>,
+    counts: Counts,
 }
 
 impl Host {
@@ -43,6 +45,7 @@ impl Host {
         lease_namespace: String,
         audit: Option<Settings>,
         clock: Arc<dyn Clock>,
+        counts: Counts,
     ) -> Result<Self, NetError> {
         let named: Vec<(String, SocketAddr)> =
             config.vantages.iter().map(|server| (server.ip().to_string(), *server)).collect();
@@ -63,7 +66,13 @@ impl Host {
             vantages,
             audit: audit.map(audit_streams),
             clock,
+            counts,
         })
+    }
+
+    /// What the process counts.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     pub fn clock(&self) -> &dyn Clock {

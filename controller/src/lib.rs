@@ -28,6 +28,7 @@ mod host;
 mod kept;
 mod leader;
 pub mod logs;
+mod metrics;
 mod pause;
 pub mod postgres;
 mod reload;

@@ -6,6 +6,7 @@
 
 use crate::clients::{NoClients, Place, Reached, files, secrets};
 use crate::config::{Config, Mistakes, Witness};
+use crate::metrics::Counts;
 use continuum_core::clock::{Clock, within};
 use continuum_core::name::Region;
 use continuum_live::assemble::{KubeClients, Twice};
@@ -52,16 +53,18 @@ pub(crate) struct Pool {
     clients: Mutex<BTreeMap<Place, Clients>>,
     /// A server did not take the credentials.
     refused: Notify,
+    counts: Counts,
 }
 
 impl Pool {
     /// Must be made within a tokio runtime.
-    pub fn new(config: &Config, places: BTreeMap<Place, Reached>) -> Result<Arc<Self>, NoClients> {
+    pub fn new(config: &Config, places: BTreeMap<Place, Reached>, counts: Counts) -> Result<Arc<Self>, NoClients> {
         let witness = match &config.witness {
             Witness::Region(region) => Some(region.clone()),
             _ => None,
         };
-        let pool = Self { own: config.region.clone(), witness, clients: Mutex::default(), refused: Notify::new() };
+        let pool =
+            Self { own: config.region.clone(), witness, clients: Mutex::default(), refused: Notify::new(), counts };
         for (place, reached) in places {
             pool.take(&place, reached)?;
         }
@@ -146,10 +149,18 @@ impl Service<Request<Body>> for Handing {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let client = (self.which)(&self.pool.clients()[&self.place]).clone();
+        let (client, host) = {
+            let clients = self.pool.clients();
+            let clients = &clients[&self.place];
+            ((self.which)(clients).clone(), clients.reached.host())
+        };
         let pool = self.pool.clone();
         Box::pin(async move {
-            let response = client.send(request).await?;
+            let method = request.method().clone();
+            let response = client.send(request).await;
+            let code = response.as_ref().ok().map(|response| response.status().as_u16());
+            pool.counts.requested(code, &host, method.as_str());
+            let response = response?;
             if response.status() == StatusCode::UNAUTHORIZED {
                 pool.refused.notify_one();
             }

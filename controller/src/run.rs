@@ -7,6 +7,7 @@ use crate::groups::Groups;
 use crate::health::{self, Readiness};
 use crate::host::Host;
 use crate::leader::{Candidate, Leadership, Standing, identity};
+use crate::metrics::{self, Counts};
 use crate::reload::{self, Pool};
 use crate::serve::{self, NotBound};
 use continuum_core::clock::{Clock, within};
@@ -14,6 +15,7 @@ use continuum_live::clock::SystemClock;
 use futures_util::FutureExt;
 use futures_util::future::{Either, join, select};
 use hickory_resolver::net::NetError;
+use http::{Method, StatusCode};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -66,13 +68,18 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
         let listener = serve::bind("HEALTH_ADDR", listen).await?;
         tokio::spawn(health::serve(listener, readiness.clone()));
     }
+    let metrics_listener = match config.metrics {
+        Some(listen) => Some(serve::bind("METRICS_ADDR", listen).await?),
+        None => None,
+    };
     let api_listener = match config.api {
         Some(listen) => Some(serve::bind("CONTINUUM_API_ADDR", listen).await?),
         None => None,
     };
     kubeconfigs.read_secrets(&config).await?;
     let own_namespace = kubeconfigs.own_namespace().to_owned();
-    let pool = Pool::new(&config, std::mem::take(&mut kubeconfigs.places))?;
+    let counts = Counts::default();
+    let pool = Pool::new(&config, std::mem::take(&mut kubeconfigs.places), counts.clone())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let lease_namespace = config.lease_namespace.clone().unwrap_or_else(|| own_namespace.clone());
     let others: Vec<String> = pool.others().iter().map(ToString::to_string).collect();
@@ -81,7 +88,7 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
         region = %config.region,
         others = others.join(","),
         lease_namespace,
-        "starting; metrics and the publishing of records are not built"
+        "starting; the publishing of records is not built"
     );
     match &config.audit {
         Some(audit) => tracing::info!(servers = audit.settings.told(), "the audit stream is published to these"),
@@ -93,7 +100,8 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
         );
     }
     let audit = kubeconfigs.audit.take();
-    let host = Host::new(&config, pool.clone(), lease_namespace, audit, clock.clone()).map_err(NotRun::Vantages)?;
+    let host = Host::new(&config, pool.clone(), lease_namespace, audit, clock.clone(), counts.clone())
+        .map_err(NotRun::Vantages)?;
     let directory = Directory::default();
     let (stop_api, stopped) = oneshot::channel::<()>();
     let stop = stopped.map(drop).boxed().shared();
@@ -101,6 +109,17 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
         tokio::spawn(serve::api(listener, directory.clone(), config.api_token.clone(), clock.clone(), stop))
     });
     let leadership = Leadership::new(if config.election.is_some() { Standing::Waits } else { Standing::Leads(None) });
+    if let Some(listener) = metrics_listener {
+        let (directory, leadership) = (directory.clone(), leadership.clone());
+        tokio::spawn(serve::pages(listener, move |method, path| match (method, path) {
+            (&Method::GET | &Method::HEAD, "/metrics") => {
+                let leads = matches!(leadership.now(), Standing::Leads(_));
+                (StatusCode::OK, metrics::CONTENT_TYPE, metrics::page(&counts, leads, &directory.measured()))
+            }
+            (_, "/metrics") => (StatusCode::METHOD_NOT_ALLOWED, "text/plain", "this path has not that verb".into()),
+            _ => (StatusCode::NOT_FOUND, "text/plain", "no such path; /metrics is".into()),
+        }));
+    }
     let (end_candidacy, candidacy_ends) = oneshot::channel::<()>();
     let mut candidacy = match &config.election {
         Some(election) => {

@@ -6,7 +6,6 @@ use crate::record::{EndResult, Ended};
 use crate::status::{Known, PHASES};
 use crate::steps::{STEP_COUNT, name};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// See the module.
@@ -28,8 +27,6 @@ pub struct Measures {
     pub events_owed_since: Option<Timestamp>,
     /// What somebody else wrote that this product keeps, and that still stands or was put right just now.
     pub interference: Option<usize>,
-    /// Blockers of the last dry run to each region.
-    pub dry_run_blockers: BTreeMap<Region, usize>,
 }
 
 /// A move that ended.
@@ -86,7 +83,6 @@ pub fn measures(known: &Known, me: &Region, phase: Option<&str>) -> Measures {
         events_owed: record.map(|_| owed().count() + known.ledger.unread.len()),
         events_owed_since: owed().map(|event| event.body.timestamp).min(),
         interference: record.map(|_| known.progress.interference.len()),
-        dry_run_blockers: BTreeMap::new(),
     }
 }
 

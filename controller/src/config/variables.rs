@@ -78,7 +78,7 @@ pub const VARIABLES: [Variable; 25] = [
         "how long after a switchover its health is checked, s",
     ),
     variable("HEALTH_ADDR", "health-addr", Some(":8081"), "where /healthz and /readyz listen; empty: nowhere"),
-    variable("METRICS_ADDR", "metrics-addr", None, "not built yet; leave it out or empty"),
+    variable("METRICS_ADDR", "metrics-addr", Some(":8080"), "where /metrics listens; empty: nowhere"),
     variable(
         "LEADER_ELECT",
         "leader-elect",

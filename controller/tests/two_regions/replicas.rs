@@ -119,6 +119,15 @@ async fn one_of_three_replicas_drives_and_another_takes_over_whatever_becomes_of
         assert_eq!(replicas.written_by(waiting), 0, "{:?}", replicas.writes());
     }
 
+    // The leader alone tells of the Continuum.
+    for index in 0..3 {
+        let page = replicas.processes[index].metrics();
+        let status = format!("leader_election_master_status{{name=\"{ELECTION}\"}} {}.0", u8::from(index == first));
+        assert!(page.contains(&status), "{index}: {page}");
+        let told = page.contains(r#"continuum_generation{namespace="shop",name="shop"}"#);
+        assert_eq!(told, index == first, "{index}: {page}");
+    }
+
     // An order that comes to one that waits is left for the one that leads, which answers it.
     let waiting = others(first).next().expect("there are two");
     let (status, body) =

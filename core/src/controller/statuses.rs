@@ -33,8 +33,7 @@ impl Controller {
         let copy = self.shared().copies.get(&self.me)?.known().cloned().filter(|_| !self.sequencer.waits)?;
         let known = self.known(&copy);
         let phase = self.shared().phase.clone();
-        let dry_run_blockers = self.sequencer.blockers();
-        Some(Measures { dry_run_blockers, ..measures(&known, &self.me, phase.as_deref()) })
+        Some(measures(&known, &self.me, phase.as_deref()))
     }
 
     fn known(&self, copy: &CopyView) -> Known {
