@@ -34,6 +34,9 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(3);
 /// The most that is told of failures at once.
 const TOLD_MAX: u32 = 5;
 
+/// Later one of so many is told: about one a minute.
+const TOLD_EVERY: u32 = 60;
+
 /// A time of leading without a gap. Whoever acts asks it before each request.
 #[derive(Clone)]
 pub(crate) struct Term(Arc<Inner>);
@@ -329,7 +332,7 @@ impl Candidate {
         }
         self.failures += 1;
         let cause = crate::chain(why);
-        if self.failures <= TOLD_MAX || self.failures % 60 == 0 {
+        if self.failures <= TOLD_MAX || self.failures.is_multiple_of(TOLD_EVERY) {
             tracing::warn!(%cause, failures = self.failures, lease = self.place, "the election's Lease is not to be had");
         }
         self.readiness.waits_for(Part::Leader, format!("the election's Lease {}: {cause}", self.place));

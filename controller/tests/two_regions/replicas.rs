@@ -6,7 +6,8 @@ use continuum_tests::real_kube::{REPLICAS, Who};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const ELECTION: &str = "continuum-controller.openova.io";
 /// A lease's duration, two looks, and what a slow machine takes.
