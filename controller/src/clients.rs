@@ -1,16 +1,16 @@
-//! Kubeconfigs, and the clients that they give: of the own cluster, of the other regions and of the witness. They are read
-//! at the start; a process that is to use others is started anew.
+//! Kubeconfigs, and the clients that they give: of the own cluster, of the other regions and of the witness. What changes in
+//! them later is for [`crate::reload`].
 //!
 //! Nothing of a kubeconfig is shown, not even where it cannot be read: what stands beside a mistake may be a token.
 
 use crate::config::{AuditConfig, Config, Mistake, Mistakes, OtherClusters, OwnCluster, Witness};
 use crate::secrets::{Contents, SecretError, Secrets};
 use continuum_core::name::{ObjectName, Region};
-use continuum_live::assemble::KubeClients;
 use continuum_live::kube_transport::{Limits, tls_client};
 use continuum_nats::{Credentials, Settings};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 /// How a kubeconfig of a region is named, behind the region.
@@ -18,13 +18,61 @@ const SUFFIX: &str = ".kubeconfig";
 /// Key of the witness's kubeconfig in its secret.
 const WITNESS_KEY: &str = "kubeconfig";
 
+/// An API server.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// Of a region.
+    Region(Region),
+    /// Of the witness, where it stands in no region.
+    Witness,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Region(region) => region.fmt(f),
+            Place::Witness => f.write_str("witness"),
+        }
+    }
+}
+
+/// How an API server is reached.
+#[derive(Clone)]
+pub struct Reached {
+    config: kube::Config,
+    /// Everything that it was made of. What kube reads anew by itself, such as a token's file, is not among it.
+    made_of: Vec<Vec<u8>>,
+}
+
+impl PartialEq for Reached {
+    fn eq(&self, other: &Self) -> bool {
+        self.made_of == other.made_of && self.config.root_cert == other.config.root_cert
+    }
+}
+
+impl Reached {
+    /// Host and port, as far as its address names them.
+    pub fn host(&self) -> String {
+        self.config.cluster_url.authority().map(ToString::to_string).unwrap_or_default()
+    }
+
+    /// A client of it, marked `user_agent`. Must be made within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Certificates or credentials that cannot be used.
+    pub fn client(&self, place: &Place, user_agent: &'static str, limits: Limits) -> Result<kube::Client, NoClients> {
+        tls_client(self.config.clone(), user_agent, limits)
+            .map_err(|source| NoClients::Client { place: place.to_string(), source: Box::new(source) })
+    }
+}
+
 /// What reaches every API server.
 #[derive(Clone)]
 pub struct Kubeconfigs {
-    /// Of the own cluster.
-    pub own: kube::Config,
-    others: BTreeMap<Region, kube::Config>,
-    witness: Option<kube::Config>,
+    own: Region,
+    /// How each is reached.
+    pub places: BTreeMap<Place, Reached>,
     /// How the audit stream is reached, with what its files hold.
     pub audit: Option<Settings>,
 }
@@ -93,40 +141,51 @@ impl From<KubeconfigError> for Unusable {
 /// Everything that is wrong with any of the files.
 pub async fn read_files(config: &Config) -> Result<Kubeconfigs, Mistakes> {
     let mut mistakes = Mistakes::default();
-    let own = match &config.own {
-        OwnCluster::File(path) => of_file("OWN_KUBECONFIG", path).await,
-        OwnCluster::InCluster => kube::Config::incluster().map_err(|source| Mistake::Kubeconfig {
-            name: "OWN_KUBECONFIG",
-            place: "(not set): this process's pod".into(),
-            source: Box::new(source),
-        }),
-    };
-    let own = own.map_err(|mistake| mistakes.0.push(mistake)).ok();
-    let mut others = BTreeMap::new();
-    for source in &config.others {
-        if let OtherClusters::Folder(folder) = source {
-            folder_of(config, folder, &mut others, &mut mistakes).await;
-        }
-    }
-    let mut witness = None;
-    if let Witness::File(path) = &config.witness {
-        match of_file("WITNESS_KUBECONFIG", path).await {
-            Ok(found) => witness = Some(found),
-            Err(mistake) => mistakes.0.push(mistake),
-        }
-    }
+    let places = files(config, &mut mistakes).await;
     let audit = match &config.audit {
         Some(audit) => Some(audit_of_files(audit, &mut mistakes).await),
         None => None,
     };
     let by_files_alone = config.others.iter().all(|source| matches!(source, OtherClusters::Folder(_)));
     if by_files_alone && mistakes.0.is_empty() {
-        mistakes.0.extend(witness_region_unknown(config, &others));
+        mistakes.0.extend(witness_region_unknown(config, &places));
     }
-    match own {
-        Some(own) if mistakes.0.is_empty() => Ok(Kubeconfigs { own, others, witness, audit }),
-        _ => Err(mistakes),
+    match mistakes.0.is_empty() {
+        true => Ok(Kubeconfigs { own: config.region.clone(), places, audit }),
+        false => Err(mistakes),
     }
+}
+
+/// What can be read of the files, and what is wrong with the others.
+pub(crate) async fn files(config: &Config, mistakes: &mut Mistakes) -> BTreeMap<Place, Reached> {
+    let own = match &config.own {
+        OwnCluster::File(path) => of_file("OWN_KUBECONFIG", path).await,
+        OwnCluster::InCluster => kube::Config::incluster()
+            .map(|config| Reached { config, made_of: Vec::new() })
+            .map_err(|source| Mistake::Kubeconfig {
+                name: "OWN_KUBECONFIG",
+                place: "(not set): this process's pod".into(),
+                source: Box::new(source),
+            }),
+    };
+    let mut read = vec![own.map(|own| (Place::Region(config.region.clone()), own))];
+    for source in &config.others {
+        let OtherClusters::Folder(folder) = source else { continue };
+        match in_folder(config, folder) {
+            Ok(regions) => {
+                for (region, file) in regions {
+                    let found = of_file("REGION_KUBECONFIGS_DIR", &folder.join(file)).await;
+                    read.push(found.map(|found| (Place::Region(region), found)));
+                }
+            }
+            Err(mistake) => read.push(Err(mistake)),
+        }
+    }
+    if let Witness::File(path) = &config.witness {
+        read.push(of_file("WITNESS_KUBECONFIG", path).await.map(|found| (Place::Witness, found)));
+    }
+    let well = read.into_iter().filter_map(|read| read.map_err(|mistake| mistakes.0.push(mistake)).ok());
+    well.collect()
 }
 
 /// The audit stream's settings, with the credentials that a file holds.
@@ -149,39 +208,18 @@ async fn audit_of_files(config: &AuditConfig, mistakes: &mut Mistakes) -> Settin
     settings
 }
 
-async fn folder_of(
-    config: &Config,
-    folder: &Path,
-    others: &mut BTreeMap<Region, kube::Config>,
-    mistakes: &mut Mistakes,
-) {
+/// The files of the other regions.
+fn in_folder(config: &Config, folder: &Path) -> Result<BTreeMap<Region, String>, Mistake> {
     const NAME: &str = "REGION_KUBECONFIGS_DIR";
     let names = std::fs::read_dir(folder).and_then(|entries| {
         let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
         names.collect::<std::io::Result<Vec<String>>>()
     });
-    let mut names = match names {
-        Ok(names) => names,
-        Err(source) => {
-            mistakes.0.push(Mistake::Unreadable { name: NAME, path: folder.to_owned(), source });
-            return;
-        }
-    };
+    let mut names = names.map_err(|source| Mistake::Unreadable { name: NAME, path: folder.to_owned(), source })?;
     names.sort();
-    let regions =
-        match regions_in(NAME, &folder.display().to_string(), &config.region, names.iter().map(String::as_str)) {
-            Ok(regions) => regions,
-            Err(mistake) => {
-                mistakes.0.push(mistake);
-                return;
-            }
-        };
-    for (region, file) in regions {
-        match of_file(NAME, &folder.join(file)).await {
-            Ok(found) => drop(others.insert(region, found)),
-            Err(mistake) => mistakes.0.push(mistake),
-        }
-    }
+    let place = folder.display().to_string();
+    let regions = regions_in(NAME, &place, &config.region, names.iter().map(String::as_str))?;
+    Ok(regions.into_iter().map(|(region, file)| (region, file.to_owned())).collect())
 }
 
 /// The regions whose kubeconfigs are among these names: of files or of a secret's keys. Others are somebody else's.
@@ -213,7 +251,7 @@ fn regions_in<'a>(
     Ok(regions)
 }
 
-async fn of_file(name: &'static str, path: &Path) -> Result<kube::Config, Mistake> {
+async fn of_file(name: &'static str, path: &Path) -> Result<Reached, Mistake> {
     let unreadable = |source| Mistake::Unreadable { name, path: path.to_owned(), source };
     std::fs::File::open(path).and_then(|file| file.metadata()).map_err(unreadable)?;
     let read = async { of_kubeconfig(Kubeconfig::read_from(path)?).await };
@@ -224,8 +262,15 @@ async fn of_file(name: &'static str, path: &Path) -> Result<kube::Config, Mistak
     })
 }
 
-async fn of_kubeconfig(kubeconfig: Kubeconfig) -> Result<kube::Config, Unusable> {
-    Ok(kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)
+async fn of_kubeconfig(kubeconfig: Kubeconfig) -> Result<Reached, Unusable> {
+    let mut made_of = vec![serde_json::to_vec(&kubeconfig).map_err(|_| Unusable::Yaml)?];
+    for user in kubeconfig.auth_infos.iter().filter_map(|named| named.auth_info.as_ref()) {
+        for file in [&user.client_certificate, &user.client_key].into_iter().flatten() {
+            made_of.push(tokio::fs::read(file).await.map_err(|_| Unusable::Material)?);
+        }
+    }
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    Ok(Reached { config, made_of })
 }
 
 async fn of_secret(
@@ -233,7 +278,7 @@ async fn of_secret(
     secret: &ObjectName,
     contents: &Contents,
     key: &str,
-) -> Result<kube::Config, NoClients> {
+) -> Result<Reached, NoClients> {
     let bytes = contents.bytes(key).map_err(|source| NoClients::Secret { name, source })?;
     let read = async {
         let text = std::str::from_utf8(bytes).map_err(|_| Unusable::Text)?;
@@ -247,14 +292,61 @@ async fn of_secret(
 }
 
 /// A witness in a region that nothing reaches.
-fn witness_region_unknown(config: &Config, others: &BTreeMap<Region, kube::Config>) -> Option<Mistake> {
+fn witness_region_unknown(config: &Config, places: &BTreeMap<Place, Reached>) -> Option<Mistake> {
     let Witness::Region(region) = &config.witness else { return None };
-    if *region == config.region || others.contains_key(region) {
+    if places.contains_key(&Place::Region(region.clone())) {
         return None;
     }
-    let known: Vec<&str> = std::iter::once(&config.region).chain(others.keys()).map(Region::as_str).collect();
+    let known: Vec<String> = places.keys().map(Place::to_string).collect();
     let cure = format!("there is no kubeconfig of that region; known are {}", known.join(", "));
     Some(Mistake::Wrong { name: "WITNESS_REGION", value: region.to_string(), cure })
+}
+
+/// What can be read of the secrets of the own cluster, behind `client`, and what is wrong with the others.
+pub(crate) async fn secrets(
+    config: &Config,
+    client: &kube::Client,
+    wrong: &mut Vec<NoClients>,
+) -> BTreeMap<Place, Reached> {
+    let secrets = Secrets::new(config.region.clone(), client.clone());
+    let mut places = BTreeMap::new();
+    for source in &config.others {
+        let OtherClusters::Secret(secret) = source else { continue };
+        const NAME: &str = "REGION_KUBECONFIGS_SECRET";
+        let read = async {
+            let contents = secrets.get(secret).await.map_err(|source| NoClients::Secret { name: NAME, source })?;
+            let mut found = Vec::new();
+            let regions = regions_in(NAME, &secret.to_string(), &config.region, contents.keys())
+                .map_err(|mistake| Mistakes(vec![mistake]))?;
+            for (region, key) in regions {
+                found.push((region, of_secret(NAME, secret, &contents, key).await));
+            }
+            Ok(found)
+        };
+        match read.await {
+            Ok(found) => {
+                for (region, found) in found {
+                    match found {
+                        Ok(found) => drop(places.insert(Place::Region(region), found)),
+                        Err(error) => wrong.push(error),
+                    }
+                }
+            }
+            Err(error) => wrong.push(error),
+        }
+    }
+    if let Witness::Secret(secret) = &config.witness {
+        const NAME: &str = "WITNESS_SECRET";
+        let read = async {
+            let contents = secrets.get(secret).await.map_err(|source| NoClients::Secret { name: NAME, source })?;
+            of_secret(NAME, secret, &contents, WITNESS_KEY).await
+        };
+        match read.await {
+            Ok(found) => drop(places.insert(Place::Witness, found)),
+            Err(error) => wrong.push(error),
+        }
+    }
+    places
 }
 
 impl Kubeconfigs {
@@ -264,72 +356,23 @@ impl Kubeconfigs {
     ///
     /// A secret that cannot be read, or that holds no kubeconfig.
     pub async fn read_secrets(&mut self, config: &Config) -> Result<(), NoClients> {
-        let client = || client("own", &self.own, crate::USER_AGENT, Limits::REQUESTS);
-        for source in &config.others {
-            let OtherClusters::Secret(secret) = source else { continue };
-            const NAME: &str = "REGION_KUBECONFIGS_SECRET";
-            let secrets = Secrets::new(config.region.clone(), client()?);
-            let contents = secrets.get(secret).await.map_err(|source| NoClients::Secret { name: NAME, source })?;
-            let regions = regions_in(NAME, &secret.to_string(), &config.region, contents.keys())
-                .map_err(|mistake| Mistakes(vec![mistake]))?;
-            for (region, key) in regions {
-                self.others.insert(region, of_secret(NAME, secret, &contents, key).await?);
-            }
-        }
-        if let Witness::Secret(secret) = &config.witness {
-            const NAME: &str = "WITNESS_SECRET";
-            let secrets = Secrets::new(config.region.clone(), client()?);
-            let contents = secrets.get(secret).await.map_err(|source| NoClients::Secret { name: NAME, source })?;
-            self.witness = Some(of_secret(NAME, secret, &contents, WITNESS_KEY).await?);
-        }
-        match witness_region_unknown(config, &self.others) {
-            Some(mistake) => Err(Mistakes(vec![mistake]).into()),
-            None => Ok(()),
+        let own = Place::Region(self.own.clone());
+        let client = self.places[&own].client(&own, crate::USER_AGENT, Limits::REQUESTS)?;
+        let mut wrong = Vec::new();
+        self.places.extend(secrets(config, &client, &mut wrong).await);
+        match wrong.into_iter().next() {
+            Some(error) => Err(error),
+            None => match witness_region_unknown(config, &self.places) {
+                Some(mistake) => Err(Mistakes(vec![mistake]).into()),
+                None => Ok(()),
+            },
         }
     }
 
-    /// The regions other than one's own.
-    pub fn others(&self) -> impl Iterator<Item = &Region> {
-        self.others.keys()
+    /// The namespace that this process stands in, as its account or its context says.
+    pub fn own_namespace(&self) -> &str {
+        &self.places[&Place::Region(self.own.clone())].config.default_namespace
     }
-
-    /// Clients of all, marked `user_agent`. Must be made within a tokio runtime.
-    ///
-    /// # Errors
-    ///
-    /// Certificates or credentials that cannot be used.
-    pub fn clients(&self, config: &Config, user_agent: &'static str) -> Result<KubeClients, NoClients> {
-        let mut regions = BTreeMap::new();
-        let own = std::iter::once((&config.region, &self.own));
-        for (region, kubeconfig) in own.chain(&self.others) {
-            regions.insert(region.clone(), client(region.as_str(), kubeconfig, user_agent, Limits::REQUESTS)?);
-        }
-        let witness = match (&config.witness, &self.witness) {
-            (Witness::Region(region), _) => regions.get(region).cloned(),
-            (_, Some(kubeconfig)) => Some(client("witness", kubeconfig, user_agent, Limits::REQUESTS)?),
-            (_, None) => None,
-        };
-        Ok(KubeClients { regions, witness })
-    }
-
-    /// A client for watches of the own cluster.
-    ///
-    /// # Errors
-    ///
-    /// Certificates or credentials that cannot be used.
-    pub fn watching(&self) -> Result<kube::Client, NoClients> {
-        client("own", &self.own, crate::USER_AGENT, Limits::WATCHES)
-    }
-}
-
-fn client(
-    place: &str,
-    kubeconfig: &kube::Config,
-    user_agent: &'static str,
-    limits: Limits,
-) -> Result<kube::Client, NoClients> {
-    tls_client(kubeconfig.clone(), user_agent, limits)
-        .map_err(|source| NoClients::Client { place: place.to_owned(), source: Box::new(source) })
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub struct Config {
     pub region: Region,
     /// Where `/healthz` and `/readyz` are served; absent: nowhere.
     pub health: Option<Listen>,
+    /// Where `/metrics` is served; absent: nowhere.
+    pub metrics: Option<Listen>,
     /// Where the HTTP API is served; absent: nowhere.
     pub api: Option<Listen>,
     /// What callers of the API must bear; absent: the owner tier alone.

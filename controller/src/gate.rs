@@ -2,8 +2,10 @@
 //! was under way has its answer: so a group ends between requests and never within one.
 //!
 //! A request that comes to a closed gate waits for ever, and is dropped with the task that sent it. It gets no error: an
-//! error would be something to conclude from.
+//! error would be something to conclude from. A gate within a term is closed whenever that does not hold: so a process that
+//! stood still sends nothing when it wakes up, whoever notices first.
 
+use crate::leader::Term;
 use http::{Request, Response};
 use kube::Client;
 use kube::client::Body;
@@ -21,6 +23,7 @@ pub struct Gate(Arc<Inner>);
 struct Inner {
     state: Mutex<State>,
     left: Notify,
+    term: Option<Term>,
 }
 
 #[derive(Default)]
@@ -30,9 +33,19 @@ struct State {
 }
 
 impl Gate {
+    /// Lets requests through while `term` holds, where there is one.
+    pub(crate) fn within(term: Option<Term>) -> Self {
+        Self(Arc::new(Inner { term, ..Inner::default() }))
+    }
+
     /// Lets nothing more through.
     pub fn close(&self) {
         self.state().closed = true;
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.state().closed
     }
 
     /// Until nothing is under way.
@@ -54,7 +67,7 @@ impl Gate {
 
     fn enter(&self) -> Option<UnderWay> {
         let mut state = self.state();
-        if state.closed {
+        if state.closed || self.0.term.as_ref().is_some_and(|term| !term.holds()) {
             return None;
         }
         state.under_way += 1;
@@ -144,5 +157,20 @@ mod tests {
         emptied.await;
         assert!(first.await.unwrap().is_ok(), "what was under way has its answer");
         assert!(!late.is_finished(), "it waits, and is told nothing");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_passes_a_gate_whose_term_is_over() {
+        use continuum_core::clock::Clock;
+        use continuum_live::clock::SystemClock;
+        use std::time::Duration;
+
+        let clock = Arc::new(SystemClock::new());
+        let term = Term::new(clock.clone(), clock.now() + Duration::from_secs(10));
+        let gate = Gate::within(Some(term));
+        assert!(gate.enter().is_some());
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert!(gate.enter().is_none(), "nobody closed it");
+        assert!(gate.emptied().now_or_never().is_some());
     }
 }

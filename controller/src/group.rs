@@ -1,15 +1,16 @@
-//! The tasks of one Continuum: begun, begun anew after a panic, and ended between two requests.
+//! The tasks of one Continuum: begun, begun anew after a panic, and ended between two requests. In a replica that waits they
+//! are those that answer.
 
 use crate::directory::Directory;
 use crate::gate::Gate;
 use crate::host::Host;
+use crate::leader::Standing;
 use crate::pause;
 use crate::resource::Resource;
 use continuum_core::clock::{Clock, Monotonic, within};
 use continuum_core::name::ObjectName;
 use continuum_live::assemble::Twice;
 use futures_util::future::{Either, select};
-use kube::api::DynamicObject;
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,9 @@ const CALM: Duration = Duration::from_secs(600);
 
 /// See the module.
 pub(crate) struct Group {
-    resource: Arc<Resource>,
+    /// As the watch told of it last.
+    pub resource: Arc<Resource>,
+    drives: bool,
     gates: Twice<Gate>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -36,14 +39,20 @@ impl Group {
         host: Arc<Host>,
         directory: Directory,
         name: ObjectName,
-        object: &DynamicObject,
+        resource: Arc<Resource>,
+        standing: Standing,
         before: Option<JoinHandle<()>>,
     ) -> Self {
-        let resource = Arc::new(Resource::new(as_value(object)));
-        let gates = Twice::<Gate>::default();
+        let term = match &standing {
+            Standing::Leads(term) => term.clone(),
+            Standing::Waits => None,
+        };
+        let drives = matches!(standing, Standing::Leads(_));
+        let gates = Twice { driving: Gate::within(term), dry_run: Gate::default() };
+        directory.expects(&name);
         let (stop, stopped) = oneshot::channel();
         let span = tracing::info_span!("continuum", continuum = %name);
-        let life = Life { host, directory, name, resource: resource.clone(), gates: gates.clone() };
+        let life = Life { host, directory, name, resource: resource.clone(), standing, gates: gates.clone() };
         let task = async move {
             if let Some(before) = before {
                 // It only ends; how is logged by itself.
@@ -51,31 +60,26 @@ impl Group {
             }
             life.live(stopped).await;
         };
-        Self { resource, gates, stop, task: tokio::spawn(task.instrument(span)) }
+        Self { resource, drives, gates, stop, task: tokio::spawn(task.instrument(span)) }
     }
 
-    /// It is another now.
-    pub fn update(&self, object: &DynamicObject) {
-        self.resource.set(as_value(object));
-    }
-
-    /// Sends nothing more that drives. Dry runs that are under way go on.
-    pub fn stop_driving(&self) {
-        self.gates.driving.close();
+    /// Ends it where another is to follow, here or elsewhere. What drives is let through no more; calls of the API that are under way,
+    /// and change nothing themselves, go on.
+    pub async fn make_way(self) {
+        if self.drives {
+            self.gates.driving.close();
+        }
+        // Where it has ended already, nobody listens.
+        let _ = self.stop.send(());
+        let _ = self.task.await;
     }
 
     /// Ends it: nothing more is sent, what is under way gets its answer, and the step stays where a successor finds it.
     pub async fn end(self) {
         self.gates.driving.close();
         self.gates.dry_run.close();
-        // Where it has ended already, nobody listens.
-        let _ = self.stop.send(());
-        let _ = self.task.await;
+        self.make_way().await;
     }
-}
-
-fn as_value(object: &DynamicObject) -> serde_json::Value {
-    serde_json::to_value(object).expect("it was read from JSON")
 }
 
 /// What a group's task has.
@@ -84,19 +88,25 @@ struct Life {
     directory: Directory,
     name: ObjectName,
     resource: Arc<Resource>,
+    standing: Standing,
     gates: Twice<Gate>,
 }
 
 impl Life {
     async fn live(self, mut stopped: oneshot::Receiver<()>) {
-        tracing::info!("begun");
+        let drives = matches!(self.standing, Standing::Leads(_));
+        tracing::info!(drives, "begun");
         let begin = || {
-            let controller = Arc::new(self.host.controller(&self.name, &self.resource, &self.gates));
-            self.directory.insert(self.name.clone(), controller.clone());
+            let controller = Arc::new(self.host.controller(&self.name, &self.resource, &self.standing, &self.gates));
+            self.directory.answers(&self.name, controller.clone());
             let run = async move { controller.run().await };
             tokio::spawn(run.instrument(tracing::Span::current()))
         };
-        let running = kept_running(self.host.clock(), &mut stopped, begin, || self.directory.remove(&self.name)).await;
+        let ended = || {
+            self.host.counts().panicked();
+            self.directory.silent(&self.name);
+        };
+        let running = kept_running(self.host.clock(), &mut stopped, begin, ended).await;
         if let Some(work) = running {
             self.end(work).await;
         }
@@ -104,9 +114,13 @@ impl Life {
     }
 
     async fn end(&self, work: JoinHandle<()>) {
+        self.directory.silent(&self.name);
         let emptied = async {
-            self.gates.driving.emptied().await;
-            self.gates.dry_run.emptied().await;
+            for gate in [&self.gates.driving, &self.gates.dry_run] {
+                if gate.is_closed() {
+                    gate.emptied().await;
+                }
+            }
         };
         if within(self.host.clock(), ANSWERS_LIMIT, emptied).await.is_none() {
             tracing::warn!("a request had no answer when its Continuum's tasks were ended");
@@ -114,7 +128,6 @@ impl Life {
         work.abort();
         // It was told to end.
         let _ = work.await;
-        self.directory.remove(&self.name);
     }
 }
 

@@ -1,60 +1,59 @@
 //! `/healthz`, whether the process lives, and `/readyz`, whether it does its work. No credentials; nothing secret is told.
 
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use std::convert::Infallible;
+use http::{Method, StatusCode};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
-/// For a request and its answer together.
-const LIMIT: Duration = Duration::from_secs(10);
-/// Connections at one time.
-const CONNECTIONS_MAX: usize = 32;
+/// What this process needs before it is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    /// Which Continuums there are.
+    List,
+    /// Which replica leads.
+    Leader,
+}
 
 /// Whether this process does its work.
 #[derive(Clone)]
 pub(crate) struct Readiness(Arc<Mutex<State>>);
 
-enum State {
-    Waits(String),
-    Ready,
-    Stopping,
-}
-
-impl Default for Readiness {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new(State::Waits("the Continuums were not listed yet".into()))))
-    }
+struct State {
+    /// What it waits for, and why.
+    waits: BTreeMap<Part, String>,
+    /// What it once knew. It goes on with what it has where that cannot be had any more.
+    known: BTreeSet<Part>,
+    stopping: bool,
 }
 
 impl Readiness {
-    /// Why it cannot begin.
-    pub fn waits_for(&self, cause: String) {
-        self.set(State::Waits(cause));
-    }
-
-    /// It knows what to serve.
-    pub fn listed(&self) {
-        self.set(State::Ready);
-    }
-
-    /// It ends, and nothing else comes after that.
-    pub fn stopping(&self) {
-        *self.state() = State::Stopping;
-    }
-
-    fn set(&self, state: State) {
-        let mut now = self.state();
-        if !matches!(*now, State::Stopping) {
-            *now = state;
+    /// Of a process that takes part in an election, or is alone.
+    pub fn new(election: bool) -> Self {
+        let mut waits = BTreeMap::from([(Part::List, "the Continuums were not listed yet".into())]);
+        if election {
+            waits.insert(Part::Leader, "no replica is known to lead yet".into());
         }
+        Self(Arc::new(Mutex::new(State { waits, known: BTreeSet::new(), stopping: false })))
+    }
+
+    /// Why something that it needs is not to be had.
+    pub fn waits_for(&self, part: Part, cause: String) {
+        let mut state = self.state();
+        if !state.known.contains(&part) {
+            state.waits.insert(part, cause);
+        }
+    }
+
+    /// It has this.
+    pub fn known(&self, part: Part) {
+        let mut state = self.state();
+        state.waits.remove(&part);
+        state.known.insert(part);
+    }
+
+    /// It ends.
+    pub fn stopping(&self) {
+        self.state().stopping = true;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -62,10 +61,12 @@ impl Readiness {
     }
 
     fn answer(&self) -> (StatusCode, String) {
-        match &*self.state() {
-            State::Ready => (StatusCode::OK, "ok".into()),
-            State::Waits(cause) => (StatusCode::SERVICE_UNAVAILABLE, cause.clone()),
-            State::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "it is stopping".into()),
+        let state = self.state();
+        let waits = || state.waits.values().cloned().collect::<Vec<_>>().join("; ");
+        match (state.stopping, state.waits.is_empty()) {
+            (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "it is stopping".into()),
+            (false, true) => (StatusCode::OK, "ok".into()),
+            (false, false) => (StatusCode::SERVICE_UNAVAILABLE, waits()),
         }
     }
 }
@@ -83,25 +84,11 @@ fn answer(readiness: &Readiness, method: &Method, path: &str) -> (StatusCode, St
 
 /// Serves for ever.
 pub(crate) async fn serve(listener: TcpListener, readiness: Readiness) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
-        let stream = crate::serve::accept(&listener).await;
-        let readiness = readiness.clone();
-        tokio::spawn(async move {
-            let _place = place;
-            let service = service_fn(move |request: Request<Incoming>| {
-                let (status, text) = answer(&readiness, request.method(), request.uri().path());
-                let mut response = Response::new(Full::new(Bytes::from(text)));
-                *response.status_mut() = status;
-                async { Ok::<_, Infallible>(response) }
-            });
-            let mut http = http1::Builder::new();
-            http.timer(TokioTimer::new()).keep_alive(false);
-            // Who hangs up, or is slow, is gone; there is nobody to tell.
-            let _ = timeout(LIMIT, http.serve_connection(TokioIo::new(stream), service)).await;
-        });
-    }
+    crate::serve::pages(listener, move |method, path| {
+        let (status, text) = answer(&readiness, method, path);
+        (status, "text/plain; charset=utf-8", text)
+    })
+    .await;
 }
 
 #[cfg(test)]
@@ -110,16 +97,27 @@ mod tests {
 
     #[test]
     fn a_process_lives_from_the_start_and_is_ready_between_its_first_list_and_its_end() {
-        let readiness = Readiness::default();
+        let readiness = Readiness::new(false);
         let of = |path: &str| answer(&readiness, &Method::GET, path).0.as_u16();
         assert_eq!((of("/healthz"), of("/readyz"), of("/")), (200, 503, 404));
-        readiness.waits_for("fsn: no".into());
+        readiness.waits_for(Part::List, "fsn: no".into());
         assert_eq!(answer(&readiness, &Method::GET, "/readyz").1, "fsn: no");
-        readiness.listed();
+        readiness.known(Part::List);
         assert_eq!((of("/healthz"), of("/readyz")), (200, 200));
         assert_eq!(answer(&readiness, &Method::POST, "/readyz").0.as_u16(), 405);
         readiness.stopping();
-        readiness.listed();
+        readiness.known(Part::List);
         assert_eq!((of("/healthz"), of("/readyz")), (200, 503));
+    }
+
+    #[test]
+    fn a_replica_is_ready_once_it_knows_who_leads_and_stays_so_where_that_cannot_be_read_any_more() {
+        let readiness = Readiness::new(true);
+        readiness.known(Part::List);
+        readiness.waits_for(Part::Leader, "no rights".into());
+        assert_eq!(answer(&readiness, &Method::GET, "/readyz"), (StatusCode::SERVICE_UNAVAILABLE, "no rights".into()));
+        readiness.known(Part::Leader);
+        readiness.waits_for(Part::Leader, "no answer".into());
+        assert_eq!(answer(&readiness, &Method::GET, "/readyz").0, StatusCode::OK);
     }
 }

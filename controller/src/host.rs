@@ -2,8 +2,11 @@
 
 use crate::config::Config;
 use crate::gate::Gate;
+use crate::leader::{Standing, Termed};
+use crate::metrics::Counts;
 use crate::postgres::connector::HalfConnector;
 use crate::postgres::logins::SecretLogins;
+use crate::reload::Pool;
 use crate::resource::Resource;
 use crate::secrets::Secrets;
 use continuum_core::clock::Clock;
@@ -23,7 +26,7 @@ use std::time::Duration;
 /// What all Continuums of a process share.
 pub(crate) struct Host {
     region: Region,
-    clients: Twice<KubeClients>,
+    clients: Arc<Pool>,
     lease_namespace: String,
     /// Where the witness is no third place.
     witness_shares: Option<Region>,
@@ -32,15 +35,17 @@ pub(crate) struct Host {
     vantages: Option<Arc<Vantages<TokioRuntimeProvider>>>,
     audit: Option<Twice<Arc<AuditStream>>>,
     clock: Arc<dyn Clock>,
+    counts: Counts,
 }
 
 impl Host {
     pub fn new(
         config: &Config,
-        clients: Twice<KubeClients>,
+        clients: Arc<Pool>,
         lease_namespace: String,
         audit: Option<Settings>,
         clock: Arc<dyn Clock>,
+        counts: Counts,
     ) -> Result<Self, NetError> {
         let named: Vec<(String, SocketAddr)> =
             config.vantages.iter().map(|server| (server.ip().to_string(), *server)).collect();
@@ -61,7 +66,13 @@ impl Host {
             vantages,
             audit: audit.map(audit_streams),
             clock,
+            counts,
         })
+    }
+
+    /// What the process counts.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     pub fn clock(&self) -> &dyn Clock {
@@ -69,10 +80,17 @@ impl Host {
     }
 
     /// The controller of `name`, whose requests pass these gates.
-    pub fn controller(&self, name: &ObjectName, resource: &Arc<Resource>, gates: &Twice<Gate>) -> Controller {
+    pub fn controller(
+        &self,
+        name: &ObjectName,
+        resource: &Arc<Resource>,
+        standing: &Standing,
+        gates: &Twice<Gate>,
+    ) -> Controller {
+        let clients = self.clients.all();
         let kube = Twice {
-            driving: gated(&self.clients.driving, &gates.driving),
-            dry_run: gated(&self.clients.dry_run, &gates.dry_run),
+            driving: gated(&clients.driving, &gates.driving),
+            dry_run: gated(&clients.dry_run, &gates.dry_run),
         };
         let probe = Arc::new(self.probe(&kube.driving, resource));
         let dry_run = Arc::new(self.probe(&kube.dry_run, resource).for_dry_run());
@@ -84,15 +102,15 @@ impl Host {
                 dry_run: self.observers(dry_run, self.audit.as_ref().map(|audit| audit.dry_run.clone())),
             },
             actors: OtherActors {
-                database: Some(probe),
+                database: Some(Arc::new(Termed::new(probe, standing))),
                 records: None,
-                audit: self.audit.as_ref().map(|audit| audit.driving.clone() as _),
+                audit: self.audit.as_ref().map(|audit| Arc::new(Termed::new(audit.driving.clone(), standing)) as _),
             },
             clock: self.clock.clone(),
             kube,
         };
         let Ports { observers, actors } = assemble(name, &self.region, &transports);
-        Controller::new(
+        let controller = Controller::new(
             self.region.clone(),
             name.clone(),
             self.clock.clone(),
@@ -100,7 +118,11 @@ impl Host {
             observers.dry_run,
             actors,
             Options { health_delay: self.health_delay },
-        )
+        );
+        match standing {
+            Standing::Leads(_) => controller,
+            Standing::Waits => controller.waiting(),
+        }
     }
 
     fn observers(&self, probe: Arc<PostgresProbe>, audit: Option<Arc<AuditStream>>) -> OtherObservers {

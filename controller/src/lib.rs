@@ -8,6 +8,8 @@
 //!   HTTP API, /healthz, /readyz  <-------- directory ------+
 //! ```
 //!
+//! Of several replicas one leads ([`election`](self)); the groups of the others answer, and drive nothing.
+//!
 //! A task group shares nothing with another but clients: one that panics is started anew by itself. Everything ends between
 //! requests and never within one ([`gate`]).
 //!
@@ -17,15 +19,19 @@ pub mod cli;
 pub mod clients;
 pub mod config;
 mod directory;
+mod election;
 pub mod gate;
 mod group;
 mod groups;
 mod health;
 mod host;
 mod kept;
+mod leader;
 pub mod logs;
+mod metrics;
 mod pause;
 pub mod postgres;
+mod reload;
 pub mod resource;
 mod roster;
 pub mod run;

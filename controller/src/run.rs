@@ -6,14 +6,16 @@ use crate::directory::Directory;
 use crate::groups::Groups;
 use crate::health::{self, Readiness};
 use crate::host::Host;
+use crate::leader::{Candidate, Leadership, Standing, identity};
+use crate::metrics::{self, Counts};
+use crate::reload::{self, Pool};
 use crate::serve::{self, NotBound};
 use continuum_core::clock::{Clock, within};
-use continuum_live::assemble::Twice;
 use continuum_live::clock::SystemClock;
-use continuum_live::kube_transport::{USER_AGENT, USER_AGENT_DRY_RUN};
 use futures_util::FutureExt;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, join, select};
 use hickory_resolver::net::NetError;
+use http::{Method, StatusCode};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -36,6 +38,9 @@ pub enum NotRun {
     /// Signals cannot be waited for.
     #[error("signals cannot be waited for")]
     Signals(#[source] io::Error),
+    /// Nothing tells this process from others.
+    #[error("the kernel tells no name for this process, which the election needs: is /proc there?")]
+    Identity(#[source] io::Error),
     /// The vantages give no resolver.
     #[error("CONTINUUM_VANTAGES gives no resolver")]
     Vantages(#[source] NetError),
@@ -56,32 +61,34 @@ impl NotRun {
 pub async fn run(config: Config) -> Result<(), NotRun> {
     let mut kubeconfigs = read_files(&config).await.map_err(NoClients::from)?;
     // Listens first: a liveness probe may ask while a server of ours is slow.
-    let readiness = Readiness::default();
+    let readiness = Readiness::new(config.election.is_some());
     let mut terminated = signal(SignalKind::terminate()).map_err(NotRun::Signals)?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(NotRun::Signals)?;
     if let Some(listen) = config.health {
         let listener = serve::bind("HEALTH_ADDR", listen).await?;
         tokio::spawn(health::serve(listener, readiness.clone()));
     }
+    let metrics_listener = match config.metrics {
+        Some(listen) => Some(serve::bind("METRICS_ADDR", listen).await?),
+        None => None,
+    };
     let api_listener = match config.api {
         Some(listen) => Some(serve::bind("CONTINUUM_API_ADDR", listen).await?),
         None => None,
     };
     kubeconfigs.read_secrets(&config).await?;
-    let clients = Twice {
-        driving: kubeconfigs.clients(&config, USER_AGENT)?,
-        dry_run: kubeconfigs.clients(&config, USER_AGENT_DRY_RUN)?,
-    };
-    let own_namespace = kubeconfigs.own.default_namespace.clone();
+    let own_namespace = kubeconfigs.own_namespace().to_owned();
+    let counts = Counts::default();
+    let pool = Pool::new(&config, std::mem::take(&mut kubeconfigs.places), counts.clone())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let lease_namespace = config.lease_namespace.clone().unwrap_or(own_namespace);
-    let others: Vec<&str> = kubeconfigs.others().map(continuum_core::name::Region::as_str).collect();
+    let lease_namespace = config.lease_namespace.clone().unwrap_or_else(|| own_namespace.clone());
+    let others: Vec<String> = pool.others().iter().map(ToString::to_string).collect();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         region = %config.region,
         others = others.join(","),
         lease_namespace,
-        "starting; metrics and the publishing of records are not built"
+        "starting; the publishing of records is not built"
     );
     match &config.audit {
         Some(audit) => tracing::info!(servers = audit.settings.told(), "the audit stream is published to these"),
@@ -93,33 +100,71 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
         );
     }
     let audit = kubeconfigs.audit.take();
-    let host = Host::new(&config, clients, lease_namespace, audit, clock.clone()).map_err(NotRun::Vantages)?;
+    let host = Host::new(&config, pool.clone(), lease_namespace, audit, clock.clone(), counts.clone())
+        .map_err(NotRun::Vantages)?;
     let directory = Directory::default();
     let (stop_api, stopped) = oneshot::channel::<()>();
     let stop = stopped.map(drop).boxed().shared();
     let api = api_listener.map(|listener| {
         tokio::spawn(serve::api(listener, directory.clone(), config.api_token.clone(), clock.clone(), stop))
     });
-    let mut groups = Groups::new(Arc::new(host), directory);
-    let watching = kubeconfigs.watching()?;
+    let leadership = Leadership::new(if config.election.is_some() { Standing::Waits } else { Standing::Leads(None) });
+    if let Some(listener) = metrics_listener {
+        let (directory, leadership) = (directory.clone(), leadership.clone());
+        tokio::spawn(serve::pages(listener, move |method, path| match (method, path) {
+            (&Method::GET | &Method::HEAD, "/metrics") => {
+                let leads = matches!(leadership.now(), Standing::Leads(_));
+                (StatusCode::OK, metrics::CONTENT_TYPE, metrics::page(&counts, leads, &directory.measured()))
+            }
+            (_, "/metrics") => (StatusCode::METHOD_NOT_ALLOWED, "text/plain", "this path has not that verb".into()),
+            _ => (StatusCode::NOT_FOUND, "text/plain", "no such path; /metrics is".into()),
+        }));
+    }
+    let (end_candidacy, candidacy_ends) = oneshot::channel::<()>();
+    let mut candidacy = match &config.election {
+        Some(election) => {
+            let namespace = election.namespace.as_ref().unwrap_or(&own_namespace);
+            let me = identity().map_err(NotRun::Identity)?;
+            let (leadership, readiness) = (leadership.clone(), readiness.clone());
+            let candidate = Candidate::new(pool.own(), namespace, me, clock.clone(), leadership, readiness);
+            tokio::spawn(candidate.run(candidacy_ends.map(drop)))
+        }
+        // Nothing to take part in, until it is told to end.
+        None => tokio::spawn(candidacy_ends.map(drop)),
+    };
+    let mut groups = Groups::new(Arc::new(host), directory, leadership.now());
     {
         let (terminated, interrupted) = (pin!(terminated.recv()), pin!(interrupted.recv()));
         let told = select(terminated, interrupted);
-        let follow = pin!(groups.follow(&config.region, watching, &readiness));
-        if let Either::Right(_) = select(told, follow).await {
-            unreachable!("a watch of kube's never ends");
+        let reload = reload::keep(&config, &pool, &*clock, || leadership.again());
+        let follow = join(groups.follow(&config.region, pool.watching(), &leadership, &readiness), reload);
+        let follow = pin!(follow);
+        match select(told, select(follow, &mut candidacy)).await {
+            Either::Left(_) => {}
+            Either::Right((Either::Left(_), _)) => unreachable!("a watch of kube's never ends"),
+            // Its term runs out, and then nothing would be driven here for ever: the process begins anew.
+            Either::Right((Either::Right((ended, _)), _)) => panic!("the election ended: {ended:?}"),
         }
     }
     tracing::info!("stopping: what is under way gets its answer, and nothing more is begun");
     readiness.stopping();
-    groups.stop_driving();
     let _ = stop_api.send(());
-    if let Some(api) = api
-        && within(&*clock, CALLS_LIMIT, api).await.is_none()
-    {
-        tracing::warn!("calls of the HTTP API were cut off");
-    }
-    groups.end().await;
+    let leave = async {
+        groups.end().await;
+        // Then: whoever takes the lead finds nothing under way.
+        let _ = end_candidacy.send(());
+        if let Err(error) = candidacy.await {
+            tracing::error!(%error, "the lead was not given back");
+        }
+    };
+    let calls = async {
+        if let Some(api) = api
+            && within(&*clock, CALLS_LIMIT, api).await.is_none()
+        {
+            tracing::warn!("calls of the HTTP API were cut off");
+        }
+    };
+    join(leave, calls).await;
     tracing::info!("stopped");
     Ok(())
 }

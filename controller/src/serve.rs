@@ -1,4 +1,4 @@
-//! Listens on TCP, for the HTTP API and the health endpoints.
+//! Listens on TCP, for the HTTP API, the health endpoints and the metrics.
 
 use crate::config::Listen;
 use crate::directory::Directory;
@@ -8,12 +8,26 @@ use continuum_live::byte_stream::ByteStream;
 use continuum_live::http_api::{HttpApi, Limits, Token, serve};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
+/// For a request to a page and its answer together.
+const PAGE_LIMIT: Duration = Duration::from_secs(10);
+/// Connections to pages at one time.
+const PAGE_CONNECTIONS_MAX: usize = 32;
 /// After an accept that failed: the process is out of files, most likely, and others give theirs back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -55,6 +69,33 @@ pub(crate) async fn accept(listener: &TcpListener) -> TcpStream {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+/// Serves pages that are made at once, for ever: status, type and text by verb and path.
+pub(crate) async fn pages<P>(listener: TcpListener, page: P)
+where
+    P: Fn(&Method, &str) -> (StatusCode, &'static str, String) + Clone + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(PAGE_CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let stream = accept(&listener).await;
+        let page = page.clone();
+        tokio::spawn(async move {
+            let _place = place;
+            let service = service_fn(move |request: Request<Incoming>| {
+                let (status, kind, text) = page(request.method(), request.uri().path());
+                let mut response = Response::new(Full::new(Bytes::from(text)));
+                *response.status_mut() = status;
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+                async { Ok::<_, Infallible>(response) }
+            });
+            let mut http = http1::Builder::new();
+            http.timer(TokioTimer::new()).keep_alive(false);
+            // Who hangs up, or is slow, is gone; there is nobody to tell.
+            let _ = timeout(PAGE_LIMIT, http.serve_connection(TokioIo::new(stream), service)).await;
+        });
     }
 }
 

@@ -147,7 +147,9 @@ impl Controller {
             observers: observers.clone(),
             dry_observers,
             actors: actors.clone(),
+            waits: false,
             refused: Mutex::default(),
+            found: Mutex::default(),
         };
         Self {
             me,
@@ -164,6 +166,14 @@ impl Controller {
             to_pay: Bell::default(),
             to_note: Bell::default(),
         }
+    }
+
+    /// The same, of a replica that waits for another of its region: it reads, answers what it is asked, and leaves orders in
+    /// the resource for the one that leads.
+    #[must_use]
+    pub fn waiting(mut self) -> Self {
+        self.sequencer.waits = true;
+        self
     }
 
     /// The four operations.
@@ -201,6 +211,9 @@ impl Controller {
 
     /// Runs for ever.
     pub async fn run(&self) {
+        if self.sequencer.waits {
+            return self.watch().await;
+        }
         let keep = async {
             if let Some(keeper) = &self.keeper {
                 keeper.run().await;
@@ -215,6 +228,16 @@ impl Controller {
         let events = join(self.note_events(), self.publish());
         let tell = join(join(self.herald(), self.relay_abort()), join(events, self.write_statuses()));
         join(join(keep, drive), join(join(read, tell), join(self.serve(), self.checkup()))).await;
+    }
+
+    /// What answers need: the record and one's own copy, read and never written.
+    async fn watch(&self) {
+        let read = async {
+            if let Some(keeper) = &self.keeper {
+                keeper.watch().await;
+            }
+        };
+        join(read, self.attend()).await;
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -434,3 +457,6 @@ impl Controller {
         copy.is_some_and(|c| status::checked(&c.status) == Some(id))
     }
 }
+
+#[cfg(test)]
+mod tests;

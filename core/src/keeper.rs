@@ -271,6 +271,19 @@ impl Keeper {
         due.since(now)
     }
 
+    /// Reads as a keeper does, and writes nothing: for a replica that waits. What is handed in is not written, and its
+    /// caller hears so in the end.
+    pub async fn watch(&self) {
+        loop {
+            self.give_up_old_jobs();
+            let pause = Self::until_read(&self.state(), self.clock.now());
+            match pause.is_zero() {
+                true => self.read().await,
+                false => drop(within(&*self.clock, pause, self.bell.heard()).await),
+            }
+        }
+    }
+
     /// Time until the next renewal; `None` where this region does not hold the record.
     fn until_renewal(&self, state: &State, now: Monotonic) -> Option<Duration> {
         let lease = state.lease?;

@@ -23,6 +23,7 @@ pub mod keeper;
 pub mod ledger;
 pub mod look;
 pub mod mailbox;
+pub mod measures;
 pub mod name;
 pub mod next;
 pub mod observe;

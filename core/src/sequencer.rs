@@ -27,6 +27,7 @@ use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
 use crate::transition::{self, Order, Told};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -132,7 +133,7 @@ impl ExecuteOrder {
 /// What was begun, or why not.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Begun {
-    /// This one, here or by the region that holds the record.
+    /// This one, here or by whoever drives.
     Following(Box<Following>),
     /// Nothing was begun; this is the report.
     Report(Box<ExecuteReport>),
@@ -152,12 +153,12 @@ pub struct Following {
 enum What {
     /// The switchover, or waiting failback, of this id.
     Id(String),
-    /// The request of this identity, which stands in the resource for another region to serve.
+    /// The request of this identity, which stands in the resource for whoever drives to serve.
     Request(String),
 }
 
 impl Following {
-    /// The request that stands in the resource for another region to serve; absent: it was begun here.
+    /// The request that stands in the resource for whoever drives to serve; absent: it was begun here.
     pub fn request(&self) -> Option<&str> {
         match &self.what {
             What::Id(_) => None,
@@ -190,8 +191,12 @@ pub struct Sequencer {
     pub dry_observers: Observers,
     /// What Execute writes through.
     pub actors: Actors,
+    /// Another replica of this region leads: an order is left in the resource for it, which looks at the world and decides.
+    pub waits: bool,
     /// Orders that were refused, until the controller takes them over.
     pub refused: Mutex<Vec<RefusedOrder>>,
+    /// How many blockers the last dry run to each region found.
+    pub found: Mutex<BTreeMap<Region, usize>>,
 }
 
 /// What is asked of another region.
@@ -243,6 +248,8 @@ impl Sequencer {
             let plan = Plan::new(&self.name, &spec, to, reason, None)
                 .map_err(|source| OperationError::InvalidPlan { operation, source })?;
             let (findings, _) = self.findings(&plan, &self.dry_observers).await;
+            let found = findings.blockers().count();
+            self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(to.clone(), found);
             Ok(report(&plan, &findings, self.clock.wall()))
         };
         cancel.unless(work).await.unwrap_or(Err(OperationError::Cancelled { operation }))
@@ -287,6 +294,9 @@ impl Sequencer {
             .map_err(|source| OperationError::InvalidPlan { operation, source })?;
         if let Some(former) = self.given_before(order, &plan, started).await {
             return Ok(former);
+        }
+        if self.waits {
+            return Ok(self.hand_on(operation, plan, started, order, HandedOn::Switchover).await);
         }
         let refused = |step: u8, cause: &str| Begun::Report(Box::new(self.unbegun(&plan, step, cause, started)));
         // A dry run does not know who will order, so what it showed counts as well.
@@ -367,7 +377,7 @@ impl Sequencer {
                 "idempotencyKey": told_key,
                 "requestedBy": plan.initiated_by,
                 "reason": plan.reason,
-                "confirmedFingerprint": order.confirmed.is_some().then(|| plan.fingerprint()),
+                "confirmedFingerprint": order.confirmed,
             } }),
             HandedOn::Failback => json!({ "failback": {
                 "requested": true,
@@ -439,10 +449,16 @@ impl Sequencer {
 
     /// Whoever gave the order hears that it was refused; the stream is owed it too.
     fn note_refusal(&self, to: &Region, order: &ExecuteOrder, begun: &Result<Begun, OperationError>) {
-        if let Some(refusal) = Refusal::of(to, begun) {
+        // Who waits tells the stream nothing: its ledger is the leader's.
+        if let Some(refusal) = Refusal::of(to, begun).filter(|_| !self.waits) {
             let refused = RefusedOrder { refusal, by: order.requested_by.clone(), at: self.clock.wall() };
             self.refused.lock().unwrap_or_else(PoisonError::into_inner).push(refused);
         }
+    }
+
+    /// How many blockers the last dry run to each region found.
+    pub fn blockers(&self) -> BTreeMap<Region, usize> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The orders that were refused since the last call.

@@ -14,6 +14,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
 
+/// What `phase` can be.
+pub const PHASES: [&str; 6] = ["Pending", "Healthy", "Degraded", "SwitchingOver", "FailedOver", "Failed"];
+
 /// What a status is made of.
 #[derive(Clone, Debug, Default)]
 pub struct Known {

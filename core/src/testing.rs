@@ -1,6 +1,7 @@
 //! Helpers of core's own tests: random numbers from a seed, a clock that is moved by hand, and an executor
 //! that runs futures on it. Core may not name a runtime, in tests neither.
 
+pub(crate) mod outside;
 pub(crate) mod witness;
 
 use crate::clock::{Clock, Monotonic};

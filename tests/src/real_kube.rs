@@ -43,13 +43,19 @@ pub enum Who {
     Admin,
     /// May do nothing but ask what it may do.
     Nobody,
+    /// One of three that may do everything, and that the server tells apart.
+    Replica(usize),
 }
+
+/// How the server tells them apart.
+pub const REPLICAS: [&str; 3] = ["replica-0", "replica-1", "replica-2"];
 
 impl Who {
     fn context(self) -> &'static str {
         match self {
             Who::Admin => "admin",
             Who::Nobody => "nobody",
+            Who::Replica(index) => REPLICAS[index],
         }
     }
 }
@@ -124,7 +130,16 @@ impl RealKube {
 
     /// One more server, which is nobody else's and ends when it is dropped. `None` as for [`RealKube::start`].
     pub async fn another() -> Result<Option<RealKube>, RealKubeError> {
-        let Some(real) = Self::launch()? else {
+        Self::new(None).await
+    }
+
+    /// The same, which writes into `log` what it was asked to change, and by whom: a JSON object a line.
+    pub async fn audited(log: &Path) -> Result<Option<RealKube>, RealKubeError> {
+        Self::new(Some(log)).await
+    }
+
+    async fn new(audit_log: Option<&Path>) -> Result<Option<RealKube>, RealKubeError> {
+        let Some(real) = Self::launch(audit_log)? else {
             if std::env::var("CONTINUUM_LIVE").is_ok_and(|value| value == "require") {
                 return Err(RealKubeError::Required);
             }
@@ -148,11 +163,12 @@ impl RealKube {
     }
 
     /// Starts the servers, where they are built.
-    fn launch() -> Result<Option<RealKube>, RealKubeError> {
+    fn launch(audit_log: Option<&Path>) -> Result<Option<RealKube>, RealKubeError> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/servers");
         let failed = |source| RealKubeError::Script { script: script.clone(), source };
         let mut servers = Command::new(&script)
             .args(["run", "--", "sh", "-c", r#"echo "$CONTINUUM_KUBECONFIG"; exec cat"#])
+            .envs(audit_log.map(|log| ("CONTINUUM_AUDIT_LOG", log)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -80,7 +80,8 @@ fn serve(fabric: &mut TurmoilFabric, who: Who) {
 
 fn host(who: Who) -> &'static str {
     match who {
-        Who::Admin => "api",
+        // It tells nobody apart.
+        Who::Admin | Who::Replica(_) => "api",
         Who::Nobody => "api.powerless",
     }
 }

@@ -112,7 +112,9 @@ fn sequencer() -> Sequencer {
         observers: observers.clone(),
         dry_observers: observers,
         actors,
+        waits: false,
         refused: Default::default(),
+        found: Default::default(),
     }
 }
 

@@ -44,11 +44,15 @@ impl Reader<'_> {
         let lease_namespace = self.namespace("CATALYST_LEASE_NS");
         let api = self.listen("CONTINUUM_API_ADDR");
         let health = self.listen("HEALTH_ADDR");
-        if let (Some(Some(api)), Some(Some(health))) = (api, health)
-            && api == health
-            && api.port != 0
-        {
-            self.wrong("HEALTH_ADDR", "the HTTP API listens there too; give one of them another port");
+        let metrics = self.listen("METRICS_ADDR");
+        let listens = [("HEALTH_ADDR", health, api), ("METRICS_ADDR", metrics, api), ("METRICS_ADDR", metrics, health)];
+        for (name, listen, other) in listens {
+            if let (Some(Some(listen)), Some(Some(other))) = (listen, other)
+                && listen == other
+                && listen.port != 0
+            {
+                self.wrong(name, "another server of this process listens there too; give one of them another port");
+            }
         }
         let api_token = self.api_token();
         let health_delay = self.health_delay();
@@ -65,6 +69,7 @@ impl Reader<'_> {
             lease_namespace: lease_namespace?,
             api: api?,
             health: health?,
+            metrics: metrics?,
             api_token: api_token?,
             health_delay: health_delay?,
             election: election?,
@@ -86,10 +91,8 @@ impl Reader<'_> {
         if self.values.filled("PDM_AUTH_TOKEN").is_some() {
             self.mistakes.0.push(Mistake::WrongSecret { name: "PDM_AUTH_TOKEN", cure });
         }
-        for name in ["PDM_API_URL", "METRICS_ADDR"] {
-            if self.values.filled(name).is_some() {
-                self.wrong(name, cure);
-            }
+        if self.values.filled("PDM_API_URL").is_some() {
+            self.wrong("PDM_API_URL", cure);
         }
     }
 
@@ -222,10 +225,7 @@ impl Reader<'_> {
         let namespace = self.namespace("LEADER_ELECT_NS");
         match self.values.value("LEADER_ELECT") {
             "false" => namespace.map(|_| None),
-            "true" => {
-                self.wrong("LEADER_ELECT", "an election is not built yet; run one replica, and set it to false");
-                None
-            }
+            "true" => namespace.map(|namespace| Some(ElectionConfig { namespace })),
             _ => {
                 self.wrong("LEADER_ELECT", "write true or false");
                 None

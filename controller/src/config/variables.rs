@@ -78,12 +78,12 @@ pub const VARIABLES: [Variable; 25] = [
         "how long after a switchover its health is checked, s",
     ),
     variable("HEALTH_ADDR", "health-addr", Some(":8081"), "where /healthz and /readyz listen; empty: nowhere"),
-    variable("METRICS_ADDR", "metrics-addr", None, "not built yet; leave it out or empty"),
+    variable("METRICS_ADDR", "metrics-addr", Some(":8080"), "where /metrics listens; empty: nowhere"),
     variable(
         "LEADER_ELECT",
         "leader-elect",
         Some("true"),
-        "whether one of several replicas works; only false is built",
+        "whether one of several replicas drives and the others answer; false: there is but one",
     ),
     variable(
         "LEADER_ELECT_NS",

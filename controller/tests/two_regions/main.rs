@@ -2,6 +2,8 @@
 //! nats-server. The witness stands on the first API server.
 
 mod process;
+mod reload;
+mod replicas;
 
 use continuum_tests::certificates::{Authority, Certified};
 use continuum_tests::real_kube::{RealKube, Who};
@@ -28,6 +30,15 @@ struct Regions {
 
 impl Regions {
     async fn start() -> Option<Self> {
+        Self::new(false).await
+    }
+
+    /// The same; the first server writes down what it is asked to change, in the file `audit` of the folder.
+    async fn audited() -> Option<Self> {
+        Self::new(true).await
+    }
+
+    async fn new(audited: bool) -> Option<Self> {
         let postgres = RealPostgres::start()?;
         let authority = Authority::new();
         let Certified { certificate, key } = authority.certify("localhost");
@@ -35,12 +46,15 @@ impl Regions {
             postgres.take_tls_alone(half, &certificate, &key);
         }
         let nats = RealNats::start().await?;
-        let mut servers = Vec::new();
-        for _ in REGIONS {
-            servers.push(RealKube::another().await.expect("a real kube-apiserver")?);
-        }
-        let servers: [RealKube; 2] = servers.try_into().expect("there are two");
         let folder = Folder::new();
+        let first = match audited {
+            true => RealKube::audited(folder.put("audit", "").as_ref()).await,
+            false => RealKube::another().await,
+        };
+        let second = RealKube::another().await;
+        let servers = [first, second].map(|server| server.expect("a real kube-apiserver"));
+        let [Some(first), Some(second)] = servers else { return None };
+        let servers = [first, second];
         for (index, region) in REGIONS.into_iter().enumerate() {
             folder.put(&format!("own/{region}"), &servers[index].kubeconfig(Who::Admin));
             folder.put(
@@ -78,7 +92,6 @@ impl Regions {
             ("REGION_KUBECONFIGS_DIR", self.folder.path(&format!("of-{region}"))),
             ("WITNESS_REGION", REGIONS[0].to_owned()),
             ("CATALYST_LEASE_NS", "leases".to_owned()),
-            ("LEADER_ELECT", "false".to_owned()),
             ("CONTINUUM_VANTAGES", String::new()),
             ("NATS_URL", self.nats.url(USER.0, USER.1)),
             ("LOG_LEVEL", "debug".to_owned()),
@@ -110,7 +123,7 @@ impl Regions {
             "apiVersion": "dr.openova.io/v1", "kind": "Continuum", "metadata": { "name": name },
             "spec": {
                 "applicationRef": name, "primaryRegion": "fsn", "hotStandbyRegions": ["hel"],
-                "leaseClient": { "kind": "k8s-lease" }, "cnpgPair": { "name": name },
+                "leaseClient": { "kind": "k8s-lease", "config": { "renewSeconds": 1 } }, "cnpgPair": { "name": name },
                 "probe": probe, "regions": places,
             },
         })
@@ -288,7 +301,6 @@ fn files(folder: &Folder) -> BTreeMap<&'static str, String> {
         ("OWN_KUBECONFIG", folder.put("own", kubeconfig)),
         ("REGION_KUBECONFIGS_DIR", folder.path("regions")),
         ("WITNESS_KUBECONFIG", folder.put("witness", kubeconfig)),
-        ("LEADER_ELECT", "false".to_owned()),
     ])
 }
 
@@ -338,7 +350,7 @@ fn every_file_that_is_wrong_is_told_at_once_and_nothing_of_what_it_holds() {
 fn without_a_region_it_refuses_to_start_and_says_everything_else_too() {
     let (code, out, err) = outcome(&BTreeMap::new(), &[]);
     assert_eq!((code, out.as_str()), (Some(64), ""));
-    for name in ["CATALYST_REGION", "REGION_KUBECONFIGS_DIR", "WITNESS_KUBECONFIG", "LEADER_ELECT"] {
+    for name in ["CATALYST_REGION", "REGION_KUBECONFIGS_DIR", "WITNESS_KUBECONFIG"] {
         assert!(err.contains(&format!("\n  {name}")), "{name}\n{err}");
     }
     let (code, _, _) = outcome(&BTreeMap::new(), &["--no-such-option"]);

@@ -59,19 +59,21 @@ pub struct Process {
     _folder: Folder,
     api: u16,
     health: u16,
+    metrics: u16,
 }
 
 impl Process {
     pub fn start(mut variables: BTreeMap<&str, String>) -> Self {
         let folder = Folder::new();
-        let (api, health) = (free_port(), free_port());
+        let (api, health, metrics) = (free_port(), free_port(), free_port());
         variables.insert("CONTINUUM_API_ADDR", format!("127.0.0.1:{api}"));
         variables.insert("HEALTH_ADDR", format!("127.0.0.1:{health}"));
+        variables.insert("METRICS_ADDR", format!("127.0.0.1:{metrics}"));
         variables.insert("CONTINUUM_API_TOKEN", TOKEN.into());
         let log = PathBuf::from(folder.put("log", ""));
         let stderr = std::fs::File::create(&log).expect("a file can be written");
         let child = program(&variables).stderr(stderr).spawn().expect("it was built");
-        Self { child, log, _folder: folder, api, health }
+        Self { child, log, _folder: folder, api, health, metrics }
     }
 
     /// What it logged so far.
@@ -82,6 +84,13 @@ impl Process {
     /// `/readyz`: status and body, as soon as somebody listens.
     pub fn ready(&self) -> (u16, String) {
         ask(self.health, "GET /readyz", &[], "").unwrap_or((0, String::new()))
+    }
+
+    /// `/metrics`.
+    pub fn metrics(&self) -> String {
+        let (status, body) = ask(self.metrics, "GET /metrics", &[], "").expect("the metrics listen");
+        assert_eq!(status, 200, "{body}");
+        body
     }
 
     /// A call of the API as its platform makes it.

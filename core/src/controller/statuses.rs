@@ -3,6 +3,7 @@
 use super::{ATTEND_PAUSE, Controller, FIRST_LOOK_LIMIT, UNSEEN_TOLD, facts};
 use crate::driver::Driver;
 use crate::ledger::whole_seconds;
+use crate::measures::{Measures, measures};
 use crate::name::Region;
 use crate::observe::{CopyView, replication};
 use crate::status::{self, Known};
@@ -21,54 +22,63 @@ impl Controller {
             let looks = |copy: &CopyView| copy.spec.as_ref().is_ok_and(|spec| spec.pair.is_some());
             let waits = half_count < 2 && self.clock.now().since(started) < FIRST_LOOK_LIMIT;
             if let Some(copy) = copy.filter(|copy| !(waits && looks(copy))) {
-                let invalid = copy.spec.as_ref().err().map(ToString::to_string);
-                self.write_status(&copy, invalid).await;
+                self.write_status(&copy).await;
             }
             self.clock.sleep(ATTEND_PAUSE).await;
         }
     }
 
-    async fn write_status(&self, copy: &CopyView, invalid: Option<String>) {
+    /// What is measured now. Absent: its own copy was not read yet, or it is for another replica to tell.
+    pub fn measures(&self) -> Option<Measures> {
+        let copy = self.shared().copies.get(&self.me)?.known().cloned().filter(|_| !self.sequencer.waits)?;
+        let known = self.known(&copy);
+        let phase = self.shared().phase.clone();
+        Some(measures(&known, &self.me, phase.as_deref()))
+    }
+
+    fn known(&self, copy: &CopyView) -> Known {
+        let invalid = copy.spec.as_ref().err().map(ToString::to_string);
         let unbuilt = copy.spec.as_ref().ok().and_then(|spec| spec.lease.kind.unavailable());
         let record = self.record();
         let holds = record.as_ref().is_some_and(|r| r.held_by(&self.me));
-        let known = {
-            let mut shared = self.shared();
-            let holder = record.as_ref().and_then(|r| r.holder.clone());
-            if shared.holder.as_ref().map(|(region, _)| region) != holder.as_ref() {
-                shared.holder = holder.map(|region| (region, self.clock.now()));
-            }
-            // What was looked at before the lease passed says nothing of who takes writes now.
-            let since = shared.holder.as_ref().map(|(_, since)| *since);
-            let fresh =
-                |region: &Region| shared.halves_at.get(region).zip(since).is_some_and(|(at, since)| *at >= since);
-            let fresh = shared.halves.iter().filter(|(region, _)| fresh(region));
-            let writers = facts::writers(record.as_ref(), fresh);
-            let (lag, standby_streams) = replication(record.as_ref(), &shared.halves);
-            Known {
-                witness_unreachable: match &self.keeper {
-                    _ if unbuilt.is_some() => unbuilt,
-                    Some(keeper) if !holds => keeper.unreachable(),
-                    Some(keeper) => keeper
-                        .unreachable()
-                        .or_else(|| Some(format!("the witness refuses the renewal: {}", keeper.refused()?))),
-                    None => Some("no witness is configured".into()),
-                },
-                term_left: self.keeper.as_ref().filter(|_| holds).map(|k| k.term().left),
-                lag_seconds: lag.map(whole_seconds),
-                writers,
-                observed_primary: facts::observed_primary(&shared.halves),
-                standby_streams,
-                // One look that failed makes nothing unhealthy.
-                standby_unseen: facts::standby_unseen(record.as_ref(), &shared.halves)
-                    .filter(|_| !shared.halves_ever_seen || shared.halves_unseen >= UNSEEN_TOLD),
-                progress: self.driver.as_ref().map(Driver::progress).unwrap_or_default(),
-                health: shared.health.clone(),
-                ledger: shared.noted.as_ref().map(|noted| noted.now().clone()).unwrap_or_default(),
-                invalid,
-                record,
-            }
-        };
+        let mut shared = self.shared();
+        let holder = record.as_ref().and_then(|r| r.holder.clone());
+        if shared.holder.as_ref().map(|(region, _)| region) != holder.as_ref() {
+            shared.holder = holder.map(|region| (region, self.clock.now()));
+        }
+        // What was looked at before the lease passed says nothing of who takes writes now.
+        let since = shared.holder.as_ref().map(|(_, since)| *since);
+        let fresh = |region: &Region| shared.halves_at.get(region).zip(since).is_some_and(|(at, since)| *at >= since);
+        let fresh = shared.halves.iter().filter(|(region, _)| fresh(region));
+        let writers = facts::writers(record.as_ref(), fresh);
+        let (lag, standby_streams) = replication(record.as_ref(), &shared.halves);
+        Known {
+            witness_unreachable: match &self.keeper {
+                _ if unbuilt.is_some() => unbuilt,
+                Some(keeper) if !holds => keeper.unreachable(),
+                Some(keeper) => keeper
+                    .unreachable()
+                    .or_else(|| Some(format!("the witness refuses the renewal: {}", keeper.refused()?))),
+                None => Some("no witness is configured".into()),
+            },
+            term_left: self.keeper.as_ref().filter(|_| holds).map(|k| k.term().left),
+            lag_seconds: lag.map(whole_seconds),
+            writers,
+            observed_primary: facts::observed_primary(&shared.halves),
+            standby_streams,
+            // One look that failed makes nothing unhealthy.
+            standby_unseen: facts::standby_unseen(record.as_ref(), &shared.halves)
+                .filter(|_| !shared.halves_ever_seen || shared.halves_unseen >= UNSEEN_TOLD),
+            progress: self.driver.as_ref().map(Driver::progress).unwrap_or_default(),
+            health: shared.health.clone(),
+            ledger: shared.noted.as_ref().map(|noted| noted.now().clone()).unwrap_or_default(),
+            invalid,
+            record,
+        }
+    }
+
+    async fn write_status(&self, copy: &CopyView) {
+        let known = self.known(copy);
         let mut patch = status::patch(&known, &self.me, copy, self.clock.wall());
         self.shared().phase = patch["phase"].as_str().map(str::to_owned);
         // The end of the term moves with every look; it alone is no reason to write before it has come.

@@ -1,102 +1,15 @@
 //! The discipline of acting. What is decided is tested where it is decided.
 
 use super::*;
-use crate::name::ObjectName;
-use crate::observe::{ClusterView, CopyView, RouteView};
-use crate::plan::Plan;
-use crate::ports::{
-    ActOnCopy, ActOnPair, ActOnRoute, ClusterChange, ClusterWrite, ObserveCopies, ObservePair, ObserveRoute, RouteWrite,
-};
+use crate::ports::{ClusterChange, ClusterWrite};
 use crate::preflight::fixture::{self, fsn, hel};
 use crate::record::Kind;
-use crate::roles::RoleSecret;
+use crate::testing::outside::Outside;
 use crate::testing::witness::{Fate, Witness};
 use crate::testing::{Bench, HandClock, token};
 use crate::transition::{Beginning, Order};
-use async_trait::async_trait;
-use std::collections::BTreeMap;
 
 const ID: &str = "shop/shop/4.1";
-
-/// The world outside, as the fixture has it; what is written to Clusters is noted.
-#[derive(Default)]
-struct Outside {
-    /// Writes, and the attempts of step 2 that the record showed then.
-    writes: Mutex<Vec<(ClusterWrite, u32)>>,
-    hangs: Mutex<bool>,
-    witness: Mutex<Option<Arc<Witness>>>,
-}
-
-#[async_trait]
-impl ObservePair for Outside {
-    async fn cluster(&self, region: &Region, _: &ObjectName) -> Seen<ClusterView> {
-        Seen::Is(fixture::cluster(region))
-    }
-
-    async fn secrets(&self, _: &Region, _: &ClusterView) -> Seen<BTreeMap<String, RoleSecret>> {
-        Seen::NotLooked
-    }
-    async fn backup_runs(&self, _: &Region, _: &ClusterView) -> Seen<bool> {
-        Seen::NotLooked
-    }
-
-    async fn missing_rights(&self, _: &Region, _: &Plan) -> Seen<Vec<String>> {
-        Seen::NotLooked
-    }
-
-    async fn admits(&self, _: &ClusterWrite) -> Seen<Result<(), String>> {
-        Seen::Is(Ok(()))
-    }
-}
-
-#[async_trait]
-impl ActOnPair for Outside {
-    async fn write(&self, write: &ClusterWrite) -> Outcome {
-        let record = self.witness.lock().unwrap().as_ref().unwrap().record();
-        let attempts = record.intent.map_or(0, |intent| intent.step(2).attempts);
-        self.writes.lock().unwrap().push((write.clone(), attempts));
-        if *self.hangs.lock().unwrap() {
-            std::future::pending::<()>().await;
-        }
-        Outcome::Done(())
-    }
-}
-
-#[async_trait]
-impl ObserveRoute for Outside {
-    async fn route(&self, _: &Region, _: &ObjectName) -> Seen<RouteView> {
-        Seen::Is(fixture::route())
-    }
-
-    async fn admits(&self, _: &RouteWrite) -> Seen<Result<(), String>> {
-        Seen::Is(Ok(()))
-    }
-}
-
-#[async_trait]
-impl ActOnRoute for Outside {
-    async fn set_weights(&self, _: &RouteWrite) -> Outcome {
-        Outcome::Done(())
-    }
-}
-
-#[async_trait]
-impl ObserveCopies for Outside {
-    async fn copy(&self, _: &Region) -> Seen<CopyView> {
-        Seen::Is(fixture::copy())
-    }
-}
-
-#[async_trait]
-impl ActOnCopy for Outside {
-    async fn patch_spec(&self, _: &str, _: &serde_json::Value) -> Outcome {
-        Outcome::Done(())
-    }
-
-    async fn patch_status(&self, _: &serde_json::Value) -> Outcome {
-        Outcome::Done(())
-    }
-}
 
 /// A driver in fsn, which holds a record whose switchover is in step 2, and a keeper that runs.
 struct Rig {
@@ -120,26 +33,8 @@ impl Rig {
         let keeper = Arc::new(Keeper::new(fsn(), clock.clone(), witness.clone(), witness.clone()));
         keeper.set_lease(fixture::spec().lease);
         let outside = Arc::new(Outside { witness: Mutex::new(Some(witness.clone())), ..Outside::default() });
-        let observers = Observers {
-            witness: Some(witness.clone()),
-            pair: outside.clone(),
-            database: None,
-            route: outside.clone(),
-            records: None,
-            vantages: None,
-            audit: None,
-            latency: None,
-            copies: outside.clone(),
-        };
-        let actors = Actors {
-            witness: Some(witness.clone()),
-            pair: outside.clone(),
-            database: None,
-            route: outside.clone(),
-            records: None,
-            audit: None,
-            copy: outside.clone(),
-        };
+        let observers = outside.observers(&witness);
+        let actors = outside.actors(&witness);
         let publisher = Arc::new(Publisher::new(fixture::shop(), clock.clone(), None, None));
         let (me, name) = (fsn(), fixture::shop());
         let driver = Arc::new(Driver::new(me, name, clock.clone(), keeper.clone(), observers, actors, publisher));

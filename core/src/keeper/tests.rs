@@ -367,3 +367,23 @@ fn a_caller_that_gave_up_does_not_stop_the_keeper() {
     rig.run(30);
     assert!(rig.keeper.term().left > Duration::from_secs(15));
 }
+
+#[test]
+fn who_watches_reads_and_never_writes_not_even_what_is_handed_in() {
+    let clock = Arc::new(HandClock::default());
+    let witness = Witness::new(&clock, Some(fixture::record()));
+    let keeper = Arc::new(Keeper::new(fsn(), clock.clone(), witness.clone(), witness.clone()));
+    keeper.set_lease(fixture::spec().lease);
+    let mut bench = Bench::new(&clock);
+    let watching = keeper.clone();
+    bench.spawn(async move { watching.watch().await });
+    bench.run(Duration::from_secs(60));
+    witness.change(|record| record.renewal += 1);
+    bench.run(Duration::from_secs(60));
+    assert_eq!(keeper.view().unwrap().record, Some(witness.record()), "it follows the record");
+    let handing = keeper.clone();
+    let written = bench.finish(async move { handing.update(mark).await });
+    assert!(matches!(written, Err(NotWritten::Unreachable(_))), "{written:?}");
+    assert!(witness.calls().iter().all(|(_, call)| *call == Call::Read));
+    assert_eq!(keeper.term().left, Duration::ZERO, "nothing may be done on it");
+}

@@ -83,6 +83,9 @@ impl Sequencer {
         if let Some(cause) = changed(order, &plan, self.failback_plan(spec, to, None).ok().as_ref()) {
             return Ok(Begun::Report(Box::new(self.unbegun(&plan, 1, &cause, started))));
         }
+        if self.waits {
+            return Ok(self.hand_on(operation, plan, started, order, HandedOn::Failback).await);
+        }
         let Some(keeper) = &self.keeper else {
             let report = self.unbegun(&plan, 1, "no witness is configured", started);
             return Ok(Begun::Report(Box::new(report)));

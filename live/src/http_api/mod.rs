@@ -103,6 +103,10 @@ impl Operations for Controller {
 pub trait Directory: Send + Sync {
     /// The one of this name; absent: this process serves none such.
     fn find(&self, continuum: &ObjectName) -> Option<Arc<dyn Operations>>;
+    /// Whether one that was not found may be served in a moment: it is being begun, or it is not known yet what there is.
+    fn may_come(&self, _: &ObjectName) -> bool {
+        false
+    }
 }
 
 /// What can be asked of a Continuum, behind its name.
@@ -187,8 +191,17 @@ impl HttpApi {
     }
 
     fn find(&self, name: &ObjectName) -> Result<Arc<dyn Operations>, Problem> {
-        let unknown = || Problem::new(StatusCode::NOT_FOUND, format!("no Continuum {name} is served here"));
-        self.directory.find(name).ok_or_else(unknown)
+        if let Some(found) = self.directory.find(name) {
+            return Ok(found);
+        }
+        Err(match self.directory.may_come(name) {
+            true => {
+                let why =
+                    format!("whether Continuum {name} is served here is not known yet, or its tasks are being begun");
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).ask_again()
+            }
+            false => Problem::new(StatusCode::NOT_FOUND, format!("no Continuum {name} is served here")),
+        })
     }
 
     /// The body of a request, read as that of `what`.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tower::ServiceExt;
 
-/// Serves `shop/shop`; `shop/broken`, whose resource cannot be read; and `shop/large`, whose status is long.
+/// Serves `shop/shop`, and `coming` in a moment; `shop/broken`, whose resource cannot be read; and `shop/large`, whose status is long.
 pub(super) struct Served;
 
 struct Fixed {
@@ -19,6 +19,10 @@ impl Directory for Served {
         let (namespace, name) = (continuum.namespace.as_str(), continuum.name.as_str());
         (namespace == "shop" && ["shop", "broken", "large"].contains(&name))
             .then(|| Arc::new(Fixed { name: name.to_owned() }) as Arc<dyn Operations>)
+    }
+
+    fn may_come(&self, continuum: &ObjectName) -> bool {
+        continuum.name == "coming"
     }
 }
 
@@ -198,6 +202,8 @@ fn what_is_wrong_is_said_in_order() {
         ("POST", "/v1/continuums/shop/none/dry-run", "{}", 400),
         ("POST", "/v1/continuums/shop/none/dry-run", r#"{"toRegion":"hel"}"#, 404),
         ("GET", "/v1/continuums/other/shop/health", "", 404),
+        ("GET", "/v1/continuums/shop/coming/health", "", 503),
+        ("POST", "/v1/continuums/shop/coming/abort", r#"{"id":"1"}"#, 503),
         ("POST", DRY_RUN, "{}", 400),
         ("POST", DRY_RUN, "{", 400),
         ("POST", DRY_RUN, r#"{"toRegion":7}"#, 400),
@@ -212,6 +218,7 @@ fn what_is_wrong_is_said_in_order() {
         assert_eq!(answer.headers.contains_key(header::ALLOW), status == 405, "{verb} {path}");
     }
     assert!(owner("POST", DRY_RUN, "{}").error().contains("toRegion"));
+    assert!(owner("GET", "/v1/continuums/shop/coming/health", "").headers.contains_key(header::RETRY_AFTER));
     assert_eq!(
         owner("GET", "/v1/continuums/shop/broken/health", "").error(),
         "health: the Continuum in fsn cannot be read: 403 Forbidden"

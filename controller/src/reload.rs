@@ -1,0 +1,222 @@
+//! Clients whose kubeconfigs may change while the process runs. Everything else holds a client that hands each request to the
+//! one that was made last.
+//!
+//! Files and secrets are read again on an interval, and soon after a server did not take the credentials; nothing is watched.
+//! What is wrong keeps what was there before, and is told once.
+
+use crate::clients::{NoClients, Place, Reached, files, secrets};
+use crate::config::{Config, Mistakes, Witness};
+use crate::metrics::Counts;
+use continuum_core::clock::{Clock, within};
+use continuum_core::name::Region;
+use continuum_live::assemble::{KubeClients, Twice};
+use continuum_live::kube_transport::{Limits, USER_AGENT, USER_AGENT_DRY_RUN};
+use http::{Request, Response, StatusCode};
+use kube::Client;
+use kube::client::Body;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tower::Service;
+
+/// Between two looks at files and secrets.
+const EVERY: Duration = Duration::from_secs(10);
+/// No more often than this, whatever servers refuse.
+const AT_MOST_EVERY: Duration = Duration::from_secs(5);
+
+/// The clients of one API server.
+struct Clients {
+    reached: Reached,
+    driving: Client,
+    dry_run: Client,
+    watching: Client,
+}
+
+impl Clients {
+    fn new(place: &Place, reached: Reached) -> Result<Self, NoClients> {
+        Ok(Self {
+            driving: reached.client(place, USER_AGENT, Limits::REQUESTS)?,
+            dry_run: reached.client(place, USER_AGENT_DRY_RUN, Limits::REQUESTS)?,
+            watching: reached.client(place, USER_AGENT, Limits::WATCHES)?,
+            reached,
+        })
+    }
+}
+
+/// The clients of all API servers, as they are now.
+pub(crate) struct Pool {
+    own: Region,
+    /// The region that holds the witness, where one does.
+    witness: Option<Region>,
+    clients: Mutex<BTreeMap<Place, Clients>>,
+    /// A server did not take the credentials.
+    refused: Notify,
+    counts: Counts,
+}
+
+impl Pool {
+    /// Must be made within a tokio runtime.
+    pub fn new(config: &Config, places: BTreeMap<Place, Reached>, counts: Counts) -> Result<Arc<Self>, NoClients> {
+        let witness = match &config.witness {
+            Witness::Region(region) => Some(region.clone()),
+            _ => None,
+        };
+        let pool =
+            Self { own: config.region.clone(), witness, clients: Mutex::default(), refused: Notify::new(), counts };
+        for (place, reached) in places {
+            pool.take(&place, reached)?;
+        }
+        Ok(Arc::new(pool))
+    }
+
+    /// The other regions.
+    pub fn others(&self) -> Vec<Region> {
+        let clients = self.clients();
+        let regions = clients.keys().filter_map(|place| match place {
+            Place::Region(region) if *region != self.own => Some(region.clone()),
+            _ => None,
+        });
+        regions.collect()
+    }
+
+    /// Clients of every API server that is known now.
+    pub fn all(self: &Arc<Self>) -> Twice<KubeClients> {
+        Twice { driving: self.of(|clients| &clients.driving), dry_run: self.of(|clients| &clients.dry_run) }
+    }
+
+    /// A client of the own cluster.
+    pub fn own(self: &Arc<Self>) -> Client {
+        self.handing(&Place::Region(self.own.clone()), |clients| &clients.driving)
+    }
+
+    /// A client for watches of the own cluster.
+    pub fn watching(self: &Arc<Self>) -> Client {
+        self.handing(&Place::Region(self.own.clone()), |clients| &clients.watching)
+    }
+
+    fn of(self: &Arc<Self>, which: fn(&Clients) -> &Client) -> KubeClients {
+        let places: Vec<Place> = self.clients().keys().cloned().collect();
+        let mut all = KubeClients::default();
+        for place in places {
+            let client = self.handing(&place, which);
+            match place {
+                Place::Region(region) => drop(all.regions.insert(region, client)),
+                Place::Witness => all.witness = Some(client),
+            }
+        }
+        if let Some(region) = &self.witness {
+            all.witness = all.regions.get(region).cloned();
+        }
+        all
+    }
+
+    fn handing(self: &Arc<Self>, place: &Place, which: fn(&Clients) -> &Client) -> Client {
+        let namespace = which(&self.clients()[place]).default_namespace().to_owned();
+        Client::new(Handing { pool: self.clone(), place: place.clone(), which }, namespace)
+    }
+
+    /// Takes this over where it is another than before. Whether it is.
+    fn take(&self, place: &Place, reached: Reached) -> Result<bool, NoClients> {
+        if self.clients().get(place).is_some_and(|clients| clients.reached == reached) {
+            return Ok(false);
+        }
+        let clients = Clients::new(place, reached)?;
+        self.clients().insert(place.clone(), clients);
+        Ok(true)
+    }
+
+    fn clients(&self) -> MutexGuard<'_, BTreeMap<Place, Clients>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Hands each request to the client that was made last.
+struct Handing {
+    pool: Arc<Pool>,
+    place: Place,
+    which: fn(&Clients) -> &Client,
+}
+
+impl Service<Request<Body>> for Handing {
+    type Response = Response<Body>;
+    type Error = tower::BoxError;
+    type Future = futures_util::future::BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let (client, host) = {
+            let clients = self.pool.clients();
+            let clients = &clients[&self.place];
+            ((self.which)(clients).clone(), clients.reached.host())
+        };
+        let pool = self.pool.clone();
+        Box::pin(async move {
+            let method = request.method().clone();
+            let response = client.send(request).await;
+            let code = response.as_ref().ok().map(|response| response.status().as_u16());
+            pool.counts.requested(code, &host, method.as_str());
+            let response = response?;
+            if response.status() == StatusCode::UNAUTHORIZED {
+                pool.refused.notify_one();
+            }
+            Ok(response)
+        })
+    }
+}
+
+/// Reads files and secrets again, for ever. `grown` is called where there is a region that was not there before.
+pub(crate) async fn keep(config: &Config, pool: &Arc<Pool>, clock: &dyn Clock, mut grown: impl FnMut()) {
+    let mut told = BTreeSet::new();
+    loop {
+        clock.sleep(AT_MOST_EVERY).await;
+        within(clock, EVERY.saturating_sub(AT_MOST_EVERY), pool.refused.notified()).await;
+        let read = read(config, pool).await;
+        let mut wrong: BTreeSet<String> = read.wrong;
+        for (place, reached) in read.places {
+            let is_new = !pool.clients().contains_key(&place);
+            match pool.take(&place, reached) {
+                Ok(true) => {
+                    tracing::info!(%place, "its kubeconfig is another one now, and is used");
+                    if is_new {
+                        grown();
+                    }
+                }
+                Ok(false) => {}
+                Err(error) => drop(wrong.insert(crate::chain(&error))),
+            }
+        }
+        for cause in wrong.difference(&told) {
+            tracing::warn!(%cause, "what was read before is used until this is mended");
+        }
+        if wrong.is_empty() && !told.is_empty() {
+            tracing::info!("every kubeconfig is good again");
+        }
+        told = wrong;
+    }
+}
+
+struct Read {
+    places: BTreeMap<Place, Reached>,
+    wrong: BTreeSet<String>,
+}
+
+async fn read(config: &Config, pool: &Arc<Pool>) -> Read {
+    let (mut mistakes, mut no_clients) = (Mistakes::default(), Vec::new());
+    let mut places = files(config, &mut mistakes).await;
+    places.extend(secrets(config, &pool.own(), &mut no_clients).await);
+    let mut wrong: BTreeSet<String> = mistakes.0.iter().map(|mistake| crate::chain(mistake)).collect();
+    wrong.extend(no_clients.iter().map(|error| crate::chain(error)));
+    if wrong.is_empty() {
+        let known: Vec<Place> = pool.clients().keys().cloned().collect();
+        let gone = known.into_iter().filter(|place| !places.contains_key(place));
+        wrong.extend(gone.map(|place| {
+            format!("the kubeconfig of {place} is gone: put it back, or start the process anew where that is meant")
+        }));
+    }
+    Read { places, wrong }
+}

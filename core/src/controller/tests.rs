@@ -1,0 +1,109 @@
+//! What a replica does that waits. What a leading one does is staged in the simulated world.
+
+use super::*;
+use crate::preflight::fixture::{self, fsn, hel};
+use crate::record::Pending;
+use crate::sequencer::{Begun, ExecuteOrder, FailbackAnswer};
+use crate::testing::outside::Outside;
+use crate::testing::witness::{Call, Witness};
+use crate::testing::{Bench, HandClock};
+use serde_json::json;
+
+/// A controller of the region that holds the record, which waits.
+struct Rig {
+    bench: Bench<'static>,
+    witness: Arc<Witness>,
+    outside: Arc<Outside>,
+    controller: Arc<Controller>,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let clock = Arc::new(HandClock::default());
+        let witness = Witness::new(&clock, Some(fixture::record()));
+        let outside = Arc::new(Outside::default());
+        let observers = outside.observers(&witness);
+        let (dry, actors) = (observers.clone(), outside.actors(&witness));
+        let controller =
+            Controller::new(fsn(), fixture::shop(), clock.clone(), observers, dry, actors, Options::default());
+        let controller = Arc::new(controller.waiting());
+        let mut bench = Bench::new(&clock);
+        let running = controller.clone();
+        bench.spawn(async move { running.run().await });
+        bench.run(Duration::from_secs(60));
+        Self { bench, witness, outside, controller }
+    }
+
+    /// What was written to its own copy since it was asked last.
+    fn written(&self) -> Vec<Value> {
+        std::mem::take(&mut self.outside.copy.lock().unwrap())
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        let read = self.witness.calls().iter().all(|(_, call)| *call == Call::Read);
+        assert!(read || std::thread::panicking(), "who waits writes nothing to the witness");
+        assert!(self.outside.writes.lock().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_replica_that_waits_reads_and_writes_nothing() {
+    let rig = Rig::new();
+    assert!(rig.written().is_empty());
+    assert_eq!(rig.controller.record(), Some(fixture::record()), "it knows what its answers need");
+}
+
+#[test]
+fn an_order_to_a_replica_that_waits_is_left_for_the_one_that_leads() {
+    let mut rig = Rig::new();
+    let controller = rig.controller.clone();
+    let order = ExecuteOrder {
+        requested_by: Some("jane".into()),
+        confirmed: Some("0123456789abcdef".into()),
+        key: Some("a-key".into()),
+        ..ExecuteOrder::default()
+    };
+    let begun = rig.bench.finish(async move { controller.sequencer().order(&hel(), &order).await }).unwrap();
+    let Begun::Following(what) = begun else { panic!("{begun:?}") };
+    assert_eq!((what.id(), what.request()), ("", Some("a-key")));
+    let written = rig.written();
+    let [patch] = &written[..] else { panic!("{written:?}") };
+    assert_eq!(patch["switchover"]["targetRegion"], "hel");
+    assert_eq!(patch["switchover"]["requestedBy"], "jane");
+    assert_eq!(patch["switchover"]["confirmedFingerprint"], "0123456789abcdef", "who leads judges it");
+
+    let controller = rig.controller.clone();
+    let order = ExecuteOrder::default();
+    let begun = rig.bench.finish(async move { controller.sequencer().order_failback(&order).await }).unwrap();
+    assert!(matches!(&begun, Begun::Following(what) if what.request().is_some()), "{begun:?}");
+    assert_eq!(rig.written()[0]["failback"]["requested"], true);
+}
+
+#[test]
+fn an_answer_to_a_replica_that_waits_is_judged_by_the_record() {
+    let mut rig = Rig::new();
+    let controller = rig.controller.clone();
+    let answer = async move { controller.sequencer().answer_failback("shop/shop/4.1", &FailbackAnswer::Refuse).await };
+    let refused = rig.bench.finish(answer).unwrap_err();
+    assert!(refused.to_string().contains("no failback waits"), "{refused}");
+    let controller = rig.controller.clone();
+    rig.witness.change(|record| {
+        record.pending = Some(Pending {
+            id: "shop/shop/4.1".into(),
+            to: hel(),
+            requested_by: "jane".into(),
+            reason: "failback".into(),
+            request: None,
+            since: jiff::Timestamp::UNIX_EPOCH,
+            timeout_seconds: 600,
+            approval_required: true,
+            fingerprint: String::new(),
+            extra: Default::default(),
+        });
+    });
+    let answer = async move { controller.sequencer().answer_failback("shop/shop/4.1", &FailbackAnswer::Refuse).await };
+    assert_eq!(rig.bench.finish(answer), Ok(()));
+    assert_eq!(rig.written(), [json!({ "failback": { "refused": true, "answered": "shop/shop/4.1" } })]);
+}

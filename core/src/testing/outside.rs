@@ -1,0 +1,130 @@
+//! The world outside, as the fixture has it; what is written to it is noted.
+
+use super::witness::Witness;
+use crate::name::{ObjectName, Region};
+use crate::observe::{ClusterView, CopyView, RouteView, Seen};
+use crate::plan::Plan;
+use crate::ports::{
+    ActOnCopy, ActOnPair, ActOnRoute, Actors, ClusterWrite, ObserveCopies, ObservePair, ObserveRoute, Observers,
+    Outcome, RouteWrite,
+};
+use crate::preflight::fixture;
+use crate::roles::RoleSecret;
+use async_trait::async_trait;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Outside {
+    /// Writes, and the attempts of step 2 that the record showed then.
+    pub writes: Mutex<Vec<(ClusterWrite, u32)>>,
+    pub hangs: Mutex<bool>,
+    pub witness: Mutex<Option<Arc<Witness>>>,
+    /// What was written to one's own copy: of its spec, and of its status.
+    pub copy: Mutex<Vec<Value>>,
+}
+
+impl Outside {
+    /// Looks through this, and at `witness`.
+    pub fn observers(self: &Arc<Self>, witness: &Arc<Witness>) -> Observers {
+        Observers {
+            witness: Some(witness.clone()),
+            pair: self.clone(),
+            database: None,
+            route: self.clone(),
+            records: None,
+            vantages: None,
+            audit: None,
+            latency: None,
+            copies: self.clone(),
+        }
+    }
+
+    /// Writes to this, and to `witness`.
+    pub fn actors(self: &Arc<Self>, witness: &Arc<Witness>) -> Actors {
+        Actors {
+            witness: Some(witness.clone()),
+            pair: self.clone(),
+            database: None,
+            route: self.clone(),
+            records: None,
+            audit: None,
+            copy: self.clone(),
+        }
+    }
+}
+
+#[async_trait]
+impl ObservePair for Outside {
+    async fn cluster(&self, region: &Region, _: &ObjectName) -> Seen<ClusterView> {
+        Seen::Is(fixture::cluster(region))
+    }
+
+    async fn secrets(&self, _: &Region, _: &ClusterView) -> Seen<BTreeMap<String, RoleSecret>> {
+        Seen::NotLooked
+    }
+    async fn backup_runs(&self, _: &Region, _: &ClusterView) -> Seen<bool> {
+        Seen::NotLooked
+    }
+
+    async fn missing_rights(&self, _: &Region, _: &Plan) -> Seen<Vec<String>> {
+        Seen::NotLooked
+    }
+
+    async fn admits(&self, _: &ClusterWrite) -> Seen<Result<(), String>> {
+        Seen::Is(Ok(()))
+    }
+}
+
+#[async_trait]
+impl ActOnPair for Outside {
+    async fn write(&self, write: &ClusterWrite) -> Outcome {
+        let record = self.witness.lock().unwrap().as_ref().unwrap().record();
+        let attempts = record.intent.map_or(0, |intent| intent.step(2).attempts);
+        self.writes.lock().unwrap().push((write.clone(), attempts));
+        if *self.hangs.lock().unwrap() {
+            std::future::pending::<()>().await;
+        }
+        Outcome::Done(())
+    }
+}
+
+#[async_trait]
+impl ObserveRoute for Outside {
+    async fn route(&self, _: &Region, _: &ObjectName) -> Seen<RouteView> {
+        Seen::Is(fixture::route())
+    }
+
+    async fn admits(&self, _: &RouteWrite) -> Seen<Result<(), String>> {
+        Seen::Is(Ok(()))
+    }
+}
+
+#[async_trait]
+impl ActOnRoute for Outside {
+    async fn set_weights(&self, _: &RouteWrite) -> Outcome {
+        Outcome::Done(())
+    }
+}
+
+#[async_trait]
+impl ObserveCopies for Outside {
+    async fn copy(&self, _: &Region) -> Seen<CopyView> {
+        Seen::Is(fixture::copy())
+    }
+}
+
+#[async_trait]
+impl ActOnCopy for Outside {
+    async fn patch_spec(&self, _: &str, patch: &Value) -> Outcome {
+        self.copy.lock().unwrap().push(patch.clone());
+        Outcome::Done(())
+    }
+
+    async fn patch_status(&self, patch: &Value) -> Outcome {
+        self.copy.lock().unwrap().push(patch.clone());
+        Outcome::Done(())
+    }
+}
