@@ -190,9 +190,9 @@ impl RealKube {
         tls_client(config, USER_AGENT, Limits::WATCHES).map_err(|source| kube_error("make a client", source))
     }
 
-    /// A kubeconfig of a ServiceAccount, with a token that the server gives for it: it may do what roles give the
+    /// A kubeconfig of a ServiceAccount as YAML, with a token that the server gives for it: it may do what roles give the
     /// account, and nothing else.
-    pub async fn kubeconfig_of(&self, namespace: &str, account: &str) -> Result<Kubeconfig, RealKubeError> {
+    pub async fn kubeconfig_of(&self, namespace: &str, account: &str) -> Result<String, RealKubeError> {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client(Who::Admin).await?, namespace);
         let wanted = TokenRequest { spec: Some(TokenRequestSpec::default()), ..TokenRequest::default() };
         let given = accounts
@@ -205,12 +205,12 @@ impl RealKube {
         for user in &mut kubeconfig.auth_infos {
             user.auth_info = Some(bearer.clone());
         }
-        Ok(kubeconfig)
+        Ok(serde_saphyr::to_string(&kubeconfig).expect("it was YAML before"))
     }
 
     /// A client of a ServiceAccount, as [`RealKube::client`] is one of somebody.
     pub async fn client_of(&self, namespace: &str, account: &str) -> Result<Client, RealKubeError> {
-        let kubeconfig = self.kubeconfig_of(namespace, account).await?;
+        let kubeconfig = Kubeconfig::from_yaml(&self.kubeconfig_of(namespace, account).await?)?;
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
         tls_client(config, USER_AGENT, Limits::WATCHES).map_err(|source| kube_error("make a client", source))
     }

@@ -1,12 +1,15 @@
 //! Two controllers as processes on two real API servers, with a real PostgreSQL pair that takes TLS alone, and a real
-//! nats-server. The witness stands on the first API server.
+//! nats-server. The witness stands on the first API server. The chart is installed on both, and the processes run as it tells:
+//! with its variables, and under its accounts' roles.
 
+mod installed;
 mod process;
 
 use continuum_tests::certificates::{Authority, Certified};
 use continuum_tests::real_kube::{RealKube, Who};
 use continuum_tests::real_nats::{RealNats, USER};
 use continuum_tests::real_postgres::{MONITOR_ROLE, PASSWORD, RealPostgres};
+use installed::Installed;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -18,12 +21,11 @@ use std::collections::BTreeMap;
 
 const REGIONS: [&str; 2] = ["fsn", "hel"];
 
-/// Two regions with an API server each. Their processes are told how to reach both by files.
+/// Two regions with an API server each.
 struct Regions {
     servers: [RealKube; 2],
     postgres: RealPostgres,
     nats: RealNats,
-    folder: Folder,
 }
 
 impl Regions {
@@ -40,15 +42,7 @@ impl Regions {
             servers.push(RealKube::another().await.expect("a real kube-apiserver")?);
         }
         let servers: [RealKube; 2] = servers.try_into().expect("there are two");
-        let folder = Folder::new();
-        for (index, region) in REGIONS.into_iter().enumerate() {
-            folder.put(&format!("own/{region}"), &servers[index].kubeconfig(Who::Admin));
-            folder.put(
-                &format!("of-{region}/{}.kubeconfig", REGIONS[1 - index]),
-                &servers[1 - index].kubeconfig(Who::Admin),
-            );
-        }
-        let regions = Self { servers, postgres, nats, folder };
+        let regions = Self { servers, postgres, nats };
         for index in 0..2 {
             let namespaces: Api<Namespace> = Api::all(regions.client(index).await);
             for name in ["shop", "leases"] {
@@ -68,21 +62,6 @@ impl Regions {
 
     async fn client(&self, index: usize) -> kube::Client {
         self.servers[index].client(Who::Admin).await.expect("a client")
-    }
-
-    fn variables(&self, index: usize) -> BTreeMap<&'static str, String> {
-        let region = REGIONS[index];
-        BTreeMap::from([
-            ("CATALYST_REGION", region.to_owned()),
-            ("OWN_KUBECONFIG", self.folder.path(&format!("own/{region}"))),
-            ("REGION_KUBECONFIGS_DIR", self.folder.path(&format!("of-{region}"))),
-            ("WITNESS_REGION", REGIONS[0].to_owned()),
-            ("CATALYST_LEASE_NS", "leases".to_owned()),
-            ("LEADER_ELECT", "false".to_owned()),
-            ("CONTINUUM_VANTAGES", String::new()),
-            ("NATS_URL", self.nats.url(USER.0, USER.1)),
-            ("LOG_LEVEL", "debug".to_owned()),
-        ])
     }
 
     async fn continuums(&self, index: usize) -> Api<DynamicObject> {
@@ -169,8 +148,9 @@ fn secret(name: &str, data: &[(&str, &str)]) -> Secret {
 #[tokio::test]
 async fn two_processes_keep_every_continuum_of_their_clusters_and_end_when_they_are_told() {
     let Some(regions) = Regions::start().await else { return };
+    let Some(installed) = Installed::start(&regions).await else { return };
     regions.put("shop", json!({ "secretRef": { "name": "probe" } })).await;
-    let mut processes = [0, 1].map(|index| Process::start(regions.variables(index)));
+    let mut processes = [0, 1].map(|index| Process::start(installed.variables(index)));
     for process in &processes {
         until("readiness", async || process.ready() == (200, "ok".into())).await;
     }
@@ -193,6 +173,7 @@ async fn two_processes_keep_every_continuum_of_their_clusters_and_end_when_they_
         assert!(report["planFingerprint"].is_string(), "{body}");
         assert!(!body.contains("PostgreSQL of") && !body.contains("secretRef"), "{body}");
         assert!(!body.contains("no audit stream is configured"), "{body}");
+        assert!(!body.contains("the controller may not"), "{body}");
     }
     let told = async |kind: &str| regions.nats.types().await.iter().filter(|told| *told == kind).count();
     until("both to tell of the resource, and one of its lease", async || {
@@ -226,7 +207,7 @@ async fn two_processes_keep_every_continuum_of_their_clusters_and_end_when_they_
 
     // A process that dies is followed by another, which holds what it held.
     processes[0].kill();
-    processes[0] = Process::start(regions.variables(0));
+    processes[0] = Process::start(installed.variables(0));
     until("readiness", async || processes[0].ready().0 == 200).await;
     let renewal = async || regions.status(0, "shop").await["seen"]["renewal"].as_u64();
     let before = renewal().await.expect("it was told before");
@@ -242,6 +223,7 @@ async fn two_processes_keep_every_continuum_of_their_clusters_and_end_when_they_
         assert!(!log.contains(process::TOKEN), "the token is in the log");
         assert!(!log.contains(&regions.nats.url(USER.0, USER.1)), "a password is in the log");
         assert!(!log.contains("a request had no answer"), "{log}");
+        assert!(!log.contains("forbidden"), "a role of the chart lacks something: {log}");
     }
     let mut ids = regions.nats.ids().await;
     ids.sort();
