@@ -1,6 +1,6 @@
 //! What is rendered, as a user reads it, and what holds of every object.
 
-use crate::{CI, Folder, ci};
+use crate::{CI, Folder, ci, read};
 use continuum_tests::chart::{Helm, of_kind};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -24,6 +24,16 @@ fn each_region_and_a_third_place_render_as_committed() {
     for name in CI {
         insta::assert_snapshot!(name, text(&helm, &ci(name), &[]));
     }
+}
+
+#[test]
+fn the_values_of_the_documentation_render() {
+    let Some(helm) = Helm::find() else { return };
+    let text = read("docs/install.md");
+    let (_, block) = text.split_once("```yaml\n").expect("values in the document");
+    let (values, _) = block.split_once("```").expect("the block ends");
+    let objects = helm.template(values, &[]).expect("good values");
+    assert_eq!(of_kind(&objects, "Deployment", None).len(), 1);
 }
 
 #[test]

@@ -88,8 +88,16 @@ fn every_value_is_in_the_schema_and_in_the_table_of_the_documentation() {
     let mut there = BTreeSet::new();
     paths(&values, "", &mut there);
     let table = read("docs/install.md");
-    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
-    let told: BTreeSet<String> = rows.map(|(path, _)| path.to_owned()).filter(|path| path.contains('.')).collect();
+    let (_, table) = table.split_once("## Values").expect("a table of values");
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | `"));
+    let mut told = BTreeSet::new();
+    for (path, rest) in rows {
+        let (default, _) = rest.split_once("` |").expect("a default between backticks");
+        let default: Value = serde_saphyr::from_str(default).expect("a default is YAML");
+        let value = path.split('.').fold(&values, |place, key| &place[key]);
+        assert_eq!(value, &default, "{path}: values.yaml on the left, docs/install.md on the right");
+        told.insert(path.to_owned());
+    }
     assert_eq!(there, told, "values.yaml on the left, the table of docs/install.md on the right");
 
     let schema: Value = serde_json::from_str(&read("charts/continuum/values.schema.json")).expect("JSON");
