@@ -135,3 +135,66 @@ async fn an_election_can_be_turned_off_again() {
     let strategy = &bed.get(DEPLOYMENT).await["spec"]["strategy"];
     assert_eq!(strategy, &json!({ "type": "Recreate" }));
 }
+
+/// Whether an account may, as the server says: verb, resource, namespace, name.
+async fn may(bed: &Bed, account: &str, [verb, resource, namespace, name]: [&str; 4]) -> bool {
+    let group = match resource {
+        "continuums" => "dr.openova.io",
+        "clusters" | "backups" => "postgresql.cnpg.io",
+        "httproutes" => "gateway.networking.k8s.io",
+        "leases" => "coordination.k8s.io",
+        _ => "",
+    };
+    let attributes =
+        json!({ "verb": verb, "group": group, "resource": resource, "namespace": namespace, "name": name });
+    let user = format!("system:serviceaccount:{NAMESPACE}:{account}");
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+        "spec": { "user": user, "groups": ["system:authenticated"], "resourceAttributes": attributes },
+    });
+    let answer = bed.ask(Method::POST, "/apis/authorization.k8s.io/v1/subjectaccessreviews", &review, 201).await;
+    answer["status"]["allowed"] == true
+}
+
+#[tokio::test]
+async fn no_account_may_do_more_than_it_must() {
+    let Some(bed) = Bed::start("rights").await else { return };
+    bed.helm(&bed.helm, "install", &ci("fsn"), &INSTALL);
+    let (own, other) = ("continuum-controller", "continuum-controller-other");
+    // The server takes roles in a moment after they were made.
+    let mut tries = 0;
+    for right in [
+        ["list", "continuums", "", ""],
+        ["patch", "clusters", "shop", "shop-fsn"],
+        ["create", "leases", "continuum-leases", ""],
+    ] {
+        while !may(&bed, own, right).await {
+            tries += 1;
+            assert!(tries < 100, "{right:?}");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    }
+    let refused = [
+        (own, ["patch", "clusters", "shop", "blog-fsn"]),
+        (own, ["patch", "clusters", "blog", "shop-fsn"]),
+        (own, ["delete", "clusters", "shop", "shop-fsn"]),
+        (own, ["create", "continuums", "shop", ""]),
+        (own, ["get", "secrets", "shop", "another"]),
+        (own, ["list", "secrets", "shop", ""]),
+        (own, ["get", "secrets", NAMESPACE, "continuum-api-token"]),
+        (own, ["get", "leases", "continuum-leases", "blog.blog"]),
+        (own, ["delete", "leases", "continuum-leases", "shop.shop"]),
+        (own, ["get", "leases", NAMESPACE, "shop.shop"]),
+        (own, ["list", "namespaces", "", ""]),
+        (own, ["get", "configmaps", "shop", "shop"]),
+        (own, ["list", "pods", "shop", ""]),
+        (other, ["watch", "continuums", "", ""]),
+        (other, ["patch", "continuums", "shop", "shop"]),
+        (other, ["get", "secrets", "shop", "shop-probe"]),
+        (other, ["get", "secrets", NAMESPACE, "continuum-regions"]),
+        (other, ["get", "clusters", "shop", "shop-fsn"]),
+    ];
+    for (account, right) in refused {
+        assert!(!may(&bed, account, right).await, "{account} may {right:?}");
+    }
+}
