@@ -1,6 +1,7 @@
 //! What the suites of this package share.
 
 pub mod certificates;
+pub mod chart;
 pub mod dns_world;
 pub mod exchange;
 pub mod real_kube;

@@ -13,13 +13,15 @@
 
 use continuum_live::kube_transport::{Limits, USER_AGENT, tls_client};
 use continuum_live::resource;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{AuthInfo, Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::core::discovery::ApiResource;
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Client, ResourceExt};
+use serde_json::json;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -201,6 +203,31 @@ impl RealKube {
     /// made it.
     pub async fn client(&self, who: Who) -> Result<Client, RealKubeError> {
         let config = self.config(who).await?;
+        tls_client(config, USER_AGENT, Limits::WATCHES).map_err(|source| kube_error("make a client", source))
+    }
+
+    /// A kubeconfig of a ServiceAccount as YAML, with a token that the server gives for it: it may do what roles give the
+    /// account, and nothing else.
+    pub async fn kubeconfig_of(&self, namespace: &str, account: &str) -> Result<String, RealKubeError> {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client(Who::Admin).await?, namespace);
+        let wanted = TokenRequest { spec: Some(TokenRequestSpec::default()), ..TokenRequest::default() };
+        let given = accounts
+            .create_token_request(account, &PostParams::default(), &wanted)
+            .await
+            .map_err(|source| kube_error(format!("get a token of {namespace}/{account}"), source))?;
+        let token = given.status.unwrap_or_default().token;
+        let bearer: AuthInfo = serde_json::from_value(json!({ "token": token })).expect("a user with a token");
+        let mut kubeconfig = self.kubeconfig.clone();
+        for user in &mut kubeconfig.auth_infos {
+            user.auth_info = Some(bearer.clone());
+        }
+        Ok(serde_saphyr::to_string(&kubeconfig).expect("it was YAML before"))
+    }
+
+    /// A client of a ServiceAccount, as [`RealKube::client`] is one of somebody.
+    pub async fn client_of(&self, namespace: &str, account: &str) -> Result<Client, RealKubeError> {
+        let kubeconfig = Kubeconfig::from_yaml(&self.kubeconfig_of(namespace, account).await?)?;
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
         tls_client(config, USER_AGENT, Limits::WATCHES).map_err(|source| kube_error("make a client", source))
     }
 

@@ -1,6 +1,8 @@
 //! Two controllers as processes on two real API servers, with a real PostgreSQL pair that takes TLS alone, and a real
-//! nats-server. The witness stands on the first API server.
+//! nats-server. The witness stands on the first API server. The chart is installed on both, and the processes run as it tells:
+//! with its variables, and under its accounts' roles.
 
+mod installed;
 mod process;
 mod reload;
 mod replicas;
@@ -8,7 +10,8 @@ mod replicas;
 use continuum_tests::certificates::{Authority, Certified};
 use continuum_tests::real_kube::{RealKube, Who};
 use continuum_tests::real_nats::{RealNats, USER};
-use continuum_tests::real_postgres::{MONITOR_ROLE, PASSWORD, RealPostgres};
+use continuum_tests::real_postgres::{MONITOR_ROLE, PASSWORD, PLAIN_ROLE, RealPostgres};
+use installed::Installed;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -20,7 +23,7 @@ use std::collections::BTreeMap;
 
 const REGIONS: [&str; 2] = ["fsn", "hel"];
 
-/// Two regions with an API server each. Their processes are told how to reach both by files.
+/// Two regions with an API server each. Their processes may be told how to reach both by files.
 struct Regions {
     servers: [RealKube; 2],
     postgres: RealPostgres,
@@ -73,7 +76,13 @@ impl Regions {
             let secrets: Api<Secret> = Api::namespaced(regions.client(index).await, "shop");
             let authority = [("ca.crt", authority.certificate.as_str())];
             let login = [("username", MONITOR_ROLE), ("password", PASSWORD)];
-            for (name, data) in [("shop-fsn-ca", &authority[..]), ("shop-hel-ca", &authority), ("probe", &login)] {
+            let app = [("username", PLAIN_ROLE), ("password", PASSWORD)];
+            for (name, data) in [
+                ("shop-fsn-ca", &authority[..]),
+                ("shop-hel-ca", &authority),
+                ("probe", &login),
+                (["shop-fsn-app", "shop-hel-app"][index], &app),
+            ] {
                 secrets.create(&PostParams::default(), &secret(name, data)).await.expect("a new secret");
             }
         }
@@ -84,6 +93,7 @@ impl Regions {
         self.servers[index].client(Who::Admin).await.expect("a client")
     }
 
+    /// For a process that may do everything.
     fn variables(&self, index: usize) -> BTreeMap<&'static str, String> {
         let region = REGIONS[index];
         BTreeMap::from([
@@ -117,7 +127,9 @@ impl Regions {
         let places: Vec<Value> = REGIONS
             .into_iter()
             .zip(self.postgres.ports)
-            .map(|(region, port)| json!({ "name": region, "postgres": { "host": "localhost", "port": port } }))
+            .map(|(region, port)| {
+                json!({ "name": region, "lbIPs": ["10.1.0.1"], "postgres": { "host": "localhost", "port": port } })
+            })
             .collect();
         json!({
             "apiVersion": "dr.openova.io/v1", "kind": "Continuum", "metadata": { "name": name },
@@ -130,6 +142,7 @@ impl Regions {
     }
 
     fn cluster(&self, name: &str, region: &str) -> Value {
+        let other = REGIONS[usize::from(region == REGIONS[0])];
         let entries = REGIONS.map(|region| {
             json!({
                 "name": format!("{name}-{region}"),
@@ -142,7 +155,9 @@ impl Regions {
             "metadata": { "name": format!("{name}-{region}"), "labels": { "catalyst.openova.io/cnpg-pair": name } },
             "spec": {
                 "instances": 1,
-                "replica": { "primary": format!("{name}-fsn"), "source": format!("{name}-fsn") },
+                "switchoverDelay": 5,
+                "smartShutdownTimeout": 5,
+                "replica": { "primary": format!("{name}-fsn"), "source": format!("{name}-{other}") },
                 "externalClusters": entries,
             },
         })
@@ -182,8 +197,9 @@ fn secret(name: &str, data: &[(&str, &str)]) -> Secret {
 #[tokio::test]
 async fn two_processes_keep_every_continuum_of_their_clusters_and_end_when_they_are_told() {
     let Some(regions) = Regions::start().await else { return };
+    let Some(installed) = Installed::start(&regions).await else { return };
     regions.put("shop", json!({ "secretRef": { "name": "probe" } })).await;
-    let mut processes = [0, 1].map(|index| Process::start(regions.variables(index)));
+    let mut processes = [0, 1].map(|index| Process::start(installed.variables(index)));
     for process in &processes {
         until("readiness", async || process.ready() == (200, "ok".into())).await;
     }
@@ -206,6 +222,7 @@ async fn two_processes_keep_every_continuum_of_their_clusters_and_end_when_they_
         assert!(report["planFingerprint"].is_string(), "{body}");
         assert!(!body.contains("PostgreSQL of") && !body.contains("secretRef"), "{body}");
         assert!(!body.contains("no audit stream is configured"), "{body}");
+        assert!(!body.contains("the controller may not"), "{body}");
     }
     let told = async |kind: &str| regions.nats.types().await.iter().filter(|told| *told == kind).count();
     until("both to tell of the resource, and one of its lease", async || {
@@ -239,7 +256,7 @@ async fn two_processes_keep_every_continuum_of_their_clusters_and_end_when_they_
 
     // A process that dies is followed by another, which holds what it held.
     processes[0].kill();
-    processes[0] = Process::start(regions.variables(0));
+    processes[0] = Process::start(installed.variables(0));
     until("readiness", async || processes[0].ready().0 == 200).await;
     let renewal = async || regions.status(0, "shop").await["seen"]["renewal"].as_u64();
     let before = renewal().await.expect("it was told before");
@@ -255,6 +272,7 @@ async fn two_processes_keep_every_continuum_of_their_clusters_and_end_when_they_
         assert!(!log.contains(process::TOKEN), "the token is in the log");
         assert!(!log.contains(&regions.nats.url(USER.0, USER.1)), "a password is in the log");
         assert!(!log.contains("a request had no answer"), "{log}");
+        assert!(!log.contains("forbidden"), "a role of the chart lacks something: {log}");
     }
     let mut ids = regions.nats.ids().await;
     ids.sort();

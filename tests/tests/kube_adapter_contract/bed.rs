@@ -15,13 +15,21 @@ const CLUSTERS: &str = "/apis/postgresql.cnpg.io/v1";
 
 pub struct Bed {
     pub namespace: String,
+    /// Whose rights the adapters have.
     client: Client,
     powerless: Client,
+    /// Who makes what a case needs, and looks at what became of it.
+    admin: Client,
 }
 
 impl Bed {
     pub fn new(namespace: String, client: Client, powerless: Client) -> Self {
-        Self { namespace, client, powerless }
+        Self { namespace, admin: client.clone(), client, powerless }
+    }
+
+    /// With adapters of less rights than the case itself.
+    pub fn with_adapters_of(self, client: Client) -> Self {
+        Self { client, ..self }
     }
 
     /// The region `fsn`, whose API server this is.
@@ -61,7 +69,7 @@ impl Bed {
     }
 
     async fn ask(&self, method: Method, rest: &str, content_type: &str, body: &str) -> exchange::Answer {
-        exchange::ask(&self.client, method.clone(), &self.path(rest), content_type, body.to_owned())
+        exchange::ask(&self.admin, method.clone(), &self.path(rest), content_type, body.to_owned())
             .await
             .unwrap_or_else(|error| panic!("{method} {rest}: {error}"))
     }

@@ -6,6 +6,7 @@
 //! transitions come through it as they are meant.
 
 mod bed;
+mod chart;
 mod copies;
 mod definition;
 mod halves;
@@ -77,6 +78,8 @@ contract! {
     copies::fields_of_a_newer_version_are_kept,
     secrets::secrets_are_alike_where_user_and_password_are,
     rights::who_may_do_everything_lacks_nothing,
+    rights::the_half_that_was_seen_is_asked_about_by_its_name,
+    rights::another_regions_controller_needs_no_right_to_write_this_copy,
     rights::who_may_do_nothing_lacks_every_right_that_is_needed,
     rights::what_may_not_be_read_is_unknown_and_not_missing,
     witness::nothing_is_read_where_nobody_wrote,

@@ -2,6 +2,7 @@
 
 use crate::bed::{Bed, fsn, hel};
 use crate::copies::continuum;
+use crate::halves::cluster;
 use crate::secrets::named;
 use crate::witness::witness_over;
 use continuum_core::observe::Seen;
@@ -25,6 +26,26 @@ pub async fn who_may_do_everything_lacks_nothing(bed: Bed) {
     assert_eq!(pair.missing_rights(&fsn(), &plan(&bed)).await, Seen::Is(vec![]));
     let witness = witness_over(&bed, bed.witness_api(), "shop");
     assert_eq!(witness.missing_rights().await, Seen::Is(vec![]));
+}
+
+/// Of a half that was seen it is asked whether that one may be written, in one's own region and in another.
+pub async fn the_half_that_was_seen_is_asked_about_by_its_name(bed: Bed) {
+    bed.create("clusters", cluster("shop-fsn", "shop")).await;
+    for own in [fsn(), hel()] {
+        let pair = KubePair::new(bed.regions(), own.clone());
+        let seen = pair.cluster(&fsn(), &bed.object("shop")).await;
+        assert!(matches!(seen, Seen::Is(_)), "{seen:?}");
+        assert_eq!(pair.missing_rights(&fsn(), &plan(&bed)).await, Seen::Is(vec![]), "of {own}");
+    }
+}
+
+/// The same for a controller of another region alone.
+pub async fn another_regions_controller_needs_no_right_to_write_this_copy(bed: Bed) {
+    bed.create("clusters", cluster("shop-fsn", "shop")).await;
+    let pair = KubePair::new(bed.regions(), hel());
+    let seen = pair.cluster(&fsn(), &bed.object("shop")).await;
+    assert!(matches!(seen, Seen::Is(_)), "{seen:?}");
+    assert_eq!(pair.missing_rights(&fsn(), &plan(&bed)).await, Seen::Is(vec![]));
 }
 
 pub async fn who_may_do_nothing_lacks_every_right_that_is_needed(bed: Bed) {

@@ -1,0 +1,90 @@
+{{- /* The variables of the process, in the order of docs/controller.md. One that is not set is left out: the process
+       tells that from an empty one. */ -}}
+{{- define "continuum.variables" -}}
+{{- $c := .Values.continuum -}}
+- name: CATALYST_REGION
+  value: {{ $c.region | quote }}
+{{- with $c.regionKubeconfigsSecret }}
+- name: REGION_KUBECONFIGS_SECRET
+  value: {{ . | quote }}
+{{- end }}
+{{- with $c.witnessSecret }}
+- name: WITNESS_SECRET
+  value: {{ . | quote }}
+{{- end }}
+{{- with $c.witnessRegion }}
+- name: WITNESS_REGION
+  value: {{ . | quote }}
+{{- end }}
+- name: WITNESS_SECRET_NS
+  value: {{ include "continuum.secretsNamespace" . | quote }}
+- name: CATALYST_LEASE_NS
+  value: {{ include "continuum.leaseNamespace" . | quote }}
+- name: CONTINUUM_API_ADDR
+  value: {{ if $c.api.port }}{{ printf ":%v" $c.api.port | quote }}{{ else }}""{{ end }}
+{{- with $c.api.tokenSecretRef }}
+- name: CONTINUUM_API_TOKEN
+  {{- include "continuum.fromSecret" . | nindent 2 }}
+{{- end }}
+- name: CONTINUUM_HEALTH_DELAY_SECONDS
+  value: {{ $c.health.postSwitchoverDelaySeconds | quote }}
+- name: HEALTH_ADDR
+  value: {{ printf ":%v" $c.health.port | quote }}
+{{- if $c.metrics.enabled }}
+- name: METRICS_ADDR
+  value: {{ printf ":%v" $c.metrics.port | quote }}
+{{- end }}
+- name: LEADER_ELECT
+  value: {{ $c.leaderElection.enabled | quote }}
+{{- if $c.leaderElection.enabled }}
+- name: LEADER_ELECT_NS
+  value: {{ .Release.Namespace | quote }}
+{{- end }}
+- name: CLUSTER_DOMAIN
+  value: {{ $c.clusterDomain | quote }}
+- name: CONTINUUM_VANTAGES
+  value: {{ join "," $c.vantages | quote }}
+- name: LOG_LEVEL
+  value: {{ $c.logs.level | quote }}
+- name: LOG_FORMAT
+  value: {{ $c.logs.format | quote }}
+{{- if $c.natsURLSecretRef }}
+- name: NATS_URL
+  {{- include "continuum.fromSecret" $c.natsURLSecretRef | nindent 2 }}
+{{- else if $c.natsURL }}
+- name: NATS_URL
+  value: {{ $c.natsURL | quote }}
+{{- end }}
+{{- with $c.natsCredsSecretRef }}
+- name: NATS_CREDS_FILE
+  value: /etc/continuum/nats-creds/{{ .key }}
+{{- end }}
+{{- with $c.natsCASecretRef }}
+- name: NATS_CA_FILE
+  value: /etc/continuum/nats-ca/{{ .key }}
+{{- end }}
+{{- with $c.pdmURL }}
+- name: PDM_API_URL
+  value: {{ . | quote }}
+{{- end }}
+{{- with $c.pdmTokenSecretRef }}
+- name: PDM_AUTH_TOKEN
+  {{- include "continuum.fromSecret" . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* The same, and what the values add. */ -}}
+{{- define "continuum.env" -}}
+{{ include "continuum.variables" . }}
+{{- range $name, $value := .Values.continuum.env }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end }}
+
+{{- define "continuum.fromSecret" -}}
+valueFrom:
+  secretKeyRef:
+    name: {{ .name | quote }}
+    key: {{ .key | quote }}
+{{- end }}

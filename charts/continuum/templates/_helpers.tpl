@@ -1,0 +1,49 @@
+{{- /* Every object is named so: the platform's proxy finds the Service by it. What there can be two of in a namespace
+       has a word more. */ -}}
+{{- define "continuum.name" -}}continuum-controller{{- end }}
+
+{{- define "continuum.selectorLabels" -}}
+app.kubernetes.io/name: continuum-controller
+app.kubernetes.io/component: controller
+catalyst.openova.io/controller: continuum
+{{- end }}
+
+{{- define "continuum.labels" -}}
+{{ include "continuum.selectorLabels" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{- define "continuum.image" -}}
+{{- $image := .Values.continuum.image -}}
+{{- with .Values.global.imageRegistry }}{{ trimSuffix "/" . }}/{{ end }}{{ $image.repository }}:{{ $image.tag }}
+{{- end }}
+
+{{- /* Whether the controller itself runs here: "true" or nothing. */ -}}
+{{- define "continuum.runs" -}}
+{{- if and .Values.continuum.enabled .Values.continuum.controller.enabled }}true{{ end }}
+{{- end }}
+
+{{- define "continuum.secretsNamespace" -}}
+{{- .Values.continuum.secretsNamespace | default .Release.Namespace }}
+{{- end }}
+
+{{- define "continuum.leaseNamespace" -}}
+{{- .Values.continuum.leaseNamespace | default .Release.Namespace }}
+{{- end }}
+
+{{- /* Whether controllers come to the witness as they come to this region anyway: "true" or nothing. */ -}}
+{{- define "continuum.witnessIsHere" -}}
+{{- if and (include "continuum.runs" .) .Values.continuum.witnessRegion (eq .Values.continuum.witnessRegion .Values.continuum.region) }}true{{ end }}
+{{- end }}
+
+{{- /* Who writes the witness's Leases here: subjects of a RoleBinding. */ -}}
+{{- define "continuum.witnessAccounts" -}}
+{{- if include "continuum.witnessIsHere" . -}}
+continuum-controller{{ if .Values.otherCluster.enabled }},continuum-controller-other{{ end }}
+{{- else -}}
+continuum-controller-witness
+{{- end }}
+{{- end }}

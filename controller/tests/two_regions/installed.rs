@@ -1,0 +1,117 @@
+//! The chart installed in both regions, and what the processes are told by it: the variables of its Deployment, and
+//! accounts that may do what its roles give and nothing else.
+
+use crate::process::Folder;
+use crate::{REGIONS, Regions, secret};
+use continuum_controller::config::VARIABLES;
+use continuum_tests::chart::{Helm, NAMESPACE, of_kind};
+use continuum_tests::real_kube::Who;
+use continuum_tests::real_nats::USER;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, PostParams};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// What files and no variables of the chart say: it reads kubeconfigs from secrets, and its own account is the pod's.
+const BY_HAND: [&str; 3] = ["OWN_KUBECONFIG", "REGION_KUBECONFIGS_DIR", "WITNESS_KUBECONFIG"];
+
+pub struct Installed {
+    variables: [BTreeMap<&'static str, String>; 2],
+    _folder: Folder,
+}
+
+/// What a person writes for a region: the objects of this test by their names.
+fn values(index: usize) -> String {
+    let region = REGIONS[index];
+    let values = json!({
+        "continuum": {
+            "image": { "tag": "test" },
+            "region": region, "witnessRegion": REGIONS[0], "leaseNamespace": "leases",
+            "regionKubeconfigsSecret": "continuum-regions",
+            "natsURLSecretRef": { "name": "continuum-nats", "key": "url" },
+            "vantages": [],
+            "logs": { "level": "debug" },
+        },
+        "rbac": { "applications": [{
+            "namespace": "shop",
+            "continuums": ["shop", "books"],
+            "clusters": [format!("shop-{region}"), format!("books-{region}")],
+            "secrets": ["probe", "shop-fsn-ca", "shop-hel-ca"],
+        }] },
+        "otherCluster": { "enabled": true },
+        "witnessCluster": { "enabled": index == 0, "leases": ["shop.shop", "shop.books"] },
+    });
+    values.to_string()
+}
+
+impl Installed {
+    /// As `docs/install.md` tells it.
+    pub async fn start(regions: &Regions) -> Option<Self> {
+        let helm = Helm::find()?;
+        let folder = Folder::new();
+        for index in 0..2 {
+            let admin = folder.put(&format!("admin-{index}"), &regions.servers[index].kubeconfig(Who::Admin));
+            // The server has the definition already.
+            let arguments = ["--create-namespace", "--take-ownership", "--kubeconfig", &admin];
+            let output = helm.run("install", &values(index), &arguments);
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+        let mut variables = [BTreeMap::new(), BTreeMap::new()];
+        for (index, variables) in variables.iter_mut().enumerate() {
+            let secrets: Api<Secret> = Api::namespaced(regions.client(index).await, NAMESPACE);
+            let other = kubeconfig(regions, 1 - index, "continuum-controller-other").await;
+            let key = format!("{}.kubeconfig", REGIONS[1 - index]);
+            let url = regions.nats.url(USER.0, USER.1);
+            for (name, key, text) in [("continuum-regions", key.as_str(), &other), ("continuum-nats", "url", &url)] {
+                secrets.create(&PostParams::default(), &secret(name, &[(key, text)])).await.expect("a new secret");
+            }
+            let objects = helm.template(&values(index), &[]).expect("good values");
+            *variables = of_the_deployment(&objects, &secrets).await;
+            let own = kubeconfig(regions, index, "continuum-controller").await;
+            variables.insert("OWN_KUBECONFIG", folder.put(&format!("own-{index}"), &own));
+        }
+        Some(Self { variables, _folder: folder })
+    }
+
+    pub fn variables(&self, index: usize) -> BTreeMap<&'static str, String> {
+        self.variables[index].clone()
+    }
+}
+
+async fn kubeconfig(regions: &Regions, index: usize, account: &str) -> String {
+    regions.servers[index].kubeconfig_of(NAMESPACE, account).await.expect("a token")
+}
+
+/// What a kubelet would give the container.
+async fn of_the_deployment(objects: &[Value], secrets: &Api<Secret>) -> BTreeMap<&'static str, String> {
+    let container = &of_kind(objects, "Deployment", None)[0]["spec"]["template"]["spec"]["containers"][0];
+    let mut variables = BTreeMap::new();
+    for variable in container["env"].as_array().expect("variables") {
+        let name = VARIABLES.iter().map(|known| known.name).find(|known| variable["name"] == *known);
+        let name = name.unwrap_or_else(|| panic!("the process knows no variable {}", variable["name"]));
+        let value = match variable["value"].as_str() {
+            Some(value) => value.to_owned(),
+            None => {
+                let reference = &variable["valueFrom"]["secretKeyRef"];
+                let secret = secrets.get(reference["name"].as_str().expect("a name")).await.expect("it was made");
+                let bytes = &secret.data.expect("content")[reference["key"].as_str().expect("a key")];
+                String::from_utf8(bytes.0.clone()).expect("UTF-8")
+            }
+        };
+        variables.insert(name, value);
+    }
+    variables
+}
+
+#[test]
+fn the_chart_can_set_every_variable_and_no_other() {
+    let template = include_str!("../../../charts/continuum/templates/_env.tpl");
+    let set = template.lines().filter_map(|line| line.strip_prefix("- name: ")).filter(|name| !name.contains('{'));
+    let set: Vec<&str> = set.collect();
+    for variable in VARIABLES {
+        assert_ne!(set.contains(&variable.name), BY_HAND.contains(&variable.name), "{}", variable.name);
+    }
+    for name in set {
+        assert!(VARIABLES.iter().any(|variable| variable.name == name), "the process knows no variable {name}");
+    }
+}

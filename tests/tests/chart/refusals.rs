@@ -1,0 +1,65 @@
+//! Values that are wrong are refused, each by its name and with its cure.
+
+use crate::ci;
+use continuum_tests::chart::Helm;
+
+#[test]
+fn values_that_are_wrong_are_refused_by_name() {
+    let Some(helm) = Helm::find() else { return };
+    let cases: [(&str, &str); 28] = [
+        ("continuum.image.tag=", "continuum.image.tag is empty: name the tag"),
+        ("continuum.image.tga=1", "'/continuum/image': additional properties 'tga'"),
+        ("continum.image.tag=1", "additional properties 'continum'"),
+        ("continuum.image.pullPolicy=Sometimes", "'/continuum/image/pullPolicy'"),
+        ("continuum.region=", "continuum.region is empty: name the region"),
+        ("continuum.region=FSN", "'/continuum/region'"),
+        ("continuum.regionKubeconfigsSecret=", "continuum.regionKubeconfigsSecret is empty: name the secret"),
+        ("continuum.witnessRegion=", "continuum.witnessSecret is empty: name the secret"),
+        ("continuum.witnessSecret=witness", "continuum.witnessSecret and continuum.witnessRegion are both set"),
+        ("witnessCluster.enabled=false", "witnessCluster.enabled is false: set it to true"),
+        ("witnessCluster.leases=null", "'/witnessCluster'"),
+        ("continuum.api.port=80820", "'/continuum/api/port'"),
+        ("continuum.api.port=8081", "continuum.api.port, continuum.health.port, continuum.metrics.port: two of them"),
+        ("continuum.api.tokenSecretRef.key=", "'/continuum/api/tokenSecretRef'"),
+        ("continuum.health.port=", "'/continuum/health/port'"),
+        ("continuum.health.postSwitchoverDelaySeconds=3601", "'/continuum/health/postSwitchoverDelaySeconds'"),
+        ("continuum.replicas=2", "continuum.replicas is 2: without continuum.leaderElection.enabled run one"),
+        ("continuum.leaderElection.enabled=true", "continuum.leaderElection.enabled is true: an election is not built"),
+        ("continuum.metrics.enabled=true", "continuum.metrics.enabled is true: metrics are not built"),
+        ("continuum.pdmURL=http://pdm", "continuum.pdmURL is set: publishing records is not built"),
+        ("continuum.natsURL=nats://nats:4222", "continuum.natsURL and continuum.natsURLSecretRef are both set"),
+        ("continuum.natsURLSecretRef=null", "continuum.natsURL is empty, and there are credentials"),
+        ("continuum.vantages={dns.example.org}", "'/continuum/vantages/0'"),
+        ("continuum.env.LOG_LEVEL=debug", "continuum.env.LOG_LEVEL: the chart sets this variable"),
+        ("continuum.terminationGracePeriodSeconds=15", "'/continuum/terminationGracePeriodSeconds'"),
+        ("rbac.applications=null", "rbac.applications is empty: name the objects"),
+        ("rbac.applications[0].secrets={*}", "'/rbac/applications/0/secrets/0'"),
+        ("serviceMonitor.enabled=true", "serviceMonitor.enabled is true: there is nothing to scrape"),
+    ];
+    for (set, said) in cases {
+        let refusal = helm.template(&ci("fsn"), &["--set", set]).expect_err(set);
+        assert!(refusal.contains(said), "{set}\n{refusal}");
+    }
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let Some(helm) = Helm::find() else { return };
+    let refusal = helm.template("{}", &[]).expect_err("nothing is set");
+    let (_, mistakes) = refusal.split_once("the values have mistakes:\n").expect(&refusal);
+    insta::assert_snapshot!("nothing-is-set", mistakes.split("\n\n").next().unwrap_or_default());
+}
+
+#[test]
+fn two_entries_of_one_namespace_are_refused() {
+    let Some(helm) = Helm::find() else { return };
+    let sets = ["--set", "rbac.applications[0].namespace=shop", "--set", "rbac.applications[1].namespace=shop"];
+    let refusal = helm.template(&ci("fsn"), &sets).expect_err("twice");
+    assert!(refusal.contains("rbac.applications has two entries of namespace shop: make one of them"), "{refusal}");
+}
+
+#[test]
+fn what_a_parent_chart_hands_down_is_no_mistake() {
+    let Some(helm) = Helm::find() else { return };
+    assert!(helm.template(&ci("fsn"), &["--set", "global.anything.of=others"]).is_ok());
+}

@@ -1,0 +1,199 @@
+//! What is rendered, as a user reads it, and what holds of every object.
+
+use crate::{CI, Folder, ci, read};
+use continuum_tests::chart::{Helm, of_kind};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// Whose content is compared with its source elsewhere.
+const LONG: [&str; 2] = ["CustomResourceDefinition", "ValidatingAdmissionPolicy"];
+
+fn text(helm: &Helm, values: &str, arguments: &[&str]) -> String {
+    let output = helm.run("template", values, arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("helm writes UTF-8");
+    let documents = text.split("---\n").filter(|document| {
+        !LONG.iter().any(|kind| document.contains(&format!("\nkind: {kind}\n"))) && !document.trim().is_empty()
+    });
+    documents.map(|document| format!("---\n{}\n", document.trim())).collect()
+}
+
+#[test]
+fn each_region_and_a_third_place_render_as_committed() {
+    let Some(helm) = Helm::find() else { return };
+    for name in CI {
+        insta::assert_snapshot!(name, text(&helm, &ci(name), &[]));
+    }
+}
+
+#[test]
+fn the_values_of_the_documentation_render() {
+    let Some(helm) = Helm::find() else { return };
+    let text = read("docs/install.md");
+    let (_, block) = text.split_once("```yaml\n").expect("values in the document");
+    let (values, _) = block.split_once("```").expect("the block ends");
+    let objects = helm.template(values, &[]).expect("good values");
+    assert_eq!(of_kind(&objects, "Deployment", None).len(), 1);
+}
+
+#[test]
+fn lint_finds_nothing() {
+    let Some(helm) = Helm::find() else { return };
+    for name in CI {
+        let output = helm.run("lint", &ci(name), &["--strict"]);
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+#[test]
+fn a_chart_that_is_not_enabled_renders_nothing() {
+    let Some(helm) = Helm::find() else { return };
+    for values in ["{continuum: {enabled: false}}".to_owned(), ci("fsn")] {
+        let objects = helm.template(&values, &["--set", "continuum.enabled=false"]).expect("good values");
+        assert_eq!(objects, Vec::<Value>::new());
+    }
+}
+
+/// The environment of the only container.
+fn variable(objects: &[Value], name: &str) -> Option<Value> {
+    let deployment = of_kind(objects, "Deployment", None)[0];
+    let variables = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().expect("variables");
+    variables.iter().find(|variable| variable["name"] == name).cloned()
+}
+
+fn ports(objects: &[Value]) -> Vec<(String, Value, Value)> {
+    let ports = of_kind(objects, "Service", Some("continuum-controller"))[0]["spec"]["ports"].as_array();
+    let port = |port: &Value| {
+        (port["name"].as_str().expect("a name").to_owned(), port["port"].clone(), port["targetPort"].clone())
+    };
+    ports.expect("ports").iter().map(port).collect()
+}
+
+#[test]
+fn the_service_has_three_ports_by_name_and_the_api_can_be_off() {
+    let Some(helm) = Helm::find() else { return };
+    let objects = helm.template(&ci("fsn"), &[]).expect("good values");
+    let port = |name: &str, port: u16| (name.to_owned(), json!(port), json!(name));
+    assert_eq!(ports(&objects), [port("metrics", 9090), port("health", 8081), port("api", 8082)]);
+    for off in ["continuum.api.port=", "continuum.api.port=null"] {
+        let objects = helm.template(&ci("fsn"), &["--set", off]).expect("good values");
+        assert_eq!(ports(&objects), [port("metrics", 9090), port("health", 8081)]);
+        // Set and empty: the process tells that from not set.
+        assert_eq!(variable(&objects, "CONTINUUM_API_ADDR"), Some(json!({"name": "CONTINUUM_API_ADDR", "value": ""})));
+    }
+}
+
+#[test]
+fn a_zero_and_an_empty_list_reach_the_process() {
+    let Some(helm) = Helm::find() else { return };
+    let values = ["--set", "continuum.health.postSwitchoverDelaySeconds=0", "--set", "continuum.vantages=null"];
+    let objects = helm.template(&ci("fsn"), &values).expect("good values");
+    let delay = variable(&objects, "CONTINUUM_HEALTH_DELAY_SECONDS").expect("it is set");
+    assert_eq!(delay["value"], "0");
+    assert_eq!(variable(&objects, "CONTINUUM_VANTAGES").expect("it is set")["value"], "");
+    // What is not set is left out: empty would be a mistake, or mean another thing.
+    let objects = helm.template(&ci("fsn"), &["--set", "continuum.api.tokenSecretRef=null"]).expect("good values");
+    for name in ["CONTINUUM_API_TOKEN", "WITNESS_SECRET", "METRICS_ADDR", "PDM_API_URL", "PDM_AUTH_TOKEN"] {
+        assert_eq!(variable(&objects, name), None, "{name}");
+    }
+}
+
+#[test]
+fn images_come_from_the_registry_that_is_named_for_all() {
+    let Some(helm) = Helm::find() else { return };
+    for registry in ["registry.example.org", "registry.example.org/"] {
+        let set = format!("global.imageRegistry={registry}");
+        let objects = helm.template(&ci("fsn"), &["--set", &set]).expect("good values");
+        let container = &of_kind(&objects, "Deployment", None)[0]["spec"]["template"]["spec"]["containers"][0];
+        assert_eq!(container["image"], "registry.example.org/continuum-controller:0.1.0");
+    }
+}
+
+/// Every object of every file of values, and of namespaces by "*".
+fn all(helm: &Helm) -> Vec<Value> {
+    let everywhere = "rbac: {applications: [{namespace: '*', continuums: ['*'], clusters: ['*'], httpRoutes: ['*'], \
+                      secrets: [probe], roleSecrets: [app]}]}";
+    let folder = Folder::new("everywhere");
+    let file = folder.0.join("values.yaml");
+    std::fs::write(&file, everywhere).expect("a file can be written");
+    let more = ["--values", file.to_str().expect("a plain name")];
+    let mut objects: Vec<Value> =
+        CI.iter().flat_map(|name| helm.template(&ci(name), &[]).expect("good values")).collect();
+    objects.extend(helm.template(&ci("fsn"), &more).expect("good values"));
+    objects
+}
+
+#[test]
+fn every_object_bears_the_controllers_name_and_labels() {
+    let Some(helm) = Helm::find() else { return };
+    for object in all(&helm) {
+        let (kind, name) = (&object["kind"], object["metadata"]["name"].as_str().expect("a name"));
+        let own = name == "continuum-controller" || name.starts_with("continuum-controller-");
+        assert!(own || name.ends_with(".dr.openova.io"), "{kind} {name}");
+        let labels = &object["metadata"]["labels"];
+        assert_eq!(labels["app.kubernetes.io/name"], "continuum-controller", "{kind} {name}");
+        assert_eq!(labels["app.kubernetes.io/component"], "controller", "{kind} {name}");
+        assert_eq!(labels["catalyst.openova.io/controller"], "continuum", "{kind} {name}");
+    }
+}
+
+#[test]
+fn roles_name_secrets_and_leave_out_what_the_controller_has_no_use_for() {
+    let Some(helm) = Helm::find() else { return };
+    let objects = all(&helm);
+    let roles = objects.iter().filter(|object| object["kind"].as_str().is_some_and(|kind| kind.ends_with("Role")));
+    let mut resources = BTreeSet::new();
+    for rule in roles.flat_map(|role| role["rules"].as_array().expect("rules")) {
+        let of: Vec<&str> = rule["resources"].as_array().expect("resources").iter().filter_map(Value::as_str).collect();
+        if of.contains(&"secrets") {
+            assert_eq!(rule["verbs"], json!(["get"]), "{rule}");
+            assert!(rule["resourceNames"].as_array().is_some_and(|names| !names.is_empty()), "{rule}");
+        }
+        assert!(rule["verbs"].as_array().expect("verbs").iter().all(|verb| verb != "*"), "{rule}");
+        resources.extend(of);
+    }
+    let expected = ["backups", "clusters", "continuums", "continuums/status", "httproutes", "leases", "secrets"];
+    assert_eq!(resources.into_iter().collect::<Vec<_>>(), expected);
+}
+
+/// A copy of the chart as it is once everything is built.
+pub fn built(helm: &Helm, folder: &Folder) -> Helm {
+    let to = folder.0.join("continuum");
+    let copied = std::process::Command::new("cp").arg("-r").arg(helm.chart()).arg(&to).status().expect("there is a cp");
+    assert!(copied.success());
+    let nothing = r#"{{- define "continuum.notBuilt" -}}{{- end }}"#;
+    std::fs::write(to.join("templates/_not-built.tpl"), nothing).expect("a file can be written");
+    helm.with_chart(to)
+}
+
+/// Values for [`built`].
+pub const ALL: [&str; 10] = [
+    "--set",
+    "continuum.metrics.enabled=true",
+    "--set",
+    "serviceMonitor.enabled=true",
+    "--set",
+    "continuum.leaderElection.enabled=true",
+    "--set",
+    "continuum.replicas=2",
+    "--set",
+    "continuum.pdmURL=http://pdm:8080",
+];
+
+#[test]
+fn what_is_not_built_renders_once_its_line_is_gone() {
+    let Some(helm) = Helm::find() else { return };
+    let folder = Folder::new("built");
+    let helm = built(&helm, &folder);
+    let objects = helm.template(&ci("fsn"), &ALL).expect("good values");
+    let value = |name: &str| variable(&objects, name).expect("it is set")["value"].clone();
+    assert_eq!(value("METRICS_ADDR"), ":9090");
+    assert_eq!((value("LEADER_ELECT"), value("LEADER_ELECT_NS")), (json!("true"), json!("catalyst-controllers")));
+    assert_eq!(value("PDM_API_URL"), "http://pdm:8080");
+    assert_eq!(of_kind(&objects, "Deployment", None)[0]["spec"]["strategy"]["type"], "RollingUpdate");
+    let election = of_kind(&objects, "Role", Some("continuum-controller-election"))[0];
+    let lease = &election["rules"][0];
+    assert_eq!(lease["resourceNames"], json!(["continuum-controller.openova.io"]));
+    let monitor = of_kind(&objects, "ServiceMonitor", None)[0];
+    assert_eq!(monitor["spec"]["endpoints"], json!([{"port": "metrics", "path": "/metrics", "interval": "30s"}]));
+}
