@@ -51,9 +51,11 @@ impl PartialEq for Reached {
 }
 
 impl Reached {
-    /// Host and port, as far as its address names them.
+    /// Host and port, as far as its address names them, and nothing else of it.
     pub fn host(&self) -> String {
-        self.config.cluster_url.authority().map(ToString::to_string).unwrap_or_default()
+        let url = &self.config.cluster_url;
+        let port = url.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+        url.host().unwrap_or_default().to_owned() + &port
     }
 
     /// A client of it, marked `user_agent`. Must be made within a tokio runtime.

@@ -16,6 +16,7 @@ pub use variables::{VARIABLES, Values, Variable};
 
 use continuum_core::name::{ObjectName, Region};
 use continuum_live::http_api::Token;
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub struct Config {
     pub cluster_domain: String,
     /// The audit stream; absent: none, and no switchover is begun.
     pub audit: Option<AuditConfig>,
+    /// Where records are published; absent: nowhere, and no switchover is begun.
+    pub records: Option<RecordsConfig>,
     /// Resolvers that are asked what clients are told.
     pub vantages: Vec<SocketAddr>,
     /// What is logged.
@@ -62,6 +65,27 @@ pub struct AuditConfig {
     pub settings: continuum_nats::Settings,
     /// A `.creds` file; absent: as the servers' URLs say.
     pub credentials: Option<PathBuf>,
+}
+
+/// How the server of the records is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordsConfig {
+    /// Host of its API: a name or an address.
+    pub host: String,
+    /// Port of its API.
+    pub port: u16,
+    /// What its API is told.
+    pub key: Key,
+}
+
+/// A key that is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key(pub String);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(not shown)")
+    }
 }
 
 /// How one of several replicas is chosen.

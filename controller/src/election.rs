@@ -69,6 +69,8 @@ struct Seen {
 pub(crate) struct Election {
     me: String,
     seen: Option<Seen>,
+    /// For how long another may lead that was seen to, where the Lease is gone since: somebody deleted it.
+    another: Option<Duration>,
     /// What stands there is not known: another wrote, or nobody knows what became of a write.
     must_read: bool,
     /// When the last write that made the Lease this process's, or kept it so, was sent.
@@ -80,7 +82,7 @@ pub(crate) struct Election {
 impl Election {
     /// Of the process with this identity, which no other has.
     pub fn new(me: String) -> Self {
-        Self { me, seen: None, must_read: true, renewed: None, failed: None }
+        Self { me, seen: None, another: None, must_read: true, renewed: None, failed: None }
     }
 
     /// Who leads, as it was seen last; absent: nobody, or nothing was seen yet.
@@ -105,7 +107,13 @@ impl Election {
         let takes = |over: Option<&Lease>, transitions| {
             Next::Write(Claim { over: over.map(|lease| lease.version.clone()), transitions, takes: true })
         };
-        let Some(lease) = &seen.lease else { return until(may_ask, takes(None, 0)) };
+        let Some(lease) = &seen.lease else {
+            let free_at = self.another.map_or(now, |duration| seen.since + duration);
+            return match free_at.since(now).is_zero() {
+                true => until(may_ask, takes(None, 0)),
+                false => until(may_ask.max(seen.at + EVERY).min(free_at), Next::Read),
+            };
+        };
         let from_another = takes(Some(lease), lease.transitions.saturating_add(1));
         match &lease.holder {
             None => until(may_ask, from_another),
@@ -128,6 +136,10 @@ impl Election {
     pub fn read(&mut self, lease: Option<Lease>, now: Monotonic) {
         let same = |seen: &&Seen| seen.lease == lease;
         let since = self.seen.as_ref().filter(same).map_or(now, |seen| seen.since);
+        if let Some(lease) = &lease {
+            let another = lease.holder.as_ref().is_some_and(|holder| *holder != self.me);
+            self.another = another.then_some(lease.duration);
+        }
         self.seen = Some(Seen { lease, since, at: now });
         (self.must_read, self.failed) = (false, None);
     }

@@ -9,7 +9,7 @@ use crate::leader::Term;
 use http::{Request, Response};
 use kube::Client;
 use kube::client::Body;
-use std::future::pending;
+use std::future::{Future, pending};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use tokio::sync::Notify;
@@ -65,6 +65,12 @@ impl Gate {
         Client::new(Gated { client: client.clone(), gate: self.clone() }, namespace)
     }
 
+    /// What acts, once it may; for ever where it may not.
+    pub async fn pass<T>(&self, act: impl Future<Output = T>) -> T {
+        let Some(_under_way) = self.enter() else { return pending().await };
+        act.await
+    }
+
     fn enter(&self) -> Option<UnderWay> {
         let mut state = self.state();
         if state.closed || self.0.term.as_ref().is_some_and(|term| !term.holds()) {
@@ -105,10 +111,7 @@ impl Service<Request<Body>> for Gated {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let (client, gate) = (self.client.clone(), self.gate.clone());
-        Box::pin(async move {
-            let Some(_under_way) = gate.enter() else { return pending().await };
-            Ok(client.send(request).await?)
-        })
+        Box::pin(async move { Ok(gate.pass(client.send(request)).await?) })
     }
 }
 
@@ -157,6 +160,20 @@ mod tests {
         emptied.await;
         assert!(first.await.unwrap().is_ok(), "what was under way has its answer");
         assert!(!late.is_finished(), "it waits, and is told nothing");
+    }
+
+    #[tokio::test]
+    async fn what_acts_otherwise_is_waited_for_as_well_and_begins_no_more() {
+        let (gate, answer) = (Gate::default(), Arc::new(Notify::new()));
+        let mut act = pin!(gate.pass(answer.notified()));
+        assert!(act.as_mut().now_or_never().is_none());
+        gate.close();
+        let mut emptied = pin!(gate.emptied());
+        assert!(emptied.as_mut().now_or_never().is_none(), "one is under way");
+        assert!(gate.pass(async {}).now_or_never().is_none(), "the late one does not begin");
+        answer.notify_one();
+        act.await;
+        emptied.await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,8 +1,9 @@
 //! Builds the controller of one Continuum from what the process has.
 
-use crate::config::Config;
+use crate::acting::Acting;
+use crate::config::{Config, RecordsConfig};
 use crate::gate::Gate;
-use crate::leader::{Standing, Termed};
+use crate::leader::Standing;
 use crate::metrics::Counts;
 use crate::postgres::connector::HalfConnector;
 use crate::postgres::logins::SecretLogins;
@@ -13,8 +14,10 @@ use continuum_core::clock::Clock;
 use continuum_core::controller::{Controller, Options};
 use continuum_core::name::{ObjectName, Region};
 use continuum_live::assemble::{KubeClients, OtherActors, OtherObservers, Ports, Transports, Twice, assemble};
-use continuum_live::kube_transport::USER_AGENT_DRY_RUN;
+use continuum_live::http_client::plain_tcp;
+use continuum_live::kube_transport::{USER_AGENT, USER_AGENT_DRY_RUN};
 use continuum_live::postgres::PostgresProbe;
+use continuum_live::powerdns::{Authorities, PowerDns, PowerDnsApi};
 use continuum_live::vantages::Vantages;
 use continuum_nats::{AuditStream, Settings};
 use hickory_resolver::net::NetError;
@@ -22,6 +25,9 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The server that records are published on.
+pub(crate) type Records = PowerDns<TokioRuntimeProvider>;
 
 /// What all Continuums of a process share.
 pub(crate) struct Host {
@@ -34,6 +40,8 @@ pub(crate) struct Host {
     health_delay: Duration,
     vantages: Option<Arc<Vantages<TokioRuntimeProvider>>>,
     audit: Option<Twice<Arc<AuditStream>>>,
+    /// For driving, and for dry runs: a trial of theirs does not take the turn of a change.
+    records: Option<Twice<Records>>,
     clock: Arc<dyn Clock>,
     counts: Counts,
 }
@@ -65,6 +73,7 @@ impl Host {
             health_delay: config.health_delay,
             vantages,
             audit: audit.map(audit_streams),
+            records: config.records.as_ref().map(|records| records_of(records, &config.vantages)),
             clock,
             counts,
         })
@@ -94,17 +103,26 @@ impl Host {
         };
         let probe = Arc::new(self.probe(&kube.driving, resource));
         let dry_run = Arc::new(self.probe(&kube.dry_run, resource).for_dry_run());
+        // One value observes and publishes.
+        let records = Twice {
+            driving: self.records.as_ref().map(|both| Arc::new(both.driving.beside())),
+            dry_run: self.records.as_ref().map(|both| Arc::new(both.dry_run.beside())),
+        };
+        let gate = || gates.driving.clone();
         let transports = Transports {
             lease_namespace: self.lease_namespace.clone(),
             witness_shares: self.witness_shares.clone(),
             observers: Twice {
-                driving: self.observers(probe.clone(), self.audit.as_ref().map(|audit| audit.driving.clone())),
-                dry_run: self.observers(dry_run, self.audit.as_ref().map(|audit| audit.dry_run.clone())),
+                driving: self.observers(probe.clone(), |both| &both.driving, &records.driving),
+                dry_run: self.observers(dry_run, |both| &both.dry_run, &records.dry_run),
             },
             actors: OtherActors {
-                database: Some(Arc::new(Termed::new(probe, standing))),
-                records: None,
-                audit: self.audit.as_ref().map(|audit| Arc::new(Termed::new(audit.driving.clone(), standing)) as _),
+                database: Some(Arc::new(Acting { inner: probe, gate: gate() })),
+                records: records.driving.map(|inner| Arc::new(Acting { inner, gate: gate() }) as _),
+                audit: self
+                    .audit
+                    .as_ref()
+                    .map(|both| Arc::new(Acting { inner: both.driving.clone(), gate: gate() }) as _),
             },
             clock: self.clock.clone(),
             kube,
@@ -125,12 +143,17 @@ impl Host {
         }
     }
 
-    fn observers(&self, probe: Arc<PostgresProbe>, audit: Option<Arc<AuditStream>>) -> OtherObservers {
+    fn observers(
+        &self,
+        probe: Arc<PostgresProbe>,
+        audit: fn(&Twice<Arc<AuditStream>>) -> &Arc<AuditStream>,
+        records: &Option<Arc<Records>>,
+    ) -> OtherObservers {
         OtherObservers {
             database: Some(probe),
-            records: None,
+            records: records.clone().map(|records| records as _),
             vantages: self.vantages.clone().map(|vantages| vantages as _),
-            audit: audit.map(|audit| audit as _),
+            audit: self.audit.as_ref().map(|both| audit(both).clone() as _),
             latency: None,
         }
     }
@@ -143,6 +166,22 @@ impl Host {
         let logins = SecretLogins::new(secrets, resource.clone(), self.clock.clone());
         PostgresProbe::with_logins(Arc::new(connector), Arc::new(logins))
     }
+}
+
+/// Where the resource lists no authoritative servers the zone names them, and the vantages know the addresses that do not
+/// stand in it.
+fn records_of(config: &RecordsConfig, vantages: &[SocketAddr]) -> Twice<Records> {
+    let named = |user_agent: &str| {
+        let api = PowerDnsApi {
+            host: config.host.clone(),
+            port: config.port,
+            api_key: config.key.0.clone(),
+            user_agent: user_agent.to_owned(),
+        };
+        let authorities = Authorities::OfZone { resolvers: vantages.to_vec() };
+        PowerDns::new(api, plain_tcp(), authorities, &TokioRuntimeProvider::default())
+    };
+    Twice { driving: named(USER_AGENT), dry_run: named(USER_AGENT_DRY_RUN) }
 }
 
 /// The stream for driving, and for dry runs, which the server tells apart by their name.

@@ -6,13 +6,7 @@
 
 use crate::election::{Claim, DURATION, Election, Lease, Next};
 use crate::health::{Part, Readiness};
-use async_trait::async_trait;
-use continuum_core::audit::Event;
 use continuum_core::clock::{Clock, Monotonic, within};
-use continuum_core::name::{ObjectName, Region};
-use continuum_core::ports::{ActOnDatabase, Outcome, PublishAudit};
-use continuum_live::postgres::PostgresProbe;
-use continuum_nats::AuditStream;
 use futures_util::future::{Either, select};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease as Object;
@@ -65,45 +59,6 @@ impl Term {
     /// For ever: another time of leading is another term.
     fn end(&self) {
         self.0.over.store(true, Ordering::Release);
-    }
-}
-
-/// Acts while the term holds, for what does not pass a [`Gate`](crate::gate::Gate). As there: who comes later waits for
-/// ever, and gets no error to conclude from.
-pub(crate) struct Termed<T: ?Sized> {
-    inner: Arc<T>,
-    term: Option<Term>,
-}
-
-impl<T: ?Sized> Termed<T> {
-    pub fn new(inner: Arc<T>, standing: &Standing) -> Self {
-        let term = match standing {
-            Standing::Leads(term) => term.clone(),
-            // It hands nothing to what acts.
-            Standing::Waits => None,
-        };
-        Self { inner, term }
-    }
-
-    async fn admitted(&self) -> &T {
-        if self.term.as_ref().is_some_and(|term| !term.holds()) {
-            std::future::pending::<()>().await;
-        }
-        &self.inner
-    }
-}
-
-#[async_trait]
-impl PublishAudit for Termed<AuditStream> {
-    async fn publish(&self, event: &Event) -> Outcome<u64> {
-        self.admitted().await.publish(event).await
-    }
-}
-
-#[async_trait]
-impl ActOnDatabase for Termed<PostgresProbe> {
-    async fn try_write(&self, region: &Region, cluster: &ObjectName, commit: bool) -> Outcome {
-        self.admitted().await.try_write(region, cluster, commit).await
     }
 }
 
@@ -292,13 +247,17 @@ impl Candidate {
     fn tell(&mut self) {
         let now = self.clock.now();
         match (self.election.leads_until().filter(|until| *until > now), &self.term) {
-            (Some(until), Some(term)) => term.extend(until),
-            (Some(until), None) => {
-                tracing::info!(
-                    lease = self.place,
-                    me = self.me,
-                    "leads: the Continuums of this cluster are driven here"
-                );
+            (Some(until), Some(term)) if term.holds() => term.extend(until),
+            // What came to a term that was over waits for ever: another begins.
+            (Some(until), former) => {
+                match former {
+                    Some(former) => former.end(),
+                    None => tracing::info!(
+                        lease = self.place,
+                        me = self.me,
+                        "leads: the Continuums of this cluster are driven here"
+                    ),
+                }
                 let term = Term::new(self.clock.clone(), until);
                 self.term = Some(term.clone());
                 self.leadership.set(Standing::Leads(Some(term)));

@@ -15,6 +15,7 @@
 //!
 //! Deliberately absent: anything that decides about a Continuum. That is core's.
 
+mod acting;
 pub mod cli;
 pub mod clients;
 pub mod config;

@@ -88,8 +88,14 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
         region = %config.region,
         others = others.join(","),
         lease_namespace,
-        "starting; the publishing of records is not built"
+        "starting"
     );
+    match &config.records {
+        Some(records) => tracing::info!(server = records.host, port = records.port, "records are published on this"),
+        None => {
+            tracing::warn!("POWERDNS_API_URL is not set: records are published nowhere, and no switchover is begun")
+        }
+    }
     match &config.audit {
         Some(audit) => tracing::info!(servers = audit.settings.told(), "the audit stream is published to these"),
         None => tracing::warn!("NATS_URL is not set: events are told to nobody, and no switchover is begun"),

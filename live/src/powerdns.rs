@@ -68,7 +68,7 @@ pub struct PowerDns<P: ConnectionProvider> {
     asked: Asked<P>,
     /// Held by the one change that is under way: of two at once, also of other zones, a server may fail both or keep
     /// what each of them wrote.
-    turn: Mutex<()>,
+    turn: Arc<Mutex<()>>,
 }
 
 /// The authoritative servers that were asked so far, and whether each of them answered last.
@@ -80,7 +80,19 @@ impl<P: ConnectionProvider> PowerDns<P> {
         let PowerDnsApi { host, port, api_key, user_agent } = api;
         let client = HttpClient { connect, host, port, user_agent };
         let provider = provider.clone();
-        Self { api_key, client, authorities, provider, asked: Mutex::default(), turn: Mutex::default() }
+        Self { api_key, client, authorities, provider, asked: Mutex::default(), turn: Arc::default() }
+    }
+
+    /// The same server for another controller: changes of both take turns.
+    pub fn beside(&self) -> Self {
+        Self {
+            api_key: self.api_key.clone(),
+            client: self.client.clone(),
+            authorities: self.authorities.clone(),
+            provider: self.provider.clone(),
+            asked: Mutex::default(),
+            turn: self.turn.clone(),
+        }
     }
 
     async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<HttpAnswer, HttpError> {

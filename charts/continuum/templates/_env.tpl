@@ -30,10 +30,8 @@
   value: {{ $c.health.postSwitchoverDelaySeconds | quote }}
 - name: HEALTH_ADDR
   value: {{ printf ":%v" $c.health.port | quote }}
-{{- if $c.metrics.enabled }}
 - name: METRICS_ADDR
-  value: {{ printf ":%v" $c.metrics.port | quote }}
-{{- end }}
+  value: {{ if $c.metrics.enabled }}{{ printf ":%v" $c.metrics.port | quote }}{{ else }}""{{ end }}
 - name: LEADER_ELECT
   value: {{ $c.leaderElection.enabled | quote }}
 {{- if $c.leaderElection.enabled }}
@@ -62,6 +60,14 @@
 {{- with $c.natsCASecretRef }}
 - name: NATS_CA_FILE
   value: /etc/continuum/nats-ca/{{ .key }}
+{{- end }}
+{{- with $c.powerdns.apiURL }}
+- name: POWERDNS_API_URL
+  value: {{ . | quote }}
+{{- end }}
+{{- with $c.powerdns.apiKeySecretRef }}
+- name: POWERDNS_API_KEY
+  {{- include "continuum.fromSecret" . | nindent 2 }}
 {{- end }}
 {{- with $c.pdmURL }}
 - name: PDM_API_URL

@@ -1,17 +1,21 @@
 //! From values to the configuration. Each reader gives what it found, or notes what is wrong and goes on.
 
 use super::{
-    AuditConfig, Config, ElectionConfig, Listen, LogFormat, Logs, Mistake, Mistakes, OtherClusters, OwnCluster, Values,
-    Witness,
+    AuditConfig, Config, ElectionConfig, Key, Listen, LogFormat, Logs, Mistake, Mistakes, OtherClusters, OwnCluster,
+    RecordsConfig, Values, Witness,
 };
 use continuum_core::name::{ObjectName, Region};
 use continuum_live::http_api::Token;
 use continuum_live::kube_transport::USER_AGENT;
 use continuum_live::vantages::DNS_PORT;
 use continuum_nats::Settings;
+use http::Uri;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Where PowerDNS's API listens unless it is told another place (its setting `webserver-port`).
+const POWERDNS_PORT: u16 = 8081;
 
 /// The greatest delay of a health check, s.
 const HEALTH_DELAY_SECONDS_MAX: u32 = 3_600;
@@ -59,6 +63,7 @@ impl Reader<'_> {
         let election = self.election();
         let cluster_domain = self.cluster_domain();
         let audit = self.audit();
+        let records = self.records();
         let vantages = self.vantages();
         let logs = self.logs();
         Some(Config {
@@ -75,6 +80,7 @@ impl Reader<'_> {
             election: election?,
             cluster_domain: cluster_domain?,
             audit: audit?,
+            records: records?,
             vantages: vantages?,
             logs: logs?,
         })
@@ -263,6 +269,29 @@ impl Reader<'_> {
         Some(Some(AuditConfig { settings, credentials }))
     }
 
+    fn records(&mut self) -> Option<Option<RecordsConfig>> {
+        let key = self.values.filled("POWERDNS_API_KEY");
+        let Some(url) = self.values.filled("POWERDNS_API_URL") else {
+            if key.is_some() {
+                let cure = "it is for the server of POWERDNS_API_URL, which is not set";
+                self.mistakes.0.push(Mistake::WrongSecret { name: "POWERDNS_API_KEY", cure });
+            }
+            return Some(None);
+        };
+        let place = url.parse().ok().and_then(|url| host_and_port(&url));
+        if place.is_none() {
+            self.wrong("POWERDNS_API_URL", "write http://host:port and nothing after it; TLS is not spoken to it");
+        }
+        if key.is_none() {
+            self.mistakes.0.push(Mistake::Missing {
+                name: "POWERDNS_API_KEY",
+                cure: "set it to the key of the API of POWERDNS_API_URL (its setting api-key)",
+            });
+        }
+        let ((host, port), key) = (place?, Key(key?.to_owned()));
+        Some(Some(RecordsConfig { host, port, key }))
+    }
+
     fn vantages(&mut self) -> Option<Vec<SocketAddr>> {
         let text = self.values.value("CONTINUUM_VANTAGES");
         let one = |text: &str| {
@@ -309,4 +338,12 @@ pub(crate) fn is_label(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let inner = text.chars().all(|c| plain(c) || c == '-');
     (1..=63).contains(&text.len()) && inner && text.starts_with(plain) && text.ends_with(plain)
+}
+
+/// Of a URL that names a server alone.
+fn host_and_port(url: &Uri) -> Option<(String, u16)> {
+    let is_server = url.scheme_str() == Some("http") && url.path() == "/" && url.query().is_none();
+    let authority = url.authority().filter(|authority| is_server && !authority.as_str().contains('@'))?;
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    Some((host.to_owned(), authority.port_u16().unwrap_or(POWERDNS_PORT)))
 }

@@ -37,6 +37,23 @@ fn one_that_is_alone_elects_nobody() {
 }
 
 #[test]
+fn the_server_of_the_records_is_a_url_without_a_path() {
+    let url = |url: &str| read(&[("POWERDNS_API_URL", url), ("POWERDNS_API_KEY", "very-secret")]);
+    for (given, host, port) in
+        [("http://dns.example.org", "dns.example.org", 8081), ("http://[fd00::53]:80/", "fd00::53", 80)]
+    {
+        let config = url(given).unwrap();
+        assert!(!format!("{config:?}").contains("very-secret"));
+        let records = config.records.unwrap();
+        assert_eq!((records.host.as_str(), records.port, records.key.0.as_str()), (host, port, "very-secret"));
+    }
+    for given in ["https://dns", "http://dns/api/v1", "http://user@dns", "dns:8081", "http://dns?a"] {
+        let mistakes = url(given).unwrap_err();
+        assert!(mistakes.len() == 1 && mistakes[0].starts_with("POWERDNS_API_URL="), "{mistakes:?}");
+    }
+}
+
+#[test]
 fn an_empty_address_turns_its_server_off() {
     let config =
         read(&[("CONTINUUM_API_ADDR", ""), ("HEALTH_ADDR", ""), ("CONTINUUM_HEALTH_DELAY_SECONDS", "0")]).unwrap();
@@ -90,6 +107,8 @@ fn each_mistake_names_variable_value_and_cure() {
         ("CONTINUUM_HEALTH_DELAY_SECONDS", "", "CONTINUUM_HEALTH_DELAY_SECONDS=: write a whole number"),
         ("METRICS_ADDR", ":8081", "METRICS_ADDR=:8081: another server of this process listens there too"),
         ("PDM_API_URL", "http://pdm", "PDM_API_URL=http://pdm: this is not built yet"),
+        ("POWERDNS_API_KEY", "word", "POWERDNS_API_KEY=(not shown): it is for the server of POWERDNS_API_URL"),
+        ("POWERDNS_API_URL", "http://dns:8081", "POWERDNS_API_KEY is not set: set it to the key"),
         ("NATS_URL", "http://user:word@nats", "NATS_URL=(not shown): it is no list of NATS servers"),
         ("NATS_CREDS_FILE", "/creds", "NATS_CREDS_FILE=/creds: it is for the servers of NATS_URL"),
         ("NATS_CA_FILE", "/ca", "NATS_CA_FILE=/ca: it is for the servers of NATS_URL"),

@@ -29,7 +29,7 @@ const fn secret(name: &'static str, help: &'static str) -> Variable {
 }
 
 /// All of them, in the order of the documentation.
-pub const VARIABLES: [Variable; 25] = [
+pub const VARIABLES: [Variable; 27] = [
     variable("CATALYST_REGION", "region", None, "the region that this process stands in; required"),
     variable(
         "OWN_KUBECONFIG",
@@ -113,6 +113,13 @@ pub const VARIABLES: [Variable; 25] = [
         "a .creds file for the audit stream; not set: as NATS_URL says",
     ),
     variable("NATS_CA_FILE", "nats-ca-file", None, "authorities of the audit stream's servers, PEM; set: TLS alone"),
+    variable(
+        "POWERDNS_API_URL",
+        "powerdns-api-url",
+        None,
+        "the PowerDNS server that records are published on, http://host:port; not set: no switchover is begun",
+    ),
+    secret("POWERDNS_API_KEY", "what its API is told as X-API-Key"),
     variable("PDM_API_URL", "pdm-api-url", None, "not built yet; leave it out or empty"),
     secret("PDM_AUTH_TOKEN", "not built yet; leave it out or empty"),
 ];

@@ -76,6 +76,14 @@ fn what_is_done_next_follows_from_what_was_seen() {
         ("one's own that lapsed is taken up again", vec![(5.1, mine("7", 5.0))], 60.0, write(Some("7"), 3, false)),
         ("one's own that was deleted", vec![(5.1, mine("7", 5.0)), (7.0, Read(None))], 7.0, write(None, 0, true)),
         ("another took it", vec![(5.1, mine("7", 5.0)), (30.0, other("9"))], 30.0, wait(2.0)),
+        ("another's was deleted: it may lead still", vec![(5.0, other("7")), (10.0, Read(None))], 24.9, Next::Read),
+        ("and does so no longer", vec![(5.0, other("7")), (10.0, Read(None))], 25.0, write(None, 0, true)),
+        (
+            "one that was given back and deleted is free",
+            vec![(5.0, other("7")), (8.0, Read(Some(lease("8", None)))), (10.0, Read(None))],
+            10.0,
+            write(None, 0, true),
+        ),
     ] {
         assert_eq!(after(happened).next(at(now)), expected, "{claim}");
     }

@@ -131,7 +131,8 @@ async fn an_election_can_be_turned_off_again() {
     arguments.extend(["--set", "serviceMonitor.enabled=false", INSTALL[0]]);
     bed.helm(&later, "install", &ci("fsn"), &arguments);
     assert_eq!(bed.get(DEPLOYMENT).await["spec"]["strategy"]["type"], "RollingUpdate");
-    bed.helm(&bed.helm, "upgrade", &ci("fsn"), &[]);
+    let off = ["--set", "continuum.leaderElection.enabled=false", "--set", "continuum.replicas=1"];
+    bed.helm(&bed.helm, "upgrade", &ci("fsn"), &off);
     let strategy = &bed.get(DEPLOYMENT).await["spec"]["strategy"];
     assert_eq!(strategy, &json!({ "type": "Recreate" }));
 }

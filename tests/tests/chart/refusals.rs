@@ -6,7 +6,7 @@ use continuum_tests::chart::Helm;
 #[test]
 fn values_that_are_wrong_are_refused_by_name() {
     let Some(helm) = Helm::find() else { return };
-    let cases: [(&str, &str); 28] = [
+    let cases: [(&str, &str); 31] = [
         ("continuum.image.tag=", "continuum.image.tag is empty: name the tag"),
         ("continuum.image.tga=1", "'/continuum/image': additional properties 'tga'"),
         ("continum.image.tag=1", "additional properties 'continum'"),
@@ -23,18 +23,30 @@ fn values_that_are_wrong_are_refused_by_name() {
         ("continuum.api.tokenSecretRef.key=", "'/continuum/api/tokenSecretRef'"),
         ("continuum.health.port=", "'/continuum/health/port'"),
         ("continuum.health.postSwitchoverDelaySeconds=3601", "'/continuum/health/postSwitchoverDelaySeconds'"),
-        ("continuum.replicas=2", "continuum.replicas is 2: without continuum.leaderElection.enabled run one"),
-        ("continuum.leaderElection.enabled=true", "continuum.leaderElection.enabled is true: an election is not built"),
-        ("continuum.metrics.enabled=true", "continuum.metrics.enabled is true: metrics are not built"),
+        (
+            "continuum.leaderElection.enabled=false",
+            "continuum.replicas is 2: without continuum.leaderElection.enabled run",
+        ),
+        ("continuum.powerdns.apiURL=https://dns", "'/continuum/powerdns/apiURL'"),
+        ("continuum.powerdns.apiURL=", "continuum.powerdns.apiURL is empty, and there is a key for it"),
+        ("continuum.powerdns.apiKeySecretRef=null", "continuum.powerdns.apiKeySecretRef is null: name the secret"),
         ("continuum.pdmURL=http://pdm", "continuum.pdmURL is set: publishing records is not built"),
         ("continuum.natsURL=nats://nats:4222", "continuum.natsURL and continuum.natsURLSecretRef are both set"),
         ("continuum.natsURLSecretRef=null", "continuum.natsURL is empty, and there are credentials"),
         ("continuum.vantages={dns.example.org}", "'/continuum/vantages/0'"),
         ("continuum.env.LOG_LEVEL=debug", "continuum.env.LOG_LEVEL: the chart sets this variable"),
+        ("continuum.env.PDM_API_URL=http://pdm", "continuum.env.PDM_API_URL: this is said by a value of the chart"),
+        (
+            "witnessCluster.leases={*},continuum.leaseNamespace=",
+            "witnessCluster.leases is for all Leases of the release's own",
+        ),
         ("continuum.terminationGracePeriodSeconds=15", "'/continuum/terminationGracePeriodSeconds'"),
         ("rbac.applications=null", "rbac.applications is empty: name the objects"),
         ("rbac.applications[0].secrets={*}", "'/rbac/applications/0/secrets/0'"),
-        ("serviceMonitor.enabled=true", "serviceMonitor.enabled is true: there is nothing to scrape"),
+        (
+            "serviceMonitor.enabled=true,continuum.metrics.enabled=false",
+            "serviceMonitor.enabled is true: there is nothing to scrape",
+        ),
     ];
     for (set, said) in cases {
         let refusal = helm.template(&ci("fsn"), &["--set", set]).expect_err(set);

@@ -93,7 +93,7 @@ fn a_zero_and_an_empty_list_reach_the_process() {
     assert_eq!(variable(&objects, "CONTINUUM_VANTAGES").expect("it is set")["value"], "");
     // What is not set is left out: empty would be a mistake, or mean another thing.
     let objects = helm.template(&ci("fsn"), &["--set", "continuum.api.tokenSecretRef=null"]).expect("good values");
-    for name in ["CONTINUUM_API_TOKEN", "WITNESS_SECRET", "METRICS_ADDR", "PDM_API_URL", "PDM_AUTH_TOKEN"] {
+    for name in ["CONTINUUM_API_TOKEN", "WITNESS_SECRET", "PDM_API_URL", "PDM_AUTH_TOKEN"] {
         assert_eq!(variable(&objects, name), None, "{name}");
     }
 }
@@ -195,5 +195,8 @@ fn what_is_not_built_renders_once_its_line_is_gone() {
     let lease = &election["rules"][0];
     assert_eq!(lease["resourceNames"], json!(["continuum-controller.openova.io"]));
     let monitor = of_kind(&objects, "ServiceMonitor", None)[0];
-    assert_eq!(monitor["spec"]["endpoints"], json!([{"port": "metrics", "path": "/metrics", "interval": "30s"}]));
+    assert_eq!(
+        monitor["spec"]["endpoints"],
+        json!([{"port": "metrics", "path": "/metrics", "honorLabels": true, "interval": "30s"}])
+    );
 }

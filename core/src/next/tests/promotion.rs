@@ -29,7 +29,8 @@ fn a_promotion_waits_for_the_replay_and_without_the_wal_it_turns_back() {
 
 #[test]
 fn an_operator_that_was_told_to_do_nothing_after_the_dry_run_is_named() {
-    let cause = "the operator does nothing for shop-hel: the annotation cnpg.io/reconciliationLoop is `disabled`; remove it";
+    let cause =
+        "the operator does nothing for shop-hel: the annotation cnpg.io/reconciliationLoop is `disabled`; remove it";
     let mut world = World::before(6);
     world.to().1.lsn = None;
     world.to().0.reconciliation_disabled = true;

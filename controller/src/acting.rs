@@ -1,0 +1,40 @@
+//! What acts and does not go through a Kubernetes client: records, events, and the database's own probe. It passes the gate of
+//! its task group as requests of clients do, and like those it is waited for where the group ends.
+
+use crate::gate::Gate;
+use crate::host::Records;
+use async_trait::async_trait;
+use continuum_core::audit::Event;
+use continuum_core::name::{ObjectName, Region};
+use continuum_core::ports::{ActOnDatabase, Outcome, PublishAudit, PublishRecords};
+use continuum_core::record::RecordSet;
+use continuum_live::postgres::PostgresProbe;
+use continuum_nats::AuditStream;
+use std::sync::Arc;
+
+/// Acts as far as the gate lets it.
+pub(crate) struct Acting<T> {
+    pub inner: Arc<T>,
+    pub gate: Gate,
+}
+
+#[async_trait]
+impl PublishRecords for Acting<Records> {
+    async fn publish(&self, zone: &str, sets: &[RecordSet]) -> Outcome {
+        self.gate.pass(self.inner.publish(zone, sets)).await
+    }
+}
+
+#[async_trait]
+impl PublishAudit for Acting<AuditStream> {
+    async fn publish(&self, event: &Event) -> Outcome<u64> {
+        self.gate.pass(self.inner.publish(event)).await
+    }
+}
+
+#[async_trait]
+impl ActOnDatabase for Acting<PostgresProbe> {
+    async fn try_write(&self, region: &Region, cluster: &ObjectName, commit: bool) -> Outcome {
+        self.gate.pass(self.inner.try_write(region, cluster, commit)).await
+    }
+}
