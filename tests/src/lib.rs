@@ -11,3 +11,4 @@ pub mod real_powerdns;
 pub mod scenario_files;
 pub mod simulated_kube;
 pub mod stage;
+pub mod stand_in;

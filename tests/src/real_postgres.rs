@@ -4,12 +4,16 @@
 //!
 //! PostgreSQL refuses to run as root, so root runs it as the user `postgres`.
 
+use std::collections::BTreeMap;
+use std::error::Error;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
+use tokio::net::UnixStream;
+use tokio_postgres::{Client, NoTls};
 
 /// Superuser of the pair.
 pub const SUPERUSER: &str = "postgres";
@@ -21,6 +25,9 @@ pub const MONITOR_ROLE: &str = "continuum";
 pub const PASSWORD: &str = "right";
 /// A role that was given no password.
 pub const NO_PASSWORD_ROLE: &str = "guest";
+
+/// A server that finds it at its start follows another.
+const STANDBY_SIGNAL: &str = "standby.signal";
 
 /// A running pair.
 #[derive(Debug)]
@@ -75,7 +82,7 @@ impl RealPostgres {
         // A copy of a server that was shut down is a base backup.
         let copied = output(Command::new("cp").arg("-a").arg(&a).arg(&b));
         assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
-        let signal = b.join("standby.signal");
+        let signal = b.join(STANDBY_SIGNAL);
         std::fs::write(&signal, "").expect("a file can be written");
         self.configure(&b, self.ports[1], "always");
         self.control(0, &["start"]);
@@ -87,19 +94,16 @@ impl RealPostgres {
         let folder = text(&self.folder);
         let settings = format!(
             "port={port}\nlisten_addresses='127.0.0.1'\nunix_socket_directories='{folder}'\nwal_level=logical\n\
-             archive_mode={archive_mode}\narchive_command='true'\nfsync=off\n\
-             primary_conninfo='host=127.0.0.1 port={} user={SUPERUSER} application_name=shop-hel'\n",
-            self.ports[0]
+             archive_mode={archive_mode}\narchive_command='true'\nfsync=off\n{}\n",
+            conninfo(self.ports[0], "shop-hel")
         );
-        let path = data.join("postgresql.conf");
-        let mut file = std::fs::OpenOptions::new().append(true).open(path).expect("initdb wrote it");
-        file.write_all(settings.as_bytes()).expect("a file can be written");
+        append(data, &settings);
     }
 
     /// `pg_ctl` on the first (0) or the second (1) server, waiting for the end.
     pub fn control(&self, server: usize, arguments: &[&str]) {
-        let name = ["a", "b"][server];
-        let (data, log) = (self.folder.join(name), self.folder.join(format!("{name}.log")));
+        let data = self.data(server);
+        let log = data.with_extension("log");
         let fixed = ["-D", text(&data), "-l", text(&log), "-w", "-s"];
         self.run("pg_ctl", &[&fixed, arguments].concat());
     }
@@ -107,7 +111,7 @@ impl RealPostgres {
     /// Has a server take TLS alone from whoever is not its standby, with this certificate and its key, in PEM. It is
     /// started anew for that.
     pub fn take_tls_alone(&self, server: usize, certificate: &str, key: &str) {
-        let data = self.folder.join(["a", "b"][server]);
+        let data = self.data(server);
         let write = |name: &str, text: &str| {
             let path = data.join(name);
             std::fs::write(&path, text).expect("a file can be written");
@@ -119,12 +123,66 @@ impl RealPostgres {
         };
         write("server.crt", certificate);
         write("server.key", key);
-        let access = "host replication all 127.0.0.1/32 trust\nhostssl all all all scram-sha-256\n";
-        write("pg_hba.conf", access);
-        let settings = data.join("postgresql.conf");
-        let mut file = std::fs::OpenOptions::new().append(true).open(settings).expect("initdb wrote it");
-        file.write_all(b"ssl=on\n").expect("a file can be written");
+        // Who stands in for the instance manager comes over the socket, as the real one does.
+        let access = format!(
+            "local all {SUPERUSER} trust\nlocal all {PLAIN_ROLE} trust\nhost replication all 127.0.0.1/32 trust\n\
+             hostssl all all all scram-sha-256\n"
+        );
+        write("pg_hba.conf", &access);
+        self.set(server, "ssl=on");
         self.control(server, &["restart"]);
+    }
+
+    /// Adds a line to a server's settings, which counts from its next start on.
+    pub fn set(&self, server: usize, line: &str) {
+        append(&self.data(server), &format!("{line}\n"));
+    }
+
+    /// A server that does not run follows the other from its next start on, under this name.
+    pub fn follow(&self, server: usize, name: &str) {
+        self.set(server, &conninfo(self.ports[1 - server], name));
+        let signal = self.data(server).join(STANDBY_SIGNAL);
+        std::fs::write(&signal, "").expect("a file can be written");
+        if self.as_postgres {
+            output(Command::new("chown").arg(SUPERUSER).arg(&signal));
+        }
+    }
+
+    /// Whether a server is told to follow. One that was promoted no longer is.
+    pub fn follows(&self, server: usize) -> bool {
+        self.data(server).join(STANDBY_SIGNAL).exists()
+    }
+
+    /// Whether a server runs.
+    pub fn runs(&self, server: usize) -> bool {
+        output(self.command("pg_ctl").args(["-D", text(&self.data(server)), "-s", "status"])).status.success()
+    }
+
+    /// What `pg_controldata` prints of a server: name, value.
+    pub fn control_data(&self, server: usize) -> BTreeMap<String, String> {
+        let output = output(self.command("pg_controldata").arg(text(&self.data(server))));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let printed = String::from_utf8(output.stdout).expect("it prints text");
+        let lines = printed.lines().filter_map(|line| line.split_once(':'));
+        lines.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
+    }
+
+    /// A session over the socket, where nobody is asked for a password.
+    ///
+    /// # Errors
+    ///
+    /// The server takes none.
+    pub async fn session(&self, server: usize, role: &str) -> Result<Client, Box<dyn Error + Send + Sync>> {
+        let socket = self.folder.join(format!(".s.PGSQL.{}", self.ports[server]));
+        let stream = UnixStream::connect(socket).await?;
+        let config = tokio_postgres::Config::new().user(role).dbname(SUPERUSER).clone();
+        let (client, connection) = config.connect_raw(stream, NoTls).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    fn data(&self, server: usize) -> PathBuf {
+        self.folder.join(["a", "b"][server])
     }
 
     /// Where a server listens.
@@ -183,6 +241,16 @@ fn find() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).collect::<Vec<_>>();
     debian.into_iter().rev().chain(on_path).find(complete)
+}
+
+fn append(data: &Path, settings: &str) {
+    let path = data.join("postgresql.conf");
+    let mut file = std::fs::OpenOptions::new().append(true).open(path).expect("initdb wrote it");
+    file.write_all(settings.as_bytes()).expect("a file can be written");
+}
+
+fn conninfo(port: u16, name: &str) -> String {
+    format!("primary_conninfo='host=127.0.0.1 port={port} user={SUPERUSER} application_name={name}'")
 }
 
 /// Free a moment ago, at least.

@@ -37,6 +37,7 @@ fn values(index: usize) -> String {
             "continuums": ["shop", "books"],
             "clusters": [format!("shop-{region}"), format!("books-{region}")],
             "secrets": ["probe", "shop-fsn-ca", "shop-hel-ca"],
+            "roleSecrets": [format!("shop-{region}-app")],
         }] },
         "otherCluster": { "enabled": true },
         "witnessCluster": { "enabled": index == 0, "leases": ["shop.shop", "shop.books"] },

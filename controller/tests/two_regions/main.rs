@@ -6,6 +6,7 @@ mod installed;
 mod process;
 mod reload;
 mod replicas;
+mod switchover;
 
 use continuum_tests::certificates::{Authority, Certified};
 use continuum_tests::real_kube::{RealKube, Who};
@@ -20,13 +21,14 @@ use kube::core::GroupVersionKind;
 use process::{Folder, Process, program, until};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const REGIONS: [&str; 2] = ["fsn", "hel"];
 
 /// Two regions with an API server each. Their processes may be told how to reach both by files.
 struct Regions {
     servers: [RealKube; 2],
-    postgres: RealPostgres,
+    postgres: Arc<RealPostgres>,
     nats: RealNats,
     folder: Folder,
 }
@@ -42,7 +44,7 @@ impl Regions {
     }
 
     async fn new(audited: bool) -> Option<Self> {
-        let postgres = RealPostgres::start()?;
+        let postgres = Arc::new(RealPostgres::start()?);
         let authority = Authority::new();
         let Certified { certificate, key } = authority.certify("localhost");
         for half in 0..2 {
@@ -124,11 +126,10 @@ impl Regions {
 
     /// Each controller reaches its own half at the place that is named here, since nobody resolves a Service's name.
     fn continuum(&self, name: &str, probe: &Value) -> Value {
-        let places: Vec<Value> = REGIONS
-            .into_iter()
+        let places: Vec<Value> = (REGIONS.into_iter().zip(["10.1.0.1", "10.2.0.1"]))
             .zip(self.postgres.ports)
-            .map(|(region, port)| {
-                json!({ "name": region, "lbIPs": ["10.1.0.1"], "postgres": { "host": "localhost", "port": port } })
+            .map(|((region, address), port)| {
+                json!({ "name": region, "lbIPs": [address], "postgres": { "host": "localhost", "port": port } })
             })
             .collect();
         json!({
