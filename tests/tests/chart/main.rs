@@ -1,6 +1,7 @@
 //! The chart of the controller: what it renders, what it refuses, and that a real API server takes it. Whether its roles
 //! are enough is shown in `kube_adapter_contract` and by the controller's own test of two processes.
 
+mod alerts;
 mod install;
 mod refusals;
 mod render;

@@ -6,7 +6,7 @@ use continuum_tests::chart::Helm;
 #[test]
 fn values_that_are_wrong_are_refused_by_name() {
     let Some(helm) = Helm::find() else { return };
-    let cases: [(&str, &str); 31] = [
+    let cases: [(&str, &str); 33] = [
         ("continuum.image.tag=", "continuum.image.tag is empty: name the tag"),
         ("continuum.image.tga=1", "'/continuum/image': additional properties 'tga'"),
         ("continum.image.tag=1", "additional properties 'continum'"),
@@ -47,6 +47,11 @@ fn values_that_are_wrong_are_refused_by_name() {
             "serviceMonitor.enabled=true,continuum.metrics.enabled=false",
             "serviceMonitor.enabled is true: there is nothing to scrape",
         ),
+        (
+            "prometheusRule.enabled=true,continuum.metrics.enabled=false",
+            "prometheusRule.enabled is true: there is nothing",
+        ),
+        ("prometheusRule.lagSeconds=0", "'/prometheusRule/lagSeconds'"),
     ];
     for (set, said) in cases {
         let refusal = helm.template(&ci("fsn"), &["--set", set]).expect_err(set);
