@@ -47,3 +47,12 @@ continuum-controller{{ if .Values.otherCluster.enabled }},continuum-controller-o
 continuum-controller-witness
 {{- end }}
 {{- end }}
+
+{{- /* Whether a pod that elects nobody runs here now: it and one that elects would both drive. "true" or nothing; nothing
+       as well where there is no server to ask. */ -}}
+{{- define "continuum.runsAlone" -}}
+{{- $now := lookup "apps/v1" "Deployment" .Release.Namespace (include "continuum.name" .) | default dict }}
+{{- range dig "spec" "template" "spec" "containers" list $now }}
+{{- range .env }}{{ if and (eq .name "LEADER_ELECT") (eq (.value | default "") "false") }}true{{ end }}{{ end }}
+{{- end }}
+{{- end }}

@@ -122,7 +122,7 @@ async fn leases_of_the_witness_go_to_the_priority_level_of_elections() {
 }
 
 #[tokio::test]
-async fn an_election_can_be_turned_off_again() {
+async fn an_election_can_be_turned_off_and_on_again() {
     let Some(bed) = Bed::start("election").await else { return };
     let folder = Folder::new("election-chart");
     let later = built(&bed.helm, &folder);
@@ -135,6 +135,11 @@ async fn an_election_can_be_turned_off_again() {
     bed.helm(&bed.helm, "upgrade", &ci("fsn"), &off);
     let strategy = &bed.get(DEPLOYMENT).await["spec"]["strategy"];
     assert_eq!(strategy, &json!({ "type": "Recreate" }));
+    // On again: the pod that elects nobody has to go before one that elects comes.
+    for expected in ["Recreate", "RollingUpdate"] {
+        bed.helm(&bed.helm, "upgrade", &ci("fsn"), &[]);
+        assert_eq!(bed.get(DEPLOYMENT).await["spec"]["strategy"]["type"], expected);
+    }
 }
 
 /// Whether an account may, as the server says: verb, resource, namespace, name.
