@@ -1,5 +1,5 @@
 //! Kubeconfigs, and the clients that they give: of the own cluster, of the other regions and of the witness. What changes in
-//! them later is for [`crate::reload`].
+//! them later is for `reload.rs`.
 //!
 //! Nothing of a kubeconfig is shown, not even where it cannot be read: what stands beside a mistake may be a token.
 
