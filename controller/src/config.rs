@@ -140,6 +140,16 @@ pub enum Witness {
     Region(Region),
 }
 
+impl Witness {
+    /// The region whose cluster holds it; absent: it stands at a third place.
+    pub fn region(&self) -> Option<&Region> {
+        match self {
+            Self::Region(region) => Some(region),
+            Self::File(_) | Self::Secret(_) => None,
+        }
+    }
+}
+
 /// What is logged, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Logs {

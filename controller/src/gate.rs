@@ -6,14 +6,13 @@
 //! stood still sends nothing when it wakes up, whoever notices first.
 
 use crate::leader::Term;
-use http::{Request, Response};
+use http::Request;
 use kube::Client;
 use kube::client::Body;
 use std::future::{Future, pending};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use tokio::sync::Notify;
-use tower::Service;
+use tower::{BoxError, service_fn};
 
 /// See the module.
 #[derive(Clone, Default)]
@@ -62,7 +61,12 @@ impl Gate {
     /// A client whose requests pass this gate.
     pub fn client(&self, client: &Client) -> Client {
         let namespace = client.default_namespace().to_owned();
-        Client::new(Gated { client: client.clone(), gate: self.clone() }, namespace)
+        let (client, gate) = (client.clone(), self.clone());
+        let gated = service_fn(move |request: Request<Body>| {
+            let (client, gate) = (client.clone(), gate.clone());
+            async move { Ok::<_, BoxError>(gate.pass(client.send(request)).await?) }
+        });
+        Client::new(gated, namespace)
     }
 
     /// What acts, once it may; for ever where it may not.
@@ -95,39 +99,20 @@ impl Drop for UnderWay {
     }
 }
 
-struct Gated {
-    client: Client,
-    gate: Gate,
-}
-
-impl Service<Request<Body>> for Gated {
-    type Response = Response<Body>;
-    type Error = tower::BoxError;
-    type Future = futures_util::future::BoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (client, gate) = (self.client.clone(), self.gate.clone());
-        Box::pin(async move { Ok(gate.pass(client.send(request)).await?) })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use futures_util::FutureExt;
+    use http::Response;
     use std::pin::pin;
 
     /// A server that answers when it is told to.
     fn server(answer: Arc<Notify>) -> Client {
-        let service = tower::service_fn(move |_: Request<Body>| {
+        let service = service_fn(move |_: Request<Body>| {
             let answer = answer.clone();
             async move {
                 answer.notified().await;
-                Ok::<_, tower::BoxError>(Response::new(Body::from(b"{}".to_vec())))
+                Ok::<_, BoxError>(Response::new(Body::from(b"{}".to_vec())))
             }
         });
         Client::new(service, "default")

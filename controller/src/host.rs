@@ -65,10 +65,7 @@ impl Host {
             region: config.region.clone(),
             clients,
             lease_namespace,
-            witness_shares: match &config.witness {
-                crate::config::Witness::Region(region) => Some(region.clone()),
-                _ => None,
-            },
+            witness_shares: config.witness.region().cloned(),
             cluster_domain: config.cluster_domain.clone(),
             health_delay: config.health_delay,
             vantages,

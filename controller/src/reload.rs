@@ -5,21 +5,20 @@
 //! What is wrong keeps what was there before, and is told once.
 
 use crate::clients::{NoClients, Place, Reached, files, secrets};
-use crate::config::{Config, Mistakes, Witness};
+use crate::config::{Config, Mistakes};
 use crate::metrics::Counts;
 use continuum_core::clock::{Clock, within};
 use continuum_core::name::Region;
 use continuum_live::assemble::{KubeClients, Twice};
 use continuum_live::kube_transport::{Limits, USER_AGENT, USER_AGENT_DRY_RUN};
-use http::{Request, Response, StatusCode};
+use http::{Request, StatusCode};
 use kube::Client;
 use kube::client::Body;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::Notify;
-use tower::Service;
+use tower::{BoxError, service_fn};
 
 /// Between two looks at files and secrets.
 const EVERY: Duration = Duration::from_secs(10);
@@ -59,10 +58,7 @@ pub(crate) struct Pool {
 impl Pool {
     /// Must be made within a tokio runtime.
     pub fn new(config: &Config, places: BTreeMap<Place, Reached>, counts: Counts) -> Result<Arc<Self>, NoClients> {
-        let witness = match &config.witness {
-            Witness::Region(region) => Some(region.clone()),
-            _ => None,
-        };
+        let witness = config.witness.region().cloned();
         let pool =
             Self { own: config.region.clone(), witness, clients: Mutex::default(), refused: Notify::new(), counts };
         for (place, reached) in places {
@@ -112,9 +108,30 @@ impl Pool {
         all
     }
 
+    /// Hands each request to the client that was made last.
     fn handing(self: &Arc<Self>, place: &Place, which: fn(&Clients) -> &Client) -> Client {
         let namespace = which(&self.clients()[place]).default_namespace().to_owned();
-        Client::new(Handing { pool: self.clone(), place: place.clone(), which }, namespace)
+        let (pool, place) = (self.clone(), place.clone());
+        let handing = service_fn(move |request: Request<Body>| {
+            let (client, host) = {
+                let clients = pool.clients();
+                let clients = &clients[&place];
+                (which(clients).clone(), clients.reached.host())
+            };
+            let pool = pool.clone();
+            async move {
+                let method = request.method().clone();
+                let response = client.send(request).await;
+                let code = response.as_ref().ok().map(|response| response.status().as_u16());
+                pool.counts.requested(code, &host, method.as_str());
+                let response = response?;
+                if response.status() == StatusCode::UNAUTHORIZED {
+                    pool.refused.notify_one();
+                }
+                Ok::<_, BoxError>(response)
+            }
+        });
+        Client::new(handing, namespace)
     }
 
     /// Takes this over where it is another than before. Whether it is.
@@ -129,43 +146,6 @@ impl Pool {
 
     fn clients(&self) -> MutexGuard<'_, BTreeMap<Place, Clients>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Hands each request to the client that was made last.
-struct Handing {
-    pool: Arc<Pool>,
-    place: Place,
-    which: fn(&Clients) -> &Client,
-}
-
-impl Service<Request<Body>> for Handing {
-    type Response = Response<Body>;
-    type Error = tower::BoxError;
-    type Future = futures_util::future::BoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (client, host) = {
-            let clients = self.pool.clients();
-            let clients = &clients[&self.place];
-            ((self.which)(clients).clone(), clients.reached.host())
-        };
-        let pool = self.pool.clone();
-        Box::pin(async move {
-            let method = request.method().clone();
-            let response = client.send(request).await;
-            let code = response.as_ref().ok().map(|response| response.status().as_u16());
-            pool.counts.requested(code, &host, method.as_str());
-            let response = response?;
-            if response.status() == StatusCode::UNAUTHORIZED {
-                pool.refused.notify_one();
-            }
-            Ok(response)
-        })
     }
 }
 
