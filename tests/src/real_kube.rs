@@ -11,6 +11,7 @@
 //!
 //! The servers stop when the pipe closes, however the test process ends.
 
+use crate::live;
 use continuum_live::kube_transport::{Limits, USER_AGENT, tls_client};
 use continuum_live::resource;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
@@ -22,7 +23,7 @@ use kube::core::discovery::ApiResource;
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Client, ResourceExt};
 use serde_json::json;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -142,11 +143,10 @@ impl RealKube {
 
     async fn new(audit_log: Option<&Path>) -> Result<Option<RealKube>, RealKubeError> {
         let Some(real) = Self::launch(audit_log)? else {
-            if std::env::var("CONTINUUM_LIVE").is_ok_and(|value| value == "require") {
+            if live::is_required() {
                 return Err(RealKubeError::Required);
             }
-            // Not `eprintln!`, which the test harness keeps to itself when the test passes.
-            writeln!(std::io::stderr(), "skipped: no kube-apiserver (see tools/servers)").ok();
+            live::skip("kube-apiserver", "see tools/servers");
             return Ok(None);
         };
         real.prepared().await.map(Some)

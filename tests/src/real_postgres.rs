@@ -4,6 +4,7 @@
 //!
 //! PostgreSQL refuses to run as root, so root runs it as the user `postgres`.
 
+use crate::live;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write;
@@ -44,10 +45,7 @@ impl RealPostgres {
     /// `CONTINUUM_LIVE=require`, or it does not start.
     pub fn start() -> Option<Self> {
         let Some(bin) = find() else {
-            let required = std::env::var("CONTINUUM_LIVE").is_ok_and(|value| value == "require");
-            assert!(!required, "no PostgreSQL, and CONTINUUM_LIVE=require: install it, or set CONTINUUM_POSTGRES_BIN");
-            // Not `eprintln!`, which the test harness keeps to itself when the test passes.
-            writeln!(std::io::stderr(), "skipped: no PostgreSQL (install it, or set CONTINUUM_POSTGRES_BIN)").ok();
+            live::skip("PostgreSQL", "install it, or set CONTINUUM_POSTGRES_BIN");
             return None;
         };
         static COUNT: AtomicU32 = AtomicU32::new(0);

@@ -1,0 +1,15 @@
+//! What a live suite does without its server: it is skipped, or fails where the environment insists.
+
+use std::io::Write;
+
+/// Whether `CONTINUUM_LIVE=require`.
+pub(crate) fn is_required() -> bool {
+    std::env::var("CONTINUUM_LIVE").is_ok_and(|value| value == "require")
+}
+
+/// Tells that `what` is not there, and how to get it. Panics where it is required.
+pub(crate) fn skip(what: &str, cure: &str) {
+    assert!(!is_required(), "no {what}, and CONTINUUM_LIVE=require: {cure}");
+    // Not `eprintln!`, which the test harness keeps to itself when the test passes.
+    writeln!(std::io::stderr(), "skipped: no {what} ({cure})").ok();
+}
