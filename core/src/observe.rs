@@ -253,6 +253,8 @@ pub struct Half {
     pub stalled_for: Duration,
     /// For how long it has been seen behind a fence that was put on again for such a demotion, which is over since.
     pub left_fenced_for: Duration,
+    /// For how long it has been told to be a replica while its operator did nothing for that.
+    pub untouched_for: Duration,
 }
 
 impl Half {
@@ -395,6 +397,7 @@ static UNSEEN: Half = Half {
     settled_for: Duration::ZERO,
     stalled_for: Duration::ZERO,
     left_fenced_for: Duration::ZERO,
+    untouched_for: Duration::ZERO,
 };
 
 impl Observations {

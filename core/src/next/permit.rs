@@ -3,6 +3,10 @@
 
 use crate::observe::{Accepts, ClusterView, DatabaseView, Half, Role, Seen};
 use crate::record::{Intent, Record};
+use std::time::Duration;
+
+/// An operator that lives has begun a demotion within two seconds in every recording.
+const UNTOUCHED_AFTER: Duration = Duration::from_secs(5);
 
 /// Leave to make one half writable, given by [`permit`] for one decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +84,9 @@ pub(super) fn permit_to_follow(half: &Half, record: &Record) -> Option<Permit> {
 fn other_is_safe(other: &Half, record: &Record, way: Way) -> Result<(), Missing> {
     let cluster = match &other.cluster {
         Seen::Is(cluster) => cluster,
+        _ if other.takes_writes() => {
+            return Err(Missing::Awaited("the other half takes writes, and its Cluster is not seen".into()));
+        }
         // It was to be looked at, and was not: silence is known only where it was asked.
         Seen::NotLooked if way == Way::ByToken => return Err(Missing::Awaited("the other half is looked at".into())),
         _ if way != Way::ClaimedAndSeen => return Ok(()),
@@ -152,8 +159,15 @@ fn own_is_demoted(own: &Half, record: &Record, way: Way) -> Result<(), Missing> 
     let leads =
         record.intent.is_none() && record.holder.as_ref().is_some_and(|me| record.lineage.timeline_of(me).is_some());
     let never_left = record.intent.as_ref().is_some_and(|intent| intent.began_generation == record.generation);
-    let untouched = (way == Way::NeverAllowed && never_left || leads) && database.is_some_and(still_primary);
-    if untouched || runs_as_standby(cluster, database) {
+    if (way == Way::NeverAllowed && never_left || leads) && is_untouched(own) {
+        if own.untouched_for >= UNTOUCHED_AFTER {
+            return Ok(());
+        }
+        // Told otherwise between its operator's look and its operator's fence, the half stays behind that fence: nobody
+        // goes on with a demotion that nobody asks for any more. It takes writes meanwhile, so waiting costs nothing.
+        return Err(Missing::Awaited("its operator may have begun to demote it".into()));
+    }
+    if runs_as_standby(cluster, database) {
         return Ok(());
     }
     Err(Missing::Awaited("its PostgreSQL is not seen as a standby".into()))
@@ -171,6 +185,12 @@ pub(super) fn newer_claim(cluster: &ClusterView, record: &Record) -> Option<Stri
 /// Whether this generation told the half to be a replica.
 fn demotion_is_ours(cluster: &ClusterView, record: &Record) -> bool {
     cluster.role == Role::Replica && cluster.claim.as_ref().is_some_and(|claim| claim.generation == record.generation)
+}
+
+/// Whether a half was told to be a replica, and its operator has done nothing for that yet.
+pub(super) fn is_untouched(half: &Half) -> bool {
+    let told = |c: &ClusterView| c.role == Role::Replica && !c.in_progress && !c.fenced;
+    half.cluster.known().is_some_and(told) && half.database.known().is_some_and(still_primary)
 }
 
 /// Whether PostgreSQL runs as a primary, whatever the spec asks.

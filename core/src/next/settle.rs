@@ -4,6 +4,7 @@
 //! The operator turns `archive_mode` from `always` to `on`, which takes a restart. An operator that leaves the setting as
 //! it is orders none (H52): there only time tells that nothing more comes.
 
+use super::permit::is_untouched;
 use super::stalled::{is_left_fenced, is_stalled};
 use crate::clock::Monotonic;
 use crate::name::Region;
@@ -17,12 +18,13 @@ const SETTLED_AFTER: Duration = Duration::from_secs(10);
 /// What the operator calls a Cluster for which it does nothing.
 pub(super) const HEALTHY: &str = "Cluster in healthy state";
 
-/// Since when each half is seen to be at rest, stalled, or left behind a fence.
+/// Since when each half is seen to be at rest, stalled, left behind a fence, or not touched by its operator.
 #[derive(Debug, Default)]
 pub(crate) struct Settling {
     at_rest: Since,
     stalled: Since,
     left_fenced: Since,
+    untouched: Since,
 }
 
 type Since = BTreeMap<Region, Monotonic>;
@@ -35,6 +37,7 @@ impl Settling {
                 continue;
             }
             half.left_fenced_for = lasting(&mut self.left_fenced, region, is_left_fenced(half), now);
+            half.untouched_for = lasting(&mut self.untouched, region, is_untouched(half), now);
             half.settled_for = lasting(&mut self.at_rest, region, is_at_rest(half), now);
             half.stalled_for = lasting(&mut self.stalled, region, is_stalled(half), now);
         }

@@ -124,7 +124,7 @@ fn disturb_half(random: &mut Random, half: &mut Half, generation: u64, rate: usi
     if hit(random) {
         half.database = one_of(random, &[Seen::Missing, Seen::Unconfigured, Seen::Unknown("time-out".into())]);
     }
-    for seconds in [&mut half.stalled_for, &mut half.left_fenced_for] {
+    for seconds in [&mut half.stalled_for, &mut half.left_fenced_for, &mut half.untouched_for] {
         *seconds = Duration::from_secs(one_of(random, &[0, 0, 6, 60]));
     }
     if random.below(rate * 3) == 0 {

@@ -132,9 +132,11 @@ fn another_half_that_was_told_to_be_primary_or_takes_writes_is_fenced_and_demote
 }
 
 #[test]
-fn its_own_half_that_was_told_to_be_a_replica_is_told_otherwise_at_once_where_its_operator_has_not_begun() {
+fn its_own_half_that_was_told_to_be_a_replica_is_told_otherwise_once_its_operator_is_seen_to_do_nothing() {
     let mut kept = Kept::new();
     kept.half(&fsn()).0.role = Role::Replica;
+    assert_eq!(rests(kept.decide()), "its operator may have begun to demote it");
+    kept.seen.half_mut(&fsn()).untouched_for = Duration::from_secs(5);
     let write = kept_write(kept.decide());
     assert!(matches!(write.change, ClusterChange::Promote { token: None, .. }), "H36");
     assert_eq!((write.region, write.server_limit), (fsn(), Some(REQUEST_LIMIT)));

@@ -169,12 +169,14 @@ fn a_killed_primary_is_promoted_back_without_a_token() {
 }
 
 #[test]
-fn a_demotion_that_the_operator_has_not_begun_is_taken_back_at_once() {
+fn a_demotion_that_the_operator_does_not_begin_is_taken_back_after_five_seconds() {
     let mut world = World::during(2).turn(2);
     world.demoted();
     world.from().0.demotion_token = None;
     *world.from().1 = fixture::primary_database("shop-hel");
     world.change(2, &Change::DoubtLineage);
+    waits(world.decide());
+    world.seen.half_mut(&fsn()).untouched_for = Duration::from_secs(5);
     assert!(matches!(cluster_write(world.decide()).change, ClusterChange::Promote { token: None, .. }));
     world.from().0.fenced = true;
     waits(world.decide());
