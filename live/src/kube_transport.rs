@@ -6,11 +6,14 @@
 //! could be applied long after its caller looked and decided anew.
 
 use http::{HeaderValue, Request, Uri, header};
+use hyper::rt::Executor;
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::Connection;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use kube::client::{Body, ClientBuilder, ConfigExt};
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 use tower::{BoxError, Service, ServiceBuilder};
 
@@ -37,9 +40,16 @@ impl Limits {
 }
 
 /// A client of the API server at `base` (such as `http://api.hel:80`) over `connector`, without TLS and without
-/// credentials. Must be made within a tokio runtime.
-pub fn plain_client<C>(base: Uri, user_agent: &'static str, limits: Limits, connector: C) -> kube::Client
+/// credentials. What carries its connections runs on `executor`. Must be made within a tokio runtime.
+pub fn plain_client<C, E>(
+    base: Uri,
+    user_agent: &'static str,
+    limits: Limits,
+    connector: C,
+    executor: E,
+) -> kube::Client
 where
+    E: Executor<Pin<Box<dyn Future<Output = ()> + Send>>> + Clone + Send + Sync + 'static,
     C: Service<Uri> + Clone + Send + Sync + 'static,
     C::Response: Connection + hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
     C::Future: Send + 'static,
@@ -51,7 +61,7 @@ where
     connector.set_read_timeout(Some(limits.read));
     connector.set_write_timeout(Some(limits.read));
     connector.set_reset_reader_on_write(true);
-    let http = HttpClient::builder(TokioExecutor::new())
+    let http = HttpClient::builder(executor)
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .build::<_, Body>(connector);

@@ -8,7 +8,7 @@ mod seeds;
 mod trace_file;
 
 use crate::format::{self, Mistake, Scenario};
-use crate::runner::Runner;
+use crate::runner::{Fabric, Runner};
 use crate::wrap::wrap;
 use crate::{outcome, sweep};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
@@ -101,6 +101,9 @@ struct RunArguments {
     /// Run every scenario with each seed from A to B, and sum up. Whole outcomes are shown by `--seed`.
     #[arg(long, value_name = "A..B", value_parser = seeds::parse, allow_hyphen_values = true, conflicts_with_all = ["seed", "trace"])]
     seeds: Option<RangeInclusive<u64>>,
+    /// The simulated network. Each moves bytes at times of its own, so one seed is two different runs on the two.
+    #[arg(long, value_enum, default_value_t = Fabric::Turmoil)]
+    fabric: Fabric,
     /// How the outcome is shown.
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,

@@ -296,7 +296,7 @@ impl Outcome {
             file: options.file.clone(),
             seed: options.seed,
             options: Options {
-                fabric: "turmoil".into(),
+                fabric: options.fabric.name().into(),
                 tick_ms: u64::try_from(world.tick.0.as_millis()).unwrap_or(u64::MAX),
                 primary: world.primary.to_string(),
                 standby: world.primary.other().to_string(),
@@ -315,7 +315,7 @@ impl Outcome {
             unmet: Vec::new(),
             did_not_finish: None,
             crashed: None,
-            reproduce: format!("continuum run {} --seed {}", quoted(&options.file), options.seed),
+            reproduce: options.command(),
             trace: None,
         }
     }
@@ -457,9 +457,4 @@ pub fn schema() -> serde_json::Value {
         .into_generator()
         .into_root_schema_for::<RunReport>()
         .to_value()
-}
-/// A file's name as a shell takes it.
-fn quoted(file: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "/._-+=:@%,".contains(c);
-    if file.chars().all(plain) { file.to_owned() } else { format!("'{}'", file.replace('\'', "'\\''")) }
 }

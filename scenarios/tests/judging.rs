@@ -2,7 +2,7 @@
 
 use continuum_scenarios::format;
 use continuum_scenarios::outcome::{Outcome, Verdict};
-use continuum_scenarios::runner::{RunOptions, Runner};
+use continuum_scenarios::runner::{Fabric, RunOptions, Runner};
 use continuum_scenarios::simulate::Simulation;
 
 /// A run of these steps, without clients.
@@ -17,7 +17,8 @@ fn run_expecting(steps: &str, expect: &str) -> Outcome {
          spec: {{world: {{workload: {{clients: 0}}}}, steps: [{steps}], expect: {expect}}}}}"
     );
     let scenario = format::parse("judged.yaml", &text).unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
-    Simulation::default().run(&scenario, &RunOptions { file: "judged.yaml".into(), seed: 1, trace: false })
+    Simulation::default()
+        .run(&scenario, &RunOptions { file: "judged.yaml".into(), seed: 1, fabric: Fabric::Turmoil, trace: false })
 }
 
 fn delayed(by: &str) -> Outcome {
@@ -87,7 +88,8 @@ fn a_gap_that_lasts_to_the_end_is_counted() {
                 {replication: sync}, steps: [crash: {host: pg.hel}, wait: {for: {elapsed: 30s}, atMost: 1m}], \
                 expect: {checks: {converged: failed}, writeGap: {atMost: 20s}}}}";
     let scenario = format::parse("judged.yaml", text).unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
-    let outcome = Simulation::default().run(&scenario, &RunOptions { file: "f".into(), seed: 1, trace: false });
+    let outcome = Simulation::default()
+        .run(&scenario, &RunOptions { file: "f".into(), seed: 1, fabric: Fabric::Turmoil, trace: false });
     assert!(outcome.result.write_gap_ms.is_some_and(|gap| gap > 29_000), "{:?}", outcome.result);
     assert!(outcome.unmet.iter().any(|unmet| unmet.what == "expect.writeGap.atMost"), "{:?}", outcome.unmet);
 }

@@ -2,7 +2,7 @@
 
 use crate::fabric::{BoxStream, Net};
 use http::Uri;
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::rt::{Executor, Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use std::future::Future;
@@ -43,6 +43,25 @@ impl Service<Uri> for KubeConnector {
             let stream = net.connect(host, uri.port_u16().unwrap_or(PORT)).await?;
             Ok(KubeConnection(TokioIo::new(stream)))
         })
+    }
+}
+
+/// Runs what carries a client's connections on the host that made the client.
+#[derive(Clone)]
+pub struct HostExecutor {
+    net: Net,
+}
+
+impl HostExecutor {
+    /// On this network.
+    pub fn new(net: Net) -> Self {
+        HostExecutor { net }
+    }
+}
+
+impl Executor<Pin<Box<dyn Future<Output = ()> + Send>>> for HostExecutor {
+    fn execute(&self, work: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        self.net.spawn(work);
     }
 }
 

@@ -22,7 +22,7 @@ pub use options::{REGIONS, WorldOptions};
 pub use platform::{Call, CallAnswer, PLATFORM_HOST, Platform};
 
 use crate::determinism::Seeds;
-use crate::fabric::{Fabric, FabricError, FabricOptions, Net, Software, TurmoilFabric};
+use crate::fabric::{Fabric, FabricError, FabricOptions, Net, Software};
 use crate::faults::FaultBoard;
 use crate::gate::SharedGate;
 use crate::host_clock::Skews;
@@ -67,7 +67,7 @@ pub struct World {
     /// How it was at the start.
     pub options: WorldOptions,
     /// The network and its hosts.
-    pub fabric: TurmoilFabric,
+    pub fabric: Box<dyn Fabric>,
     /// API servers' contents, by host.
     pub stores: BTreeMap<&'static str, Store>,
     /// Databases, by region.
@@ -108,7 +108,7 @@ impl World {
             duration_max: options.duration_max,
             ..FabricOptions::default()
         };
-        let mut fabric = TurmoilFabric::new(fabric_options);
+        let mut fabric = options.fabric.build(fabric_options);
         let net = fabric.net();
         let stores = stores(&options);
         for (host, store) in &stores {
@@ -116,7 +116,7 @@ impl World {
             fabric.host(host, api_software(net, host, store, gate));
         }
         let journal = Journal::default();
-        let halves = databases(&options, &net, &mut fabric, &stores, &journal, &seeds);
+        let halves = databases(&options, &net, &mut *fabric, &stores, &journal, &seeds);
         for region in REGIONS {
             let store = store_of(&stores, region).clone();
             let software = gateway::of_route(net.clone(), store, objects::NAMESPACE, objects::APPLICATION);
@@ -311,7 +311,7 @@ fn stores(options: &WorldOptions) -> BTreeMap<&'static str, Store> {
 fn databases(
     options: &WorldOptions,
     net: &Net,
-    fabric: &mut TurmoilFabric,
+    fabric: &mut dyn Fabric,
     stores: &BTreeMap<&'static str, Store>,
     journal: &Journal,
     seeds: &Seeds,

@@ -1,11 +1,47 @@
 //! What hosts on the fabric can rely on.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
-use continuum_sim::fabric::{BoxStream, Fabric, FabricOptions, Net, TurmoilFabric};
+use continuum_sim::fabric::{BoxStream, Fabric, FabricKind, FabricOptions, Net};
 use continuum_sim::{determinism, here, trace};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// Each claim is one about both fabrics.
+macro_rules! on_both {
+    ($($claim:ident),+ $(,)?) => {
+        mod on_turmoil {
+            $(#[test]
+            fn $claim() {
+                super::$claim(super::FabricKind::Turmoil);
+            })+
+        }
+        mod on_direct {
+            $(#[test]
+            fn $claim() {
+                super::$claim(super::FabricKind::Direct);
+            })+
+        }
+    };
+}
+
+on_both! {
+    a_partition_silences_both_ways_until_repaired,
+    a_partition_of_one_way_loses_the_answers_only,
+    one_way_that_is_repaired_leaves_the_way_back_cut,
+    a_crash_and_restart_leaves_the_partitions_of_a_host_as_they_were,
+    a_crashed_host_is_silent_and_answers_again_once_restarted,
+    a_paused_server_accepts_connections_but_says_nothing_until_it_resumes,
+    a_timer_of_a_paused_host_fires_late,
+    a_latency_of_a_link_ends_with_it,
+    a_name_that_is_no_host_is_not_found,
+    an_address_leads_back_to_the_name_of_its_host,
+    datagrams_reach_a_host_and_their_answers_come_back,
+    a_panic_of_a_hosts_software_ends_the_run_with_an_error_that_names_it,
+    a_run_ends_when_its_time_is_up,
+    a_line_of_the_trace_carries_simulated_time_and_host_also_from_a_librarys_task,
+    the_same_seed_gives_the_same_run,
+}
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -14,8 +50,8 @@ const fn ms(ms: u64) -> Duration {
 type Seen = Arc<Mutex<Vec<(u64, String)>>>;
 
 /// `echo.fsn` answers each byte; `caller.hel` sends one each 100 ms over a new stream and notes the answers.
-fn world(seed: u64) -> (TurmoilFabric, Seen) {
-    let mut fabric = TurmoilFabric::new(FabricOptions { seed, ..FabricOptions::default() });
+fn world(kind: FabricKind, seed: u64) -> (Box<dyn Fabric>, Seen) {
+    let mut fabric = kind.build(FabricOptions { seed, ..FabricOptions::default() });
     let net = fabric.net();
     fabric.host(
         "echo.fsn",
@@ -69,7 +105,7 @@ async fn call(net: &Net) -> std::io::Result<()> {
     stream.read_exact(&mut [0]).await.map(|_| ())
 }
 
-fn run(fabric: &mut TurmoilFabric, for_: Duration) {
+fn run(fabric: &mut Box<dyn Fabric>, for_: Duration) {
     let end = fabric.now() + for_;
     while fabric.now() < end {
         fabric.step().unwrap();
@@ -84,9 +120,8 @@ fn all(notes: &[String], what: &str) -> bool {
     !notes.is_empty() && notes.iter().all(|note| note == what)
 }
 
-#[test]
-fn a_partition_silences_both_ways_until_repaired() {
-    let (mut fabric, seen) = world(1);
+fn a_partition_silences_both_ways_until_repaired(kind: FabricKind) {
+    let (mut fabric, seen) = world(kind, 1);
     run(&mut fabric, ms(1000));
     assert!(all(&answers(&seen), "answered"));
     fabric.partition("caller.hel", "echo.fsn");
@@ -97,9 +132,8 @@ fn a_partition_silences_both_ways_until_repaired() {
     assert!(all(&answers(&seen)[1..], "answered"));
 }
 
-#[test]
-fn a_partition_of_one_way_loses_the_answers_only() {
-    let (mut fabric, seen) = world(1);
+fn a_partition_of_one_way_loses_the_answers_only(kind: FabricKind) {
+    let (mut fabric, seen) = world(kind, 1);
     fabric.partition_one_way("echo.fsn", "caller.hel");
     run(&mut fabric, ms(1000));
     assert!(all(&answers(&seen), "silence"));
@@ -108,9 +142,8 @@ fn a_partition_of_one_way_loses_the_answers_only() {
     assert!(all(&answers(&seen)[1..], "answered"));
 }
 
-#[test]
-fn one_way_that_is_repaired_leaves_the_way_back_cut() {
-    let (mut fabric, seen) = world(1);
+fn one_way_that_is_repaired_leaves_the_way_back_cut(kind: FabricKind) {
+    let (mut fabric, seen) = world(kind, 1);
     fabric.partition("caller.hel", "echo.fsn");
     fabric.repair_one_way("caller.hel", "echo.fsn");
     run(&mut fabric, ms(1000));
@@ -120,9 +153,8 @@ fn one_way_that_is_repaired_leaves_the_way_back_cut() {
     assert!(all(&answers(&seen)[1..], "answered"));
 }
 
-#[test]
-fn a_crash_and_restart_leaves_the_partitions_of_a_host_as_they_were() {
-    let (mut fabric, seen) = world(1);
+fn a_crash_and_restart_leaves_the_partitions_of_a_host_as_they_were(kind: FabricKind) {
+    let (mut fabric, seen) = world(kind, 1);
     fabric.partition("caller.hel", "echo.fsn");
     fabric.crash("echo.fsn");
     run(&mut fabric, ms(500));
@@ -134,9 +166,8 @@ fn a_crash_and_restart_leaves_the_partitions_of_a_host_as_they_were() {
     assert!(all(&answers(&seen)[1..], "answered"));
 }
 
-#[test]
-fn a_crashed_host_is_silent_and_answers_again_once_restarted() {
-    let (mut fabric, seen) = world(1);
+fn a_crashed_host_is_silent_and_answers_again_once_restarted(kind: FabricKind) {
+    let (mut fabric, seen) = world(kind, 1);
     run(&mut fabric, ms(500));
     answers(&seen);
     fabric.crash("echo.fsn");
@@ -147,9 +178,8 @@ fn a_crashed_host_is_silent_and_answers_again_once_restarted() {
     assert!(all(&answers(&seen)[1..], "answered"));
 }
 
-#[test]
-fn a_paused_server_accepts_connections_but_says_nothing_until_it_resumes() {
-    let (mut fabric, seen) = world(1);
+fn a_paused_server_accepts_connections_but_says_nothing_until_it_resumes(kind: FabricKind) {
+    let (mut fabric, seen) = world(kind, 1);
     run(&mut fabric, ms(500));
     answers(&seen);
     fabric.pause("echo.fsn");
@@ -160,9 +190,8 @@ fn a_paused_server_accepts_connections_but_says_nothing_until_it_resumes() {
     assert!(all(&answers(&seen)[1..], "answered"));
 }
 
-#[test]
-fn a_timer_of_a_paused_host_fires_late() {
-    let (mut fabric, seen) = world(1);
+fn a_timer_of_a_paused_host_fires_late(kind: FabricKind) {
+    let (mut fabric, seen) = world(kind, 1);
     run(&mut fabric, ms(50));
     fabric.pause("caller.hel");
     run(&mut fabric, ms(1000));
@@ -173,9 +202,8 @@ fn a_timer_of_a_paused_host_fires_late() {
     assert!((1050..1060).contains(&first), "{first}");
 }
 
-#[test]
-fn a_latency_of_a_link_ends_with_it() {
-    let (mut fabric, seen) = world(1);
+fn a_latency_of_a_link_ends_with_it(kind: FabricKind) {
+    let (mut fabric, seen) = world(kind, 1);
     fabric.latency("echo.fsn", "caller.hel", Some(ms(200)));
     run(&mut fabric, ms(1000));
     assert!(all(&answers(&seen), "silence"));
@@ -184,23 +212,20 @@ fn a_latency_of_a_link_ends_with_it() {
     assert!(all(&answers(&seen)[2..], "answered"));
 }
 
-#[test]
-fn a_name_that_is_no_host_is_not_found() {
-    let fabric = TurmoilFabric::new(FabricOptions::default());
+fn a_name_that_is_no_host_is_not_found(kind: FabricKind) {
+    let fabric = kind.build(FabricOptions::default());
     assert_eq!(fabric.net().lookup("nobody.fsn"), None);
 }
 
-#[test]
-fn an_address_leads_back_to_the_name_of_its_host() {
-    let (fabric, _) = world(1);
+fn an_address_leads_back_to_the_name_of_its_host(kind: FabricKind) {
+    let (fabric, _) = world(kind, 1);
     let net = fabric.net();
     let address = net.lookup("caller.hel").unwrap();
     assert_eq!(net.reverse_lookup(address).as_deref(), Some("caller.hel"));
 }
 
-#[test]
-fn datagrams_reach_a_host_and_their_answers_come_back() {
-    let mut fabric = TurmoilFabric::new(FabricOptions::default());
+fn datagrams_reach_a_host_and_their_answers_come_back(kind: FabricKind) {
+    let mut fabric = kind.build(FabricOptions::default());
     let net = fabric.net();
     fabric.host(
         "vantage1",
@@ -238,8 +263,8 @@ fn datagrams_reach_a_host_and_their_answers_come_back() {
 }
 
 /// The message of the error that ends a run in which `work` panics.
-fn failure_of(work: fn(Net)) -> String {
-    let mut fabric = TurmoilFabric::new(FabricOptions::default());
+fn failure_of(kind: FabricKind, work: fn(Net)) -> String {
+    let mut fabric = kind.build(FabricOptions::default());
     let net = fabric.net();
     fabric.host(
         "controller.fsn",
@@ -253,38 +278,48 @@ fn failure_of(work: fn(Net)) -> String {
     error.message
 }
 
-#[test]
-fn a_panic_of_a_hosts_software_ends_the_run_with_an_error_that_names_it() {
+fn a_panic_of_a_hosts_software_ends_the_run_with_an_error_that_names_it(kind: FabricKind) {
+    let spawned_by_a_library: fn(Net) = match kind {
+        FabricKind::Turmoil => |_| drop(tokio::spawn(async { panic!("on purpose") })),
+        // There, libraries are given an executor.
+        FabricKind::Direct => {
+            |net| net.clone().spawn(Box::pin(async move { net.spawn(Box::pin(async { panic!("on purpose") })) }))
+        }
+    };
     for work in [
         (|_| panic!("on purpose")) as fn(Net),
         |net| net.spawn(Box::pin(async { panic!("on purpose") })),
-        |_| drop(tokio::spawn(async { panic!("on purpose") })),
+        spawned_by_a_library,
     ] {
-        let message = failure_of(work);
+        let message = failure_of(kind, work);
         assert!(message.starts_with("software of controller.fsn panicked at "), "{message}");
         assert!(message.ends_with(": on purpose"), "{message}");
     }
 }
 
-#[test]
-fn a_run_ends_when_its_time_is_up() {
+fn a_run_ends_when_its_time_is_up(kind: FabricKind) {
     let options = FabricOptions { duration_max: ms(100), ..FabricOptions::default() };
-    let mut fabric = TurmoilFabric::new(options);
+    let mut fabric = kind.build(options);
     let error = std::iter::repeat_with(|| fabric.step()).find_map(Result::err).unwrap();
     assert_eq!(error.at, ms(100));
 }
 
-#[test]
-fn a_line_of_the_trace_carries_simulated_time_and_host_also_from_a_librarys_task() {
+fn a_line_of_the_trace_carries_simulated_time_and_host_also_from_a_librarys_task(kind: FabricKind) {
     trace::capture();
-    let mut fabric = TurmoilFabric::new(FabricOptions::default());
+    let mut fabric = kind.build(FabricOptions::default());
+    let net = fabric.net();
     fabric.host(
         "controller.fsn",
-        Box::new(|| {
-            Box::pin(async {
+        Box::new(move || {
+            let net = net.clone();
+            Box::pin(async move {
                 tokio::time::sleep(ms(12)).await;
                 tracing::info!(target: "continuum_live", step = 1, "step started");
-                tokio::spawn(async { tracing::info!(target: "continuum_live", "in a task") });
+                let task = async { tracing::info!(target: "continuum_live", "in a task") };
+                match kind {
+                    FabricKind::Turmoil => drop(tokio::spawn(task)),
+                    FabricKind::Direct => net.spawn(Box::pin(task)),
+                }
             })
         }),
     );
@@ -302,11 +337,10 @@ fn a_line_of_the_trace_carries_simulated_time_and_host_also_from_a_librarys_task
     );
 }
 
-#[test]
-fn the_same_seed_gives_the_same_run() {
+fn the_same_seed_gives_the_same_run(kind: FabricKind) {
     let once = |seed| {
         determinism::on_seeded_thread(seed, move || {
-            let (mut fabric, seen) = world(seed);
+            let (mut fabric, seen) = world(kind, seed);
             run(&mut fabric, ms(2000));
             fabric.crash("echo.fsn");
             run(&mut fabric, ms(500));

@@ -5,7 +5,7 @@
 use continuum_live::kube_transport::{Limits, USER_AGENT, plain_client};
 use continuum_sim::fabric::{Fabric, FabricOptions, Net, TurmoilFabric};
 use continuum_sim::gate::{After, Asked, Before, Gate, Open, SharedGate};
-use continuum_sim::kube_client::KubeConnector;
+use continuum_sim::kube_client::{HostExecutor, KubeConnector};
 use continuum_sim::servers::kube_api::{CLUSTERS, ChangeEvent, LEASES, Refusal, Right, Store, http};
 use continuum_sim::{determinism, trace};
 use futures_util::StreamExt;
@@ -54,7 +54,13 @@ impl World {
             Box::new(move || {
                 let connector = KubeConnector::new(net.clone());
                 let base = "http://api.fsn:80".parse().unwrap();
-                let api = plain_api(plain_client(base, USER_AGENT, Limits::WATCHES, connector));
+                let api = plain_api(plain_client(
+                    base,
+                    USER_AGENT,
+                    Limits::WATCHES,
+                    connector,
+                    HostExecutor::new(net.clone()),
+                ));
                 Box::pin(work(api, net.clone(), notes.clone()))
             }),
         );

@@ -5,7 +5,7 @@
 
 use continuum_scenarios::format::TimeSpan;
 use continuum_scenarios::outcome::{Outcome, Verdict};
-use continuum_scenarios::runner::{RunOptions, Runner};
+use continuum_scenarios::runner::{Fabric, RunOptions, Runner};
 use continuum_scenarios::simulate::Simulation;
 use continuum_tests::scenario_files;
 use std::fs;
@@ -40,7 +40,7 @@ fn main() {
 fn run(tick_ms: u64, seed: u64) -> Outcome {
     let mut scenario = scenario_files::load(NAME);
     scenario.spec.world.tick = TimeSpan(Duration::from_millis(tick_ms));
-    let options = RunOptions { file: NAME.into(), seed, trace: false };
+    let options = RunOptions { file: NAME.into(), seed, fabric: Fabric::Turmoil, trace: false };
     let outcome = Simulation::default().run(&scenario, &options);
     assert_ne!(outcome.verdict(), Verdict::Crashed, "seed {seed}");
     outcome

@@ -2,7 +2,7 @@
 
 use continuum_scenarios::format::{self, Scenario};
 use continuum_scenarios::outcome::Outcome;
-use continuum_scenarios::runner::{RunOptions, Runner};
+use continuum_scenarios::runner::{Fabric, RunOptions, Runner};
 use continuum_scenarios::simulate::Simulation;
 use std::path::{Path, PathBuf};
 
@@ -24,19 +24,19 @@ pub fn load(name: &str) -> Scenario {
 }
 
 /// Runs the scenario of this name with its own seed.
-pub fn run(name: &str) -> Outcome {
+pub fn run(name: &str, fabric: Fabric) -> Outcome {
     let scenario = load(name);
     let seed = scenario.spec.seed;
-    Simulation::default().run(&scenario, &options(name, seed, false))
+    Simulation::default().run(&scenario, &options(name, seed, fabric, false))
 }
 
 /// Runs the scenario of this name with a seed: its trace, byte for byte as the command writes it.
-pub fn trace(name: &str, seed: u64) -> String {
-    let outcome = Simulation::default().run(&load(name), &options(name, seed, true));
-    assert_eq!(outcome.crashed, None, "{name} with seed {seed}");
+pub fn trace(name: &str, seed: u64, fabric: Fabric) -> String {
+    let outcome = Simulation::default().run(&load(name), &options(name, seed, fabric, true));
+    assert_eq!(outcome.crashed, None, "{name} with seed {seed} on {}", fabric.name());
     outcome.trace.expect("a trace was asked for")
 }
 
-fn options(name: &str, seed: u64, trace: bool) -> RunOptions {
-    RunOptions { file: format!("scenarios/{name}.yaml"), seed, trace }
+fn options(name: &str, seed: u64, fabric: Fabric, trace: bool) -> RunOptions {
+    RunOptions { file: format!("scenarios/{name}.yaml"), seed, fabric, trace }
 }

@@ -6,7 +6,7 @@ use continuum_live::kube_transport::{Limits, USER_AGENT, plain_client};
 use continuum_sim::determinism::on_seeded_thread;
 use continuum_sim::fabric::{Fabric, FabricOptions, Net, TurmoilFabric};
 use continuum_sim::gate::Open;
-use continuum_sim::kube_client::KubeConnector;
+use continuum_sim::kube_client::{HostExecutor, KubeConnector};
 use continuum_sim::servers::kube_api::{Right, Store, http};
 use kube::Client;
 use std::pin::Pin;
@@ -23,7 +23,13 @@ impl SimulatedKube {
     pub fn client(&self, who: Who) -> Client {
         let base = format!("http://{}:{}", host(who), http::PORT);
         let base = base.parse().expect("a host and a port make an URI");
-        plain_client(base, USER_AGENT, Limits::WATCHES, KubeConnector::new(self.net.clone()))
+        plain_client(
+            base,
+            USER_AGENT,
+            Limits::WATCHES,
+            KubeConnector::new(self.net.clone()),
+            HostExecutor::new(self.net.clone()),
+        )
     }
 }
 

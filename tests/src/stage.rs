@@ -6,7 +6,6 @@ use continuum_core::record::Record;
 use continuum_core::report::{DryRunReport, ExecuteReport};
 use continuum_core::sequencer::ExecuteOrder;
 use continuum_sim::determinism::on_seeded_thread;
-use continuum_sim::fabric::Fabric;
 use continuum_sim::servers::kube_api::CONTINUUMS;
 use continuum_sim::world::objects::{APPLICATION, NAMESPACE};
 use continuum_sim::world::{Answered, Awaited, Order, REGIONS, World, WorldOptions, awaited};

@@ -1,5 +1,6 @@
 //! The same seed and file give the same trace, byte for byte. Two processes: `scenarios/tests/processes.rs`.
 
+use continuum_scenarios::runner::Fabric;
 use continuum_tests::scenario_files;
 use sha2::{Digest, Sha256};
 use std::thread;
@@ -9,7 +10,10 @@ const FAULTY: [&str; 3] = ["controller-crash-at-step-5", "reply-lost-on-promotio
 
 /// SHA-256 of the trace of `planned-switchover` with seed 1. It holds in debug and in release, whatever the
 /// machine. It changes with everything that changes what a controller does or logs: then it is taken anew.
-const PLANNED_SWITCHOVER: &str = "3a27f49e6e31da35e818b982a5753a08081f26ccdd9396431c6ca51a048e6917";
+const PLANNED_SWITCHOVER: [(Fabric, &str); 2] = [
+    (Fabric::Turmoil, "3a27f49e6e31da35e818b982a5753a08081f26ccdd9396431c6ca51a048e6917"),
+    (Fabric::Direct, "b3d8248b6ff8396ad6527c02ba838fa00ee7ecc3da5719345497a5d6a7221427"),
+];
 
 fn hash(text: &str) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -27,13 +31,15 @@ fn same(first: &str, second: &str, what: &str) {
 
 #[test]
 fn the_trace_of_a_planned_switchover_is_the_same_in_every_build_and_on_every_machine() {
-    assert_eq!(hash(&scenario_files::trace("planned-switchover", 1)), PLANNED_SWITCHOVER);
+    for (fabric, known) in PLANNED_SWITCHOVER {
+        assert_eq!(hash(&scenario_files::trace("planned-switchover", 1, fabric)), known, "on {}", fabric.name());
+    }
 }
 
 #[test]
 fn twice_in_one_process_the_trace_is_the_same_also_with_faults() {
-    for name in FAULTY {
-        let (first, second) = (scenario_files::trace(name, 3), scenario_files::trace(name, 3));
+    for (name, fabric) in FAULTY.into_iter().flat_map(|name| [(name, Fabric::Turmoil), (name, Fabric::Direct)]) {
+        let (first, second) = (scenario_files::trace(name, 3, fabric), scenario_files::trace(name, 3, fabric));
         assert!(first.lines().count() > 100, "{name} says too little to prove anything");
         same(&first, &second, name);
     }
@@ -42,17 +48,20 @@ fn twice_in_one_process_the_trace_is_the_same_also_with_faults() {
 #[test]
 fn on_four_threads_at_once_the_trace_is_the_same() {
     let name = "planned-switchover";
-    let runs: Vec<_> = (0..4).map(|_| thread::spawn(move || scenario_files::trace(name, 5))).collect();
-    let traces: Vec<String> = runs.into_iter().map(|run| run.join().unwrap()).collect();
-    for other in &traces[1..] {
-        same(&traces[0], other, name);
+    for fabric in [Fabric::Turmoil, Fabric::Direct] {
+        let runs: Vec<_> = (0..4).map(|_| thread::spawn(move || scenario_files::trace(name, 5, fabric))).collect();
+        let traces: Vec<String> = runs.into_iter().map(|run| run.join().unwrap()).collect();
+        for other in &traces[1..] {
+            same(&traces[0], other, name);
+        }
     }
 }
 
 #[test]
 fn other_seeds_give_other_traces() {
     let name = "planned-switchover";
-    let mut hashes: Vec<String> = (11..14).map(|seed| hash(&scenario_files::trace(name, seed))).collect();
+    let mut hashes: Vec<String> =
+        (11..14).map(|seed| hash(&scenario_files::trace(name, seed, Fabric::Turmoil))).collect();
     hashes.sort();
     hashes.dedup();
     assert_eq!(hashes.len(), 3);

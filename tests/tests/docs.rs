@@ -6,7 +6,7 @@ use continuum_scenarios::explain::Kind;
 use continuum_scenarios::format::{self, World};
 use continuum_scenarios::outcome::Verdict;
 use continuum_scenarios::render;
-use continuum_scenarios::runner::{RunOptions, Runner};
+use continuum_scenarios::runner::{Fabric, RunOptions, Runner};
 use continuum_scenarios::simulate::Simulation;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,7 +94,8 @@ fn every_scenario_in_the_documentation_is_free_of_mistakes() {
 #[test]
 fn the_example_of_the_readme_runs_and_passes() {
     let scenario = format::parse("my-first.yaml", &example(&read("README.md"))).expect("free of mistakes");
-    let options = RunOptions { file: "my-first.yaml".into(), seed: scenario.spec.seed, trace: false };
+    let options =
+        RunOptions { file: "my-first.yaml".into(), seed: scenario.spec.seed, fabric: Fabric::Turmoil, trace: false };
     let outcome = Simulation::default().run(&scenario, &options);
     assert_eq!(outcome.verdict(), Verdict::Passed, "{}", render::table(&outcome));
 }
@@ -119,7 +120,7 @@ fn words(table: &str) -> Vec<String> {
 fn the_readmes_picture_of_a_run_is_what_the_command_prints() {
     let file = "scenarios/planned-switchover.yaml";
     let scenario = format::parse(file, &read(file)).expect("free of mistakes");
-    let options = RunOptions { file: file.into(), seed: scenario.spec.seed, trace: false };
+    let options = RunOptions { file: file.into(), seed: scenario.spec.seed, fabric: Fabric::Turmoil, trace: false };
     let table = render::table(&Simulation::default().run(&scenario, &options));
     let picture = blocks(&read("README.md"), "text").into_iter().find(|block| block.starts_with("planned-switchover"));
     assert_eq!(words(&picture.expect("a picture of a run")), words(&table), "it prints:\n{table}");

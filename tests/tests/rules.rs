@@ -8,7 +8,7 @@ use continuum_core::name::Region;
 use continuum_scenarios::format::{self, Scenario};
 use continuum_scenarios::outcome::{Outcome, Verdict};
 use continuum_scenarios::render;
-use continuum_scenarios::runner::{RunOptions, Runner};
+use continuum_scenarios::runner::{Fabric, RunOptions, Runner};
 use continuum_scenarios::simulate::Simulation;
 use continuum_sim::mutants::Rule;
 use continuum_sim::world::Alter;
@@ -79,7 +79,7 @@ spec:
 }
 
 fn run(scenario: &Scenario, simulation: &Simulation) -> Outcome {
-    simulation.run(scenario, &RunOptions { file: String::new(), seed: 1, trace: false })
+    simulation.run(scenario, &RunOptions { file: String::new(), seed: 1, fabric: Fabric::Direct, trace: false })
 }
 
 fn is_seen(outcome: &Outcome, by: &str) -> bool {

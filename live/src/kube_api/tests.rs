@@ -69,7 +69,8 @@ async fn a_server_that_was_never_reached_applied_nothing() {
     });
     let base = "http://api.hel:80".parse().unwrap();
     let limits = crate::kube_transport::Limits::REQUESTS;
-    let client = crate::kube_transport::plain_client(base, crate::kube_transport::USER_AGENT, limits, refuse);
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let client = crate::kube_transport::plain_client(base, crate::kube_transport::USER_AGENT, limits, refuse, executor);
     let error = KubeApi::new(client, "hel").patch(&CLUSTERS, &shop(), None, &json!({}), None).await.unwrap_err();
     let Outcome::NotApplied(cause) = error.outcome::<()>() else { panic!("{error:?}") };
     assert!(cause.starts_with("PATCH clusters in hel: no connection"), "{cause}");

@@ -3,7 +3,7 @@
 
 use crate::format::Scenario;
 use crate::outcome::Outcome;
-use crate::runner::{RunOptions, Runner};
+use crate::runner::{Fabric, RunOptions, Runner};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
@@ -19,6 +19,8 @@ pub(super) struct Plan {
     pub scenarios: Vec<(String, Scenario)>,
     /// The seeds. `None`: each scenario's own.
     pub seeds: Option<RangeInclusive<u64>>,
+    /// The network of every run.
+    pub fabric: Fabric,
     /// Whether traces are wanted.
     pub trace: bool,
 }
@@ -43,7 +45,7 @@ impl Plan {
             Some(seeds) => seeds.start() + (index % self.runs_of_each()) as u64,
             None => scenario.spec.seed,
         };
-        Some((scenario, RunOptions { file: file.clone(), seed, trace: self.trace }))
+        Some((scenario, RunOptions { file: file.clone(), seed, fabric: self.fabric, trace: self.trace }))
     }
 }
 
@@ -147,7 +149,7 @@ mod tests {
             );
             (format!("{name}.yaml"), parse(name, &text).unwrap())
         };
-        Arc::new(Plan { scenarios: names.iter().map(scenario).collect(), seeds, trace: false })
+        Arc::new(Plan { scenarios: names.iter().map(scenario).collect(), seeds, fabric: Fabric::Turmoil, trace: false })
     }
 
     /// Panics for the scenario `b`, and names the thread of every other.

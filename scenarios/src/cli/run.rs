@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &RunArguments, runner: &Arc<dyn Runner>) -> u8 {
     let jobs = arguments.jobs.map_or_else(|| thread::available_parallelism().map_or(1, NonZero::get), usize::from);
     let seeds = arguments.seeds.clone().or_else(|| arguments.seed.map(|seed| seed..=seed));
     let scenarios = scenarios.into_iter().map(|(path, scenario)| (path.display().to_string(), scenario)).collect();
-    let plan = Arc::new(Plan { scenarios, seeds, trace: trace.is_some() });
+    let plan = Arc::new(Plan { scenarios, seeds, fabric: arguments.fabric, trace: trace.is_some() });
     match &arguments.seeds {
         Some(range) => seeds::run(&plan, range, jobs, runner, arguments.output),
         None => run_each(&plan, jobs, runner, arguments.output, trace),

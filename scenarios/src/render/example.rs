@@ -2,7 +2,7 @@
 
 use crate::format::parse;
 use crate::outcome::{Check, Entry, EntryKind, Felt, Interval, Outcome, Report, Unmet};
-use crate::runner::RunOptions;
+use crate::runner::{Fabric, RunOptions};
 use continuum_core::name::Region;
 use continuum_core::report::{DryRunReport, DryRunStep, ExecuteReport, ExecuteResult, HealthCheck, HealthReport};
 
@@ -20,7 +20,10 @@ spec:
 
 fn begin() -> Outcome {
     let scenario = parse(FILE, TEXT).unwrap();
-    Outcome::begin(&scenario, &RunOptions { file: FILE.into(), seed: scenario.spec.seed, trace: false })
+    Outcome::begin(
+        &scenario,
+        &RunOptions { file: FILE.into(), seed: scenario.spec.seed, fabric: Fabric::Turmoil, trace: false },
+    )
 }
 
 fn line(run: &mut Outcome, at_ms: u64, kind: EntryKind, label: &str, detail: &str) {

@@ -77,7 +77,7 @@ struct Pending<'a> {
 
 impl<'a> Conductor<'a> {
     pub fn new(scenario: &'a Scenario, options: &RunOptions, alter: Option<Alter>) -> Self {
-        let world = World::new(translate::world(scenario, options.seed), alter);
+        let world = World::new(translate::world(scenario, options), alter);
         Self {
             scenario,
             world,

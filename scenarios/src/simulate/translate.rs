@@ -4,6 +4,8 @@ use crate::format::{
     self, AuditDoes, Count, DnsDoes, InitialLease, LuaWorld, Moment, OperatorTask, OperatorTimes, RegionDoes,
     Replication, RouteWorld, Scenario, SelectorWord, StandbyWorld, Step, Timing, WitnessPlace,
 };
+use crate::runner::{Fabric, RunOptions};
+use continuum_sim::fabric::FabricKind;
 use continuum_sim::faults::{
     AuditFault, Blow, DnsFault, Does, Fault, Kind, RequestFault, Scope, Skew, Task, Trigger, WorldFault,
 };
@@ -25,10 +27,14 @@ pub(super) fn soak(scenario: &Scenario) -> Duration {
 }
 
 /// The world that a scenario describes.
-pub(super) fn world(scenario: &Scenario, seed: u64) -> WorldOptions {
+pub(super) fn world(scenario: &Scenario, options: &RunOptions) -> WorldOptions {
     let world = &scenario.spec.world;
     WorldOptions {
-        seed,
+        seed: options.seed,
+        fabric: match options.fabric {
+            Fabric::Turmoil => FabricKind::Turmoil,
+            Fabric::Direct => FabricKind::Direct,
+        },
         tick: world.tick.0,
         duration_max: scenario.spec.limit.0 + judging(scenario),
         primary: world.primary.to_string(),

@@ -15,7 +15,7 @@ mod sockets;
 
 use super::panics::{listening_to_panics, report_panics};
 use super::pause::Pause;
-use super::{BoxStream, Datagrams, Fabric, FabricError, Listener, Net, Network, Software, async_trait};
+use super::{BoxStream, Datagrams, Fabric, FabricError, FabricOptions, Listener, Net, Network, Software, async_trait};
 use crate::determinism::EPOCH;
 use crate::here;
 use sockets::{TurmoilDatagrams, TurmoilListener, Wire};
@@ -38,33 +38,6 @@ const CONNECT_AGAIN: Duration = Duration::from_secs(1);
 
 /// It is given up after so many times.
 const CONNECTS_MAX: u32 = 7;
-
-/// What a run's network is like.
-#[derive(Clone, Debug)]
-pub struct FabricOptions {
-    /// Of latencies.
-    pub seed: u64,
-    /// How far each step moves. Whole milliseconds.
-    pub tick: Duration,
-    /// Past this, [`Fabric::step`] fails.
-    pub duration_max: Duration,
-    /// Least latency of a message.
-    pub latency_min: Duration,
-    /// Greatest latency of a message. Most take little more than the least.
-    pub latency_max: Duration,
-}
-
-impl Default for FabricOptions {
-    fn default() -> Self {
-        FabricOptions {
-            seed: 1,
-            tick: Duration::from_millis(5),
-            duration_max: Duration::from_secs(600),
-            latency_min: Duration::from_millis(1),
-            latency_max: Duration::from_millis(20),
-        }
-    }
-}
 
 /// The fabric. One for each thread.
 pub struct TurmoilFabric {

@@ -13,7 +13,7 @@ use crate::dns_runtime::SimDns;
 use crate::fabric::{BoxStream, Listener, Net, Software};
 use crate::host_clock::{HostClock, Skews};
 use crate::http_connect::http_connect;
-use crate::kube_client::KubeConnector;
+use crate::kube_client::{HostExecutor, KubeConnector};
 use crate::servers::postgres::NetConnector;
 use continuum_core::controller::{Controller, Options};
 use continuum_core::mailbox::Cancel;
@@ -190,7 +190,13 @@ fn transports(options: &WorldOptions, net: &Net, clock: Arc<HostClock>) -> Trans
 fn clients(options: &WorldOptions, net: &Net, user_agent: &'static str) -> KubeClients {
     let client = |host: &str| {
         let base = format!("http://{host}:80").parse().expect("host names of the world are valid in URIs");
-        plain_client(base, user_agent, Limits::REQUESTS, KubeConnector::new(net.clone()))
+        plain_client(
+            base,
+            user_agent,
+            Limits::REQUESTS,
+            KubeConnector::new(net.clone()),
+            HostExecutor::new(net.clone()),
+        )
     };
     KubeClients {
         regions: REGIONS.iter().map(|region| (Region::new(*region), client(&format!("api.{region}")))).collect(),

@@ -2,7 +2,6 @@
 //! ends leaves what another still holds. The rest happens once.
 
 use super::{REGIONS, World};
-use crate::fabric::Fabric;
 use crate::faults::{AuditFault, Blow, DnsFault, Fault, Kind, Scope, Skew, Task, Trigger, WorldFault, hosts_of};
 use crate::servers::kube_api::CLUSTERS;
 use crate::servers::operator::Stuck;

@@ -1,5 +1,6 @@
 //! How a world is when its run starts. `WorldOptions::default()` is a healthy pair: fsn primary, hel standby.
 
+use crate::fabric::FabricKind;
 use crate::servers::powerdns::{HOST, SECOND_HOST};
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ pub const REGIONS: [&str; 2] = ["fsn", "hel"];
 pub struct WorldOptions {
     /// The seed of everything random.
     pub seed: u64,
+    /// The network that carries it.
+    pub fabric: FabricKind,
     /// Resolution of simulated time.
     pub tick: Duration,
     /// The run fails past this simulated time.
@@ -147,6 +150,7 @@ impl Default for WorldOptions {
     fn default() -> Self {
         Self {
             seed: 1,
+            fabric: FabricKind::default(),
             tick: Duration::from_millis(10),
             duration_max: Duration::from_secs(1800),
             primary: "fsn".into(),

@@ -6,7 +6,7 @@ use continuum_live::kube_transport::{Limits, USER_AGENT, plain_client};
 use continuum_sim::determinism::Seeds;
 use continuum_sim::fabric::{Fabric, FabricOptions, HostFuture, Net, TurmoilFabric};
 use continuum_sim::gate::Open;
-use continuum_sim::kube_client::KubeConnector;
+use continuum_sim::kube_client::{HostExecutor, KubeConnector};
 use continuum_sim::servers::kube_api::{self, CLUSTERS, Store};
 use continuum_sim::servers::operator::{ClusterOptions, Knobs, Operator, cluster_object};
 use continuum_sim::servers::postgres::{Instance, Journal, Settings};
@@ -260,8 +260,13 @@ impl World {
             Box::new(move || {
                 let (net, (method, path, body, base, place)) = (net.clone(), request.clone());
                 Box::pin(async move {
-                    let client =
-                        plain_client(base.parse().unwrap(), USER_AGENT, Limits::WATCHES, KubeConnector::new(net));
+                    let client = plain_client(
+                        base.parse().unwrap(),
+                        USER_AGENT,
+                        Limits::WATCHES,
+                        KubeConnector::new(net.clone()),
+                        HostExecutor::new(net),
+                    );
                     let request = Request::builder().method(method.as_str()).uri(path);
                     let request = request.header("content-type", "application/merge-patch+json").body(body).unwrap();
                     let answer = match client.request::<Value>(request).await {

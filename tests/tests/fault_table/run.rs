@@ -5,7 +5,7 @@ use continuum_core::report::ExecuteResult;
 use continuum_scenarios::format;
 use continuum_scenarios::outcome::{EntryKind, Outcome, Verdict};
 use continuum_scenarios::render;
-use continuum_scenarios::runner::{RunOptions, Runner};
+use continuum_scenarios::runner::{Fabric, RunOptions, Runner};
 use continuum_scenarios::simulate::Simulation;
 use std::fmt::{self, Write};
 use std::path::PathBuf;
@@ -73,7 +73,7 @@ fn run(case: Case, seed: u64, simulation: &Simulation) -> Told {
 /// Runs the scenario of this text.
 pub fn run_text(text: &str, seed: u64, simulation: &Simulation) -> Outcome {
     let scenario = format::parse("", text).unwrap_or_else(|wrong| panic!("{}\n{text}", wrong[0]));
-    simulation.run(&scenario, &RunOptions { file: String::new(), seed, trace: false })
+    simulation.run(&scenario, &RunOptions { file: String::new(), seed, fabric: Fabric::Direct, trace: false })
 }
 
 fn file(case: Case) -> PathBuf {

@@ -8,7 +8,7 @@ mod cases;
 
 use cases::{Case, Deed, Moment};
 use continuum_scenarios::outcome::Outcome;
-use continuum_scenarios::runner::{RunOptions, Runner};
+use continuum_scenarios::runner::{Fabric, RunOptions, Runner};
 use continuum_scenarios::simulate::Simulation;
 use continuum_scenarios::{format, render};
 use std::sync::Mutex;
@@ -61,7 +61,8 @@ fn the_table_has_every_object_at_every_moment() {
 fn run(case: Case, simulation: &Simulation) -> Option<String> {
     let text = case.text();
     let scenario = format::parse("", &text).unwrap_or_else(|wrong| panic!("{}\n{text}", wrong[0]));
-    let outcome = simulation.run(&scenario, &RunOptions { file: String::new(), seed: 21, trace: false });
+    let outcome =
+        simulation.run(&scenario, &RunOptions { file: String::new(), seed: 21, fabric: Fabric::Direct, trace: false });
     let why = failure(case, &outcome)?;
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("interference");
     fs::create_dir_all(&folder).unwrap();
