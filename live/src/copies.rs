@@ -6,18 +6,45 @@ use async_trait::async_trait;
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::observe::{CopyView, Seen};
 use continuum_core::ports::{ActOnCopy, ObserveCopies, Outcome};
+use continuum_core::spec::{Invalid, Spec};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 /// The copies of one Continuum, looked at.
 pub struct KubeCopies {
     regions: Regions,
     continuum: ObjectName,
+    /// By region. Copies are looked at twice a second, and their specs hardly ever change.
+    read: Mutex<BTreeMap<Region, ReadSpec>>,
+}
+
+/// What was made of a spec as it is written.
+#[derive(Clone)]
+struct ReadSpec {
+    written: Option<Value>,
+    spec: Result<Spec, Invalid>,
+    agreement_hash: String,
 }
 
 impl KubeCopies {
     /// The copies of `continuum` in these regions.
     pub fn new(regions: Regions, continuum: ObjectName) -> Self {
-        Self { regions, continuum }
+        Self { regions, continuum, read: Mutex::default() }
+    }
+
+    fn read(&self, region: &Region, object: &Value) -> ReadSpec {
+        let mut read = self.read.lock().expect("nothing panics while it holds what was read");
+        // By what is written: an API server that was restored may show another spec under a generation seen before.
+        match read.get(region).filter(|known| known.written.as_ref() == object.get("spec")) {
+            Some(known) => known.clone(),
+            None => {
+                let written = object.get("spec").cloned();
+                let made = ReadSpec { written, spec: parse_spec(object), agreement_hash: agreement_hash(object) };
+                read.insert(region.clone(), made.clone());
+                made
+            }
+        }
     }
 }
 
@@ -26,7 +53,10 @@ impl ObserveCopies for KubeCopies {
     async fn copy(&self, region: &Region) -> Seen<CopyView> {
         let Some(api) = self.regions.get(region) else { return Seen::Unconfigured };
         match api.get(&CONTINUUMS, &self.continuum).await {
-            Ok(object) => Seen::Is(copy_view(&object)),
+            Ok(object) => {
+                let ReadSpec { spec, agreement_hash, .. } = self.read(region, &object);
+                Seen::Is(copy_view(object, spec, agreement_hash))
+            }
             Err(error) => error.seen(),
         }
     }
@@ -65,15 +95,15 @@ impl ActOnCopy for OwnCopy {
     }
 }
 
-fn copy_view(object: &Value) -> CopyView {
+fn copy_view(mut object: Value, spec: Result<Spec, Invalid>, agreement_hash: String) -> CopyView {
     CopyView {
-        resource_version: text(object, "/metadata/resourceVersion").to_owned(),
-        uid: text(object, "/metadata/uid").to_owned(),
+        resource_version: text(&object, "/metadata/resourceVersion").to_owned(),
+        uid: text(&object, "/metadata/uid").to_owned(),
         generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default(),
-        spec: parse_spec(object),
-        agreement_hash: agreement_hash(object),
-        seen: seen_of(object),
-        status: object.get("status").cloned().unwrap_or_default(),
+        spec,
+        agreement_hash,
+        seen: seen_of(&object),
+        status: object.get_mut("status").map(Value::take).unwrap_or_default(),
     }
 }
 
@@ -102,6 +132,25 @@ mod tests {
         assert_eq!((copy.resource_version.as_str(), copy.uid.as_str(), copy.generation), ("9", "u", 2));
         assert_eq!(copy.spec.as_ref().unwrap_err().path, "spec.primaryRegion");
         assert_eq!((&copy.seen, &copy.status), (&None, &Value::Null));
+    }
+
+    #[tokio::test]
+    async fn a_spec_that_changed_is_read_anew_also_under_the_generation_of_the_one_before() {
+        let object = |primary: &str| {
+            let spec = json!({
+                "applicationRef": "shop", "primaryRegion": primary, "hotStandbyRegions": ["nbg"],
+                "leaseClient": { "kind": "k8s-lease" },
+            });
+            (200, json!({ "metadata": { "namespace": "shop", "uid": "u", "generation": 2 }, "spec": spec }))
+        };
+        let (regions, _) = region([object("fsn"), object("fsn"), object("hel")]);
+        let copies = KubeCopies::new(regions, shop());
+        let mut primaries = Vec::new();
+        for _ in 0..3 {
+            let copy = copies.copy(&hel()).await.known().cloned().unwrap();
+            primaries.push(copy.spec.unwrap().primary.to_string());
+        }
+        assert_eq!(primaries, ["fsn", "fsn", "hel"]);
     }
 
     #[tokio::test]

@@ -20,9 +20,10 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::pending;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -45,7 +46,12 @@ struct Server {
     name: String,
     store: Store,
     gate: SharedGate,
+    /// What was answered last for each object that was asked for, by its path.
+    rendered: Mutex<BTreeMap<Path, (Arc<Value>, Bytes)>>,
 }
+
+/// Plural of the kind, namespace, name.
+type Path = (&'static str, String, String);
 
 /// One request, with what the gate is told of it.
 struct Received {
@@ -58,7 +64,7 @@ struct Received {
 /// The software of an API server's host.
 pub async fn serve(net: Net, server_name: String, store: Store, gate: SharedGate) {
     let listener = net.listen(PORT).await.expect("the port of a fresh host is free");
-    let server = Arc::new(Server { net: net.clone(), name: server_name, store, gate });
+    let server = Arc::new(Server { net: net.clone(), name: server_name, store, gate, rendered: Mutex::default() });
     loop {
         // An accept fails where its client is gone already.
         let Ok((stream, from)) = listener.accept().await else { continue };
@@ -197,7 +203,10 @@ impl Server {
         let value = match request.verb {
             Verb::Get => {
                 let object = self.store.get(request.resource, namespace, &request.name);
-                object.ok_or_else(|| Refusal::not_found(request.resource, &request.name))?
+                let object = object.ok_or_else(|| Refusal::not_found(request.resource, &request.name))?;
+                let path = (request.resource.plural, namespace.to_owned(), request.name.clone());
+                let body = Full::new(self.render(path, object));
+                return Ok(answer(200, "application/json", body.boxed()));
             }
             Verb::List => self.list(request)?.into(),
             Verb::Watch => {
@@ -244,6 +253,19 @@ impl Server {
             }
         };
         Ok(json_answer(200, &value))
+    }
+
+    /// Objects are asked for far more often than they change.
+    fn render(&self, path: Path, object: Arc<Value>) -> Bytes {
+        let mut rendered = self.rendered.lock().expect("nothing panics while it holds what was answered");
+        match rendered.get(&path).filter(|(known, _)| Arc::ptr_eq(known, &object)) {
+            Some((_, bytes)) => bytes.clone(),
+            None => {
+                let bytes = Bytes::from(object.to_string());
+                rendered.insert(path, (object, bytes.clone()));
+                bytes
+            }
+        }
     }
 
     fn authorize(&self, request: &Request) -> Result<(), Refusal> {
