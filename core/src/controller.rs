@@ -30,7 +30,7 @@ use crate::publisher::Publisher;
 use crate::record::{EndResult, Ended, Record};
 use crate::report::HealthReport;
 use crate::requests;
-use crate::sequencer::{OperationError, Sequencer};
+use crate::sequencer::{OperationError, RefusedOrder, Sequencer};
 use crate::spec::Spec;
 use crate::status;
 use crate::term::REQUEST_LIMIT;
@@ -92,6 +92,8 @@ struct Shared {
     pending_since: Option<(String, Monotonic)>,
     /// What one's own copy is to say of events; absent: that was not read yet.
     noted: Option<Noted>,
+    /// The order that was refused last.
+    refused: Option<RefusedOrder>,
     /// The phase that was decided last.
     phase: Option<String>,
     /// `status.seen.beat` when this process began.

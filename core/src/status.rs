@@ -9,6 +9,7 @@ use crate::observe::{CopyView, SeenRecord};
 use crate::record::{Direction, EndResult, Intent, Lineage, Record, RecordSet};
 use crate::records::{LUA, record_sets};
 use crate::report::HealthReport;
+use crate::sequencer::RefusedOrder;
 use crate::steps;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -16,6 +17,9 @@ use std::time::Duration;
 
 /// What `phase` can be.
 pub const PHASES: [&str; 6] = ["Pending", "Healthy", "Degraded", "SwitchingOver", "FailedOver", "Failed"];
+
+/// How the message of `Ready` begins while a switchover is undone.
+pub const UNDOING: &str = "undoing: ";
 
 /// What a status is made of.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +44,8 @@ pub struct Known {
     pub progress: Progress,
     /// The health check after the last switchover, and the id of that.
     pub health: Option<(String, Result<HealthReport, String>)>,
+    /// The order that this process refused last.
+    pub refused: Option<RefusedOrder>,
     /// What is wrong with the resource.
     pub invalid: Option<String>,
     /// What it owes the stream beside what the record does.
@@ -111,6 +117,15 @@ pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Val
     if let Some((id, result)) = &known.health {
         status["lastSwitchoverHealth"] = json!({ "id": id, "report": result.as_ref().ok() });
     }
+    // It stays until another is refused, whatever restarts.
+    if let Some(refused) = &known.refused {
+        status["lastRefusal"] = json!({
+            "at": refused.at,
+            "to": refused.refusal.to,
+            "requestedBy": refused.by,
+            "message": refused.refusal.why,
+        });
+    }
     status["conditions"] = conditions(known, &ready, copy, now);
     status
 }
@@ -178,7 +193,7 @@ fn phase(known: &Known, me: &Region, copy: &CopyView) -> (&'static str, Ready) {
         let mut message = match &intent.direction {
             Direction::Forward => format!("moving from {} to {}", intent.from(), intent.to()),
             Direction::Undo { step, reason } => {
-                format!("undoing: {}", steps::failure_text(*step, reason))
+                format!("{UNDOING}{}", steps::failure_text(*step, reason))
             }
         };
         if let Some(waiting) = &known.progress.waiting {

@@ -100,6 +100,29 @@ fn a_changed_configuration_is_told_of_once_with_both_fingerprints() {
     });
 }
 
+#[test]
+fn an_order_that_was_refused_stays_in_the_status_with_its_cause_whatever_restarts() {
+    Stage::play(options(), |stage| {
+        stage.begin();
+        stage.world.hurt(&WorldFault::Crash("pg.hel".into()));
+        let asked = json!({ "spec": { "switchover": {
+            "requested": true, "targetRegion": "hel", "requestedAt": "2026-11-20T10:00:00Z", "requestedBy": "jane",
+        } } });
+        let store = stage.world.store("fsn");
+        store.merge_patch(&CONTINUUMS, NAMESPACE, APPLICATION, "", &asked, "a").unwrap();
+        stage.until("the refusal", |world| copy(world, "fsn")["status"]["lastRefusal"].is_object());
+        let refusal = copy(&stage.world, "fsn")["status"]["lastRefusal"].clone();
+        assert_eq!((&refusal["to"], &refusal["requestedBy"]), (&json!("hel"), &json!("jane")));
+        assert!(refusal["message"].as_str().unwrap().starts_with("step-"), "{refusal}");
+        assert!(refusal["at"].is_string());
+        stage.world.hurt(&WorldFault::Crash("controller.fsn".into()));
+        stage.pass(Duration::from_secs(1));
+        stage.world.hurt(&WorldFault::Restart("controller.fsn".into()));
+        stage.pass(Duration::from_secs(20));
+        assert_eq!(copy(&stage.world, "fsn")["status"]["lastRefusal"], refusal);
+    });
+}
+
 /// Condition `LastSwitchoverHealthy` of the new primary's copy, once it is there.
 fn health_condition(stage: &mut Stage) -> Value {
     let condition = |copy: &Value| -> Option<Value> {

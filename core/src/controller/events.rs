@@ -74,8 +74,10 @@ impl Controller {
     pub(super) async fn note_events(&self) {
         loop {
             if !self.publisher.is_configured() {
-                // Nobody is told, so none is kept.
-                self.sequencer.take_refused();
+                // No event is told, so none is kept; the status tells of the last.
+                let refused = self.sequencer.take_refused().pop();
+                let mut shared = self.shared();
+                shared.refused = refused.or(shared.refused.take());
             } else if let Some((copy, spec)) = self.followed() {
                 self.note(&copy, &spec).await;
             }
@@ -110,6 +112,9 @@ impl Controller {
         let refused = self.sequencer.take_refused();
         let changed = {
             let mut shared = self.shared();
+            if let Some(last) = refused.last() {
+                shared.refused = Some(last.clone());
+            }
             let (lag, _) = replication(record.map(|(record, _)| record), &shared.halves);
             let phase = shared.phase.clone();
             let noted = shared.noted.get_or_insert_with(|| Noted::begin(Ledger::of(&copy.status)));

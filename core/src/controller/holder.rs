@@ -7,7 +7,7 @@ use crate::observe::{CopyView, Seen};
 use crate::record::Record;
 use crate::report::ExecuteResult;
 use crate::requests::{self, ApprovalAnswer, Unserved};
-use crate::sequencer::{Begun, ExecuteOrder, OperationError, Refusal, TIMED_OUT};
+use crate::sequencer::{Begun, ExecuteOrder, OperationError, Refusal, RefusedOrder, TIMED_OUT};
 use crate::spec::Spec;
 use crate::transition;
 use std::collections::BTreeMap;
@@ -54,7 +54,11 @@ impl Controller {
             }
         };
         let about = About { continuum: &self.name, application: &spec.application };
-        let refusal = Refusal::of(&to, &begun).filter(|_| self.publisher.is_configured());
+        let refusal = Refusal::of(&to, &begun);
+        if let Some(refusal) = refusal.clone() {
+            self.shared().refused = Some(RefusedOrder { refusal, by: by.clone(), at: self.clock.wall() });
+        }
+        let refusal = refusal.filter(|_| self.publisher.is_configured());
         let told = refusal.map(|refusal| refusal.event(about, &id, by.as_deref(), self.clock.wall()));
         let why = match begun {
             Ok(Begun::Following(what)) => {

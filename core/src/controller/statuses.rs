@@ -71,6 +71,7 @@ impl Controller {
                 .filter(|_| !shared.halves_ever_seen || shared.halves_unseen >= UNSEEN_TOLD),
             progress: self.driver.as_ref().map(Driver::progress).unwrap_or_default(),
             health: shared.health.clone(),
+            refused: shared.refused.clone(),
             ledger: shared.noted.as_ref().map(|noted| noted.now().clone()).unwrap_or_default(),
             invalid,
             record,

@@ -46,9 +46,12 @@ impl Refusal {
 /// An order that was refused to whoever gave it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RefusedOrder {
-    pub(super) refusal: Refusal,
-    pub(super) by: Option<String>,
-    pub(super) at: Timestamp,
+    /// What was refused, and why.
+    pub refusal: Refusal,
+    /// Who gave it.
+    pub by: Option<String>,
+    /// When it was refused.
+    pub at: Timestamp,
 }
 
 impl RefusedOrder {

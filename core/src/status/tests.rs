@@ -231,3 +231,15 @@ fn a_failback_that_was_declined_is_no_last_switchover() {
     record.last.as_mut().unwrap().result = EndResult::Declined;
     assert_eq!(status(&Known { record: Some(record), ..known() }).get("lastSwitchover"), None);
 }
+
+#[test]
+fn the_order_that_was_refused_last_is_told_and_one_of_before_is_left_as_it_stands() {
+    use crate::sequencer::Refusal;
+    let refusal = Refusal { to: hel(), step: 4, why: "step-4 (flip-dns): no address".into() };
+    let refused = RefusedOrder { refusal, by: Some("jane".into()), at: at(0) };
+    let told = status(&Known { refused: Some(refused), ..known() })["lastRefusal"].clone();
+    let expected =
+        json!({ "at": at(0), "to": "hel", "requestedBy": "jane", "message": "step-4 (flip-dns): no address" });
+    assert_eq!(told, expected);
+    assert_eq!(status(&known()).get("lastRefusal"), None);
+}

@@ -49,6 +49,9 @@ pub struct ContinuumStatus {
     /// How long it took, s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_switchover_duration_seconds: Option<u64>,
+    /// The order that was refused last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_refusal: Option<LastRefusal>,
     /// The records that were published last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_lua_record: Option<LastLuaRecord>,
@@ -103,6 +106,25 @@ pub struct LastSwitchover {
     /// Who.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initiated_by: Option<String>,
+}
+
+/// The order that was refused last.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LastRefusal {
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
+    pub at: Option<String>,
+    /// Where to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Who asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requested_by: Option<String>,
+    /// Why; names the step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// The records that were published last.
