@@ -5,6 +5,7 @@ use crate::directory::Directory;
 use crate::group::Group;
 use crate::health::{Part, Readiness};
 use crate::host::Host;
+use crate::kube_events::KubeEvents;
 use crate::leader::{Leadership, Standing};
 use crate::resource::Resource;
 use crate::roster::{Change, Roster};
@@ -30,14 +31,15 @@ pub(crate) struct Groups {
     host: Arc<Host>,
     directory: Directory,
     standing: Standing,
+    events: KubeEvents,
     running: BTreeMap<ObjectName, Group>,
     /// Those that were told to end, until another of the name begins.
     ending: BTreeMap<ObjectName, JoinHandle<()>>,
 }
 
 impl Groups {
-    pub fn new(host: Arc<Host>, directory: Directory, standing: Standing) -> Self {
-        Self { host, directory, standing, running: BTreeMap::new(), ending: BTreeMap::new() }
+    pub fn new(host: Arc<Host>, directory: Directory, standing: Standing, events: KubeEvents) -> Self {
+        Self { host, directory, standing, events, running: BTreeMap::new(), ending: BTreeMap::new() }
     }
 
     /// Begins and ends groups, for ever. A watch that fails ends none: what stands goes on, and is compared with the next
@@ -123,7 +125,12 @@ impl Groups {
             }
             Change::Update(name, object) => {
                 if let Some(group) = self.running.get(&name) {
-                    group.resource.set(as_value(&object));
+                    let now = as_value(&object);
+                    // One tells. Who waits keeps what was, so that it goes on from there where it comes to lead.
+                    if matches!(self.standing, Standing::Leads(_)) {
+                        self.events.changed(&group.resource.object(), &now);
+                    }
+                    group.resource.set(now);
                 }
             }
             Change::End(name) => {

@@ -115,8 +115,20 @@ impl Leadership {
 ///
 /// The kernel tells none.
 pub(crate) fn identity() -> io::Result<String> {
-    let read = |path| std::fs::read_to_string(path).map(|text| text.trim().to_owned());
-    Ok(format!("{}_{}", read("/proc/sys/kernel/hostname")?, read("/proc/sys/kernel/random/uuid")?))
+    Ok(format!("{}_{}", pod()?, read("/proc/sys/kernel/random/uuid")?))
+}
+
+/// The pod, as its host is named.
+///
+/// # Errors
+///
+/// The kernel tells none.
+pub(crate) fn pod() -> io::Result<String> {
+    read("/proc/sys/kernel/hostname")
+}
+
+fn read(path: &str) -> io::Result<String> {
+    std::fs::read_to_string(path).map(|text| text.trim().to_owned())
 }
 
 /// Why the Lease could not be read or written.

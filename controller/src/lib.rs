@@ -27,6 +27,7 @@ mod groups;
 mod health;
 mod host;
 mod kept;
+mod kube_events;
 mod leader;
 pub mod logs;
 mod metrics;

@@ -25,9 +25,24 @@ type Labels = Vec<(&'static str, String)>;
 #[derive(Clone, Default)]
 pub(crate) struct Counts(Arc<Inner>);
 
+/// What became of an Event of Kubernetes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Written {
+    /// It stands in the API server.
+    Done,
+    /// That is not known, or it does not.
+    Failed,
+    /// It was the oldest of too many that waited.
+    Dropped,
+}
+
+const WRITTEN: [(Written, &str); 3] =
+    [(Written::Done, "written"), (Written::Failed, "failed"), (Written::Dropped, "dropped")];
+
 #[derive(Default)]
 struct Inner {
     panics: AtomicU64,
+    events: Mutex<BTreeMap<Written, u64>>,
     /// By status code (or `<error>`), host and verb.
     requests: Mutex<BTreeMap<(String, String, String), u64>>,
 }
@@ -42,6 +57,17 @@ impl Counts {
     pub fn requested(&self, code: Option<u16>, host: &str, method: &str) {
         let code = code.map_or_else(|| "<error>".to_owned(), |code| code.to_string());
         *self.requests().entry((code, host.to_owned(), method.to_owned())).or_default() += 1;
+    }
+
+    /// An Event of Kubernetes was written, or was not.
+    pub fn event(&self, became: Written) {
+        *self.0.events.lock().unwrap_or_else(PoisonError::into_inner).entry(became).or_default() += 1;
+    }
+
+    /// How many became what.
+    pub fn events(&self) -> BTreeMap<Written, u64> {
+        let counted = self.0.events.lock().unwrap_or_else(PoisonError::into_inner);
+        WRITTEN.iter().map(|(became, _)| (*became, counted.get(became).copied().unwrap_or_default())).collect()
     }
 
     fn requests(&self) -> MutexGuard<'_, BTreeMap<(String, String, String), u64>> {
@@ -150,6 +176,8 @@ pub(crate) fn page(counts: &Counts, leads: bool, continuums: &[(ObjectName, Opti
             (vec![("code", code), ("host", host), ("method", method)], count as f64)
         });
     let requests = requests.collect();
+    let counted = counts.events();
+    let events = WRITTEN.iter().map(|(became, word)| (vec![("outcome", (*word).to_owned())], counted[became] as f64));
     let mut metrics = vec![
         metric(
             "continuum_build_info",
@@ -176,6 +204,7 @@ pub(crate) fn page(counts: &Counts, leads: bool, continuums: &[(ObjectName, Opti
             vec![(controller(), counts.0.panics.load(Ordering::Relaxed) as f64)],
         ),
         metric("rest_client_requests", "Requests to API servers", true, requests),
+        metric("continuum_kubernetes_events", "What became of Events of Kubernetes", true, events.collect()),
     ];
     let named = |name: &ObjectName, labels: Labels| {
         [("namespace", name.namespace.clone()), ("name", name.name.clone())].into_iter().chain(labels).collect()

@@ -6,7 +6,8 @@ use crate::directory::Directory;
 use crate::groups::Groups;
 use crate::health::{self, Readiness};
 use crate::host::Host;
-use crate::leader::{Candidate, Leadership, Standing, identity};
+use crate::kube_events::KubeEvents;
+use crate::leader::{Candidate, Leadership, Standing, identity, pod};
 use crate::metrics::{self, Counts};
 use crate::reload::{self, Pool};
 use crate::serve::{self, NotBound};
@@ -116,7 +117,7 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
     });
     let leadership = Leadership::new(if config.election.is_some() { Standing::Waits } else { Standing::Leads(None) });
     if let Some(listener) = metrics_listener {
-        let (directory, leadership) = (directory.clone(), leadership.clone());
+        let (directory, leadership, counts) = (directory.clone(), leadership.clone(), counts.clone());
         tokio::spawn(serve::pages(listener, move |method, path| match (method, path) {
             (&Method::GET | &Method::HEAD, "/metrics") => {
                 let leads = matches!(leadership.now(), Standing::Leads(_));
@@ -138,7 +139,12 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
         // Nothing to take part in, until it is told to end.
         None => tokio::spawn(candidacy_ends.map(drop)),
     };
-    let mut groups = Groups::new(Arc::new(host), directory, leadership.now());
+    let events = KubeEvents::new(pod().map_err(NotRun::Identity)?, counts.clone(), clock.clone());
+    tokio::spawn({
+        let (events, client) = (events.clone(), pool.own());
+        async move { events.write(client).await }
+    });
+    let mut groups = Groups::new(Arc::new(host), directory, leadership.now(), events);
     {
         let (terminated, interrupted) = (pin!(terminated.recv()), pin!(interrupted.recv()));
         let told = select(terminated, interrupted);

@@ -18,6 +18,9 @@
   resources: [continuums/status]
   {{- include "continuum.resourceNames" . }}
   verbs: [patch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
 {{- end }}
 {{- end }}
 {{- with .entry.clusters }}

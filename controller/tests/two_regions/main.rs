@@ -16,6 +16,7 @@ use installed::Installed;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::core::GroupVersionKind;
 use process::{Folder, Process, program, until};
@@ -169,6 +170,19 @@ impl Regions {
         found.data.get("status").cloned().unwrap_or_default()
     }
 
+    /// Reason and note of each Event of the Continuum.
+    async fn events(&self, index: usize, name: &str) -> Vec<(String, String)> {
+        let api: Api<Event> = Api::namespaced(self.client(index).await, "shop");
+        let events = api.list(&ListParams::default()).await.expect("Events can be listed").items;
+        let of_it = events.into_iter().filter(|event| {
+            event
+                .regarding
+                .as_ref()
+                .is_some_and(|of| of.kind.as_deref() == Some("Continuum") && of.name.as_deref() == Some(name))
+        });
+        of_it.map(|event| (event.reason.unwrap_or_default(), event.note.unwrap_or_default())).collect()
+    }
+
     /// Who holds the only record of `name`.
     async fn holder(&self, name: &str) -> Option<String> {
         let leases: Api<Lease> = Api::namespaced(self.client(0).await, "leases");
@@ -231,6 +245,19 @@ async fn two_processes_keep_every_continuum_of_their_clusters_and_end_when_they_
     })
     .await;
 
+    // What is refused is told where people look: in the status, and as an Event.
+    let (status, body) = processes[0].call("POST /v1/continuums/shop/shop/switchover", r#"{"toRegion": "hel"}"#);
+    assert_eq!(status, 409, "{body}");
+    until("the refusal", async || {
+        let refusal = &regions.status(0, "shop").await["lastRefusal"];
+        refusal["to"] == "hel" && refusal["message"].as_str().is_some_and(|why| body.contains(why))
+    })
+    .await;
+    let events_of =
+        async |reason: &str| regions.events(0, "shop").await.iter().filter(|(told, _)| told == reason).count();
+    until("the Event of the refusal", async || events_of("SwitchoverRefused").await == 1).await;
+    let healthy = events_of("PhaseHealthy").await;
+
     // What comes later is begun as well, and what is deleted ends and leaves the others alone.
     regions.put("books", Value::Null).await;
     for (index, process) in processes.iter().enumerate() {
@@ -263,6 +290,11 @@ async fn two_processes_keep_every_continuum_of_their_clusters_and_end_when_they_
     let before = renewal().await.expect("it was told before");
     until("the record to be renewed", async || renewal().await.is_some_and(|renewal| renewal > before)).await;
     assert_eq!(regions.status(0, "shop").await["leaseHolder"], "fsn");
+    assert_eq!(
+        (events_of("SwitchoverRefused").await, events_of("PhaseHealthy").await),
+        (1, healthy),
+        "none is told again"
+    );
 
     // Told to end, each does, and the record stays with the region.
     for process in &mut processes {

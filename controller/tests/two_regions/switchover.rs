@@ -94,6 +94,14 @@ async fn the_role_moves_there_and_back_under_writes() {
     println!("{} acknowledged, none lost; longest without one {:?}", truth.acknowledged.len(), truth.gap);
     let told = regions.nats.types().await;
     assert_eq!(told.iter().filter(|kind| *kind == "continuum-switchover").count(), MOVES.len(), "{told:?}");
+    for index in 0..2 {
+        let told = regions.events(index, "shop").await;
+        let count = |reason: &str| told.iter().filter(|(told, _)| told == reason).count();
+        let steps: BTreeSet<&str> =
+            told.iter().filter(|(reason, _)| reason == "SwitchoverStepDone").map(|(_, note)| note.as_str()).collect();
+        assert_eq!((count("SwitchoverStarted"), count("SwitchoverSucceeded")), (MOVES.len(), MOVES.len()), "{told:?}");
+        assert_eq!((count("SwitchoverStepDone"), steps.len()), (7 * MOVES.len(), 7), "{told:?}");
+    }
     let ids = regions.nats.ids().await;
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "each is told once: {ids:?}");
 }

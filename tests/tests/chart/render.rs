@@ -152,7 +152,8 @@ fn roles_name_secrets_and_leave_out_what_the_controller_has_no_use_for() {
         assert!(rule["verbs"].as_array().expect("verbs").iter().all(|verb| verb != "*"), "{rule}");
         resources.extend(of);
     }
-    let expected = ["backups", "clusters", "continuums", "continuums/status", "httproutes", "leases", "secrets"];
+    let expected =
+        ["backups", "clusters", "continuums", "continuums/status", "events", "httproutes", "leases", "secrets"];
     assert_eq!(resources.into_iter().collect::<Vec<_>>(), expected);
 }
 
