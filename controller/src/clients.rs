@@ -51,6 +51,13 @@ impl PartialEq for Reached {
 }
 
 impl Reached {
+    /// An address, and nothing else.
+    #[cfg(test)]
+    pub(crate) fn to(url: &str) -> Self {
+        let made_of = vec![url.as_bytes().to_vec()];
+        Self { config: kube::Config::new(url.parse().expect("an address")), made_of }
+    }
+
     /// Host and port, as far as its address names them, and nothing else of it.
     pub fn host(&self) -> String {
         let url = &self.config.cluster_url;

@@ -59,6 +59,13 @@ impl Counts {
         *self.requests().entry((code, host.to_owned(), method.to_owned())).or_default() += 1;
     }
 
+    /// How many requests were counted so.
+    #[cfg(test)]
+    pub fn told(&self, code: &str, host: &str, method: &str) -> u64 {
+        let of = (code.to_owned(), host.to_owned(), method.to_owned());
+        self.requests().get(&of).copied().unwrap_or_default()
+    }
+
     /// An Event of Kubernetes was written, or was not.
     pub fn event(&self, became: Written) {
         *self.0.events.lock().unwrap_or_else(PoisonError::into_inner).entry(became).or_default() += 1;

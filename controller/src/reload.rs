@@ -7,11 +7,12 @@
 use crate::clients::{NoClients, Place, Reached, files, secrets};
 use crate::config::{Config, Mistakes};
 use crate::metrics::Counts;
+use crate::sight::Sight;
 use continuum_core::clock::{Clock, within};
 use continuum_core::name::Region;
 use continuum_live::assemble::{KubeClients, Twice};
 use continuum_live::kube_transport::{Limits, USER_AGENT, USER_AGENT_DRY_RUN};
-use http::{Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use kube::Client;
 use kube::client::Body;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,22 @@ use tower::{BoxError, service_fn};
 const EVERY: Duration = Duration::from_secs(10);
 /// No more often than this, whatever servers refuse.
 const AT_MOST_EVERY: Duration = Duration::from_secs(5);
+
+/// For the question whether another kubeconfig is answered.
+const ASKED_FOR: Duration = Duration::from_secs(3);
+/// Where an API server has Leases.
+const LEASES: &str = "/apis/coordination.k8s.io/";
+
+/// Why a kubeconfig that changed is not used.
+#[derive(Debug, thiserror::Error)]
+enum NotTaken {
+    #[error(transparent)]
+    NoClients(#[from] NoClients),
+    #[error(
+        "the new kubeconfig of {place} is not answered, and the one before is; mend its address or credentials: {cause}"
+    )]
+    Unanswered { place: Place, cause: String },
+}
 
 /// The clients of one API server.
 struct Clients {
@@ -52,19 +69,39 @@ pub(crate) struct Pool {
     clients: Mutex<BTreeMap<Place, Clients>>,
     /// A server did not take the credentials.
     refused: Notify,
+    /// What requests to the witness show of it.
+    sight: Sight,
     counts: Counts,
+    clock: Arc<dyn Clock>,
 }
 
 impl Pool {
     /// Must be made within a tokio runtime.
-    pub fn new(config: &Config, places: BTreeMap<Place, Reached>, counts: Counts) -> Result<Arc<Self>, NoClients> {
-        let witness = config.witness.region().cloned();
-        let pool =
-            Self { own: config.region.clone(), witness, clients: Mutex::default(), refused: Notify::new(), counts };
+    pub fn new(
+        config: &Config,
+        places: BTreeMap<Place, Reached>,
+        counts: Counts,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, NoClients> {
+        let mut clients = BTreeMap::new();
         for (place, reached) in places {
-            pool.take(&place, reached)?;
+            let of_place = Clients::new(&place, reached)?;
+            clients.insert(place, of_place);
         }
-        Ok(Arc::new(pool))
+        Ok(Arc::new(Self {
+            own: config.region.clone(),
+            witness: config.witness.region().cloned(),
+            clients: Mutex::new(clients),
+            refused: Notify::new(),
+            sight: Sight::default(),
+            counts,
+            clock,
+        }))
+    }
+
+    /// Whether the witness is seen.
+    pub fn sight(&self) -> &Sight {
+        &self.sight
     }
 
     /// The other regions.
@@ -118,34 +155,96 @@ impl Pool {
                 let clients = &clients[&place];
                 (which(clients).clone(), clients.reached.host())
             };
-            let pool = pool.clone();
+            let mut asked = Asked::new(pool.clone(), &place, host, &request);
             async move {
-                let method = request.method().clone();
-                let response = client.send(request).await;
-                let code = response.as_ref().ok().map(|response| response.status().as_u16());
-                pool.counts.requested(code, &host, method.as_str());
-                let response = response?;
-                if response.status() == StatusCode::UNAUTHORIZED {
-                    pool.refused.notify_one();
-                }
+                let response = client.send(request).await?;
+                asked.answered(response.status());
                 Ok::<_, BoxError>(response)
             }
         });
         Client::new(handing, namespace)
     }
 
-    /// Takes this over where it is another than before. Whether it is.
-    fn take(&self, place: &Place, reached: Reached) -> Result<bool, NoClients> {
+    /// Takes this over where it is another than before, and is answered. Whether it is taken.
+    async fn take(&self, place: &Place, reached: Reached) -> Result<bool, NotTaken> {
         if self.clients().get(place).is_some_and(|clients| clients.reached == reached) {
             return Ok(false);
         }
-        let clients = Clients::new(place, reached)?;
-        self.clients().insert(place.clone(), clients);
+        self.take_over(place, Clients::new(place, reached)?).await?;
         Ok(true)
+    }
+
+    async fn take_over(&self, place: &Place, clients: Clients) -> Result<(), NotTaken> {
+        let before = self.clients().get(place).map(|clients| clients.dry_run.clone());
+        if let Some(before) = before
+            && let Err(cause) = self.answers(&clients.dry_run).await
+            // Where neither is answered, the one that stands there is what a person means.
+            && self.answers(&before).await.is_ok()
+        {
+            return Err(NotTaken::Unanswered { place: place.clone(), cause });
+        }
+        self.clients().insert(place.clone(), clients);
+        Ok(())
+    }
+
+    /// Whether the server takes the credentials, as a question shows that everybody may ask who is known to it.
+    async fn answers(&self, client: &Client) -> Result<(), String> {
+        match within(&*self.clock, ASKED_FOR, client.apiserver_version()).await {
+            None => Err(format!("no answer in {} s", ASKED_FOR.as_secs())),
+            // It knows who asks.
+            Some(Ok(_)) => Ok(()),
+            Some(Err(kube::Error::Api(status))) if status.code == 403 => Ok(()),
+            Some(Err(error)) => Err(crate::chain(&error)),
+        }
     }
 
     fn clients(&self) -> MutexGuard<'_, BTreeMap<Place, Clients>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that is under way. Whatever becomes of it, it is counted: who is not waited for any longer is dropped.
+struct Asked {
+    pool: Arc<Pool>,
+    host: String,
+    method: Method,
+    /// It is about a Lease of the witness.
+    of_witness: bool,
+    /// Of the answer; absent: there was none.
+    code: Option<StatusCode>,
+}
+
+impl Asked {
+    fn new(pool: Arc<Pool>, place: &Place, host: String, request: &Request<Body>) -> Self {
+        let holds_witness = match place {
+            Place::Witness => true,
+            Place::Region(region) => pool.witness.as_ref() == Some(region),
+        };
+        let of_witness = holds_witness && request.uri().path().starts_with(LEASES);
+        Self { pool, host, method: request.method().clone(), of_witness, code: None }
+    }
+
+    fn answered(&mut self, code: StatusCode) {
+        self.code = Some(code);
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let code = self.code;
+        self.pool.counts.requested(code.map(|code| code.as_u16()), &self.host, self.method.as_str());
+        if code == Some(StatusCode::UNAUTHORIZED) {
+            self.pool.refused.notify_one();
+        }
+        if self.of_witness {
+            // It says what stands there also where that is nothing, or another version than was asked for.
+            let told =
+                |code: StatusCode| code.is_success() || code == StatusCode::NOT_FOUND || code == StatusCode::CONFLICT;
+            match code.is_some_and(told) {
+                true => self.pool.sight.answered(),
+                false => self.pool.sight.missed(self.pool.clock.now()),
+            }
+        }
     }
 }
 
@@ -159,7 +258,7 @@ pub(crate) async fn keep(config: &Config, pool: &Arc<Pool>, clock: &dyn Clock, m
         let mut wrong: BTreeSet<String> = read.wrong;
         for (place, reached) in read.places {
             let is_new = !pool.clients().contains_key(&place);
-            match pool.take(&place, reached) {
+            match pool.take(&place, reached).await {
                 Ok(true) => {
                     tracing::info!(%place, "its kubeconfig is another one now, and is used");
                     if is_new {
@@ -200,3 +299,6 @@ async fn read(config: &Config, pool: &Arc<Pool>) -> Read {
     }
     Read { places, wrong }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,8 +80,8 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
     kubeconfigs.read_secrets(&config).await?;
     let own_namespace = kubeconfigs.own_namespace().to_owned();
     let counts = Counts::default();
-    let pool = Pool::new(&config, std::mem::take(&mut kubeconfigs.places), counts.clone())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let pool = Pool::new(&config, std::mem::take(&mut kubeconfigs.places), counts.clone(), clock.clone())?;
     let lease_namespace = config.lease_namespace.clone().unwrap_or_else(|| own_namespace.clone());
     let others: Vec<String> = pool.others().iter().map(ToString::to_string).collect();
     tracing::info!(
@@ -133,7 +133,8 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
             let namespace = election.namespace.as_ref().unwrap_or(&own_namespace);
             let me = identity().map_err(NotRun::Identity)?;
             let (leadership, readiness) = (leadership.clone(), readiness.clone());
-            let candidate = Candidate::new(pool.own(), namespace, me, clock.clone(), leadership, readiness);
+            let candidate =
+                Candidate::new(pool.own(), namespace, me, clock.clone(), leadership, readiness, pool.sight().clone());
             tokio::spawn(candidate.run(candidacy_ends.map(drop)))
         }
         // Nothing to take part in, until it is told to end.

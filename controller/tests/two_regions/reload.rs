@@ -62,6 +62,13 @@ async fn a_kubeconfig_that_changes_is_used_and_one_that_is_broken_is_not() {
     .await;
     until("its end to be told", async || process.log().contains("every kubeconfig is good again")).await;
 
+    // One whose token nobody takes.
+    folder.put("regions/hel.kubeconfig", &with_a_wrong_token(&good));
+    until("it not to be used", async || process.log().contains("the new kubeconfig of hel is not answered")).await;
+    assert!(!dry_run().1.contains("401"), "{}", dry_run().1);
+    folder.put("regions/hel.kubeconfig", &good);
+    until("its end to be told", async || process.log().matches("every kubeconfig is good again").count() == 2).await;
+
     // One that was not there before.
     let begun = || process.log().lines().filter(|line| line.contains(r#""message":"begun""#)).count();
     let before = begun();
@@ -69,7 +76,7 @@ async fn a_kubeconfig_that_changes_is_used_and_one_that_is_broken_is_not() {
     until("the region to be reached", async || process.log().contains(r#""place":"sin""#) && begun() > before).await;
 
     let log = process.log();
-    assert_eq!(log.matches(KEPT).count(), 1, "told once: {log}");
+    assert_eq!(log.matches(KEPT).count(), 2, "each told once: {log}");
     assert!(log.contains("hel.kubeconfig is no usable kubeconfig; try it with `kubectl --kubeconfig`"), "{log}");
     assert!(!log.contains("very-wrong"), "{log}");
 }
