@@ -51,6 +51,8 @@ pub struct Progress {
     pub interference: Vec<Interference>,
     /// Whether any of it still stands.
     pub interfered: bool,
+    /// It was looked for; before that nothing says that there is none.
+    pub watched: bool,
 }
 
 /// What the driver hears of those who read the resource and the halves.
@@ -129,7 +131,7 @@ impl Driver {
     fn note(&self, mut progress: Progress) {
         let mut current = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress.interference = std::mem::take(&mut current.interference);
-        progress.interfered = current.interfered;
+        (progress.interfered, progress.watched) = (current.interfered, current.watched);
         if let Some(waiting) = progress.waiting.as_ref().filter(|waiting| current.waiting.as_ref() != Some(waiting)) {
             if progress.stuck {
                 tracing::warn!(step = progress.step, why = %waiting, "stuck");

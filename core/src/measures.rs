@@ -72,7 +72,9 @@ pub fn measures(known: &Known, me: &Region, phase: Option<&str>) -> Measures {
     // What was read before a witness went away may not hold any more.
     let current = record.filter(|_| known.witness_unreachable.is_none());
     let own = record.filter(|record| record.held_by(me));
-    let owed = || own.iter().flat_map(|record| &record.owed).chain(&known.ledger.owed);
+    // What is owed is known once both were read.
+    let ledger = known.ledger.as_ref().filter(|_| record.is_some());
+    let owed = || own.iter().flat_map(|record| &record.owed).chain(ledger.iter().flat_map(|ledger| &ledger.owed));
     Measures {
         phase: PHASES.into_iter().find(|known| Some(*known) == phase),
         generation: current.map(|record| record.generation),
@@ -80,9 +82,9 @@ pub fn measures(known: &Known, me: &Region, phase: Option<&str>) -> Measures {
         lag_seconds: known.lag_seconds,
         // A failback that was declined moved nothing.
         last: record.and_then(|r| r.last.as_ref()).filter(|l| l.result != EndResult::Declined).map(LastMove::of),
-        events_owed: record.map(|_| owed().count() + known.ledger.unread.len()),
-        events_owed_since: owed().map(|event| event.body.timestamp).min(),
-        interference: record.map(|_| known.progress.interference.len()),
+        events_owed: ledger.map(|ledger| owed().count() + ledger.unread.len()),
+        events_owed_since: ledger.and_then(|_| owed().map(|event| event.body.timestamp).min()),
+        interference: Some(known.progress.interference.len()).filter(|_| known.progress.watched),
     }
 }
 

@@ -48,8 +48,8 @@ pub struct Known {
     pub refused: Option<RefusedOrder>,
     /// What is wrong with the resource.
     pub invalid: Option<String>,
-    /// What it owes the stream beside what the record does.
-    pub ledger: Ledger,
+    /// What it owes the stream beside what the record does; absent: that was not read yet.
+    pub ledger: Option<Ledger>,
 }
 
 /// Who takes writes, as far as it was observed since the holder is the holder.
@@ -71,7 +71,7 @@ pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Val
     let primary = observed.or_else(|| record.and_then(acting_primary));
     // Another region's record is known only as of the last read; what it owes is its holder's to tell.
     let own = record.filter(|r| r.held_by(me));
-    let owed = || own.iter().flat_map(|record| &record.owed).chain(&known.ledger.owed);
+    let owed = || own.iter().flat_map(|record| &record.owed).chain(known.ledger.iter().flat_map(|ledger| &ledger.owed));
     let intent = record.and_then(|r| r.intent.as_ref());
     let step = intent.map(|intent| {
         let number = if known.progress.step > 0 { known.progress.step } else { crate::next::current_step(intent) };
@@ -92,9 +92,12 @@ pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Val
         "standbyAvailable": known.standby_streams,
         "hotStandbyAbsent": known.standby_streams.map(|there| !there),
         "observedGeneration": copy.generation,
-        "eventsOwed": owed().count() + known.ledger.unread.len(),
-        "eventsOwedSince": owed().map(|event| event.body.timestamp).min(),
     });
+    // Until it is known what is owed, what stands there says more.
+    if let Some(ledger) = &known.ledger {
+        status["eventsOwed"] = (owed().count() + ledger.unread.len()).into();
+        status["eventsOwedSince"] = json!(owed().map(|event| event.body.timestamp).min());
+    }
     // What is not known any more is removed; what is only not known here stays: a null in a merge patch removes.
     let standby = standby_of(record, copy).zip(known.lag_seconds);
     let before = copy.status["replicationLag"].as_object().into_iter().flatten();
@@ -289,6 +292,8 @@ fn conditions(known: &Known, ready: &Ready, copy: &CopyView, now: Timestamp) -> 
     ];
     match interference(known) {
         Some((status, reason, message)) => list.push(condition(copy, "Interference", status, reason, &message, now)),
+        // A process that has not looked yet does not say that it is over.
+        None if !known.progress.watched => list.extend(existing(copy, "Interference").cloned()),
         None if existing(copy, "Interference").is_some() => {
             list.push(condition(
                 copy,

@@ -2,7 +2,7 @@
 
 use super::{ATTEND_PAUSE, Controller, FIRST_LOOK_LIMIT, UNSEEN_TOLD, facts};
 use crate::driver::Driver;
-use crate::ledger::whole_seconds;
+use crate::ledger::{Ledger, whole_seconds};
 use crate::measures::{Measures, measures};
 use crate::name::Region;
 use crate::observe::{CopyView, replication};
@@ -72,7 +72,12 @@ impl Controller {
             progress: self.driver.as_ref().map(Driver::progress).unwrap_or_default(),
             health: shared.health.clone(),
             refused: shared.refused.clone(),
-            ledger: shared.noted.as_ref().map(|noted| noted.now().clone()).unwrap_or_default(),
+            ledger: match &shared.noted {
+                Some(noted) => Some(noted.now().clone()),
+                // Where nobody is told, what stands there stays owed.
+                None if !self.publisher.is_configured() => Some(Ledger::of(&copy.status)),
+                None => None,
+            },
             invalid,
             record,
         }

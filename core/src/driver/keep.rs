@@ -205,6 +205,7 @@ impl Driver {
         let surplus = known.len().saturating_sub(INTERFERENCES_MAX);
         known.drain(..surplus);
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.watched = true;
         progress.interfered = known.iter().any(|watched| watched.stands);
         progress.interference = known.iter().map(|watched| watched.interference.clone()).collect();
     }

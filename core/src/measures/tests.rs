@@ -1,4 +1,6 @@
 use super::*;
+use crate::driver::Progress;
+use crate::ledger::Ledger;
 use crate::preflight::fixture::{self, fsn, hel};
 use crate::record::Kind;
 use crate::transition::{self, Edit, Order};
@@ -50,6 +52,19 @@ fn what_is_not_known_is_absent_and_never_0() {
 }
 
 #[test]
+fn what_is_owed_is_known_with_record_and_ledger_and_interference_once_it_was_looked_for() {
+    let record = || Some(fixture::record());
+    let owed = |record, ledger| measures(&Known { record, ledger, ..Known::default() }, &fsn(), None).events_owed;
+    assert_eq!(owed(record(), None), None);
+    assert_eq!(owed(None, Some(Ledger::default())), None);
+    assert_eq!(owed(record(), Some(Ledger::default())), Some(0));
+    let looked =
+        |watched| Known { record: record(), progress: Progress { watched, ..Progress::default() }, ..Known::default() };
+    assert_eq!(measures(&looked(false), &fsn(), None).interference, None);
+    assert_eq!(measures(&looked(true), &fsn(), None).interference, Some(0));
+}
+
+#[test]
 fn what_is_known_is_measured() {
     let mut record = fixture::record();
     record.last = Some(ended(EndResult::Succeeded));
@@ -57,6 +72,8 @@ fn what_is_known_is_measured() {
         record: Some(record.clone()),
         term_left: Some(Duration::from_secs(20)),
         lag_seconds: Some(0),
+        ledger: Some(Ledger::default()),
+        progress: Progress { watched: true, ..Progress::default() },
         ..Known::default()
     };
     let measured = measures(&known, &fsn(), Some("Healthy"));

@@ -243,3 +243,18 @@ fn the_order_that_was_refused_last_is_told_and_one_of_before_is_left_as_it_stand
     assert_eq!(told, expected);
     assert_eq!(status(&known()).get("lastRefusal"), None);
 }
+
+#[test]
+fn a_process_that_has_not_looked_yet_leaves_what_is_said_of_others_and_of_events() {
+    let mut copy = fixture::copy();
+    let stands = json!({ "type": "Interference", "status": "True", "reason": "OtherWriter", "message": "a write" });
+    copy.status["conditions"] = json!([stands]);
+    let fresh = patch(&known(), &fsn(), &copy, at(0));
+    assert_eq!(*condition_of(&fresh, "Interference"), stands);
+    assert_eq!((fresh.get("eventsOwed"), fresh.get("eventsOwedSince")), (None, None));
+    let mut looked = Known { ledger: Some(Ledger::default()), ..known() };
+    looked.progress.watched = true;
+    let looked = patch(&looked, &fsn(), &copy, at(0));
+    assert_eq!(condition_of(&looked, "Interference")["status"], "False");
+    assert_eq!((&looked["eventsOwed"], &looked["eventsOwedSince"]), (&json!(0), &Value::Null));
+}
