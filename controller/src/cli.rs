@@ -14,16 +14,25 @@ pub const UNAVAILABLE: u8 = 69;
 /// It crashed.
 pub const CRASH: u8 = 70;
 
-const AFTER_HELP: &str = "Every option is a variable of the environment as well; an option goes before it. Secrets are \
-variables alone: CONTINUUM_API_TOKEN.\n\nExit codes: 0 ended as it was told to; 64 the configuration is wrong; 69 something \
-that it needs at the start is not to be had; 70 it crashed.";
+const EXIT_CODES: &str = "Exit codes: 0 ended as it was told to; 64 the configuration is wrong; 69 something that it needs at \
+the start is not to be had; 70 it crashed.";
+
+/// What no option says.
+fn after_help() -> String {
+    let secrets = VARIABLES.iter().filter(|variable| variable.flag.is_none());
+    let secrets: String = secrets.map(|secret| format!("\n  {}: {}", secret.name, secret.help)).collect();
+    format!(
+        "Every option is a variable of the environment as well; an option goes before it. Secrets are variables alone:\
+         {secrets}\n\n{EXIT_CODES}"
+    )
+}
 
 fn command() -> Command {
     let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).help(help).action(ArgAction::SetTrue);
     let mut command = Command::new("continuum-controller")
         .about("Moves the primary role of CloudNativePG pairs between two regions; one process in each region.")
         .version(env!("CARGO_PKG_VERSION"))
-        .after_help(AFTER_HELP)
+        .after_help(after_help())
         .arg(flag("check-config", "Read the configuration and the files that it names, say what is wrong, and end"))
         .arg(flag("print-crd", "Print the definition of the resource Continuum, as YAML, and end"));
     for variable in VARIABLES {
@@ -123,6 +132,8 @@ mod tests {
                 "{}",
                 variable.name
             );
+            // A secret is named beside the options.
+            assert!(help.contains(variable.name), "{}", variable.name);
         }
         assert!(!help.contains("--api-token"));
     }

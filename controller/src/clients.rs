@@ -123,6 +123,8 @@ enum Unusable {
     Context,
     #[error("a certificate, key or file that it names cannot be read")]
     Material,
+    #[error("the file of a token that it names cannot be read, or is empty")]
+    Token,
     #[error("the address of its server is none")]
     Address,
     #[error("it cannot be used")]
@@ -155,7 +157,7 @@ pub async fn read_files(config: &Config) -> Result<Kubeconfigs, Mistakes> {
         Some(audit) => Some(audit_of_files(audit, &mut mistakes).await),
         None => None,
     };
-    let by_files_alone = config.others.iter().all(|source| matches!(source, OtherClusters::Folder(_)));
+    let by_files_alone = matches!(config.others, OtherClusters::Folder(_));
     if by_files_alone && mistakes.0.is_empty() {
         mistakes.0.extend(witness_region_unknown(config, &places));
     }
@@ -171,15 +173,10 @@ pub(crate) async fn files(config: &Config, mistakes: &mut Mistakes) -> BTreeMap<
         OwnCluster::File(path) => of_file("OWN_KUBECONFIG", path).await,
         OwnCluster::InCluster => kube::Config::incluster()
             .map(|config| Reached { config, made_of: Vec::new() })
-            .map_err(|source| Mistake::Kubeconfig {
-                name: "OWN_KUBECONFIG",
-                place: "(not set): this process's pod".into(),
-                source: Box::new(source),
-            }),
+            .map_err(|source| Mistake::NoPod { name: "OWN_KUBECONFIG", source: Box::new(source) }),
     };
     let mut read = vec![own.map(|own| (Place::Region(config.region.clone()), own))];
-    for source in &config.others {
-        let OtherClusters::Folder(folder) = source else { continue };
+    if let OtherClusters::Folder(folder) = &config.others {
         match in_folder(config, folder) {
             Ok(regions) => {
                 for (region, file) in regions {
@@ -273,9 +270,19 @@ async fn of_file(name: &'static str, path: &Path) -> Result<Reached, Mistake> {
 
 async fn of_kubeconfig(kubeconfig: Kubeconfig) -> Result<Reached, Unusable> {
     let mut made_of = vec![serde_json::to_vec(&kubeconfig).map_err(|_| Unusable::Yaml)?];
-    for user in kubeconfig.auth_infos.iter().filter_map(|named| named.auth_info.as_ref()) {
+    let context = kubeconfig.contexts.iter().find(|named| Some(&named.name) == kubeconfig.current_context.as_ref());
+    let user = context.and_then(|named| named.context.as_ref()?.user.as_ref());
+    let used = kubeconfig.auth_infos.iter().filter(|named| Some(&named.name) == user);
+    for user in used.filter_map(|named| named.auth_info.as_ref()) {
         for file in [&user.client_certificate, &user.client_key].into_iter().flatten() {
             made_of.push(tokio::fs::read(file).await.map_err(|_| Unusable::Material)?);
+        }
+        // kube reads it at the first request, and again and again. A token beside it goes before it.
+        if let (Some(file), None) = (&user.token_file, &user.token) {
+            let token = tokio::fs::read(file).await.map_err(|_| Unusable::Token)?;
+            if token.iter().all(u8::is_ascii_whitespace) {
+                return Err(Unusable::Token);
+            }
         }
     }
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
@@ -319,8 +326,7 @@ pub(crate) async fn secrets(
 ) -> BTreeMap<Place, Reached> {
     let secrets = Secrets::new(config.region.clone(), client.clone());
     let mut places = BTreeMap::new();
-    for source in &config.others {
-        let OtherClusters::Secret(secret) = source else { continue };
+    if let OtherClusters::Secret(secret) = &config.others {
         const NAME: &str = "REGION_KUBECONFIGS_SECRET";
         let read = async {
             let contents = secrets.get(secret).await.map_err(|source| NoClients::Secret { name: NAME, source })?;

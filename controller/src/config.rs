@@ -41,7 +41,7 @@ pub struct Config {
     /// The API server of its own region.
     pub own: OwnCluster,
     /// The API servers of other regions.
-    pub others: Vec<OtherClusters>,
+    pub others: OtherClusters,
     /// The witness.
     pub witness: Witness,
     /// Namespace of the Leases in the witness's cluster; absent: the one that this process stands in.

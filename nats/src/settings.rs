@@ -92,9 +92,9 @@ impl fmt::Debug for Settings {
 
 fn server(number: usize, url: &str) -> Result<ServerAddr, SettingsError> {
     let wrong = |why: String| SettingsError::Url { number, why };
-    if let Some((scheme, _)) = url.split_once("://")
-        && !SCHEMES.contains(&scheme)
-    {
+    // The library takes any word for a host. Whoever wrote one meant something else, most likely.
+    let Some((scheme, _)) = url.split_once("://") else { return Err(wrong("it has no scheme".into())) };
+    if !SCHEMES.contains(&scheme) {
         return Err(wrong(format!("its scheme is `{scheme}`")));
     }
     // The library's own words may repeat the URL, with its password.
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn one_or_more_servers_are_read_and_told_without_their_users() {
-        let settings = Settings::new("nats://a:1, tls://bob:secret@b:2,c", "continuum").expect("three servers");
+        let settings = Settings::new("nats://a:1, tls://bob:secret@b:2,nats://c", "continuum").expect("three servers");
         assert_eq!(settings.told(), "a:1, b:2, c:4222");
         assert!(!format!("{settings:?}").contains("secret"));
         assert_eq!(settings.user(), Some(("bob".into(), "secret".into())));
@@ -124,6 +124,7 @@ mod tests {
         let why = |urls: &str| Settings::new(urls, "continuum").expect_err(urls).to_string();
         assert!(why("").starts_with("names no server") && why(" , ").starts_with("names no server"));
         assert!(why("nats://a, http://b").starts_with("URL 2 is none of a NATS server: its scheme is `http`"));
+        assert!(why("nats").starts_with("URL 1 is none of a NATS server: it has no scheme"));
         let secret = why("nats://bob:se cret@[:4222");
         assert!(secret.starts_with("URL 1 is none") && !secret.contains("cret"), "{secret}");
     }

@@ -53,6 +53,15 @@ pub enum Mistake {
         #[source]
         source: std::io::Error,
     },
+    /// This process has no account of a pod.
+    #[error("{name} is not set, and this process runs in no pod: name the kubeconfig file of the region's own cluster")]
+    NoPod {
+        /// Variable.
+        name: &'static str,
+        /// What is missing.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A kubeconfig is none, or of no use.
     #[error("{name}: {place} is no usable kubeconfig; try it with `kubectl --kubeconfig`")]
     Kubeconfig {

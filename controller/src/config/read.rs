@@ -49,13 +49,16 @@ impl Reader<'_> {
         let api = self.listen("CONTINUUM_API_ADDR");
         let health = self.listen("HEALTH_ADDR");
         let metrics = self.listen("METRICS_ADDR");
-        let listens = [("HEALTH_ADDR", health, api), ("METRICS_ADDR", metrics, api), ("METRICS_ADDR", metrics, health)];
-        for (name, listen, other) in listens {
-            if let (Some(Some(listen)), Some(Some(other))) = (listen, other)
-                && listen == other
+        let (of_api, of_health) = (("CONTINUUM_API_ADDR", api), ("HEALTH_ADDR", health));
+        for (name, listen, (other, taken)) in
+            [("HEALTH_ADDR", health, of_api), ("METRICS_ADDR", metrics, of_api), ("METRICS_ADDR", metrics, of_health)]
+        {
+            if let (Some(Some(listen)), Some(Some(taken))) = (listen, taken)
+                && listen.port == taken.port
                 && listen.port != 0
+                && (listen.ip == taken.ip || listen.ip.is_none() || taken.ip.is_none())
             {
-                self.wrong(name, "another server of this process listens there too; give one of them another port");
+                self.wrong(name, format!("{other} listens there too; give one of them another port"));
             }
         }
         let api_token = self.api_token();
@@ -115,21 +118,24 @@ impl Reader<'_> {
         None
     }
 
-    fn others(&mut self) -> Option<Vec<OtherClusters>> {
-        let mut others = Vec::new();
-        if let Some(folder) = self.values.filled("REGION_KUBECONFIGS_DIR") {
-            others.push(OtherClusters::Folder(PathBuf::from(folder)));
+    fn others(&mut self) -> Option<OtherClusters> {
+        let (first, second) = ("REGION_KUBECONFIGS_DIR", "REGION_KUBECONFIGS_SECRET");
+        let folder = self.values.filled(first).map(PathBuf::from);
+        match (folder, self.secret(second)?) {
+            (Some(folder), None) => Some(OtherClusters::Folder(folder)),
+            (None, Some(secret)) => Some(OtherClusters::Secret(secret)),
+            (Some(_), Some(_)) => {
+                let cure = "the kubeconfigs of the other regions stand at one place; leave one of them out";
+                self.mistakes.0.push(Mistake::Both { first, second, cure });
+                None
+            }
+            (None, None) => {
+                let cure = "say where the kubeconfigs of the other regions are: a folder here, or a secret in \
+                            REGION_KUBECONFIGS_SECRET";
+                self.mistakes.0.push(Mistake::Missing { name: first, cure });
+                None
+            }
         }
-        if let Some(secret) = self.secret("REGION_KUBECONFIGS_SECRET")? {
-            others.push(OtherClusters::Secret(secret));
-        }
-        if others.is_empty() {
-            let cure = "say where the kubeconfigs of the other regions are: a folder here, or a secret in \
-                        REGION_KUBECONFIGS_SECRET";
-            self.mistakes.0.push(Mistake::Missing { name: "REGION_KUBECONFIGS_DIR", cure });
-            return None;
-        }
-        Some(others)
     }
 
     fn witness(&mut self) -> Option<Witness> {

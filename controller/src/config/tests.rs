@@ -69,7 +69,7 @@ fn secrets_are_named_in_the_namespace_of_secrets() {
         ("WITNESS_SECRET", "witness"),
     ])
     .unwrap();
-    assert_eq!(config.others, [OtherClusters::Secret(ObjectName::new("catalyst-controllers", "regions"))]);
+    assert_eq!(config.others, OtherClusters::Secret(ObjectName::new("catalyst-controllers", "regions")));
     assert_eq!(config.witness, Witness::Secret(ObjectName::new("catalyst-controllers", "witness")));
 }
 
@@ -91,12 +91,18 @@ fn each_mistake_names_variable_value_and_cure() {
         ("WITNESS_KUBECONFIG", "", "WITNESS_KUBECONFIG is not set: say where"),
         ("WITNESS_REGION", "hel", "WITNESS_KUBECONFIG and WITNESS_REGION are both set: a witness stands at one place"),
         ("WITNESS_SECRET", "w", "WITNESS_KUBECONFIG and WITNESS_SECRET are both set"),
+        (
+            "REGION_KUBECONFIGS_SECRET",
+            "regions",
+            "REGION_KUBECONFIGS_DIR and REGION_KUBECONFIGS_SECRET are both set: the kubeconfigs",
+        ),
         ("REGION_KUBECONFIGS_SECRET", "a/b", "REGION_KUBECONFIGS_SECRET=a/b: it is no name of a secret"),
         ("CATALYST_LEASE_NS", "a.b", "CATALYST_LEASE_NS=a.b: it is no name of a namespace"),
         ("CONTINUUM_API_ADDR", "8082", "CONTINUUM_API_ADDR=8082: write a port, such as :8082"),
         ("CONTINUUM_API_ADDR", ":65536", "CONTINUUM_API_ADDR=:65536: write a port"),
         ("HEALTH_ADDR", "localhost:8081", "HEALTH_ADDR=localhost:8081: write a port"),
-        ("HEALTH_ADDR", ":8082", "HEALTH_ADDR=:8082: another server of this process listens there too"),
+        ("HEALTH_ADDR", ":8082", "HEALTH_ADDR=:8082: CONTINUUM_API_ADDR listens there too; give one of them another"),
+        ("HEALTH_ADDR", "127.0.0.1:8080", "METRICS_ADDR=:8080: HEALTH_ADDR listens there too"),
         ("CONTINUUM_API_TOKEN", "", "CONTINUUM_API_TOKEN=(not shown): it is set and empty"),
         ("CONTINUUM_API_TOKEN", "abc\n", "CONTINUUM_API_TOKEN=(not shown): it holds a space"),
         (
@@ -105,11 +111,12 @@ fn each_mistake_names_variable_value_and_cure() {
             "CONTINUUM_HEALTH_DELAY_SECONDS=-1: write a whole number from 0 to 3600",
         ),
         ("CONTINUUM_HEALTH_DELAY_SECONDS", "", "CONTINUUM_HEALTH_DELAY_SECONDS=: write a whole number"),
-        ("METRICS_ADDR", ":8081", "METRICS_ADDR=:8081: another server of this process listens there too"),
+        ("METRICS_ADDR", ":8081", "METRICS_ADDR=:8081: HEALTH_ADDR listens there too"),
         ("PDM_API_URL", "http://pdm", "PDM_API_URL=http://pdm: this is not built yet"),
         ("POWERDNS_API_KEY", "word", "POWERDNS_API_KEY=(not shown): it is for the server of POWERDNS_API_URL"),
         ("POWERDNS_API_URL", "http://dns:8081", "POWERDNS_API_KEY is not set: set it to the key"),
         ("NATS_URL", "http://user:word@nats", "NATS_URL=(not shown): it is no list of NATS servers"),
+        ("NATS_URL", "nats", "NATS_URL=(not shown): it is no list of NATS servers"),
         ("NATS_CREDS_FILE", "/creds", "NATS_CREDS_FILE=/creds: it is for the servers of NATS_URL"),
         ("NATS_CA_FILE", "/ca", "NATS_CA_FILE=/ca: it is for the servers of NATS_URL"),
         ("PDM_AUTH_TOKEN", "word", "PDM_AUTH_TOKEN=(not shown): this is not built yet"),

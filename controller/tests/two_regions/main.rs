@@ -369,6 +369,15 @@ fn a_configuration_is_checked_without_a_server() {
     let (code, out, err) = outcome(&good, &["--check-config"]);
     assert_eq!((code, err.as_str()), (Some(0), ""));
     assert!(out.starts_with("The configuration is good."), "{out}");
+    // Whoever tries it by hand stands in no pod.
+    let mut in_no_pod = good.clone();
+    in_no_pod.remove("OWN_KUBECONFIG");
+    let (code, _, err) = outcome(&in_no_pod, &["--check-config"]);
+    assert_eq!(code, Some(64));
+    assert!(
+        err.contains("OWN_KUBECONFIG is not set, and this process runs in no pod: name the kubeconfig file"),
+        "{err}"
+    );
     // An option goes before its variable.
     let (code, _, err) = outcome(&good, &["--check-config", "--region", "Not a region"]);
     assert_eq!(code, Some(64));
@@ -382,6 +391,11 @@ fn every_file_that_is_wrong_is_told_at_once_and_nothing_of_what_it_holds() {
     variables.insert("OWN_KUBECONFIG", folder.path("nowhere"));
     variables.insert("WITNESS_KUBECONFIG", folder.put("bad", "users: [{name: u, user: {token: [very-secret]}}]"));
     folder.put("regions/sin.kubeconfig", "apiVersion: v1\nkind: Config\ncurrent-context: other\n");
+    let by_a_file = "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
+                     clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n\
+                     users: [{name: u, user: {tokenFile: /nowhere/token}}]\n\
+                     contexts: [{name: c, context: {cluster: c, user: u}}]\n";
+    folder.put("regions/waw.kubeconfig", by_a_file);
     for arguments in [&["--check-config"] as &[&str], &[]] {
         let (code, _, err) = outcome(&variables, arguments);
         assert_eq!(code, Some(64), "{err}");
@@ -390,6 +404,7 @@ fn every_file_that_is_wrong_is_told_at_once_and_nothing_of_what_it_holds() {
             "nowhere: it cannot be read; mend the path, or mount what it should hold: No such file or directory",
             "bad is no usable kubeconfig; try it with `kubectl --kubeconfig`: it is not the YAML of a kubeconfig",
             "sin.kubeconfig is no usable kubeconfig",
+            "waw.kubeconfig is no usable kubeconfig; try it with `kubectl --kubeconfig`: the file of a token that it names",
         ] {
             assert!(err.contains(said), "{said}\n{err}");
         }
