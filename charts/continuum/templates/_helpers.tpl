@@ -56,3 +56,20 @@ continuum-controller-witness
 {{- range .env }}{{ if and (eq .name "LEADER_ELECT") (eq (.value | default "") "false") }}true{{ end }}{{ end }}
 {{- end }}
 {{- end }}
+
+{{- /* The ports of servers whose addresses stand in the values, by the value: a map as YAML. */ -}}
+{{- define "continuum.reached" -}}
+{{- with .Values.continuum.powerdns.apiURL }}
+continuum.powerdns.apiURL: {{ include "continuum.port" (dict "url" . "default" 8081) }}
+{{- end }}
+{{- range $index, $url := splitList "," (.Values.continuum.natsURL | default "") }}
+{{- with trim $url }}
+{{ printf "URL %d of continuum.natsURL" (add $index 1) }}: {{ include "continuum.port" (dict "url" . "default" 4222) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- /* Of: url, default. */ -}}
+{{- define "continuum.port" -}}
+{{- regexFind ":[0-9]+/?$" .url | trimPrefix ":" | trimSuffix "/" | default .default }}
+{{- end }}

@@ -116,3 +116,20 @@ fn the_chart_can_set_every_variable_and_no_other() {
         assert!(VARIABLES.iter().any(|variable| variable.name == name), "the process knows no variable {name}");
     }
 }
+
+/// A variable that a person adds beside the chart's own would be two of one name, of which the last counts.
+#[test]
+fn the_chart_refuses_every_variable_of_the_process_that_is_set_beside_its_values() {
+    let Some(helm) = Helm::find() else { return };
+    for variable in VARIABLES {
+        let set = format!("continuum.env.{}=x", variable.name);
+        let refusal = helm.template(&values(0), &["--set", &set]).expect_err(&set);
+        assert!(refusal.contains(&format!("continuum.env.{}: ", variable.name)), "{set}\n{refusal}");
+    }
+    let template = include_str!("../../../charts/continuum/templates/mistakes.yaml");
+    let (_, list) = template.split_once("range $name := list ").expect("its list");
+    let (list, _) = list.split_once(" }}").expect("its end");
+    for name in list.split(' ').map(|name| name.trim_matches('"')) {
+        assert!(VARIABLES.iter().any(|variable| variable.name == name), "the process knows no variable {name}");
+    }
+}

@@ -6,7 +6,7 @@ use continuum_tests::chart::Helm;
 #[test]
 fn values_that_are_wrong_are_refused_by_name() {
     let Some(helm) = Helm::find() else { return };
-    let cases: [(&str, &str); 33] = [
+    let cases: [(&str, &str); 44] = [
         ("continuum.image.tag=", "continuum.image.tag is empty: name the tag"),
         ("continuum.image.tga=1", "'/continuum/image': additional properties 'tga'"),
         ("continum.image.tag=1", "additional properties 'continum'"),
@@ -17,6 +17,7 @@ fn values_that_are_wrong_are_refused_by_name() {
         ("continuum.witnessRegion=", "continuum.witnessSecret is empty: name the secret"),
         ("continuum.witnessSecret=witness", "continuum.witnessSecret and continuum.witnessRegion are both set"),
         ("witnessCluster.enabled=false", "witnessCluster.enabled is false: set it to true"),
+        ("otherCluster.enabled=false", "otherCluster.enabled is false: set it to true"),
         ("witnessCluster.leases=null", "'/witnessCluster'"),
         ("continuum.api.port=80820", "'/continuum/api/port'"),
         ("continuum.api.port=8081", "continuum.api.port, continuum.health.port, continuum.metrics.port: two of them"),
@@ -28,12 +29,30 @@ fn values_that_are_wrong_are_refused_by_name() {
             "continuum.replicas is 2: without continuum.leaderElection.enabled run",
         ),
         ("continuum.powerdns.apiURL=https://dns", "'/continuum/powerdns/apiURL'"),
+        ("continuum.powerdns.apiURL=http://dns:65536", "'/continuum/powerdns/apiURL'"),
+        (
+            "continuum.powerdns.apiURL=http://dns:9191",
+            "networkPolicy.egressPorts lacks 9191, the port of continuum.powerdns",
+        ),
+        (
+            "networkPolicy.egressPorts={443}",
+            "networkPolicy.egressPorts lacks 8081, the port of continuum.powerdns.apiURL",
+        ),
         ("continuum.powerdns.apiURL=", "continuum.powerdns.apiURL is empty, and there is a key for it"),
         ("continuum.powerdns.apiKeySecretRef=null", "continuum.powerdns.apiKeySecretRef is null: name the secret"),
         ("continuum.pdmURL=http://pdm", "continuum.pdmURL is set: publishing records is not built"),
         ("continuum.natsURL=nats://nats:4222", "continuum.natsURL and continuum.natsURLSecretRef are both set"),
+        ("continuum.natsURL=nats", "'/continuum/natsURL'"),
+        ("continuum.natsURL=nats://nats:70000", "'/continuum/natsURL'"),
+        (
+            "continuum.natsURLSecretRef=null,continuum.natsURL=nats://a\\,tls://b:4333",
+            "networkPolicy.egressPorts lacks 4333, the port of URL 2 of continuum.natsURL",
+        ),
+        ("continuum.clusterDomain=Cluster.local", "'/continuum/clusterDomain'"),
         ("continuum.natsURLSecretRef=null", "continuum.natsURL is empty, and there are credentials"),
         ("continuum.vantages={dns.example.org}", "'/continuum/vantages/0'"),
+        ("continuum.vantages={8.8.8.8:99999}", "'/continuum/vantages/0'"),
+        ("continuum.vantages={8.8.8.256}", "'/continuum/vantages/0'"),
         ("continuum.env.LOG_LEVEL=debug", "continuum.env.LOG_LEVEL: the chart sets this variable"),
         ("continuum.env.PDM_API_URL=http://pdm", "continuum.env.PDM_API_URL: this is said by a value of the chart"),
         (
@@ -42,6 +61,10 @@ fn values_that_are_wrong_are_refused_by_name() {
         ),
         ("continuum.terminationGracePeriodSeconds=15", "'/continuum/terminationGracePeriodSeconds'"),
         ("rbac.applications=null", "rbac.applications is empty: name the objects"),
+        (
+            "rbac.applications[1].namespace=books",
+            "rbac.applications has an entry of namespace books that names no objects",
+        ),
         ("rbac.applications[0].secrets={*}", "'/rbac/applications/0/secrets/0'"),
         (
             "serviceMonitor.enabled=true,continuum.metrics.enabled=false",
@@ -79,4 +102,61 @@ fn two_entries_of_one_namespace_are_refused() {
 fn what_a_parent_chart_hands_down_is_no_mistake() {
     let Some(helm) = Helm::find() else { return };
     assert!(helm.template(&ci("fsn"), &["--set", "global.anything.of=others"]).is_ok());
+}
+
+/// What the process takes as well.
+#[test]
+fn addresses_that_are_good_are_taken() {
+    let Some(helm) = Helm::find() else { return };
+    for set in [
+        "continuum.natsURLSecretRef=null,continuum.natsURL=nats://bob:word@nats-0:4222\\, tls://[fd00::4]",
+        "continuum.powerdns.apiURL=http://[fd00::53]:8081/",
+        "continuum.vantages={8.8.8.8,10.0.0.53:5353,fd00::53,[fd00::53]:5353,::1}",
+        "continuum.clusterDomain=k8s.example.org.",
+        "continuum.replicas=0",
+        "networkPolicy.enabled=false,networkPolicy.egressPorts={443}",
+    ] {
+        helm.template(&ci("fsn"), &["--set", set]).unwrap_or_else(|refusal| panic!("{set}\n{refusal}"));
+    }
+}
+
+#[test]
+fn what_is_left_out_and_costs_something_is_told_after_the_installation() {
+    let Some(helm) = Helm::find() else { return };
+    let notes = |set: &str| {
+        let output = helm.run("install", &ci("fsn"), &["--dry-run=client", "--set", set]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("helm writes UTF-8");
+        text.split_once("NOTES:").expect("notes").1.to_owned()
+    };
+    assert!(!notes("continuum.replicas=1").contains("WARNING"));
+    for (set, said) in [
+        (
+            "continuum.natsURLSecretRef=null,continuum.natsCASecretRef=null",
+            "natsURLSecretRef are not set: no switchover",
+        ),
+        (
+            "continuum.powerdns.apiURL=,continuum.powerdns.apiKeySecretRef=null",
+            "powerdns.apiURL is not set: no switchover",
+        ),
+        ("continuum.api.tokenSecretRef=null", "api.tokenSecretRef is not set: whoever reaches the HTTP API"),
+        ("continuum.replicas=0", "replicas is 0: nothing of this region is driven"),
+    ] {
+        let notes = notes(set);
+        assert!(notes.matches("WARNING: continuum.").count() == 1 && notes.contains(said), "{set}\n{notes}");
+    }
+}
+
+/// docs/install.md says so: whoever gates on lint alone gates on nothing.
+#[test]
+fn lint_passes_what_template_refuses() {
+    let Some(helm) = Helm::find() else { return };
+    let wrong = ["--set", "continuum.region="];
+    assert!(helm.template(&ci("fsn"), &wrong).is_err());
+    let output = helm.run("lint", &ci("fsn"), &wrong);
+    assert!(
+        output.status.success(),
+        "say in docs/install.md that lint tells: {}",
+        String::from_utf8_lossy(&output.stdout)
+    );
 }
