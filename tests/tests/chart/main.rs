@@ -3,6 +3,7 @@
 
 mod alerts;
 mod install;
+mod outside;
 mod refusals;
 mod render;
 mod sources;

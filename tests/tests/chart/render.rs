@@ -30,7 +30,8 @@ fn each_region_and_a_third_place_render_as_committed() {
 fn the_values_of_the_documentation_render() {
     let Some(helm) = Helm::find() else { return };
     let text = read("docs/install.md");
-    let (_, block) = text.split_once("```yaml\n").expect("values in the document");
+    let (_, block) = text.split_once("```yaml\ncontinuum:\n").expect("values in the document");
+    let block = format!("continuum:\n{block}");
     let (values, _) = block.split_once("```").expect("the block ends");
     let objects = helm.template(values, &[]).expect("good values");
     assert_eq!(of_kind(&objects, "Deployment", None).len(), 1);
