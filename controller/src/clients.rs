@@ -194,23 +194,17 @@ pub(crate) async fn files(config: &Config, mistakes: &mut Mistakes) -> BTreeMap<
     well.collect()
 }
 
-/// The audit stream's settings, with the credentials that a file holds.
+/// The audit stream's settings, whose files can be read.
 async fn audit_of_files(config: &AuditConfig, mistakes: &mut Mistakes) -> Settings {
-    let mut settings = config.settings.clone();
-    if let Some(path) = &config.credentials {
-        match tokio::fs::read_to_string(path).await {
-            Ok(text) => settings.credentials = Credentials::File(text),
-            Err(source) => {
-                mistakes.0.push(Mistake::Unreadable { name: "NATS_CREDS_FILE", path: path.clone(), source });
-            }
+    // The client reads them itself, again and again: here it is only said what is wrong with them.
+    let files = [("NATS_CREDS_FILE", &config.credentials), ("NATS_CA_FILE", &config.settings.ca)];
+    for (name, path) in files.into_iter().filter_map(|(name, path)| Some((name, path.as_ref()?))) {
+        if let Err(source) = tokio::fs::read(path).await {
+            mistakes.0.push(Mistake::Unreadable { name, path: path.clone(), source });
         }
     }
-    // The client reads it itself, whenever it connects.
-    if let Some(path) = &settings.ca
-        && let Err(source) = tokio::fs::read(path).await
-    {
-        mistakes.0.push(Mistake::Unreadable { name: "NATS_CA_FILE", path: path.clone(), source });
-    }
+    let mut settings = config.settings.clone();
+    settings.credentials = config.credentials.clone().map_or(Credentials::None, Credentials::File);
     settings
 }
 

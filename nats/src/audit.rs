@@ -1,6 +1,6 @@
 //! core's audit ports. The stream is found by its subject, and never made or changed.
 
-use crate::connection::{Connection, REQUEST_LIMIT, chain};
+use crate::connection::{Connection, Material, REQUEST_LIMIT, chain};
 use crate::settings::Settings;
 use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
@@ -41,30 +41,79 @@ const NOT_STORED: [u64; 6] = [
 /// The audit stream as one process sees it.
 pub struct AuditStream {
     settings: Settings,
-    connection: Mutex<Option<Connection>>,
+    held: Mutex<Held>,
+}
+
+/// What is held from one request to the next.
+#[derive(Default)]
+struct Held {
+    connection: Option<Connection>,
+    /// What the files held when it was opened, or tried to be, last.
+    material: Material,
+    /// What they held that gave no connection, where another stood.
+    refused: Option<Material>,
+    /// That they cannot be read was told.
+    unread: bool,
+}
+
+impl Held {
+    /// What the files hold now; where they cannot be read, what they held before.
+    fn now(&mut self, settings: &Settings) -> Material {
+        match Material::read(settings) {
+            Ok(material) => {
+                self.unread = false;
+                material
+            }
+            Err(cause) => {
+                if !std::mem::replace(&mut self.unread, true) {
+                    tracing::warn!(%cause, "what was read before is used until this is mended");
+                }
+                self.material.clone()
+            }
+        }
+    }
 }
 
 impl AuditStream {
     /// Connects when it is first asked for something.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, connection: Mutex::default() }
+        Self { settings, held: Mutex::default() }
     }
 
-    /// The connection, or a new one where it broke. Two that ask at once get the same.
+    /// The connection, or a new one where it broke, or where the files of the credentials are others now. Two that ask at
+    /// once get the same.
     async fn connection(&self) -> Result<Connection, String> {
-        let mut held = self.connection.lock().await;
-        if let Some(connection) = held.as_ref().filter(|connection| connection.is_whole()) {
+        let mut held = self.held.lock().await;
+        let material = held.now(&self.settings);
+        let whole = held.connection.clone().filter(Connection::is_whole);
+        if let Some(connection) = &whole
+            && (material == held.material || held.refused.as_ref() == Some(&material))
+        {
             return Ok(connection.clone());
         }
-        *held = None;
-        let connection = Connection::open(&self.settings).await?;
-        *held = Some(connection.clone());
-        Ok(connection)
+        match (Connection::open(&self.settings, &material).await, whole) {
+            (Ok(connection), before) => {
+                if before.is_some() {
+                    tracing::info!("the credentials of the audit stream are others now, and are used");
+                }
+                (held.connection, held.material, held.refused) = (Some(connection.clone()), material, None);
+                Ok(connection)
+            }
+            (Err(cause), Some(before)) => {
+                tracing::warn!(%cause, "the new credentials of the audit stream are not taken; what was read before is used");
+                held.refused = Some(material);
+                Ok(before)
+            }
+            (Err(cause), None) => {
+                held.connection = None;
+                Err(cause)
+            }
+        }
     }
 
     /// The next request goes over a new connection.
     async fn drop_connection(&self) {
-        *self.connection.lock().await = None;
+        self.held.lock().await.connection = None;
     }
 
     async fn named(&self, connection: &Connection) -> Seen<String> {
@@ -312,3 +361,6 @@ mod tests {
         assert_eq!(state(now, 0, "0001-01-01T00:00:00Z").window(60), Ok(None));
     }
 }
+
+#[cfg(test)]
+mod credentials;

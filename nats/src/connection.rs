@@ -4,6 +4,7 @@ use crate::settings::{Credentials, Settings};
 use async_nats::jetstream::{self, context::ContextBuilder};
 use async_nats::{ConnectOptions, Event, ServerError, connection::State};
 use std::error::Error;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +12,28 @@ use std::time::Duration;
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 /// For each request. The server's own default is longer than a round trip by far.
 pub(crate) const REQUEST_LIMIT: Duration = Duration::from_secs(2);
+
+/// What the files of the settings hold. It has no `Debug`, which would show secrets.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Material {
+    /// Of the credentials.
+    credentials: Option<String>,
+    /// Of the authorities. The library reads them itself; they stand here to be compared.
+    authorities: Option<Vec<u8>>,
+}
+
+impl Material {
+    /// As the files are now.
+    pub fn read(settings: &Settings) -> Result<Self, String> {
+        let unread = |path: &Path, error: &std::io::Error| format!("{} cannot be read: {error}", path.display());
+        let credentials = match &settings.credentials {
+            Credentials::File(path) => Some(std::fs::read_to_string(path).map_err(|error| unread(path, &error))?),
+            _ => None,
+        };
+        let read = |path: &PathBuf| std::fs::read(path).map_err(|error| unread(path, &error));
+        Ok(Self { credentials, authorities: settings.ca.as_ref().map(read).transpose()? })
+    }
+}
 
 /// A connection. What the server refuses comes without saying which request it was about.
 #[derive(Clone)]
@@ -22,7 +45,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Connects to the first server that answers.
-    pub async fn open(settings: &Settings) -> Result<Self, String> {
+    pub async fn open(settings: &Settings, material: &Material) -> Result<Self, String> {
         let refusals = Arc::<Mutex<Vec<String>>>::default();
         let noted = refusals.clone();
         let options = ConnectOptions::new()
@@ -46,9 +69,9 @@ impl Connection {
                 None => options,
             },
             Credentials::Token(token) => options.token(token.clone()),
-            Credentials::File(text) => {
-                options.credentials(text).map_err(|_| "the credentials are no text of a .creds file".to_owned())?
-            }
+            Credentials::File(path) => options
+                .credentials(material.credentials.as_deref().unwrap_or_default())
+                .map_err(|_| format!("{} is no .creds file", path.display()))?,
             Credentials::Nkey(seed) => options.nkey(seed.clone()),
         };
         let options = match &settings.ca {

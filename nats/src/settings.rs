@@ -29,8 +29,8 @@ pub enum Credentials {
     None,
     /// A token.
     Token(String),
-    /// The text of a `.creds` file: a JWT and the seed of its user's key.
-    File(String),
+    /// A `.creds` file: a JWT and the seed of its user's key. It is read again before each request, and used where it changed.
+    File(PathBuf),
     /// The seed of a user's key, `SU...`.
     Nkey(String),
 }

@@ -1,0 +1,131 @@
+//! Credentials that change while a process runs, against a server that writes down who came.
+
+use super::*;
+use crate::settings::Credentials;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex as Shared};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+/// The JWT of who is not let in.
+const STRANGER: &str = "stranger";
+
+/// A server that lets everybody in but one, and their JWTs in the order of their coming.
+async fn server() -> (u16, Arc<Shared<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let came = Arc::<Shared<Vec<String>>>::default();
+    let noted = came.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream, noted.clone()));
+        }
+    });
+    (port, came)
+}
+
+async fn serve(stream: TcpStream, came: Arc<Shared<Vec<String>>>) {
+    let (read, mut write) = stream.into_split();
+    let info = r#"INFO {"server_id":"s","server_name":"s","version":"2.11.0","go":"","host":"h","port":1,"max_payload":1048576,"proto":1,"headers":true,"nonce":"n","auth_required":true}"#;
+    let mut lines = BufReader::new(read).lines();
+    let mut answer = info.to_owned();
+    loop {
+        if write.write_all(format!("{answer}\r\n").as_bytes()).await.is_err() {
+            return;
+        }
+        answer = loop {
+            let Ok(Some(line)) = lines.next_line().await else { return };
+            if line.starts_with("PING") {
+                break "PONG".to_owned();
+            }
+            let Some(body) = line.strip_prefix("CONNECT ") else { continue };
+            let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+            let jwt = body["jwt"].as_str().expect("a JWT").to_owned();
+            let stranger = jwt == STRANGER;
+            came.lock().expect("nobody panicked").push(jwt);
+            if stranger {
+                let _ = write.write_all(b"-ERR 'Authorization Violation'\r\n").await;
+                return;
+            }
+        };
+    }
+}
+
+/// A `.creds` file that goes with its owner.
+struct File(PathBuf);
+
+impl File {
+    fn new() -> Self {
+        Self(std::env::temp_dir().join(format!("continuum-nats-{}.creds", std::process::id())))
+    }
+
+    /// Whose JWT; the key is the same.
+    fn put(&self, jwt: &str) {
+        let text = format!(
+            "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
+             -----BEGIN USER NKEY SEED-----\nSUANQDPB2RUOE4ETUA26CNX7FUKE5ZZKFCQIIW63OX225F2CO7UEXTM7ZY\n\
+             ------END USER NKEY SEED------\n"
+        );
+        std::fs::write(&self.0, text).expect("a file can be written");
+    }
+
+    fn remove(&self) {
+        std::fs::remove_file(&self.0).expect("it is there");
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn stream(port: u16, credentials: &Path) -> AuditStream {
+    let settings = Settings::new(&format!("nats://127.0.0.1:{port}"), "continuum").expect("a URL");
+    AuditStream::new(Settings { credentials: Credentials::File(credentials.to_owned()), ..settings })
+}
+
+#[tokio::test]
+async fn credentials_that_change_are_used_and_those_that_are_not_taken_are_not() {
+    let (port, came) = server().await;
+    let came = || came.lock().expect("nobody panicked").clone();
+    let file = File::new();
+    file.put("one");
+    let stream = stream(port, &file.0);
+    for _ in 0..2 {
+        assert!(stream.connection().await.is_ok());
+    }
+    assert_eq!(came(), ["one"], "the connection is kept");
+    file.put("two");
+    for _ in 0..2 {
+        assert!(stream.connection().await.is_ok());
+    }
+    assert_eq!(came(), ["one", "two"]);
+    // Not let in: what stood there before goes on, and no request after the first pays for the try.
+    file.put(STRANGER);
+    assert!(stream.connection().await.is_ok_and(|connection| connection.is_whole()));
+    let tried = came();
+    assert!(tried.len() > 2 && tried[2..].iter().all(|jwt| jwt == STRANGER), "{tried:?}");
+    assert!(stream.connection().await.is_ok());
+    assert_eq!(came(), tried);
+    // Gone: a new connection is made with what was read before.
+    file.remove();
+    stream.drop_connection().await;
+    assert!(stream.connection().await.is_ok());
+    assert_eq!(came().last().map(String::as_str), Some("two"));
+    // Mended.
+    file.put("three");
+    assert!(stream.connection().await.is_ok());
+    assert_eq!(came().last().map(String::as_str), Some("three"));
+}
+
+#[tokio::test]
+async fn what_is_no_creds_file_is_named_and_not_shown() {
+    let (port, came) = server().await;
+    let path = std::env::temp_dir().join(format!("continuum-nats-{}.no-creds", std::process::id()));
+    std::fs::write(&path, "very-secret").expect("a file can be written");
+    let cause = stream(port, &path).connection().await.err().expect("it is no such file");
+    let _ = std::fs::remove_file(&path);
+    assert!(cause.contains("is no .creds file") && !cause.contains("very-secret"), "{cause}");
+    assert!(came.lock().expect("nobody panicked").is_empty());
+}
