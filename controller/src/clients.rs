@@ -8,6 +8,7 @@ use crate::secrets::{Contents, SecretError, Secrets};
 use continuum_core::name::{ObjectName, Region};
 use continuum_live::kube_transport::{Limits, tls_client};
 use continuum_nats::{Credentials, Settings};
+use http::Uri;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -125,6 +126,8 @@ enum Unusable {
     Material,
     #[error("the file of a token that it names cannot be read, or is empty")]
     Token,
+    #[error("its proxy-url is none; write http://host:port or socks5://host:port")]
+    Proxy,
     #[error("the address of its server is none")]
     Address,
     #[error("it cannot be used")]
@@ -279,8 +282,23 @@ async fn of_kubeconfig(kubeconfig: Kubeconfig) -> Result<Reached, Unusable> {
             }
         }
     }
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    let cluster = context.and_then(|named| named.context.as_ref()).map(|context| &context.cluster);
+    let cluster = kubeconfig.clusters.iter().find(|named| Some(&named.name) == cluster);
+    let proxy = cluster.and_then(|named| named.cluster.as_ref()?.proxy_url.as_deref()).map(proxy).transpose()?;
+    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    // kube takes HTTPS_PROXY of the environment too, and compares NO_PROXY with the proxy's own address in place of the server's.
+    config.proxy_url = proxy.flatten();
     Ok(Reached { config, made_of })
+}
+
+/// The proxy that a kubeconfig names; an empty one is none.
+fn proxy(url: &str) -> Result<Option<Uri>, Unusable> {
+    if url.is_empty() {
+        return Ok(None);
+    }
+    let uri: Uri = url.parse().map_err(|_| Unusable::Proxy)?;
+    let known = ["http", "socks5"].map(Some).contains(&uri.scheme_str()) && uri.host().is_some_and(|h| !h.is_empty());
+    if known { Ok(Some(uri)) } else { Err(Unusable::Proxy) }
 }
 
 async fn of_secret(

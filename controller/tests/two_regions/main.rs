@@ -4,6 +4,7 @@
 
 mod installed;
 mod process;
+mod proxy;
 mod reload;
 mod replicas;
 mod switchover;

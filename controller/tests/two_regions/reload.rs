@@ -39,6 +39,8 @@ async fn a_kubeconfig_that_changes_is_used_and_one_that_is_broken_is_not() {
     variables.insert("WITNESS_REGION", "fsn".into());
     variables.insert("CONTINUUM_VANTAGES", String::new());
     variables.insert("LEADER_ELECT", "false".into());
+    // Of others: no request goes there.
+    variables.insert("HTTPS_PROXY", "http://127.0.0.1:1".into());
     folder.put("own", &with_a_wrong_token(&good));
     let process = Process::start(variables);
     until("it to be refused", async || process.ready().1.contains("its credentials are not taken; renew them")).await;
