@@ -2,7 +2,10 @@
 //! nats-server. The witness stands on the first API server. The chart is installed on both, and the processes run as it tells:
 //! with its variables, and under its accounts' roles.
 
+mod clients;
 mod installed;
+mod killed;
+mod pair;
 mod process;
 mod proxy;
 mod reload;
@@ -184,13 +187,22 @@ impl Regions {
         of_it.map(|event| (event.reason.unwrap_or_default(), event.note.unwrap_or_default())).collect()
     }
 
-    /// Who holds the only record of `name`.
-    async fn holder(&self, name: &str) -> Option<String> {
+    async fn lease(&self, name: &str) -> Option<Lease> {
         let leases: Api<Lease> = Api::namespaced(self.client(0).await, "leases");
         let found = leases.list(&ListParams::default()).await.expect("leases can be listed");
-        let lease =
-            found.items.into_iter().find(|lease| lease.metadata.name.as_deref().is_some_and(|n| n.contains(name)));
-        lease?.spec?.holder_identity
+        found.items.into_iter().find(|lease| lease.metadata.name.as_deref().is_some_and(|n| n.contains(name)))
+    }
+
+    /// Who holds the only record of `name`.
+    async fn holder(&self, name: &str) -> Option<String> {
+        self.lease(name).await?.spec?.holder_identity
+    }
+
+    /// The record of `name`, but for what stands in the Lease's own fields.
+    async fn record(&self, name: &str) -> Value {
+        let annotations = self.lease(name).await.and_then(|lease| lease.metadata.annotations).unwrap_or_default();
+        let text = annotations.get("dr.openova.io/record").map_or("null", String::as_str);
+        serde_json::from_str(text).expect("the record is JSON")
     }
 }
 

@@ -93,6 +93,11 @@ impl Process {
         body
     }
 
+    /// Where the API is.
+    pub fn api(&self) -> String {
+        format!("http://127.0.0.1:{}", self.api)
+    }
+
     /// A call of the API as its platform makes it.
     pub fn call(&self, what: &str, body: &str) -> (u16, String) {
         let bearer = format!("Authorization: Bearer {TOKEN}");

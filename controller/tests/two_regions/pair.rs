@@ -1,0 +1,127 @@
+//! A pair as a whole: what a switchover by processes needs, and what a person does with it.
+
+use super::installed::Installed;
+use super::process::{Process, until};
+use super::{REGIONS, Regions};
+use continuum_tests::real_powerdns::RealPowerDns;
+use continuum_tests::stand_in::StandIn;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Both regions with their halves, operators' stand-ins and controllers.
+pub struct Pair {
+    pub regions: Regions,
+    pub processes: [Process; 2],
+    installed: Installed,
+    powerdns: &'static RealPowerDns,
+    _operators: Vec<StandIn>,
+}
+
+impl Pair {
+    /// A healthy one, whose primary is in the first region.
+    pub async fn start() -> Option<Self> {
+        let regions = Regions::start().await?;
+        regions.put("shop", json!({ "secretRef": { "name": "probe" } })).await;
+        let installed = Installed::start(&regions).await?;
+        let powerdns = RealPowerDns::start()?;
+        let mut operators = Vec::new();
+        for (index, region) in REGIONS.into_iter().enumerate() {
+            let name = format!("shop-{region}");
+            let operator = StandIn::start(&regions.servers[index], &regions.postgres, index, "shop", &name);
+            operators.push(operator.await.expect("a stand-in for the operator"));
+        }
+        let processes = [0, 1].map(|index| Process::start(variables(&installed, powerdns, index)));
+        let names = json!({ "spec": {
+            "luaRecord": { "hostnames": ["shop.example.org"], "selector": "pickwhashed" },
+            "dns": { "authorities": [powerdns.dns.to_string()] },
+        } });
+        for index in 0..2 {
+            let continuums = regions.continuums(index).await;
+            let change = Patch::Merge(&names);
+            continuums.patch("shop", &PatchParams::default(), &change).await.expect("it takes them");
+        }
+        let pair = Self { regions, processes, installed, powerdns, _operators: operators };
+        pair.until_healthy().await;
+        Some(pair)
+    }
+
+    pub async fn until_healthy(&self) {
+        for index in 0..2 {
+            until("the pair to be healthy", async || self.status(index).await["phase"] == "Healthy").await;
+        }
+    }
+
+    pub async fn status(&self, index: usize) -> Value {
+        self.regions.status(index, "shop").await
+    }
+
+    /// Asks the controller of a region: status and body.
+    pub fn ask(&self, index: usize, what: &str, body: &Value) -> (u16, Value) {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let (status, answer) = self.processes[index].call(what, &body);
+        (status, serde_json::from_str(&answer).unwrap_or(Value::String(answer)))
+    }
+
+    /// A dry run of the move away from this region, once nothing speaks against it.
+    pub async fn dry_run(&self, from: usize) -> Value {
+        let mut report = Value::Null;
+        until("nothing to speak against the move", async || {
+            let to = json!({ "toRegion": REGIONS[1 - from] });
+            let (status, body) = self.ask(from, "POST /v1/continuums/shop/shop/dry-run", &to);
+            assert_eq!(status, 200, "{body:#}");
+            report = body;
+            report["blockers"].is_null()
+        })
+        .await;
+        report
+    }
+
+    /// Orders the move that this dry run was of.
+    pub fn order(&self, from: usize, report: &Value) {
+        let order = json!({ "toRegion": REGIONS[1 - from], "confirmedFingerprint": report["planFingerprint"] });
+        let (status, answer) = self.ask(from, "POST /v1/continuums/shop/shop/switchover", &order);
+        assert_eq!(status, 202, "{answer:#}");
+    }
+
+    /// Waits until the move under way has ended, as both copies tell, and the pair is healthy. Which region has the role.
+    pub async fn until_ended(&self) -> usize {
+        until("the move to end", async || self.step().await.is_none()).await;
+        self.until_healthy().await;
+        let holder = self.regions.holder("shop").await.expect("somebody holds it");
+        let index = REGIONS.iter().position(|region| holder.starts_with(region)).expect("a region");
+        for copy in 0..2 {
+            until("the copy to tell", async || self.status(copy).await["primaryRegion"] == REGIONS[index]).await;
+        }
+        index
+    }
+
+    /// The step that the move under way has begun last, by the record.
+    pub async fn step(&self) -> Option<usize> {
+        let record = self.regions.record("shop").await;
+        let steps = record["intent"]["steps"].as_array()?;
+        Some(steps.iter().filter(|step| !step["startedAt"].is_null()).count())
+    }
+
+    /// No event is in the stream twice.
+    pub async fn told_each_once(&self) {
+        let ids = self.regions.nats.ids().await;
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{ids:?}");
+    }
+
+    /// kill -9 of a controller, and another in its place, as a Deployment makes one.
+    pub fn kill(&mut self, index: usize) {
+        self.processes[index].kill();
+        self.processes[index] = Process::start(variables(&self.installed, self.powerdns, index));
+    }
+}
+
+fn variables(installed: &Installed, powerdns: &RealPowerDns, index: usize) -> BTreeMap<&'static str, String> {
+    let mut variables = installed.variables(index);
+    variables.insert("POWERDNS_API_URL", format!("http://{}", powerdns.api));
+    variables.insert("POWERDNS_API_KEY", powerdns.key.clone());
+    // Of its own zone an authoritative server says what a resolver would.
+    variables.insert("CONTINUUM_VANTAGES", powerdns.dns.to_string());
+    variables.insert("CONTINUUM_HEALTH_DELAY_SECONDS", "3".into());
+    variables
+}
