@@ -8,7 +8,7 @@ use continuum_live::byte_stream::ByteStream;
 use continuum_live::http_api::{HttpApi, Limits, Token, serve};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
-use http::header::CONTENT_TYPE;
+use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -89,6 +89,10 @@ where
                 let mut response = Response::new(Full::new(Bytes::from(text)));
                 *response.status_mut() = status;
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+                // hyper leaves the body of an answer to HEAD out, and tells its length.
+                if status == StatusCode::METHOD_NOT_ALLOWED {
+                    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET,HEAD"));
+                }
                 async { Ok::<_, Infallible>(response) }
             });
             let mut http = http1::Builder::new();
@@ -121,5 +125,32 @@ pub(crate) async fn api(
         panics += 1;
         tracing::error!(%error, panics, "the HTTP API ended; it is begun anew");
         clock.sleep(pause::after(panics)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn a_page_has_no_body_for_head_and_a_wrong_verb_is_told_the_right_ones() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(pages(listener, |method, _| match *method {
+            Method::GET | Method::HEAD => (StatusCode::OK, "text/plain", "a page".into()),
+            _ => (StatusCode::METHOD_NOT_ALLOWED, "text/plain", "no".into()),
+        }));
+        let ask = async |verb: &str| {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(format!("{verb} / HTTP/1.1\r\nhost: c\r\n\r\n").as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        let (get, head, post) = (ask("GET").await, ask("HEAD").await, ask("POST").await);
+        assert!(get.ends_with("\r\n\r\na page") && get.contains("content-length: 6"), "{get}");
+        assert!(head.ends_with("\r\n\r\n") && head.contains("content-length: 6"), "{head}");
+        assert!(post.starts_with("HTTP/1.1 405 ") && post.contains("allow: GET,HEAD"), "{post}");
     }
 }

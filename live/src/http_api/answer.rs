@@ -1,11 +1,12 @@
 //! What is answered where a call fails: one line for people, in `error`.
 
-use axum::Json;
-use axum::body::Body;
-use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use super::{HttpApi, Named};
+use axum::body::{Body, HttpBody};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use continuum_core::sequencer::OperationError;
 use http_body_util::LengthLimitError;
 use serde_json::json;
@@ -82,6 +83,32 @@ pub(super) async fn as_accepted(request: Request, next: Next) -> Response {
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         *response.body_mut() = Body::from(body);
+    }
+    response
+}
+
+/// The length of what `GET` would answer is not known, since it was not made.
+#[derive(Clone, Copy)]
+struct Unmade;
+
+/// Answers `HEAD` where `GET` asks servers: who asks, the path and the Continuum are judged, and nothing is looked at.
+pub(super) async fn head(State(api): State<HttpApi>, Named(name): Named) -> Result<impl IntoResponse, Problem> {
+    api.find(&name)?;
+    Ok((Extension(Unmade), [(header::CONTENT_TYPE, "application/json")]))
+}
+
+/// Takes the body away from what is answered to `HEAD`. Its length stays told, where it is known (RFC 9110, 9.3.2).
+pub(super) async fn without_body(request: Request, next: Next) -> Response {
+    let is_head = request.method() == Method::HEAD;
+    let mut response = next.run(request).await;
+    if is_head {
+        let length = response.body().size_hint().exact();
+        if response.extensions_mut().remove::<Unmade>().is_some() {
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+        } else if let (Some(length), false) = (length, response.headers().contains_key(header::CONTENT_LENGTH)) {
+            response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        *response.body_mut() = Body::empty();
     }
     response
 }

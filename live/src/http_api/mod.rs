@@ -157,7 +157,7 @@ impl Target {
 }
 
 impl HttpApi {
-    /// Of these Continuums. With a token, every call but `GET /healthz` must bear it.
+    /// Of these Continuums. With a token, every call but `GET /healthz` (and its `HEAD`) must bear it.
     pub fn new(directory: Arc<dyn Directory>, token: Option<Token>, limits: Limits) -> Self {
         let room = || Semaphore::new(limits.looking_max);
         let looking = Arc::new(Looking { dry_runs: room(), health_checks: room(), orders: room() });
@@ -176,8 +176,8 @@ impl HttpApi {
         let routes = Router::new()
             .route("/healthz", get(async || "ok"))
             .route("/v1/continuums/{namespace}/{name}/dry-run", post(dry_run))
-            .route("/v1/continuums/{namespace}/{name}/health", get(health))
-            .route("/v1/continuums/{namespace}/{name}/status", get(orders::status))
+            .route("/v1/continuums/{namespace}/{name}/health", get(health).head(answer::head))
+            .route("/v1/continuums/{namespace}/{name}/status", get(orders::status).head(answer::head))
             .merge(orders)
             .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no such path"))
             .method_not_allowed_fallback(not_allowed)
@@ -188,6 +188,7 @@ impl HttpApi {
             .fallback_service(admitted)
             .layer(from_fn_with_state(self, in_time))
             .layer(from_fn(answer::as_accepted))
+            .layer(from_fn(answer::without_body))
     }
 
     fn find(&self, name: &ObjectName) -> Result<Arc<dyn Operations>, Problem> {
@@ -261,7 +262,7 @@ async fn in_time(State(api): State<HttpApi>, request: Request, next: Next) -> Re
 /// Who asks, and then whether every name in the path is one: the router takes an empty segment for a name, and would say
 /// of a wrong verb first.
 async fn admit(State(api): State<HttpApi>, request: Request, next: Next) -> Result<Response, Problem> {
-    if request.method() == Method::GET && request.uri().path() == "/healthz" {
+    if [Method::GET, Method::HEAD].contains(request.method()) && request.uri().path() == "/healthz" {
         return Ok(next.run(request).await);
     }
     tier::admit(request.headers(), api.token.as_ref())?;

@@ -292,6 +292,38 @@ fn whether_it_is_alive_anybody_may_ask() {
 }
 
 #[test]
+fn head_is_answered_as_get_is_but_without_a_body_and_without_asking_anybody() {
+    for (path, length) in [
+        ("/healthz", Some("2")),
+        // A health check that would fail: nobody makes one.
+        ("/v1/continuums/shop/broken/health", None),
+        ("/v1/continuums/shop/shop/status", None),
+    ] {
+        let answer = owner("HEAD", path, "");
+        assert_eq!((answer.status, answer.body.as_str()), (200, ""), "{path}");
+        let told = answer.headers.get(header::CONTENT_LENGTH).map(|length| length.to_str().unwrap());
+        assert_eq!(told, length, "{path}");
+    }
+    assert_eq!(ask("HEAD", "/healthz", &[], "").status, 200);
+    for (path, status) in [
+        ("/v1/none", 404),
+        ("/v1/continuums/shop/none/health", 404),
+        ("/v1/continuums/shop/coming/status", 503),
+        ("/v1/continuums//shop/health", 400),
+    ] {
+        let (head, get) = (owner("HEAD", path, ""), owner("GET", path, ""));
+        assert_eq!((head.status, head.body.as_str()), (status, ""), "{path}");
+        let length = |answer: &Answer| answer.headers[header::CONTENT_LENGTH].to_str().unwrap().to_owned();
+        assert_eq!((get.status, length(&head)), (status, get.body.len().to_string()), "{path}");
+    }
+    assert_eq!(ask("HEAD", HEALTH, &[], "").status, 401);
+    let allowed = |verb, path| owner(verb, path, "").headers[header::ALLOW].to_str().unwrap().to_owned();
+    assert_eq!((owner("HEAD", DRY_RUN, "").status, allowed("HEAD", DRY_RUN).as_str()), (405, "POST"));
+    assert_eq!(allowed("POST", HEALTH), "GET,HEAD");
+    assert_eq!(allowed("DELETE", "/healthz"), "GET,HEAD");
+}
+
+#[test]
 fn an_empty_token_is_none_and_no_token_is_shown() {
     assert!(Token::new("").is_none());
     assert_eq!(format!("{:?}", Token::new("secret")), "Some(Token(..))");

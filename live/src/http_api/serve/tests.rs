@@ -230,3 +230,14 @@ async fn a_request_in_flight_is_answered_before_it_ends() {
     assert!(took == 19 && answer.starts_with("HTTP/1.1 200 OK"), "{took} s: {answer}");
     assert_eq!(seconds(server.serves).await.0, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_head_ends_after_its_head() {
+    let server = Server::start(FEW);
+    let answer = server.ask(&request("HEAD", "shop/status", 0, "")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\n"), "{answer}");
+    assert!(!answer.contains("content-length"), "it was not made: {answer}");
+    let answer = server.ask(&request("HEAD", "none/status", 0, "")).await;
+    assert!(answer.starts_with("HTTP/1.1 404 ") && answer.ends_with("\r\n\r\n"), "{answer}");
+    assert!(answer.contains("content-length: ") && !answer.contains("content-length: 0"), "{answer}");
+}
