@@ -35,6 +35,9 @@ impl Problem {
         Self { status, error, to_be_asked_again: false }
     }
 
+    /// The kind of body that problem details are.
+    pub const DETAILS: &str = PROBLEM_JSON;
+
     /// Says so to who asked, and when.
     pub fn ask_again(self) -> Self {
         Self { to_be_asked_again: true, ..self }

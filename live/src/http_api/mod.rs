@@ -6,6 +6,7 @@
 
 mod answer;
 mod limits;
+mod openapi;
 mod orders;
 mod places;
 mod repeats;
@@ -36,6 +37,7 @@ use continuum_core::report::{DryRunReport, HealthReport};
 use continuum_core::sequencer::{Begun, ExecuteOrder, FailbackAnswer, NotTaken, OperationError};
 use places::Place;
 use repeats::Repeats;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -131,19 +133,23 @@ struct Looking {
 }
 
 /// The body of a dry run's request. Fields that are not known are ignored.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(extend("anyOf" = [{"required": ["toRegion"]}, {"required": ["targetRegion"]}]))]
 #[serde(rename_all = "camelCase")]
 struct DryRunRequest {
     #[serde(flatten)]
     to: Target,
+    /// Why; left out: `operator-requested`. It belongs to the plan's fingerprint.
     reason: Option<String>,
 }
 
 /// Where to, by either of its names.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Target {
+    /// Where to.
     to_region: Option<String>,
+    /// The same, by another name.
     target_region: Option<String>,
 }
 
@@ -175,6 +181,7 @@ impl HttpApi {
             .route_layer(from_fn_with_state(self.clone(), repeats::once));
         let routes = Router::new()
             .route("/healthz", get(async || "ok"))
+            .route("/openapi.json", get(openapi::serve))
             .route("/v1/continuums/{namespace}/{name}/dry-run", post(dry_run))
             .route("/v1/continuums/{namespace}/{name}/health", get(health).head(answer::head))
             .route("/v1/continuums/{namespace}/{name}/status", get(orders::status).head(answer::head))

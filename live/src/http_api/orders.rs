@@ -10,41 +10,49 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use continuum_core::report::ExecuteResult;
 use continuum_core::sequencer::{Begun, ExecuteOrder, FailbackAnswer, NotTaken};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The body of a switchover's request. Fields that are not known are ignored, here and below.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(extend("anyOf" = [{"required": ["toRegion"]}, {"required": ["targetRegion"]}]))]
 #[serde(rename_all = "camelCase")]
-struct SwitchoverRequest {
+pub(super) struct SwitchoverRequest {
     #[serde(flatten)]
     to: Target,
+    /// Why; left out: `operator-requested`. It belongs to the plan's fingerprint.
     reason: Option<String>,
+    /// Who asks, as events and status tell it.
     requested_by: Option<String>,
     /// The fingerprint of the dry run that a person confirmed.
     confirmed_fingerprint: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// The body of a failback's request.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-struct FailbackRequest {
+pub(super) struct FailbackRequest {
+    /// Who asks, as events and status tell it.
     requested_by: Option<String>,
     /// As of a switchover; of the dry run to where it goes, with reason `failback`.
     confirmed_fingerprint: Option<String>,
 }
 
 /// The failback or switchover that is meant.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct About {
+pub(super) struct About {
+    /// Its id.
     id: String,
+    /// Who approves.
     approved_by: Option<String>,
 }
 
 /// What was begun.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Accepted {
+pub(super) struct Accepted {
     /// Its id. Absent: the region that holds the lease gives it one.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,

@@ -1,7 +1,7 @@
 use super::*;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
-use continuum_core::plan::InvalidPlan;
-use continuum_core::report::ExecuteResult;
+use continuum_core::plan::{InvalidPlan, short_hash};
+use continuum_core::report::{DryRunStep, ExecuteResult, HealthCheck};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -26,6 +26,16 @@ impl Directory for Served {
     }
 }
 
+/// Tells what was asked for.
+fn fingerprint(to: &str, reason: Option<&str>) -> String {
+    short_hash(format!("{to}/{}", reason.unwrap_or("-")).as_bytes())
+}
+
+fn step(step: u8) -> DryRunStep {
+    let name = continuum_core::steps::name(step).to_owned();
+    DryRunStep { step, name, preconditions_met: true, estimated_duration_seconds: 1, notes: Vec::new() }
+}
+
 #[async_trait]
 impl Operations for Fixed {
     async fn dry_run(&self, to: &Region, reason: Option<&str>) -> Result<DryRunReport, OperationError> {
@@ -37,8 +47,8 @@ impl Operations for Fixed {
             tokio::time::sleep(Duration::from_secs(seconds.parse().unwrap())).await;
         }
         Ok(DryRunReport {
-            plan_fingerprint: format!("{to}/{}", reason.unwrap_or("-")),
-            steps: Vec::new(),
+            plan_fingerprint: fingerprint(to.as_str(), reason),
+            steps: (1..=7).map(step).collect(),
             warnings: Vec::new(),
             blockers: Vec::new(),
             estimated_duration_seconds: 24,
@@ -49,6 +59,16 @@ impl Operations for Fixed {
 
     async fn last_health(&self) -> Result<HealthReport, OperationError> {
         let (operation, region) = ("health", Region::new("fsn"));
+        if self.name == "large" {
+            let check =
+                |name: &str| HealthCheck { name: name.into(), passed: true, detail: String::new(), deferred: false };
+            return Ok(HealthReport {
+                new_primary_region: region,
+                checks: ["replicas-healthy", "dns-probes", "latency-normal", "audit-posted"].map(check).into(),
+                overall_healthy: true,
+                generated_at: Timestamp::UNIX_EPOCH,
+            });
+        }
         Err(if self.name == "broken" {
             OperationError::Unreadable { operation, region, cause: "403 Forbidden".into() }
         } else {
@@ -100,10 +120,10 @@ const HEALTH: &str = "/v1/continuums/shop/shop/health";
 const OWNER: (&str, &str) = ("x-catalyst-owner-tier", "true");
 const BEARER: (&str, &str) = ("authorization", "Bearer secret");
 
-struct Answer {
-    status: u16,
-    headers: HeaderMap,
-    body: String,
+pub(super) struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: String,
 }
 
 impl Answer {
@@ -114,7 +134,7 @@ impl Answer {
     }
 }
 
-fn ask(verb: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+pub(super) fn ask(verb: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
     let mut request = Request::builder().method(Method::from_bytes(verb.as_bytes()).unwrap()).uri(path);
     for (name, value) in headers {
         request = request.header(*name, HeaderValue::from_str(value).unwrap());
@@ -125,6 +145,8 @@ fn ask(verb: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) 
         let response = router.oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
+        let kind = parts.headers.get(header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap());
+        openapi::tests::check(verb, path, parts.status.as_u16(), kind, std::str::from_utf8(&body).unwrap());
         Answer {
             status: parts.status.as_u16(),
             headers: parts.headers,
@@ -133,7 +155,7 @@ fn ask(verb: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) 
     })
 }
 
-fn owner(verb: &str, path: &str, body: &str) -> Answer {
+pub(super) fn owner(verb: &str, path: &str, body: &str) -> Answer {
     ask(verb, path, &[OWNER, BEARER], body.to_owned())
 }
 
@@ -145,7 +167,7 @@ fn a_dry_run_answers_its_report_whatever_else_the_body_says() {
     ] {
         let answer = ask("POST", DRY_RUN, &[OWNER, BEARER, ("content-type", "text/plain")], body.to_string());
         let report: DryRunReport = serde_json::from_str(&answer.body).unwrap();
-        assert_eq!((answer.status, report.plan_fingerprint.as_str()), (200, "hel/drill"));
+        assert_eq!((answer.status, report.plan_fingerprint), (200, fingerprint("hel", Some("drill"))));
         assert_eq!(answer.headers[header::CONTENT_TYPE], "application/json");
     }
 }
@@ -218,6 +240,8 @@ fn what_is_wrong_is_said_in_order() {
         assert_eq!(answer.headers.contains_key(header::ALLOW), status == 405, "{verb} {path}");
     }
     assert!(owner("POST", DRY_RUN, "{}").error().contains("toRegion"));
+    let health = owner("GET", "/v1/continuums/shop/large/health", "");
+    assert!(health.status == 200 && health.body.contains(r#""overallHealthy":true"#), "{}", health.body);
     assert!(owner("GET", "/v1/continuums/shop/coming/health", "").headers.contains_key(header::RETRY_AFTER));
     assert_eq!(
         owner("GET", "/v1/continuums/shop/broken/health", "").error(),
