@@ -2,7 +2,6 @@
 //! for the same reason and before any change. And a dry run changes nothing at all.
 
 use continuum_core::report::ExecuteResult;
-use continuum_sim::fabric::Fabric;
 use continuum_sim::faults::{AuditFault, WorldFault};
 use continuum_sim::ground::{differences, whole_world};
 use continuum_sim::servers::kube_api::{CLUSTERS, CONTINUUMS, Resource};

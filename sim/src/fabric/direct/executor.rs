@@ -17,6 +17,9 @@ const NOBODY: usize = usize::MAX;
 /// Polls within one instant of simulated time, after which software is taken to run without end.
 const POLLS_MAX: u32 = 1_000_000;
 
+/// Software that was spawned.
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// What wakers and spawning software reach, from within a poll.
 pub(super) struct Ready {
     current: AtomicUsize,
@@ -28,7 +31,7 @@ struct ReadyState {
     /// Tasks that were woken: slot and number.
     woken: VecDeque<(usize, u64)>,
     /// Work that has no slot yet.
-    spawned: VecDeque<(HostId, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+    spawned: VecDeque<(HostId, Work)>,
     /// Of whoever polls the executor.
     outer: Option<Waker>,
 }
@@ -62,7 +65,7 @@ impl Ready {
     }
 
     /// Runs `work` on the host, until the host crashes.
-    pub(super) fn spawn(&self, host: HostId, work: Pin<Box<dyn Future<Output = ()> + Send>>) {
+    pub(super) fn spawn(&self, host: HostId, work: Work) {
         let mut state = self.lock();
         state.spawned.push_back((host, work));
         wake_outer(state);
