@@ -384,6 +384,7 @@ impl Sequencer {
                 "requestedAt": since,
                 "idempotencyKey": told_key,
                 "requestedBy": plan.initiated_by,
+                "confirmedFingerprint": order.confirmed,
                 "approved": false,
                 "approvedAt": null,
                 "refused": false,

@@ -239,6 +239,8 @@ pub struct FailbackSpec {
     pub key: Option<String>,
     /// Who asked.
     pub requested_by: Option<String>,
+    /// The fingerprint that was confirmed; where the plan has another by then, the request is refused.
+    pub confirmed: Option<String>,
     /// Whether a person must approve.
     pub approval_required: bool,
     /// Whether one did.

@@ -123,6 +123,26 @@ fn an_order_that_was_refused_stays_in_the_status_with_its_cause_whatever_restart
     });
 }
 
+#[test]
+fn a_failback_whose_plan_is_not_the_confirmed_one_is_refused_also_where_it_is_asked_for_in_the_resource() {
+    Stage::play(options(), |stage| {
+        stage.begin();
+        let asked = json!({ "spec": { "failback": {
+            "requested": true, "requestedAt": "2026-11-20T10:00:00Z", "requestedBy": "jane",
+            "confirmedFingerprint": "0123456789abcdef",
+        } } });
+        let store = stage.world.store("fsn");
+        store.merge_patch(&CONTINUUMS, NAMESPACE, APPLICATION, "", &asked, "a").unwrap();
+        stage.until("the refusal", |world| copy(world, "fsn")["status"]["lastRefusal"].is_object());
+        let refusal = copy(&stage.world, "fsn")["status"]["lastRefusal"].clone();
+        assert!(refusal["message"].as_str().unwrap().contains("0123456789abcdef was confirmed"), "{refusal}");
+        stage.until("the request to be taken back", |world| {
+            let failback = &copy(world, "fsn")["spec"]["failback"];
+            failback["requested"] == false && failback["confirmedFingerprint"].is_null()
+        });
+    });
+}
+
 /// Condition `LastSwitchoverHealthy` of the new primary's copy, once it is there.
 fn health_condition(stage: &mut Stage) -> Value {
     let condition = |copy: &Value| -> Option<Value> {

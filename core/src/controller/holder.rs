@@ -48,6 +48,7 @@ impl Controller {
                 let order = ExecuteOrder {
                     requested_by: failback.requested_by.clone(),
                     request: Some(id.clone()),
+                    confirmed: failback.confirmed.clone(),
                     ..ExecuteOrder::default()
                 };
                 (id, target, failback.requested_by.clone(), self.sequencer.pend(spec, &failback, &order).await)

@@ -78,7 +78,10 @@ fn an_order_to_a_replica_that_waits_is_left_for_the_one_that_leads() {
     let order = ExecuteOrder::default();
     let begun = rig.bench.finish(async move { controller.sequencer().order_failback(&order).await }).unwrap();
     assert!(matches!(&begun, Begun::Following(what) if what.request().is_some()), "{begun:?}");
-    assert_eq!(rig.written()[0]["failback"]["requested"], true);
+    let written = rig.written();
+    let failback = &written[0]["failback"];
+    assert_eq!(failback["requested"], true);
+    assert_eq!(failback.get("confirmedFingerprint"), Some(&json!(null)), "of an earlier request nothing is left");
 }
 
 #[test]

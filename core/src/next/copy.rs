@@ -41,7 +41,7 @@ pub(super) fn mended(record: &Record, spec: &Spec) -> Option<Value> {
         patch.insert(
             "failback".into(),
             json!({
-                "requested": false, "approved": false, "approvedAt": null, "approvedBy": null, "refused": false,
+                "requested": false, "confirmedFingerprint": null, "approved": false, "approvedAt": null, "approvedBy": null, "refused": false,
                 "answered": null,
             }),
         );

@@ -310,6 +310,7 @@ fn failback(field: &Field) -> Result<FailbackSpec, Invalid> {
         requested_at: if requested { Some(requested_at(field)?) } else { None },
         key: key(field)?,
         requested_by: field.child("requestedBy")?.optional()?,
+        confirmed: field.child("confirmedFingerprint")?.optional()?,
         approval_required: field.child("approvalRequired")?.flag()?,
         approved: field.child("approved")?.flag()?,
         approved_at: field.child("approvedAt")?.time()?,

@@ -431,6 +431,9 @@ pub struct Failback {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The fingerprint that was confirmed. Where the plan has another by then, the request is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_fingerprint: Option<String>,
     /// Whether a person must approve.
     #[serde(default)]
     pub approval_required: bool,

@@ -63,7 +63,8 @@ fn a_served_request_is_reset_and_one_that_is_not_stays() {
 #[test]
 fn an_answer_to_a_failback_does_not_stand_for_the_next_one() {
     let reset = Some(json!({ "failback": {
-        "requested": false, "approved": false, "approvedAt": null, "approvedBy": null, "refused": false, "answered": null,
+        "requested": false, "confirmedFingerprint": null, "approved": false, "approvedAt": null, "approvedBy": null,
+        "refused": false, "answered": null,
     } }));
     let mut record = fixture::record();
     let mut answered = fixture::spec();
