@@ -26,7 +26,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use streams::Opening;
@@ -46,7 +46,8 @@ struct Shared {
 
 impl Shared {
     fn network(&self) -> MutexGuard<'_, Network> {
-        self.network.lock().expect("nothing panics while it holds the network")
+        // Whatever panicked in there has ended the run; what is dropped after it must not end the process.
+        self.network.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now(&self) -> Duration {

@@ -181,7 +181,7 @@ impl Executor {
             state.spawned = stay;
             gone
         };
-        drop(spawned);
+        self.ready.clone().within(host, || drop(spawned));
     }
 
     /// Polls what is ready until nothing is. Whether anything was.

@@ -4,6 +4,9 @@
 //! A stream behaves as TCP does where it can hurt: bytes arrive in pieces, in order; a lost segment is sent again,
 //! later each time, so that a request may arrive long after its caller gave up; an end that is gone answers with a reset;
 //! a host that is down answers nothing. Whether a segment is lost is judged when it is sent and when it arrives.
+//!
+//! Kinder than TCP in two things: acknowledgements are not sent, so what streams one way does not notice that the way back
+//! is cut; and ports of streams come round after 16,384 connects whether or not they are free.
 
 use super::HostId;
 use super::streams::{End, EndId, Ends};
@@ -71,14 +74,12 @@ pub(super) enum Event {
     Segment(EndId, u64),
     /// An end tries what was lost again.
     Again(EndId),
-    /// The wish for a stream, from the end that waits for it, for the so-manieth time.
-    Syn(EndId, u32),
-    /// It is sent again.
+    /// The wish for a stream, from the end that waits for it.
+    Syn(EndId),
+    /// It is sent again, for the so-manieth time.
     SynAgain(EndId, u32),
-    /// The answer to it, from the new end, for the so-manieth time.
-    SynAck(EndId, u32),
-    /// It is sent again.
-    SynAckAgain(EndId, u32),
+    /// The answer to it, from the new end.
+    SynAck(EndId),
     /// Nobody listens, or the other end is gone.
     Reset(EndId),
     /// A datagram, to an address.
@@ -317,10 +318,9 @@ impl Network {
         match event {
             Event::Segment(sender, number) => self.segment_arrives(sender, number, is_lost),
             Event::Again(end) => self.send_again(end),
-            Event::Syn(client, time) => self.syn_arrives(client, to, time, is_lost),
+            Event::Syn(client) => self.syn_arrives(client, to, is_lost),
             Event::SynAgain(client, time) => self.send_syn(client, time),
-            Event::SynAck(server, time) => self.syn_ack_arrives(server, time, is_lost),
-            Event::SynAckAgain(server, time) => self.send_syn_ack(server, time),
+            Event::SynAck(server) => self.syn_ack_arrives(server, is_lost),
             Event::Reset(end) if !is_lost => self.reset_arrives(end),
             Event::Datagram(bytes, source, target) if !is_lost => self.datagram_arrives(bytes, source, target, to),
             Event::Reset(_) | Event::Datagram(..) => {}
@@ -337,13 +337,14 @@ impl Network {
         }
     }
 
-    /// A new stream stands before a listener.
-    pub(super) fn offer(&mut self, host: HostId, port: u16, end: EndId) {
-        let Some(backlog) = self.machine_mut(host).listeners.get_mut(&port) else { return };
+    /// A new stream stands before a listener. Whether there is one.
+    pub(super) fn offer(&mut self, host: HostId, port: u16, end: EndId) -> bool {
+        let Some(backlog) = self.machine_mut(host).listeners.get_mut(&port) else { return false };
         backlog.waiting.push_back(end);
         if let Some(waker) = backlog.waker.take() {
             waker.wake();
         }
+        true
     }
 
     /// Whether a wish for a stream to this port is heard: `None` where the listener is full.

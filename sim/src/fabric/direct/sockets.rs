@@ -131,10 +131,11 @@ impl Listener for DirectListener {
                 keep(&mut backlog.waker, cx);
                 return Poll::Pending;
             };
-            let from = network.ends.get(end).map(|end| end.remote);
-            let wire = Wire::new(self.shared.clone(), end);
-            match from {
-                Some(from) => Poll::Ready(Ok((Box::new(wire) as BoxStream, from))),
+            match network.ends.get(end).map(|end| end.remote) {
+                Some(from) => {
+                    let wire = Wire::new(self.shared.clone(), end);
+                    Poll::Ready(Ok((Box::new(wire) as BoxStream, from)))
+                }
                 // Only of a former life.
                 None => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
             }

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// A lost wish for a stream is sent again after this long, then twice as long, and so on.
 const CONNECT_AGAIN: Duration = Duration::from_secs(1);
 
-/// It is given up after so many times.
+/// It is given up after so many times, as on Linux.
 const CONNECTS_MAX: u32 = 7;
 
 /// A lost segment is sent again after this long, then twice as long, and so on.
@@ -86,8 +86,10 @@ pub(super) struct End {
     pub(super) has_shut: bool,
     /// Nothing overtakes.
     last_arrival: Duration,
-    /// How often the first was lost; `None`: it is under way.
-    lost: Option<u32>,
+    /// How often the first was lost.
+    lost: u32,
+    /// It is to be sent again, and all behind it wait until then.
+    waits: bool,
 }
 
 impl End {
@@ -101,7 +103,7 @@ impl End {
         self.first += self.sent.len() as u64;
         self.sent.clear();
         self.sent_bytes = 0;
-        self.lost = None;
+        self.lost = 0;
     }
 }
 
@@ -141,12 +143,36 @@ impl Ends {
 
     /// All ends of a host are gone at once.
     pub(super) fn lose_power(&mut self, host: HostId) {
-        for (_, end) in self.slots.iter_mut().flatten().filter(|(_, end)| end.host == host) {
-            end.is_held = false;
-            end.inbox.clear();
-            end.inbox_bytes = 0;
-            (end.reader, end.writer) = (None, None);
+        for slot in 0..self.slots.len() {
+            let Some((number, _)) = self.slots[slot].as_ref().filter(|(_, end)| end.host == host) else { continue };
+            let id = EndId { slot, number: *number };
+            self.empty(id);
+            if let Some(end) = self.get_mut(id) {
+                end.is_held = false;
+            }
+            self.bury(id);
         }
+    }
+
+    /// What came is read by nobody any more. Who waited for room finds out when it writes.
+    fn empty(&mut self, id: EndId) {
+        let Some(end) = self.get_mut(id) else { return };
+        end.inbox.clear();
+        end.inbox_bytes = 0;
+        (end.reader, end.writer) = (None, None);
+        let peer = end.peer;
+        if let Some(writer) = peer.and_then(|peer| self.get_mut(peer)).and_then(|peer| peer.writer.take()) {
+            writer.wake();
+        }
+    }
+
+    /// An end that no software ever held is of no use any more.
+    fn discard(&mut self, id: EndId) {
+        if let Some(end) = self.get_mut(id) {
+            end.is_held = false;
+            end.forget_sent();
+        }
+        self.bury(id);
     }
 
     /// Forgets a stream that nobody holds and of which nothing is under way.
@@ -206,85 +232,92 @@ impl Network {
             sent_bytes: 0,
             has_shut: false,
             last_arrival: Duration::ZERO,
-            lost: None,
+            lost: 0,
+            waits: false,
         })
     }
 
+    /// For the so-manieth time. Until there is an answer it is sent again and again, and then given up.
     pub(super) fn send_syn(&mut self, client: EndId, time: u32) {
         let Some(end) = self.ends.get(client).filter(|end| end.is_held && end.opening == Opening::Asked) else {
-            return;
+            return self.ends.bury(client);
         };
         let (here, there) = (end.host, end.there);
+        if time >= CONNECTS_MAX {
+            return self.fail_opening(client, Opening::TimedOut);
+        }
         self.note_sent(here, there);
-        self.send(here, there, Duration::ZERO, Event::Syn(client, time));
+        self.send(here, there, Duration::ZERO, Event::Syn(client));
+        self.remind(here, CONNECT_AGAIN * 2u32.pow(time), Event::SynAgain(client, time + 1));
     }
 
-    pub(super) fn syn_arrives(&mut self, client: EndId, at: HostId, time: u32, is_lost: bool) {
-        let Some(end) = self.ends.get(client).filter(|end| end.opening == Opening::Asked) else { return };
-        let (here, local, remote) = (end.host, end.local, end.remote);
+    pub(super) fn syn_arrives(&mut self, client: EndId, at: HostId, is_lost: bool) {
+        let Some(end) = self.ends.get(client).filter(|end| end.opening == Opening::Asked && !is_lost) else { return };
+        let (here, local, remote, peer) = (end.host, end.local, end.remote, end.peer);
+        // It came before, and the answer was lost.
+        if let Some(server) = peer.filter(|peer| self.ends.get(*peer).is_some_and(|end| self.is_alive(end))) {
+            return self.send_syn_ack(server);
+        }
         match self.listens(at, remote.port()) {
-            Some(true) if !is_lost => {
-                let server = self.new_end(at, remote, local, here, Opening::Open, Some(client));
+            Some(true) => {
+                let server = self.new_end(at, remote, local, here, Opening::Asked, Some(client));
                 if let Some(end) = self.ends.get_mut(client) {
                     end.peer = Some(server);
                 }
-                self.offer(at, remote.port(), server);
-                self.send_syn_ack(server, 0);
+                if let Some(former) = peer {
+                    self.ends.discard(former);
+                }
+                self.send_syn_ack(server);
             }
-            Some(false) if !is_lost => {
+            Some(false) => {
                 self.send(at, here, Duration::ZERO, Event::Reset(client));
-                // Should that be lost, the wish is sent again.
-                self.remind(here, CONNECT_AGAIN * 2u32.pow(time), Event::SynAgain(client, time + 1));
             }
-            _ if time + 1 < CONNECTS_MAX => {
-                self.remind(here, CONNECT_AGAIN * 2u32.pow(time), Event::SynAgain(client, time + 1));
-            }
-            _ => self.fail_opening(client, Opening::TimedOut),
+            // As if it were lost.
+            None => {}
         }
     }
 
     fn fail_opening(&mut self, client: EndId, how: Opening) {
-        if let Some(end) = self.ends.get_mut(client) {
-            end.opening = how;
-            end.wake();
+        let Some(end) = self.ends.get_mut(client) else { return };
+        end.opening = how;
+        end.wake();
+        if let Some(server) = end.peer.take() {
+            self.ends.discard(server);
         }
     }
 
-    pub(super) fn send_syn_ack(&mut self, server: EndId, time: u32) {
+    fn send_syn_ack(&mut self, server: EndId) {
         let Some(end) = self.ends.get(server) else { return };
         let (here, there) = (end.host, end.there);
-        if self.is_alive(end) {
-            let at = self.send(here, there, Duration::ZERO, Event::SynAck(server, time));
-            if let Some(end) = self.ends.get_mut(server) {
-                end.last_arrival = at;
-            }
-        }
+        self.send(here, there, Duration::ZERO, Event::SynAck(server));
     }
 
-    pub(super) fn syn_ack_arrives(&mut self, server: EndId, time: u32, is_lost: bool) {
-        let Some((here, client)) = self.ends.get(server).map(|end| (end.host, end.peer)) else { return };
-        if is_lost {
-            if time + 1 < CONNECTS_MAX {
-                self.remind(here, CONNECT_AGAIN * 2u32.pow(time), Event::SynAckAgain(server, time + 1));
-            }
-            return;
+    /// The stream is open. Only now the server's software may have it: its kernel keeps who never answers to itself.
+    pub(super) fn syn_ack_arrives(&mut self, server: EndId, is_lost: bool) {
+        let Some(end) = self.ends.get(server).filter(|end| end.opening == Opening::Asked && !is_lost) else { return };
+        let (host, port, client, is_alive) = (end.host, end.local.port(), end.peer, self.is_alive(end));
+        let waits = |end: &End| end.is_held && end.opening == Opening::Asked && self.is_alive(end);
+        if !client.and_then(|client| self.ends.get(client)).is_some_and(waits) || !is_alive {
+            return self.ends.discard(server);
         }
-        let waits =
-            client.and_then(|client| self.ends.get(client)).is_some_and(|end| end.is_held && self.is_alive(end));
-        match client.and_then(|client| self.ends.get_mut(client)).filter(|_| waits) {
-            Some(end) => {
+        for id in [Some(server), client].into_iter().flatten() {
+            if let Some(end) = self.ends.get_mut(id) {
                 end.opening = Opening::Open;
                 end.wake();
             }
-            None => self.answer_with_reset(server),
+        }
+        if !self.offer(host, port, server) {
+            self.let_go(server);
         }
     }
 
     /// What reached a host for an end that is gone is answered so.
     fn answer_with_reset(&mut self, to: EndId) {
         let Some(end) = self.ends.get(to) else { return };
-        let (here, there) = (end.there, end.host);
-        self.send(here, there, Duration::ZERO, Event::Reset(to));
+        let (here, there, peer) = (end.there, end.host, end.peer);
+        // It overtakes nothing that the end had sent before.
+        let earliest = peer.and_then(|peer| self.ends.get(peer)).map_or(Duration::ZERO, |end| end.last_arrival);
+        self.send(here, there, earliest, Event::Reset(to));
     }
 
     pub(super) fn reset_arrives(&mut self, id: EndId) {
@@ -326,8 +359,7 @@ impl Network {
         let number = end.first + end.sent.len() as u64;
         end.sent_bytes += segment.len();
         end.sent.push_back(segment);
-        // Behind one that was lost, all wait.
-        if end.lost.is_none() {
+        if !end.waits {
             self.send_segment(id, number);
         }
     }
@@ -350,13 +382,15 @@ impl Network {
             return self.lose(sender, here, is_alive);
         }
         let Some(peer) = peer.filter(|_| receiver.is_some_and(|end| end.is_held && self.is_alive(end))) else {
-            return self.answer_with_reset(sender);
+            // Should the reset be lost, the segment asks for another.
+            self.answer_with_reset(sender);
+            return self.lose(sender, here, is_alive);
         };
         let Some(end) = self.ends.get_mut(sender) else { return };
         let Some(segment) = end.sent.pop_front() else { return };
         end.first += 1;
         end.sent_bytes -= segment.len();
-        end.lost = None;
+        end.lost = 0;
         if let Some(end) = self.ends.get_mut(peer) {
             match segment {
                 Segment::Data(bytes) => {
@@ -373,17 +407,16 @@ impl Network {
     }
 
     fn lose(&mut self, id: EndId, here: HostId, is_alive: bool) {
-        let Some(end) = self.ends.get_mut(id) else { return };
-        let times = end.lost.unwrap_or(0);
+        let Some(end) = self.ends.get_mut(id).filter(|end| !end.waits) else { return };
         if !is_alive {
             end.forget_sent();
             return self.ends.bury(id);
         }
-        if times >= SEGMENTS_MAX {
+        if end.lost >= SEGMENTS_MAX {
             return self.reset_arrives(id);
         }
-        end.lost = Some(times + 1);
-        let after = (SEGMENT_AGAIN * 2u32.pow(times)).min(SEGMENT_AGAIN_MAX);
+        let after = (SEGMENT_AGAIN * 2u32.pow(end.lost)).min(SEGMENT_AGAIN_MAX);
+        (end.lost, end.waits) = (end.lost + 1, true);
         self.remind(here, after, Event::Again(id));
     }
 
@@ -396,6 +429,12 @@ impl Network {
             return self.ends.bury(id);
         }
         let (here, there, first, count) = (end.host, end.there, end.first, end.sent.len() as u64);
+        if let Some(end) = self.ends.get_mut(id) {
+            end.waits = false;
+        }
+        if count == 0 {
+            return;
+        }
         self.note_sent(here, there);
         for number in first..first + count {
             self.send_segment(id, number);
@@ -415,20 +454,16 @@ impl Network {
     /// Software lets go of its end. What was not read tells the other so with a reset.
     pub(super) fn let_go(&mut self, id: EndId) {
         let Some(end) = self.ends.get_mut(id).filter(|end| end.is_held) else { return };
-        let has_unread = !end.inbox.is_empty();
-        end.inbox.clear();
-        end.inbox_bytes = 0;
-        (end.reader, end.writer) = (None, None);
-        let peer = end.peer;
-        if has_unread {
-            end.forget_sent();
-            end.has_shut = true;
-            if let Some(peer) = peer {
+        let (has_unread, peer) = (!end.inbox.is_empty(), end.peer);
+        match peer.filter(|_| has_unread) {
+            // Behind what was written before.
+            Some(peer) => {
+                end.has_shut = true;
                 self.answer_with_reset(peer);
             }
-        } else {
-            self.shut(id);
+            None => self.shut(id),
         }
+        self.ends.empty(id);
         if let Some(end) = self.ends.get_mut(id) {
             end.is_held = false;
         }
