@@ -104,6 +104,13 @@ impl AuditStream {
                 held.refused = Some(material);
                 Ok(before)
             }
+            // Those of before may still do.
+            (Err(cause), None) if held.refused.as_ref() == Some(&material) => {
+                let before = held.material.clone();
+                let opened = Connection::open(&self.settings, &before).await.map_err(|_| cause);
+                held.connection = opened.as_ref().ok().cloned();
+                opened
+            }
             (Err(cause), None) => {
                 held.connection = None;
                 Err(cause)
