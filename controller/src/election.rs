@@ -18,14 +18,6 @@ pub(crate) const EVERY: Duration = Duration::from_secs(2);
 /// After a request that failed.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// A leader that did not see the witness for so long gives the lead back: for as long a record holds by default, so by then
-/// what it kept is over.
-pub(crate) const BLIND_MAX: Duration = Duration::from_secs(30);
-/// Between the end of a leader's driving and its giving back: for what it sent last.
-const SETTLE: Duration = Duration::from_secs(5);
-/// For so long who does not see the witness leaves a free Lease to others.
-const PATIENCE: Duration = DURATION;
-
 /// A Lease as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Lease {
@@ -57,8 +49,6 @@ pub(crate) enum Next {
     Read,
     /// Write it.
     Write(Claim),
-    /// Give the Lease back.
-    GiveBack(Claim),
     /// Nothing for so long.
     Wait(Duration),
 }
@@ -87,28 +77,12 @@ pub(crate) struct Election {
     renewed: Option<Monotonic>,
     /// When the last request failed, where it did.
     failed: Option<Monotonic>,
-    /// The witness was not seen for too long.
-    blind: bool,
-    /// It was given back since, or is being so: once is enough, where no other replica sees the witness either.
-    gave_way: bool,
-    /// Since when this process drives no more, and waits to give the Lease back.
-    yields_since: Option<Monotonic>,
 }
 
 impl Election {
     /// Of the process with this identity, which no other has.
     pub fn new(me: String) -> Self {
-        Self {
-            me,
-            seen: None,
-            another: None,
-            must_read: true,
-            renewed: None,
-            failed: None,
-            blind: false,
-            gave_way: false,
-            yields_since: None,
-        }
+        Self { me, seen: None, another: None, must_read: true, renewed: None, failed: None }
     }
 
     /// Who leads, as it was seen last; absent: nobody, or nothing was seen yet.
@@ -118,20 +92,8 @@ impl Election {
 
     /// Until when this process may act; absent: it does not lead.
     pub fn leads_until(&self) -> Option<Monotonic> {
-        let mine = self.holder() == Some(&self.me) && self.yields_since.is_none();
+        let mine = self.holder() == Some(&self.me);
         self.renewed.filter(|_| mine).map(|sent| sent + RENEW_DEADLINE)
-    }
-
-    /// For how long the witness was asked in vain. Whether a leader leads no more because of that, from `now` on.
-    pub fn sees(&mut self, blind_for: Duration, now: Monotonic) -> bool {
-        self.blind = blind_for >= BLIND_MAX;
-        self.gave_way &= !blind_for.is_zero();
-        let leads = self.leads_until().is_some_and(|until| until > now);
-        let yields = leads && self.blind && !self.gave_way;
-        if yields {
-            (self.gave_way, self.yields_since) = (true, Some(now));
-        }
-        yields
     }
 
     /// What to do at `now`.
@@ -153,28 +115,17 @@ impl Election {
             };
         };
         let from_another = takes(Some(lease), lease.transitions.saturating_add(1));
-        let free_since = |since: Monotonic| {
-            let taken_at = if self.blind { since + PATIENCE } else { since };
-            match taken_at.since(now).is_zero() {
-                true => until(may_ask, from_another),
-                false => until(may_ask.max(seen.at + EVERY).min(taken_at), Next::Read),
-            }
-        };
         match &lease.holder {
-            None => free_since(seen.since),
+            None => until(may_ask, from_another),
             Some(holder) if *holder == self.me => {
                 let over = Some(lease.version.clone());
-                if let Some(since) = self.yields_since {
-                    let back = Claim { over, transitions: lease.transitions, takes: false };
-                    return until(may_ask.max(since + SETTLE), Next::GiveBack(back));
-                }
                 let renew = Next::Write(Claim { over, transitions: lease.transitions, takes: false });
                 until(self.renewed.map_or(may_ask, |sent| may_ask.max(sent + EVERY)), renew)
             }
             Some(_) => {
                 let over_at = seen.since + lease.duration;
                 if over_at.since(now).is_zero() {
-                    return free_since(over_at);
+                    return until(may_ask, from_another);
                 }
                 until(may_ask.max(seen.at + EVERY).min(over_at), Next::Read)
             }
@@ -188,9 +139,6 @@ impl Election {
         if let Some(lease) = &lease {
             let another = lease.holder.as_ref().is_some_and(|holder| *holder != self.me);
             self.another = another.then_some(lease.duration);
-        }
-        if lease.as_ref().and_then(|lease| lease.holder.as_ref()) != Some(&self.me) {
-            self.yields_since = None;
         }
         self.seen = Some(Seen { lease, since, at: now });
         (self.must_read, self.failed) = (false, None);

@@ -126,7 +126,8 @@ impl Groups {
             Change::Update(name, object) => {
                 if let Some(group) = self.running.get(&name) {
                     let now = as_value(&object);
-                    // One tells. Who waits keeps what was, so that it goes on from there where it comes to lead.
+                    // One tells. What became of it while another led was that one's to tell, and is told by nobody where it
+                    // died first.
                     if matches!(self.standing, Standing::Leads(_)) {
                         self.events.changed(&group.resource.object(), &now);
                     }

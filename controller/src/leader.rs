@@ -4,9 +4,8 @@
 //! applied late, and a process that stands still may wake up between two instructions. For that there are the record and
 //! its claims.
 
-use crate::election::{BLIND_MAX, Claim, DURATION, Election, Lease, Next};
+use crate::election::{Claim, DURATION, Election, Lease, Next};
 use crate::health::{Part, Readiness};
-use crate::sight::Sight;
 use continuum_core::clock::{Clock, Monotonic, within};
 use futures_util::future::{Either, select};
 use jiff::Timestamp;
@@ -158,7 +157,6 @@ pub(crate) struct Candidate {
     clock: Arc<dyn Clock>,
     leadership: Leadership,
     readiness: Readiness,
-    sight: Sight,
     election: Election,
     term: Option<Term>,
     failures: u32,
@@ -172,26 +170,17 @@ impl Candidate {
         clock: Arc<dyn Clock>,
         leadership: Leadership,
         readiness: Readiness,
-        sight: Sight,
     ) -> Self {
         let api = Api::namespaced(client, namespace);
         let place = format!("{namespace}/{LEASE}");
         let election = Election::new(me.clone());
-        Self { api, place, me, clock, leadership, readiness, sight, election, term: None, failures: 0 }
+        Self { api, place, me, clock, leadership, readiness, election, term: None, failures: 0 }
     }
 
     /// Takes part until `stop`, and gives the Lease back then: nothing drives any more by that time.
     pub async fn run(mut self, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
         loop {
-            if self.election.sees(self.sight.blind_for(), self.clock.now()) {
-                tracing::warn!(
-                    lease = self.place,
-                    me = self.me,
-                    "the witness did not answer for {} s: the lead is given back, for a replica that reaches it",
-                    BLIND_MAX.as_secs()
-                );
-            }
             self.tell();
             match self.election.next(self.clock.now()) {
                 Next::Wait(pause) => {
@@ -206,7 +195,6 @@ impl Candidate {
                 // To their ends: what became of a write that was dropped nobody knows, nor which version to give back.
                 Next::Read => self.read().await,
                 Next::Write(claim) => self.write(&claim).await,
-                Next::GiveBack(claim) => self.give_back(&claim).await,
             }
         }
         if let Some(term) = self.term.take() {
@@ -238,17 +226,6 @@ impl Candidate {
         match self.send(claim, &body).await {
             Ok(lease) => {
                 self.election.wrote(lease, sent, self.clock.now());
-                self.well();
-            }
-            Err(why) => self.unwell(&why),
-        }
-    }
-
-    async fn give_back(&mut self, claim: &Claim) {
-        let body = claim_body(claim, None, self.clock.wall());
-        match self.send(claim, &body).await {
-            Ok(lease) => {
-                self.election.read(Some(lease), self.clock.now());
                 self.well();
             }
             Err(why) => self.unwell(&why),

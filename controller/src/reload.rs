@@ -7,7 +7,6 @@
 use crate::clients::{NoClients, Place, Reached, files, secrets};
 use crate::config::{Config, Mistakes};
 use crate::metrics::Counts;
-use crate::sight::Sight;
 use continuum_core::clock::{Clock, within};
 use continuum_core::name::Region;
 use continuum_live::assemble::{KubeClients, Twice};
@@ -28,8 +27,6 @@ const AT_MOST_EVERY: Duration = Duration::from_secs(5);
 
 /// For the question whether another kubeconfig is answered.
 const ASKED_FOR: Duration = Duration::from_secs(3);
-/// Where an API server has Leases.
-const LEASES: &str = "/apis/coordination.k8s.io/";
 
 /// Why a kubeconfig that changed is not used.
 #[derive(Debug, thiserror::Error)]
@@ -69,8 +66,6 @@ pub(crate) struct Pool {
     clients: Mutex<BTreeMap<Place, Clients>>,
     /// A server did not take the credentials.
     refused: Notify,
-    /// What requests to the witness show of it.
-    sight: Sight,
     counts: Counts,
     clock: Arc<dyn Clock>,
 }
@@ -93,15 +88,9 @@ impl Pool {
             witness: config.witness.region().cloned(),
             clients: Mutex::new(clients),
             refused: Notify::new(),
-            sight: Sight::default(),
             counts,
             clock,
         }))
-    }
-
-    /// Whether the witness is seen.
-    pub fn sight(&self) -> &Sight {
-        &self.sight
     }
 
     /// The other regions.
@@ -155,7 +144,7 @@ impl Pool {
                 let clients = &clients[&place];
                 (which(clients).clone(), clients.reached.host())
             };
-            let mut asked = Asked::new(pool.clone(), &place, host, &request);
+            let mut asked = Asked::new(pool.clone(), host, &request);
             async move {
                 let response = client.send(request).await?;
                 asked.answered(response.status());
@@ -208,20 +197,13 @@ struct Asked {
     pool: Arc<Pool>,
     host: String,
     method: Method,
-    /// It is about a Lease of the witness.
-    of_witness: bool,
     /// Of the answer; absent: there was none.
     code: Option<StatusCode>,
 }
 
 impl Asked {
-    fn new(pool: Arc<Pool>, place: &Place, host: String, request: &Request<Body>) -> Self {
-        let holds_witness = match place {
-            Place::Witness => true,
-            Place::Region(region) => pool.witness.as_ref() == Some(region),
-        };
-        let of_witness = holds_witness && request.uri().path().starts_with(LEASES);
-        Self { pool, host, method: request.method().clone(), of_witness, code: None }
+    fn new(pool: Arc<Pool>, host: String, request: &Request<Body>) -> Self {
+        Self { pool, host, method: request.method().clone(), code: None }
     }
 
     fn answered(&mut self, code: StatusCode) {
@@ -235,15 +217,6 @@ impl Drop for Asked {
         self.pool.counts.requested(code.map(|code| code.as_u16()), &self.host, self.method.as_str());
         if code == Some(StatusCode::UNAUTHORIZED) {
             self.pool.refused.notify_one();
-        }
-        if self.of_witness {
-            // It says what stands there also where that is nothing, or another version than was asked for.
-            let told =
-                |code: StatusCode| code.is_success() || code == StatusCode::NOT_FOUND || code == StatusCode::CONFLICT;
-            match code.is_some_and(told) {
-                true => self.pool.sight.answered(),
-                false => self.pool.sight.missed(self.pool.clock.now()),
-            }
         }
     }
 }

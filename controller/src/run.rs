@@ -133,8 +133,7 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
             let namespace = election.namespace.as_ref().unwrap_or(&own_namespace);
             let me = identity().map_err(NotRun::Identity)?;
             let (leadership, readiness) = (leadership.clone(), readiness.clone());
-            let candidate =
-                Candidate::new(pool.own(), namespace, me, clock.clone(), leadership, readiness, pool.sight().clone());
+            let candidate = Candidate::new(pool.own(), namespace, me, clock.clone(), leadership, readiness);
             tokio::spawn(candidate.run(candidacy_ends.map(drop)))
         }
         // Nothing to take part in, until it is told to end.

@@ -37,7 +37,6 @@ fn pool(code: Option<u16>) -> Arc<Pool> {
         witness: None,
         clients: Mutex::new(BTreeMap::from([(Place::Witness, clients("old", code))])),
         refused: Notify::new(),
-        sight: Sight::default(),
         counts: Counts::default(),
         clock: Arc::new(SystemClock::new()),
     })
@@ -59,28 +58,6 @@ async fn a_request_is_counted_whatever_became_of_it_and_once() {
         ask(&silent, "/version", Duration::from_secs(1)).await;
     }
     assert_eq!(silent.counts.told("<error>", "old:6443", "GET"), 2, "their caller gave them up");
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_witness_is_seen_where_it_answers_about_leases() {
-    const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/leases/leases/shop.shop";
-    for (code, path, seen) in [
-        (Some(200), LEASE, true),
-        (Some(404), LEASE, true),
-        (Some(409), LEASE, true),
-        (Some(403), LEASE, false),
-        (Some(500), LEASE, false),
-        (None, LEASE, false),
-        // Nothing was asked of it.
-        (None, "/version", true),
-    ] {
-        let pool = pool(code);
-        for _ in 0..2 {
-            ask(&pool, path, Duration::from_secs(5)).await;
-            tokio::time::advance(Duration::from_secs(1)).await;
-        }
-        assert_eq!(pool.sight.blind_for().is_zero(), seen, "{code:?} {path}");
-    }
 }
 
 #[tokio::test(start_paused = true)]
