@@ -52,6 +52,8 @@ pub struct Config {
     pub audit: Option<AuditConfig>,
     /// Where records are published; absent: nowhere, and no switchover is begun.
     pub records: Option<RecordsConfig>,
+    /// Where latency is read; absent: nowhere, and its check is deferred.
+    pub latency: Option<LatencyConfig>,
     /// Resolvers that are asked what clients are told.
     pub vantages: Vec<SocketAddr>,
     /// What is logged.
@@ -76,6 +78,17 @@ pub struct RecordsConfig {
     pub port: u16,
     /// What its API is told.
     pub key: Key,
+}
+
+/// How latency is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LatencyConfig {
+    /// Host of Prometheus: a name or an address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// What it is asked, with `$application` and `$window` in it.
+    pub query: String,
 }
 
 /// A key that is not shown.

@@ -1,7 +1,7 @@
 //! Builds the controller of one Continuum from what the process has.
 
 use crate::acting::Acting;
-use crate::config::{Config, RecordsConfig};
+use crate::config::{Config, LatencyConfig, RecordsConfig};
 use crate::gate::Gate;
 use crate::leader::Standing;
 use crate::metrics::Counts;
@@ -14,10 +14,11 @@ use continuum_core::clock::Clock;
 use continuum_core::controller::{Controller, Options};
 use continuum_core::name::{ObjectName, Region};
 use continuum_live::assemble::{KubeClients, OtherActors, OtherObservers, Ports, Transports, Twice, assemble};
-use continuum_live::http_client::plain_tcp;
+use continuum_live::http_client::{HttpClient, plain_tcp};
 use continuum_live::kube_transport::{USER_AGENT, USER_AGENT_DRY_RUN};
 use continuum_live::postgres::PostgresProbe;
 use continuum_live::powerdns::{Authorities, PowerDns, PowerDnsApi};
+use continuum_live::prometheus::PrometheusLatency;
 use continuum_live::vantages::Vantages;
 use continuum_nats::{AuditStream, Settings};
 use hickory_resolver::net::NetError;
@@ -40,6 +41,7 @@ pub(crate) struct Host {
     health_delay: Duration,
     vantages: Option<Arc<Vantages<TokioRuntimeProvider>>>,
     audit: Option<Twice<Arc<AuditStream>>>,
+    latency: Option<Arc<PrometheusLatency>>,
     /// For driving, and for dry runs: a trial of theirs does not take the turn of a change.
     records: Option<Twice<Records>>,
     clock: Arc<dyn Clock>,
@@ -70,6 +72,7 @@ impl Host {
             health_delay: config.health_delay,
             vantages,
             audit: audit.map(audit_streams),
+            latency: config.latency.as_ref().map(|latency| Arc::new(latency_of(latency, clock.clone()))),
             records: config.records.as_ref().map(|records| records_of(records, &config.vantages)),
             clock,
             counts,
@@ -151,7 +154,7 @@ impl Host {
             records: records.clone().map(|records| records as _),
             vantages: self.vantages.clone().map(|vantages| vantages as _),
             audit: self.audit.as_ref().map(|both| audit(both).clone() as _),
-            latency: None,
+            latency: self.latency.clone().map(|latency| latency as _),
         }
     }
 
@@ -163,6 +166,17 @@ impl Host {
         let logins = SecretLogins::new(secrets, resource.clone(), self.clock.clone());
         PostgresProbe::with_logins(Arc::new(connector), Arc::new(logins))
     }
+}
+
+/// Health checks alone ask for it.
+fn latency_of(config: &LatencyConfig, clock: Arc<dyn Clock>) -> PrometheusLatency {
+    let client = HttpClient {
+        connect: plain_tcp(),
+        host: config.host.clone(),
+        port: config.port,
+        user_agent: USER_AGENT_DRY_RUN.into(),
+    };
+    PrometheusLatency::new(client, config.query.clone(), clock)
 }
 
 /// Where the resource lists no authoritative servers the zone names them, and the vantages know the addresses that do not

@@ -5,6 +5,7 @@
 
 use crate::name::Region;
 use crate::observe::{Accepts, ClusterView, DatabaseView, FoundEvent, Half, Role, RouteView, Seen};
+use crate::ports::Latencies;
 use crate::report::{HealthCheck, HealthReport};
 use crate::roles::{self, Roles};
 use jiff::Timestamp;
@@ -66,8 +67,8 @@ pub struct HealthFacts {
     pub hostnames: Vec<String>,
     /// Every pair of hostname and vantage. Absent: no resolvers configured.
     pub probes: Option<Vec<Probe>>,
-    /// Median latency now and before, ms. Absent: no metrics source configured.
-    pub latency: Option<Result<(f64, f64), String>>,
+    /// Median latency now and before. Absent: no metrics source configured.
+    pub latency: Option<Result<Latencies, String>>,
     /// The audit event.
     pub audit: AuditFact,
     /// Wall time, for the report.
@@ -309,10 +310,11 @@ fn latency_normal(facts: &HealthFacts) -> Verdict {
     match &facts.latency {
         None => Verdict::Deferred("no metrics source is configured".into()),
         Some(Err(cause)) => Verdict::Failed(format!("latency could not be read: {cause}")),
-        Some(Ok((now, before))) => {
-            let text = format!("median {now:.1} ms, before {before:.1} ms");
+        Some(Ok(Latencies::NoVerdict(why))) => Verdict::Deferred(why.clone()),
+        Some(Ok(Latencies::Measured { now_ms, before_ms })) => {
+            let text = format!("median {now_ms:.1} ms, before {before_ms:.1} ms");
             // A comparison with NaN is false, so a missing value fails.
-            if *now <= before * LATENCY_RATIO_MAX { Verdict::Passed(text) } else { Verdict::Failed(text) }
+            if *now_ms <= before_ms * LATENCY_RATIO_MAX { Verdict::Passed(text) } else { Verdict::Failed(text) }
         }
     }
 }

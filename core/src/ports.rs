@@ -17,6 +17,7 @@ use crate::record::{Record, RecordSet};
 use crate::roles::{LoginResult, RoleLogin, RoleSecret};
 use crate::weights::Weights;
 use async_trait::async_trait;
+use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -265,8 +266,25 @@ pub trait PublishAudit: Send + Sync {
 /// Request latency, before and after.
 #[async_trait]
 pub trait ObserveLatency: Send + Sync {
-    /// Median latency now and before the switchover, ms.
-    async fn compare(&self, application: &str) -> Result<(f64, f64), String>;
+    /// Median latency of the application's requests now, and before the switchover that began and ended then.
+    ///
+    /// # Errors
+    /// Why it cannot be read; what is measured in vain is no verdict.
+    async fn compare(&self, application: &str, began: Timestamp, ended: Timestamp) -> Result<Latencies, String>;
+}
+
+/// What a source of metrics says of latency.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Latencies {
+    /// Both medians, ms.
+    Measured {
+        /// Now.
+        now_ms: f64,
+        /// Before the switchover began.
+        before_ms: f64,
+    },
+    /// There is nothing to compare, or not yet, and why.
+    NoVerdict(String),
 }
 
 /// The Continuum resource in both regions, looked at.

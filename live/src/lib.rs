@@ -16,6 +16,7 @@ pub mod kube_transport;
 pub mod pair;
 pub mod postgres;
 pub mod powerdns;
+pub mod prometheus;
 pub mod resource;
 mod rights;
 pub mod route;

@@ -9,6 +9,7 @@ pub mod real_kube;
 pub mod real_nats;
 pub mod real_postgres;
 pub mod real_powerdns;
+pub mod real_prometheus;
 pub mod scenario_files;
 pub mod simulated_kube;
 pub mod stage;

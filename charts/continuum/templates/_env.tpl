@@ -69,6 +69,14 @@
 - name: POWERDNS_API_KEY
   {{- include "continuum.fromSecret" . | nindent 2 }}
 {{- end }}
+{{- with $c.latency.prometheusURL }}
+- name: PROMETHEUS_URL
+  value: {{ . | quote }}
+{{- end }}
+{{- with $c.latency.query }}
+- name: PROMETHEUS_LATENCY_QUERY
+  value: {{ . | quote }}
+{{- end }}
 {{- with $c.pdmURL }}
 - name: PDM_API_URL
   value: {{ . | quote }}

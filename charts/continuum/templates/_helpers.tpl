@@ -62,6 +62,9 @@ continuum-controller-witness
 {{- with .Values.continuum.powerdns.apiURL }}
 continuum.powerdns.apiURL: {{ include "continuum.port" (dict "url" . "default" 8081) }}
 {{- end }}
+{{- with .Values.continuum.latency.prometheusURL }}
+continuum.latency.prometheusURL: {{ include "continuum.port" (dict "url" . "default" 9090) }}
+{{- end }}
 {{- range $index, $url := splitList "," (.Values.continuum.natsURL | default "") }}
 {{- with trim $url }}
 {{ printf "URL %d of continuum.natsURL" (add $index 1) }}: {{ include "continuum.port" (dict "url" . "default" 4222) }}

@@ -1,12 +1,13 @@
 //! From values to the configuration. Each reader gives what it found, or notes what is wrong and goes on.
 
 use super::{
-    AuditConfig, Config, ElectionConfig, Key, Listen, LogFormat, Logs, Mistake, Mistakes, OtherClusters, OwnCluster,
-    RecordsConfig, Values, Witness,
+    AuditConfig, Config, ElectionConfig, Key, LatencyConfig, Listen, LogFormat, Logs, Mistake, Mistakes, OtherClusters,
+    OwnCluster, RecordsConfig, Values, Witness,
 };
 use continuum_core::name::{ObjectName, Region};
 use continuum_live::http_api::Token;
 use continuum_live::kube_transport::USER_AGENT;
+use continuum_live::prometheus::{DEFAULT_QUERY, PROMETHEUS_PORT};
 use continuum_live::vantages::DNS_PORT;
 use continuum_nats::Settings;
 use http::Uri;
@@ -67,6 +68,7 @@ impl Reader<'_> {
         let cluster_domain = self.cluster_domain();
         let audit = self.audit();
         let records = self.records();
+        let latency = self.latency();
         let vantages = self.vantages();
         let logs = self.logs();
         Some(Config {
@@ -84,6 +86,7 @@ impl Reader<'_> {
             cluster_domain: cluster_domain?,
             audit: audit?,
             records: records?,
+            latency: latency?,
             vantages: vantages?,
             logs: logs?,
         })
@@ -284,7 +287,7 @@ impl Reader<'_> {
             }
             return Some(None);
         };
-        let place = url.parse().ok().and_then(|url| host_and_port(&url));
+        let place = url.parse().ok().and_then(|url| host_and_port(&url, POWERDNS_PORT));
         if place.is_none() {
             self.wrong("POWERDNS_API_URL", "write http://host:port and nothing after it; TLS is not spoken to it");
         }
@@ -296,6 +299,22 @@ impl Reader<'_> {
         }
         let ((host, port), key) = (place?, Key(key?.to_owned()));
         Some(Some(RecordsConfig { host, port, key }))
+    }
+
+    fn latency(&mut self) -> Option<Option<LatencyConfig>> {
+        let query = self.values.filled("PROMETHEUS_LATENCY_QUERY");
+        let Some(url) = self.values.filled("PROMETHEUS_URL") else {
+            if query.is_some() {
+                self.wrong("PROMETHEUS_LATENCY_QUERY", "it is for the server of PROMETHEUS_URL, which is not set");
+            }
+            return query.is_none().then_some(None);
+        };
+        let place = url.parse().ok().and_then(|url| host_and_port(&url, PROMETHEUS_PORT));
+        if place.is_none() {
+            self.wrong("PROMETHEUS_URL", "write http://host:port and nothing after it; TLS is not spoken to it");
+        }
+        let (host, port) = place?;
+        Some(Some(LatencyConfig { host, port, query: query.unwrap_or(DEFAULT_QUERY).to_owned() }))
     }
 
     fn vantages(&mut self) -> Option<Vec<SocketAddr>> {
@@ -347,9 +366,9 @@ pub(crate) fn is_label(text: &str) -> bool {
 }
 
 /// Of a URL that names a server alone.
-fn host_and_port(url: &Uri) -> Option<(String, u16)> {
+fn host_and_port(url: &Uri, default: u16) -> Option<(String, u16)> {
     let is_server = url.scheme_str() == Some("http") && url.path() == "/" && url.query().is_none();
     let authority = url.authority().filter(|authority| is_server && !authority.as_str().contains('@'))?;
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    Some((host.to_owned(), authority.port_u16().unwrap_or(POWERDNS_PORT)))
+    Some((host.to_owned(), authority.port_u16().unwrap_or(default)))
 }

@@ -37,6 +37,17 @@ fn one_that_is_alone_elects_nobody() {
 }
 
 #[test]
+fn latency_is_read_from_a_url_without_a_path_and_by_a_query_of_ones_own() {
+    let latency = |values: &[(&'static str, &str)]| read(values).unwrap().latency;
+    assert_eq!(latency(&[]), None);
+    let hubble = latency(&[("PROMETHEUS_URL", "http://prometheus.monitoring")]).unwrap();
+    assert_eq!((hubble.host.as_str(), hubble.port), ("prometheus.monitoring", 9090));
+    assert!(hubble.query.contains("$application") && hubble.query.contains("$window"), "{}", hubble.query);
+    let own = latency(&[("PROMETHEUS_URL", "http://p:80"), ("PROMETHEUS_LATENCY_QUERY", "my_median")]).unwrap();
+    assert_eq!((own.port, own.query.as_str()), (80, "my_median"));
+}
+
+#[test]
 fn the_server_of_the_records_is_a_url_without_a_path() {
     let url = |url: &str| read(&[("POWERDNS_API_URL", url), ("POWERDNS_API_KEY", "very-secret")]);
     for (given, host, port) in

@@ -29,7 +29,7 @@ const fn secret(name: &'static str, help: &'static str) -> Variable {
 }
 
 /// All of them, in the order of the documentation.
-pub const VARIABLES: [Variable; 27] = [
+pub const VARIABLES: [Variable; 29] = [
     variable("CATALYST_REGION", "region", None, "the region that this process stands in; required"),
     variable(
         "OWN_KUBECONFIG",
@@ -120,6 +120,18 @@ pub const VARIABLES: [Variable; 27] = [
         "the PowerDNS server that records are published on, http://host:port; not set: no switchover is begun",
     ),
     secret("POWERDNS_API_KEY", "what its API is told as X-API-Key"),
+    variable(
+        "PROMETHEUS_URL",
+        "prometheus-url",
+        None,
+        "the Prometheus that latency is read from after a switchover, http://host:port; not set: that check is deferred",
+    ),
+    variable(
+        "PROMETHEUS_LATENCY_QUERY",
+        "prometheus-latency-query",
+        None,
+        "PromQL for a median in seconds, with $application and $window in it; not set: what Cilium's Hubble counts",
+    ),
     variable("PDM_API_URL", "pdm-api-url", None, "not built yet; leave it out or empty"),
     secret("PDM_AUTH_TOKEN", "not built yet; leave it out or empty"),
 ];

@@ -249,9 +249,14 @@ fn a_tail_error_fails_and_is_named() {
 
 #[test]
 fn latency_is_compared_where_there_is_a_source() {
-    assert!(checked(|f| f.latency = Some(Ok((20.0, 10.0)))).checks[2].passed);
-    failed(|f| f.latency = Some(Ok((20.1, 10.0))), 2, "median 20.1 ms, before 10.0 ms");
-    failed(|f| f.latency = Some(Ok((f64::NAN, 10.0))), 2, "before");
+    fn measured(now_ms: f64, before_ms: f64) -> Option<Result<Latencies, String>> {
+        Some(Ok(Latencies::Measured { now_ms, before_ms }))
+    }
+    assert!(checked(|f| f.latency = measured(20.0, 10.0)).checks[2].passed);
+    failed(|f| f.latency = measured(20.1, 10.0), 2, "median 20.1 ms, before 10.0 ms");
+    failed(|f| f.latency = measured(f64::NAN, 10.0), 2, "before");
+    let early = checked(|f| f.latency = Some(Ok(Latencies::NoVerdict("too early".into()))));
+    assert!(early.overall_healthy && early.checks[2].deferred, "{early:?}");
     failed(|f| f.latency = Some(Err("503".into())), 2, "503");
 }
 

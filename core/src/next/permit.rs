@@ -154,8 +154,7 @@ fn own_is_demoted(own: &Half, record: &Record, way: Way) -> Result<(), Missing> 
         }));
     }
     let database = own.database.known();
-    // The operator has not begun to demote it: it may be told otherwise at once, where no other half may have a newer
-    // history.
+    // The operator does not begin to demote it: it may be told otherwise, where no other half may have a newer history.
     let leads =
         record.intent.is_none() && record.holder.as_ref().is_some_and(|me| record.lineage.timeline_of(me).is_some());
     let never_left = record.intent.as_ref().is_some_and(|intent| intent.began_generation == record.generation);

@@ -8,6 +8,7 @@ use crate::look::{half_of, limited, roles_of};
 use crate::mailbox::Cancel;
 use crate::name::Region;
 use crate::plan::backend;
+use crate::ports::{Latencies, ObserveLatency};
 use crate::record::{EndResult, Ended};
 use crate::report::HealthReport;
 use crate::spec::Spec;
@@ -72,15 +73,25 @@ impl Sequencer {
             probes: self.probes(&spec.records.hostnames).await,
             latency: match &observers.latency {
                 None => None,
-                Some(latency) => Some(
-                    within(&*self.clock, VANTAGE_LIMIT, latency.compare(&spec.application))
-                        .await
-                        .unwrap_or_else(|| Err("no answer in 3 s".into())),
-                ),
+                Some(latency) => Some(self.latency(&**latency, spec, ended).await),
             },
             audit: self.audit_fact(ended).await,
             now: self.clock.wall(),
         }
+    }
+
+    async fn latency(
+        &self,
+        latency: &dyn ObserveLatency,
+        spec: &Spec,
+        ended: Option<&Ended>,
+    ) -> Result<Latencies, String> {
+        let Some(ended) = ended.filter(|ended| ended.result == EndResult::Succeeded) else {
+            return Ok(Latencies::NoVerdict("there was no switchover to compare with".into()));
+        };
+        let compared = latency.compare(&spec.application, ended.started_at, ended.finished_at);
+        let compared = within(&*self.clock, VANTAGE_LIMIT, compared).await;
+        compared.unwrap_or_else(|| Err("no answer in 3 s".into()))
     }
 
     async fn probes(&self, hostnames: &[String]) -> Option<Vec<Probe>> {

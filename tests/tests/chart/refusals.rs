@@ -6,7 +6,7 @@ use continuum_tests::chart::Helm;
 #[test]
 fn values_that_are_wrong_are_refused_by_name() {
     let Some(helm) = Helm::find() else { return };
-    let cases: [(&str, &str); 44] = [
+    let cases: [(&str, &str); 46] = [
         ("continuum.image.tag=", "continuum.image.tag is empty: name the tag"),
         ("continuum.image.tga=1", "'/continuum/image': additional properties 'tga'"),
         ("continum.image.tag=1", "additional properties 'continum'"),
@@ -29,6 +29,8 @@ fn values_that_are_wrong_are_refused_by_name() {
             "continuum.replicas is 2: without continuum.leaderElection.enabled run",
         ),
         ("continuum.powerdns.apiURL=https://dns", "'/continuum/powerdns/apiURL'"),
+        ("continuum.latency.prometheusURL=https://p", "'/continuum/latency/prometheusURL'"),
+        ("continuum.latency.query=up", "continuum.latency.prometheusURL is empty, and there is a query for it"),
         ("continuum.powerdns.apiURL=http://dns:65536", "'/continuum/powerdns/apiURL'"),
         (
             "continuum.powerdns.apiURL=http://dns:9191",

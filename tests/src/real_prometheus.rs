@@ -1,0 +1,69 @@
+//! A real Prometheus for the live suite, over samples that were written before it starts: made anew in a temporary folder
+//! by whoever asks, killed and removed when dropped. It takes the server of `tools/prometheus`.
+
+use crate::live;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// A running server.
+pub struct RealPrometheus {
+    /// Where it listens, on loopback.
+    pub port: u16,
+    folder: PathBuf,
+    process: Child,
+}
+
+impl RealPrometheus {
+    /// A server that holds `samples`, in the OpenMetrics format with times. `None`, with a line on stderr, where there is no
+    /// program. Panics where there is none although `CONTINUUM_LIVE=require`, or it does not start.
+    pub async fn start(samples: &str) -> Option<Self> {
+        let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/prometheus");
+        let found = Command::new(tool).arg("path").stderr(Stdio::null()).output().expect("a script can be run");
+        if !found.status.success() {
+            live::skip("Prometheus", "run `tools/prometheus build`");
+            return None;
+        }
+        let bin = PathBuf::from(String::from_utf8_lossy(&found.stdout).trim_end());
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("continuum-prometheus-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a temporary folder can be made");
+        std::fs::write(folder.join("samples"), samples).expect("a file can be written");
+        std::fs::write(folder.join("prometheus.yml"), "{}\n").expect("a file can be written");
+        let mut promtool = Command::new(bin.join("promtool"));
+        promtool.args(["tsdb", "create-blocks-from", "openmetrics", "samples", "data"]).current_dir(&folder);
+        let written = promtool.output().expect("promtool runs");
+        assert!(written.status.success(), "{}", String::from_utf8_lossy(&written.stderr));
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+        let log = std::fs::File::create(folder.join("log")).expect("a file can be made");
+        let mut command = Command::new(bin.join("prometheus"));
+        command.args(["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--storage.tsdb.retention.time=1y"]);
+        command.arg(format!("--web.listen-address=127.0.0.1:{port}")).current_dir(&folder);
+        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("it runs");
+        let server = Self { port, folder, process };
+        server.wait().await;
+        Some(server)
+    }
+
+    async fn wait(&self) {
+        for _ in 0..200 {
+            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        panic!("prometheus does not listen after 10 s:\n{log}");
+    }
+}
+
+impl Drop for RealPrometheus {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
