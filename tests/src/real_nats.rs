@@ -129,6 +129,10 @@ impl RealNats {
         let signal = if paused { "-STOP" } else { "-CONT" };
         let status = Command::new("kill").args([signal, &id.to_string()]).status().expect("there is a kill");
         assert!(status.success());
+        // On a busy machine its threads stop one after the other.
+        while paused && !threads_stand_still(id) {
+            std::thread::yield_now();
+        }
     }
 
     fn process(&self) -> std::sync::MutexGuard<'_, Option<Child>> {
@@ -141,6 +145,13 @@ impl Drop for RealNats {
         self.kill();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// By what the kernel says of each: `T` behind the name in parentheses.
+fn threads_stand_still(process: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("it runs");
+    let mut states = threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok());
+    states.all(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
 }
 
 fn find() -> Option<PathBuf> {

@@ -19,8 +19,9 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// A healthy one, whose primary is in the first region.
-    pub async fn start() -> Option<Self> {
+    /// A healthy one, whose primary is in the first region. `hostname`: one of its own in the zone `example.org`, since all
+    /// tests of a process publish on one server.
+    pub async fn start(hostname: &str) -> Option<Self> {
         let regions = Regions::start().await?;
         regions.put("shop", json!({ "secretRef": { "name": "probe" } })).await;
         let installed = Installed::start(&regions).await?;
@@ -33,7 +34,7 @@ impl Pair {
         }
         let processes = [0, 1].map(|index| Process::start(variables(&installed, powerdns, index)));
         let names = json!({ "spec": {
-            "luaRecord": { "hostnames": ["shop.example.org"], "selector": "pickwhashed" },
+            "luaRecord": { "hostnames": [hostname], "selector": "pickwhashed" },
             "dns": { "authorities": [powerdns.dns.to_string()] },
         } });
         for index in 0..2 {

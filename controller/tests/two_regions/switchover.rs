@@ -23,14 +23,13 @@ async fn the_role_moves_there_and_back_under_writes() {
         "servers",
         "two kube-apiservers, a PostgreSQL pair, PowerDNS and nats-server are started, the chart installed",
     );
-    let Some(pair) = Pair::start().await else { return };
+    let Some(pair) = Pair::start("shop.example.org").await else { return };
     story.tell("controllers", "one for each region, under the accounts of the chart; the pair is healthy");
     let clients = Clients::start(&pair.regions.postgres);
     story.tell("clients", "two write, each to whichever server takes it");
 
     for from in MOVES {
         let to = REGIONS[1 - from];
-        let before = clients.acknowledged();
         story.curl(&pair, from, "POST", "dry-run", &json!({ "toRegion": to }));
         let report = pair.dry_run(from).await;
         story.answer(&report, &["estimatedDurationSeconds", "estimatedWriteDisruptionSeconds", "planFingerprint"]);
@@ -42,7 +41,8 @@ async fn the_role_moves_there_and_back_under_writes() {
         let last = pair.status(1 - from).await["lastSwitchover"].clone();
         assert!(last["to"] == to && last["result"] == "Success", "{last:#}");
         story.answer(&last, &["from", "to", "result", "rtoObserved", "rpoObserved"]);
-        until("clients to write again", async || clients.acknowledged() > before).await;
+        let by_its_end = clients.acknowledged();
+        until("clients to write again", async || clients.acknowledged() > by_its_end).await;
         story.curl(&pair, 1 - from, "GET", "health", &Value::Null);
         let (status, health) = pair.ask(1 - from, "GET /v1/continuums/shop/shop/health", &Value::Null);
         assert!(status == 200 && health["overallHealthy"] == true, "{health:#}");
