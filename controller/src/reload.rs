@@ -222,7 +222,8 @@ impl Drop for Asked {
 }
 
 /// Reads files and secrets again, for ever. `grown` is called where there is a region that was not there before.
-pub(crate) async fn keep(config: &Config, pool: &Arc<Pool>, clock: &dyn Clock, mut grown: impl FnMut()) {
+pub(crate) async fn keep(config: &Config, pool: &Arc<Pool>, mut grown: impl FnMut()) {
+    let clock = &*pool.clock;
     let mut told = BTreeSet::new();
     loop {
         clock.sleep(AT_MOST_EVERY).await;

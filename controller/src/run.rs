@@ -148,7 +148,7 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
     {
         let (terminated, interrupted) = (pin!(terminated.recv()), pin!(interrupted.recv()));
         let told = select(terminated, interrupted);
-        let reload = reload::keep(&config, &pool, &*clock, || leadership.again());
+        let reload = reload::keep(&config, &pool, || leadership.again());
         let follow = join(groups.follow(&config.region, pool.watching(), &leadership, &readiness), reload);
         let follow = pin!(follow);
         match select(told, select(follow, &mut candidacy)).await {

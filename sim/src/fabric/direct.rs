@@ -205,22 +205,12 @@ impl Fabric for DirectFabric {
         self.executor.resume(host);
     }
 
-    fn partition(&mut self, a: &str, b: &str) {
-        self.set_cut(a, b, true);
-        self.set_cut(b, a, true);
-    }
-
     fn partition_one_way(&mut self, from: &str, to: &str) {
         self.set_cut(from, to, true);
     }
 
     fn repair_one_way(&mut self, from: &str, to: &str) {
         self.set_cut(from, to, false);
-    }
-
-    fn repair(&mut self, a: &str, b: &str) {
-        self.set_cut(a, b, false);
-        self.set_cut(b, a, false);
     }
 
     fn latency(&mut self, a: &str, b: &str, latency: Option<Duration>) {
@@ -278,13 +268,6 @@ struct DirectNet(Arc<Shared>);
 
 #[async_trait]
 impl Seen for DirectNet {
-    async fn connect(&self, host: &str, port: u16) -> io::Result<BoxStream> {
-        let address = self
-            .lookup(host)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("there is no host {host}")))?;
-        self.connect_addr(SocketAddr::new(address, port)).await
-    }
-
     async fn connect_addr(&self, to: SocketAddr) -> io::Result<BoxStream> {
         let wire = {
             let here = self.0.here();

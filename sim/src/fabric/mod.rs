@@ -54,7 +54,12 @@ pub trait Datagrams: Send + Sync {
 #[async_trait]
 pub trait Network: Send + Sync {
     /// Opens a stream to a host by name.
-    async fn connect(&self, host: &str, port: u16) -> io::Result<BoxStream>;
+    async fn connect(&self, host: &str, port: u16) -> io::Result<BoxStream> {
+        let address = self
+            .lookup(host)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("there is no host {host}")))?;
+        self.connect_addr(SocketAddr::new(address, port)).await
+    }
     /// Opens a stream to an address.
     async fn connect_addr(&self, to: SocketAddr) -> io::Result<BoxStream>;
     /// Listens on all addresses of this host.
@@ -137,13 +142,19 @@ pub trait Fabric {
     /// Resumes a paused host.
     fn resume(&mut self, host: &str);
     /// Drops everything between the two.
-    fn partition(&mut self, a: &str, b: &str);
+    fn partition(&mut self, a: &str, b: &str) {
+        self.partition_one_way(a, b);
+        self.partition_one_way(b, a);
+    }
     /// Drops everything from one to the other.
     fn partition_one_way(&mut self, from: &str, to: &str);
     /// Ends the partition of the way from one to the other, and not of the way back.
     fn repair_one_way(&mut self, from: &str, to: &str);
     /// Ends both kinds of partition between the two. Other faults of the link stay.
-    fn repair(&mut self, a: &str, b: &str);
+    fn repair(&mut self, a: &str, b: &str) {
+        self.repair_one_way(a, b);
+        self.repair_one_way(b, a);
+    }
     /// Sets the latency between the two; `None`: the run's own.
     fn latency(&mut self, a: &str, b: &str, latency: Option<Duration>);
     /// The ways on which something was sent since this was asked last, though nothing passes them as it should: cut, slow,

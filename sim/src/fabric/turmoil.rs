@@ -164,11 +164,6 @@ impl Fabric for TurmoilFabric {
         self.hosts.set_away(host, self.crashed.contains(host));
     }
 
-    fn partition(&mut self, a: &str, b: &str) {
-        self.partition_one_way(a, b);
-        self.partition_one_way(b, a);
-    }
-
     fn partition_one_way(&mut self, from: &str, to: &str) {
         self.check(from);
         self.check(to);
@@ -180,11 +175,6 @@ impl Fabric for TurmoilFabric {
         self.check(from);
         self.check(to);
         self.set_cut(from, to, false);
-    }
-
-    fn repair(&mut self, a: &str, b: &str) {
-        self.repair_one_way(a, b);
-        self.repair_one_way(b, a);
     }
 
     fn latency(&mut self, a: &str, b: &str, latency: Option<Duration>) {
@@ -364,13 +354,6 @@ struct TurmoilNet {
 
 #[async_trait]
 impl Network for TurmoilNet {
-    async fn connect(&self, host: &str, port: u16) -> io::Result<BoxStream> {
-        let address = self
-            .lookup(host)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("there is no host {host}")))?;
-        self.connect_addr(SocketAddr::new(address, port)).await
-    }
-
     async fn connect_addr(&self, to: SocketAddr) -> io::Result<BoxStream> {
         let here = self.hosts.current().expect("only a host's software connects").host.to_string();
         let there = self.reverse_lookup(to.ip()).unwrap_or_default();
