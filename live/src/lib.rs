@@ -17,6 +17,7 @@ pub mod pair;
 pub mod postgres;
 pub mod powerdns;
 pub mod prometheus;
+pub mod report_shapes;
 pub mod resource;
 mod rights;
 pub mod route;

@@ -1,4 +1,5 @@
-//! Shapes of core's reports, as schemas: core derives none, since its crates are few. A test holds them to the reports.
+//! Shapes of core's reports, as schemas: core derives none, since its crates are few. Tests hold them to the reports, here and
+//! beside whoever describes reports by them.
 #![expect(dead_code, reason = "a shape is described, and never made")]
 
 use schemars::JsonSchema;
@@ -6,7 +7,7 @@ use schemars::JsonSchema;
 /// What a dry run found.
 #[derive(JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct DryRunReport {
+pub struct DryRunReport {
     /// The plan's fingerprint.
     #[schemars(regex(pattern = "^[0-9a-f]{16}$"))]
     plan_fingerprint: String,
@@ -31,7 +32,7 @@ pub(super) struct DryRunReport {
 /// One step of a dry run.
 #[derive(JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct DryRunStep {
+pub struct DryRunStep {
     /// Its number.
     #[schemars(range(min = 1, max = 7))]
     step: u8,
@@ -49,7 +50,7 @@ pub(super) struct DryRunStep {
 /// What became of a switchover.
 #[derive(JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ExecuteReport {
+pub struct ExecuteReport {
     /// Its id. Absent: none was written.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     id: String,
@@ -78,23 +79,27 @@ pub(super) struct ExecuteReport {
     #[schemars(extend("format" = "date-time"))]
     finished_at: String,
     /// Between the last write seen accepted and the first again, s. Absent: not measured.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "absent")]
     write_gap_seconds: f64,
     /// How long it took, s. Absent: it did not succeed, or that was not measured.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "absent")]
     took_seconds: f64,
     /// By how much it missed its recovery-time objective, s. Absent: it met it, or that was not measured.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "absent")]
     rto_missed_by_seconds: f64,
     /// Events still owed to the audit stream. Absent: none.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "absent")]
     events_owed: u64,
 }
 
-/// How a switchover ended.
+/// How a switchover ended. `succeeded`: the role moved. `undone`: it failed, and what was done was undone. `undoing`: it
+/// failed, and not every undo was seen yet. `declined`: a failback that was refused, cancelled or not approved in time.
+/// `refused`: it did not begin, and the error says why. `alreadyThere`: the target is primary already. `unknown`: whether it
+/// began or how it ended could not be learned.
 #[derive(JsonSchema)]
 #[serde(rename_all = "camelCase")]
-enum ExecuteResult {
+#[expect(missing_docs, reason = "each variant would be a schema of its own")]
+pub enum ExecuteResult {
     Succeeded,
     Undone,
     Undoing,
@@ -107,7 +112,7 @@ enum ExecuteResult {
 /// What a health check found.
 #[derive(JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct HealthReport {
+pub struct HealthReport {
     /// The region that should be primary now.
     new_primary_region: String,
     /// Always four, in order.
@@ -122,7 +127,7 @@ pub(super) struct HealthReport {
 
 /// One check.
 #[derive(JsonSchema)]
-pub(super) struct HealthCheck {
+pub struct HealthCheck {
     /// `replicas-healthy`, `dns-probes`, `latency-normal`, `audit-posted`.
     name: String,
     /// Whether it passed. False where deferred.
@@ -131,22 +136,11 @@ pub(super) struct HealthCheck {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     detail: String,
     /// It could not run because a dependency is not configured. Absent: it ran.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "absent")]
     deferred: bool,
 }
 
-/// Why a call failed.
-#[derive(JsonSchema)]
-pub(super) struct Problem {
-    /// One line for people.
-    error: String,
-    /// Of problem details (RFC 9457): the status in words.
-    #[serde(default)]
-    title: String,
-    /// Of problem details: the status.
-    #[serde(default)]
-    status: u16,
-    /// Of problem details: the same as `error`.
-    #[serde(default)]
-    detail: String,
+/// No value stands for a field that is absent.
+fn absent<T>(_: &T) -> bool {
+    true
 }

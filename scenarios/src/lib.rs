@@ -14,7 +14,6 @@ pub mod format;
 pub mod outcome;
 pub mod render;
 pub mod runner;
-mod shape;
 pub mod simulate;
 pub mod sweep;
 mod wrap;

@@ -5,8 +5,8 @@
 
 use crate::format::Scenario;
 use crate::runner::RunOptions;
-use crate::shape;
 use continuum_core::report::{DryRunReport, ExecuteReport, ExecuteResult, HealthReport};
+use continuum_live::report_shapes as shapes;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::fmt;
@@ -131,13 +131,13 @@ pub struct Reported {
 #[serde(rename_all = "camelCase")]
 pub enum Report {
     /// Of a dry run.
-    DryRun(#[schemars(with = "shape::DryRunReport")] DryRunReport),
+    DryRun(#[schemars(with = "shapes::DryRunReport")] DryRunReport),
     /// Of a switchover.
-    Execute(#[schemars(with = "shape::ExecuteReport")] ExecuteReport),
+    Execute(#[schemars(with = "shapes::ExecuteReport")] ExecuteReport),
     /// Of a failback.
-    Failback(#[schemars(with = "shape::ExecuteReport")] ExecuteReport),
+    Failback(#[schemars(with = "shapes::ExecuteReport")] ExecuteReport),
     /// Of a health check.
-    Health(#[schemars(with = "shape::HealthReport")] HealthReport),
+    Health(#[schemars(with = "shapes::HealthReport")] HealthReport),
     /// An operation ended in an error instead of a report.
     Error(String),
 }
@@ -148,7 +148,7 @@ pub enum Report {
 pub struct Summary {
     /// How the last switchover or failback ended. Absent: there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<shape::ExecuteResult>")]
+    #[schemars(with = "Option<shapes::ExecuteResult>")]
     pub result: Option<ExecuteResult>,
     /// How long it took, ms.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -386,7 +386,7 @@ fn describe(report: &Report) -> (EntryKind, &'static str, String) {
 }
 
 fn ended(report: &ExecuteReport) -> String {
-    let mut text = format!("{} -> {}: {}", report.from, report.to, shape::word(report.result));
+    let mut text = format!("{} -> {}: {}", report.from, report.to, word(report.result));
     if !report.rolled_back.is_empty() {
         let steps: Vec<String> = report.rolled_back.iter().map(u8::to_string).collect();
         text.push_str(&format!(", steps {} taken back", steps.join(", ")));
@@ -450,11 +450,34 @@ impl RunReport {
     }
 }
 
-/// The JSON schema of a [`RunReport`].
+/// The word for a result.
+pub(crate) fn word(result: ExecuteResult) -> &'static str {
+    match result {
+        ExecuteResult::Succeeded => "succeeded",
+        ExecuteResult::Undone => "undone",
+        ExecuteResult::Undoing => "undoing",
+        ExecuteResult::Declined => "declined",
+        ExecuteResult::Refused => "refused",
+        ExecuteResult::AlreadyThere => "already there",
+        ExecuteResult::Unknown => "unknown",
+    }
+}
+
+/// What core's reports consist of, by their names in the schema.
+const OF_CORE: [&str; 5] = ["DryRunReport", "DryRunStep", "ExecuteReport", "HealthReport", "HealthCheck"];
+
+/// The JSON schema of a [`RunReport`]. Core's reports are of this very version, and have no field that it does not name.
 pub fn schema() -> serde_json::Value {
-    schemars::generate::SchemaSettings::default()
+    let mut schema = schemars::generate::SchemaSettings::default()
         .for_serialize()
         .into_generator()
         .into_root_schema_for::<RunReport>()
-        .to_value()
+        .to_value();
+    for name in OF_CORE {
+        schema["$defs"][name]["additionalProperties"] = false.into();
+    }
+    schema
 }
+
+#[cfg(test)]
+mod tests;

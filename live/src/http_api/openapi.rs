@@ -1,12 +1,13 @@
 //! The OpenAPI document of the API, from one table of calls and the types that are read and written. A test puts every
 //! answer of the other tests to it.
 
-mod shapes;
+mod failure;
 #[cfg(test)]
 pub(super) mod tests;
 
 use super::orders::{About, Accepted, FailbackRequest, SwitchoverRequest};
 use super::{DryRunRequest, Problem};
+use crate::report_shapes as shapes;
 use crate::resource::ContinuumStatus;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
@@ -247,7 +248,7 @@ fn schemas() -> Map<String, Value> {
         add::<shapes::DryRunReport>,
         add::<shapes::ExecuteReport>,
         add::<shapes::HealthReport>,
-        add::<shapes::Problem>,
+        add::<failure::Problem>,
     ] {
         add(&mut generator);
     }

@@ -2,8 +2,7 @@
 //! the command that gives the run again.
 
 use super::layout::{BAD, CARE, GOOD, QUIET, STEP, STRONG, WIDTH, grouped, join, pad, paint, seconds, wrap};
-use crate::outcome::{Check, Entry, EntryKind, Interval, Outcome, Report, RunReport, Summary, Verdict};
-use crate::shape::word;
+use crate::outcome::{Check, Entry, EntryKind, Interval, Outcome, Report, RunReport, Summary, Verdict, word};
 
 /// Where the heading of the times ends.
 const HEADING_COLUMN: usize = 9;
