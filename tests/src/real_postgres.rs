@@ -87,12 +87,13 @@ impl RealPostgres {
         self.control(1, &["start"]);
     }
 
-    /// Later lines win, so those of the server that was copied are overridden.
+    /// Later lines win, so those of the server that was copied are overridden. `wal_keep_size` is CloudNativePG's default:
+    /// without it the restart after a promotion may recycle what the standby has not had yet, and it never follows again.
     fn configure(&self, data: &Path, port: u16, archive_mode: &str) {
         let folder = text(&self.folder);
         let settings = format!(
             "port={port}\nlisten_addresses='127.0.0.1'\nunix_socket_directories='{folder}'\nwal_level=logical\n\
-             archive_mode={archive_mode}\narchive_command='true'\nfsync=off\n{}\n",
+             archive_mode={archive_mode}\narchive_command='true'\nwal_keep_size='512MB'\nfsync=off\n{}\n",
             conninfo(self.ports[0], "shop-hel")
         );
         append(data, &settings);
@@ -177,6 +178,11 @@ impl RealPostgres {
         let (client, connection) = config.connect_raw(stream, NoTls).await?;
         tokio::spawn(connection);
         Ok(client)
+    }
+
+    /// What a server has logged so far.
+    pub fn log(&self, server: usize) -> String {
+        std::fs::read_to_string(self.data(server).with_extension("log")).unwrap_or_default()
     }
 
     fn data(&self, server: usize) -> PathBuf {

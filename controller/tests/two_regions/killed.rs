@@ -18,15 +18,8 @@ async fn whatever_is_killed_at_whichever_step_there_is_one_writer_and_nothing_is
     let (mut from, mut arrived) = (0, 0);
     for step in 1..=8 {
         let report = pair.dry_run(from).await;
-        pair.order(from, &report);
-        let waited = step.min(7);
-        let mut at = None;
-        until(&format!("step {waited}"), async || {
-            at = pair.step().await;
-            at >= Some(waited)
-        })
-        .await;
-        let at = at.expect("it was waited for");
+        pair.order(from, &report).await;
+        let at = pair.until_step(step.min(7)).await;
         let holder = pair.regions.holder("shop").await.expect("somebody holds it");
         let driver = usize::from(holder.starts_with(REGIONS[1]));
         if step == 8 {

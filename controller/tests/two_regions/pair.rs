@@ -1,7 +1,7 @@
 //! A pair as a whole: what a switchover by processes needs, and what a person does with it.
 
 use super::installed::Installed;
-use super::process::{Process, until};
+use super::process::{Process, until, until_ok};
 use super::{REGIONS, Regions};
 use continuum_tests::real_powerdns::RealPowerDns;
 use continuum_tests::stand_in::StandIn;
@@ -49,7 +49,11 @@ impl Pair {
 
     pub async fn until_healthy(&self) {
         for index in 0..2 {
-            until("the pair to be healthy", async || self.status(index).await["phase"] == "Healthy").await;
+            until_ok("the pair to be healthy", async || {
+                let status = self.status(index).await;
+                if status["phase"] == "Healthy" { Ok(()) } else { Err(format!("{}: {status:#}", REGIONS[index])) }
+            })
+            .await;
         }
     }
 
@@ -78,11 +82,34 @@ impl Pair {
         report
     }
 
-    /// Orders the move that this dry run was of.
-    pub fn order(&self, from: usize, report: &Value) {
-        let order = json!({ "toRegion": REGIONS[1 - from], "confirmedFingerprint": report["planFingerprint"] });
-        let (status, answer) = self.ask(from, "POST /v1/continuums/shop/shop/switchover", &order);
-        assert_eq!(status, 202, "{answer:#}");
+    /// Orders the move that this dry run was of; again with that of another, where one look found something unknown.
+    pub async fn order(&self, from: usize, report: &Value) {
+        let mut report = report.clone();
+        until("the order to be taken", async || {
+            let order = json!({ "toRegion": REGIONS[1 - from], "confirmedFingerprint": report["planFingerprint"] });
+            let (status, answer) = self.ask(from, "POST /v1/continuums/shop/shop/switchover", &order);
+            if status == 202 {
+                return true;
+            }
+            assert_eq!(status, 409, "{answer:#}");
+            println!("refused: {}", answer["error"]);
+            report = self.dry_run(from).await;
+            false
+        })
+        .await;
+    }
+
+    /// Waits until the ordered move has begun this step, or has ended. The step that it was seen to have begun last.
+    pub async fn until_step(&self, waited: usize) -> usize {
+        let mut last = None;
+        until(&format!("step {waited}"), async || {
+            let now = self.step().await;
+            let has_ended = last.is_some() && now.is_none();
+            last = last.max(now);
+            has_ended || last >= Some(waited)
+        })
+        .await;
+        last.expect("it was waited for")
     }
 
     /// Waits until the move under way has ended, as both copies tell, and the pair is healthy. Which region has the role.
@@ -114,6 +141,17 @@ impl Pair {
     pub fn kill(&mut self, index: usize) {
         self.processes[index].kill();
         self.processes[index] = Process::start(variables(&self.installed, self.powerdns, index));
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        // They go with their folder, and tell why a test failed.
+        if std::thread::panicking() {
+            for (server, region) in REGIONS.into_iter().enumerate() {
+                eprintln!("---- log of PostgreSQL in {region}\n{}", self.regions.postgres.log(server));
+            }
+        }
     }
 }
 

@@ -143,14 +143,21 @@ impl Drop for Process {
 
 /// Waits for a condition.
 pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    until_ok(what, async || if condition().await { Ok(()) } else { Err(String::new()) }).await;
+}
+
+/// Waits for a condition, and panics with what was last in its way.
+pub async fn until_ok(what: &str, mut condition: impl AsyncFnMut() -> Result<(), String>) {
     let looks = LIMIT.as_millis() / PAUSE.as_millis();
+    let mut last = String::new();
     for _ in 0..looks {
-        if condition().await {
-            return;
+        match condition().await {
+            Ok(()) => return,
+            Err(why) => last = why,
         }
         tokio::time::sleep(PAUSE).await;
     }
-    panic!("waited for {what}");
+    panic!("waited for {what}: {last}");
 }
 
 /// Free a moment ago, at least.

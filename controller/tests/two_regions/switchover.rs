@@ -35,7 +35,7 @@ async fn the_role_moves_there_and_back_under_writes() {
         story.answer(&report, &["estimatedDurationSeconds", "estimatedWriteDisruptionSeconds", "planFingerprint"]);
         let order = json!({ "toRegion": to, "confirmedFingerprint": report["planFingerprint"] });
         story.curl(&pair, from, "POST", "switchover", &order);
-        pair.order(from, &report);
+        pair.order(from, &report).await;
         story.follow(&pair).await;
         assert_eq!(pair.until_ended().await, 1 - from);
         let last = pair.status(1 - from).await["lastSwitchover"].clone();
@@ -44,8 +44,16 @@ async fn the_role_moves_there_and_back_under_writes() {
         let by_its_end = clients.acknowledged();
         until("clients to write again", async || clients.acknowledged() > by_its_end).await;
         story.curl(&pair, 1 - from, "GET", "health", &Value::Null);
-        let (status, health) = pair.ask(1 - from, "GET /v1/continuums/shop/shop/health", &Value::Null);
-        assert!(status == 200 && health["overallHealthy"] == true, "{health:#}");
+        let mut health = Value::Null;
+        // A standby that lost its primary in the restart after the promotion asks it again only after 5 s
+        // (`wal_retrieve_retry_interval`).
+        until("the move to be healthy", async || {
+            let (status, body) = pair.ask(1 - from, "GET /v1/continuums/shop/shop/health", &Value::Null);
+            assert_eq!(status, 200, "{body:#}");
+            health = body;
+            health["overallHealthy"] == true
+        })
+        .await;
         story.answer(&health, &["overallHealthy"]);
     }
 
