@@ -6,12 +6,13 @@
 //!   halves   looks at both halves                        herald    says in `status.seen` what was read (2.8)
 //!   serve    requests, approvals                         relay     hands an abort on in the record (2.12)
 //!   publish  events                                      status    what people read
-//!   checkup  health, `health_delay` after a switchover
+//!   checkup  health, `health_delay` after a switchover, and again until it is well
 //! ```
 //!
 //! Each is a loop over levels, never over events: it looks at what stands, so a missed change is seen at
 //! the next look. A task that waits for a slow server holds up no other.
 
+mod checkup;
 mod events;
 mod facts;
 mod halves;
@@ -22,19 +23,20 @@ use crate::clock::{Clock, Monotonic, within};
 use crate::driver::Driver;
 use crate::keeper::Keeper;
 use crate::look::limited;
-use crate::mailbox::{Bell, Cancel};
+use crate::mailbox::Bell;
 use crate::name::{ObjectName, Region};
 use crate::observe::{CopyView, Half, Seen, SeenRecord};
 use crate::ports::{Actors, Observers, Outcome};
 use crate::publisher::Publisher;
-use crate::record::{EndResult, Ended, Record};
+use crate::record::Record;
 use crate::report::HealthReport;
 use crate::requests;
-use crate::sequencer::{OperationError, RefusedOrder, Sequencer};
+use crate::sequencer::{RefusedOrder, Sequencer};
 use crate::spec::Spec;
 use crate::status;
 use crate::term::REQUEST_LIMIT;
 use crate::transition;
+use checkup::KeptReport;
 use events::Noted;
 use futures_util::future::{join, join_all};
 use serde_json::Value;
@@ -56,8 +58,6 @@ const RELAY_PAUSE: Duration = Duration::from_millis(500);
 const HERALD_PAUSE: Duration = Duration::from_millis(100);
 /// So many looks in a row have to fail before it is said that the pair cannot be seen.
 const UNSEEN_TOLD: u32 = 2;
-/// The whole health check's limit.
-const HEALTH_LIMIT: Duration = Duration::from_secs(30);
 
 /// Settings of a controller.
 #[derive(Clone, Copy, Debug)]
@@ -86,8 +86,7 @@ struct Shared {
     /// It was, in this process.
     halves_ever_seen: bool,
     health: Option<(String, Result<HealthReport, String>)>,
-    /// The last report of a check, and the switchover that it is about; absent: of none.
-    report: Option<(Option<String>, HealthReport)>,
+    report: Option<KeptReport>,
     /// When this process first saw the pending failback of this id.
     pending_since: Option<(String, Monotonic)>,
     /// What one's own copy is to say of events; absent: that was not read yet.
@@ -181,34 +180,6 @@ impl Controller {
     /// The four operations.
     pub fn sequencer(&self) -> &Sequencer {
         &self.sequencer
-    }
-
-    /// Health of the last switchover that the record tells of; where there was none, of the acting primary. The report
-    /// is kept for [`Controller::last_health`].
-    pub async fn health(&self, cancel: &Cancel) -> Result<HealthReport, OperationError> {
-        let (primary, last) = self.to_be_checked();
-        let report = self.sequencer.health(last.as_ref(), &primary, cancel).await?;
-        self.shared().report = Some((last.map(|last| last.id), report.clone()));
-        Ok(report)
-    }
-
-    /// The report of the last check of that, where there was one in this process; else one is made, and kept.
-    pub async fn last_health(&self, cancel: &Cancel) -> Result<HealthReport, OperationError> {
-        let (primary, last) = self.to_be_checked();
-        let id = last.map(|last| last.id);
-        let kept = self.shared().report.clone();
-        match kept.filter(|(of, report)| *of == id && report.new_primary_region == primary) {
-            Some((_, report)) => Ok(report),
-            None => self.health(cancel).await,
-        }
-    }
-
-    /// The acting primary, and the switchover that made it so.
-    fn to_be_checked(&self) -> (Region, Option<Ended>) {
-        let record = self.record();
-        let primary = record.as_ref().and_then(status::acting_primary).unwrap_or_else(|| self.me.clone());
-        let last = record.and_then(|r| r.last).filter(|l| l.result == EndResult::Succeeded && l.to == primary);
-        (primary, last)
     }
 
     /// Runs for ever.
@@ -409,54 +380,6 @@ impl Controller {
             tracing::debug!(?outcome, "the status was not written");
         }
         done
-    }
-
-    /// Health, `health_delay` after a switchover that this region drove to its end.
-    async fn checkup(&self) {
-        let mut waiting: Option<(String, Monotonic)> = None;
-        let mut moved: Option<Ended> = None;
-        loop {
-            self.clock.sleep(ATTEND_PAUSE).await;
-            let Some(record) = self.record().filter(|r| r.held_by(&self.me) && r.intent.is_none()) else { continue };
-            match record.last {
-                Some(last) if last.result == EndResult::Succeeded => moved = Some(last),
-                // A failback that was declined meanwhile moved nothing.
-                Some(last) if last.result == EndResult::Declined => {}
-                _ => moved = None,
-            }
-            let Some(last) = moved.clone() else { continue };
-            if self.checked(&last.id) {
-                continue;
-            }
-            let now = self.clock.now();
-            let since = waiting.as_ref().filter(|(id, _)| *id == last.id).map_or(now, |(_, at)| *at);
-            waiting = Some((last.id.clone(), since));
-            if now.since(since) < self.options.health_delay {
-                continue;
-            }
-            let cancel = Cancel::default();
-            let work = self.sequencer.health(Some(&last), &last.to, &cancel);
-            let result = match within(&*self.clock, HEALTH_LIMIT, work).await {
-                Some(Ok(report)) => Ok(report),
-                Some(Err(error)) => Err(error.cause()),
-                None => Err(format!("did not end in {} s", HEALTH_LIMIT.as_secs())),
-            };
-            tracing::info!(id = %last.id, healthy = ?result.as_ref().map(|r| r.overall_healthy), "health checked");
-            let mut shared = self.shared();
-            if let Ok(report) = &result {
-                shared.report = Some((Some(last.id.clone()), report.clone()));
-            }
-            shared.health = Some((last.id, result));
-        }
-    }
-
-    fn checked(&self, id: &str) -> bool {
-        let shared = self.shared();
-        if shared.health.as_ref().is_some_and(|(of, _)| of == id) {
-            return true;
-        }
-        let copy = shared.copies.get(&self.me).and_then(|c| c.known());
-        copy.is_some_and(|c| status::checked(&c.status) == Some(id))
     }
 }
 

@@ -169,6 +169,11 @@ pub fn checked(status: &Value) -> Option<&str> {
     status["lastSwitchoverHealth"]["id"].as_str()
 }
 
+/// Whether it was well then. A check that could not run found nothing.
+pub fn found_well(status: &Value) -> bool {
+    status["lastSwitchoverHealth"]["report"]["overallHealthy"] == true
+}
+
 struct Ready {
     status: &'static str,
     reason: &'static str,

@@ -85,6 +85,7 @@ scenarios! {
     gitops_reverts_the_old_half_of_a_paused_controller
     gitops_reverts_the_promotion_under_way
     gitops_reverts_the_weights
+    health_is_looked_at_again
     label_set_in_mid_move
     late_demotion
     late_weights

@@ -213,6 +213,9 @@ pub struct Facts {
     /// How many events are owed to the audit stream.
     #[serde(deserialize_with = "maybe_number")]
     pub events_owed: Option<usize>,
+    /// Condition `LastSwitchoverHealthy` in the copy of the region that holds the lease.
+    #[serde(deserialize_with = "maybe_flag")]
+    pub last_switchover_healthy: Option<bool>,
 }
 
 /// `spec.expect`: how the run ends. Every check must hold besides, where `checks` does not say otherwise.
