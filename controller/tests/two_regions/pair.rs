@@ -48,10 +48,10 @@ impl Pair {
     }
 
     pub async fn until_healthy(&self) {
-        for index in 0..2 {
+        for (index, region) in REGIONS.into_iter().enumerate() {
             until_ok("the pair to be healthy", async || {
                 let status = self.status(index).await;
-                if status["phase"] == "Healthy" { Ok(()) } else { Err(format!("{}: {status:#}", REGIONS[index])) }
+                if status["phase"] == "Healthy" { Ok(()) } else { Err(format!("{region}: {status:#}")) }
             })
             .await;
         }
