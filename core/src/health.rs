@@ -37,6 +37,8 @@ pub struct Probe {
 pub enum AuditFact {
     /// It could not be looked for, and why: no stream configured, or no switchover to look for.
     Deferred(String),
+    /// It was found before, there.
+    Found(String),
     /// It was looked for, among what was stored since the switchover began.
     Looked {
         /// When that was.
@@ -45,6 +47,9 @@ pub enum AuditFact {
         found: Result<Option<FoundEvent>, String>,
     },
 }
+
+/// The check of this name looks for the switchover's event.
+pub const AUDIT_POSTED: &str = "audit-posted";
 
 /// What the health check decides from.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,7 +93,7 @@ pub fn health(facts: &HealthFacts) -> HealthReport {
         ("replicas-healthy", replicas_healthy(facts)),
         ("dns-probes", dns_probes(facts)),
         ("latency-normal", latency_normal(facts)),
-        ("audit-posted", audit_posted(facts)),
+        (AUDIT_POSTED, audit_posted(facts)),
     ]
     .into_iter()
     .map(|(name, verdict)| {
@@ -322,6 +327,7 @@ fn latency_normal(facts: &HealthFacts) -> Verdict {
 fn audit_posted(facts: &HealthFacts) -> Verdict {
     match &facts.audit {
         AuditFact::Deferred(reason) => Verdict::Deferred(reason.clone()),
+        AuditFact::Found(there) => Verdict::Passed(there.clone()),
         AuditFact::Looked { found: Err(cause), .. } => {
             Verdict::Failed(format!("the audit stream could not be read: {cause}"))
         }

@@ -169,9 +169,9 @@ pub fn checked(status: &Value) -> Option<&str> {
     status["lastSwitchoverHealth"]["id"].as_str()
 }
 
-/// Whether it was well then. A check that could not run found nothing.
-pub fn found_well(status: &Value) -> bool {
-    status["lastSwitchoverHealth"]["report"]["overallHealthy"] == true
+/// The report of that check. Absent: it could not run, or told none that can be read.
+pub fn health_report(status: &Value) -> Option<HealthReport> {
+    serde_json::from_value(status["lastSwitchoverHealth"]["report"].clone()).ok()
 }
 
 struct Ready {

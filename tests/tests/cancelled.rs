@@ -128,7 +128,7 @@ async fn a_cancelled_dry_run_is_an_error() {
 #[tokio::test]
 async fn a_cancelled_health_check_is_an_error() {
     let (sequencer, cancel, primary) = (sequencer(), Cancel::default(), Region::new("hel"));
-    let (ended, ()) = join(sequencer.health(None, &primary, &cancel), async { cancel.cancel() }).await;
+    let (ended, ()) = join(sequencer.health(None, &primary, None, &cancel), async { cancel.cancel() }).await;
     assert!(matches!(ended, Err(OperationError::Cancelled { operation: "PostSwitchoverHealth" })), "{ended:?}");
 }
 

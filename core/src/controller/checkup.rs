@@ -1,11 +1,11 @@
-//! Health: of a switchover that this region drove to its end, `health_delay` after it, and again for as long as it was not
+//! Health: of the switchover that made this region primary, `health_delay` after it, and again for as long as it was not
 //! found well; and for whoever asks.
 
 use super::{ATTEND_PAUSE, Controller};
 use crate::clock::{Monotonic, within};
 use crate::mailbox::Cancel;
 use crate::name::Region;
-use crate::record::{EndResult, Ended};
+use crate::record::{EndResult, Ended, Record};
 use crate::report::HealthReport;
 use crate::sequencer::OperationError;
 use crate::status;
@@ -13,8 +13,9 @@ use std::time::Duration;
 
 /// The whole health check's limit.
 const HEALTH_LIMIT: Duration = Duration::from_secs(30);
-/// What was not found well is looked at again after `health_delay`, and no sooner than this.
-const AGAIN_MIN: Duration = Duration::from_secs(10);
+/// What was not found well is looked at again after `health_delay`, within these; then after twice as long each time, up
+/// to the greater.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(300));
 /// So long a report is given to whoever asks, where it may be otherwise by now.
 const KEPT: Duration = Duration::from_secs(10);
 
@@ -24,14 +25,38 @@ pub(super) struct KeptReport {
     /// The switchover that it is about; absent: of none.
     of: Option<String>,
     report: HealthReport,
+    /// When the look began.
     at: Monotonic,
 }
 
-impl KeptReport {
-    /// That a switchover was found well stays so until it is checked again. A standby may stream again by now, and
-    /// where nothing was moved there is no moment that the report is of.
-    fn stands(&self, now: Monotonic) -> bool {
-        self.of.is_some() && self.report.overall_healthy || now.since(self.at) < KEPT
+/// How a switchover was found at its last check, by any process.
+enum Found {
+    /// One's own copy, which would tell, was not read.
+    Unknown,
+    Unchecked,
+    Well(HealthReport),
+    /// Absent: the check could not run.
+    Unwell(Option<HealthReport>),
+}
+
+/// What the loop looks at next.
+struct Waiting {
+    id: String,
+    since: Monotonic,
+    /// How often it was looked at by this process.
+    looks: u32,
+}
+
+impl Waiting {
+    /// From `since` to the next look.
+    fn pause(&self, found: &Found, health_delay: Duration) -> Duration {
+        match found {
+            Found::Unchecked => health_delay,
+            _ => {
+                let doubled = 2_u32.saturating_pow(self.looks.saturating_sub(1));
+                health_delay.clamp(AGAIN.0, AGAIN.1).saturating_mul(doubled).min(AGAIN.1)
+            }
+        }
     }
 }
 
@@ -40,22 +65,29 @@ impl Controller {
     /// is kept for [`Controller::last_health`].
     pub async fn health(&self, cancel: &Cancel) -> Result<HealthReport, OperationError> {
         let (primary, last) = self.to_be_checked();
-        let report = self.sequencer.health(last.as_ref(), &primary, cancel).await?;
-        self.keep(last.map(|last| last.id), report.clone());
+        let id = last.as_ref().map(|last| last.id.clone());
+        let at = self.clock.now();
+        let before = id.as_ref().and_then(|id| self.report_of(id));
+        let report = self.sequencer.health(last.as_ref(), &primary, before.as_ref(), cancel).await?;
+        self.keep(id, &report, at);
         Ok(report)
     }
 
     /// The report of the last check of that, where there was one in this process that still stands; else one is made, and
-    /// kept.
+    /// kept. That a switchover was found well stays so, where the check is the one that is told. A standby may stream
+    /// again by now; and where nothing was moved, or others look, there is no moment that a report is of.
     pub async fn last_health(&self, cancel: &Cancel) -> Result<HealthReport, OperationError> {
         let (primary, last) = self.to_be_checked();
         let id = last.map(|last| last.id);
         let kept = self.shared().report.clone();
-        let is_it = |kept: &KeptReport| kept.of == id && kept.report.new_primary_region == primary;
-        match kept.filter(|kept| is_it(kept) && kept.stands(self.clock.now())) {
-            Some(kept) => Ok(kept.report),
-            None => self.health(cancel).await,
+        let Some(kept) = kept.filter(|kept| kept.of == id && kept.report.new_primary_region == primary) else {
+            return self.health(cancel).await;
+        };
+        let is_told = || id.is_some_and(|id| matches!(self.found(&id), Found::Well(_)));
+        if self.clock.now().since(kept.at) < KEPT || kept.report.overall_healthy && is_told() {
+            return Ok(kept.report);
         }
+        self.health(cancel).await
     }
 
     /// The acting primary, and the switchover that made it so.
@@ -68,57 +100,133 @@ impl Controller {
 
     /// See the module.
     pub(super) async fn checkup(&self) {
-        let mut waiting: Option<(String, Monotonic)> = None;
         let mut moved: Option<Ended> = None;
+        let mut waiting: Option<Waiting> = None;
         loop {
             self.clock.sleep(ATTEND_PAUSE).await;
-            let Some(record) = self.record().filter(|r| r.held_by(&self.me) && r.intent.is_none()) else { continue };
-            match record.last {
-                Some(last) if last.result == EndResult::Succeeded => moved = Some(last),
-                // A failback that was declined meanwhile moved nothing.
-                Some(last) if last.result == EndResult::Declined => {}
-                _ => moved = None,
+            let Some(record) = self.mine_to_check() else { continue };
+            // A move that was undone, or a failback that was declined, leaves standing what was moved before.
+            if let Some(last) = record.last.as_ref().filter(|last| last.result == EndResult::Succeeded) {
+                moved = Some(last.clone());
             }
-            let Some(last) = moved.clone() else { continue };
-            let pause = match self.found_well(&last.id) {
-                Some(true) => continue,
-                Some(false) => self.options.health_delay.max(AGAIN_MIN),
-                None => self.options.health_delay,
-            };
-            let now = self.clock.now();
-            let since = waiting.as_ref().filter(|(id, _)| *id == last.id).map_or(now, |(_, at)| *at);
-            waiting = Some((last.id.clone(), since));
-            if now.since(since) < pause {
+            let moved = moved.as_ref().filter(|moved| moved.to == self.me);
+            let Some(id) = moved.map(|moved| moved.id.clone()).or_else(|| self.told_unwell()) else { continue };
+            let found = self.found(&id);
+            if matches!(found, Found::Unknown) {
                 continue;
             }
-            let cancel = Cancel::default();
-            let work = self.sequencer.health(Some(&last), &last.to, &cancel);
-            let result = match within(&*self.clock, HEALTH_LIMIT, work).await {
-                Some(Ok(report)) => Ok(report),
-                Some(Err(error)) => Err(error.cause()),
-                None => Err(format!("did not end in {} s", HEALTH_LIMIT.as_secs())),
-            };
-            tracing::info!(id = %last.id, healthy = ?result.as_ref().map(|r| r.overall_healthy), "health checked");
-            waiting = None;
-            if let Ok(report) = &result {
-                self.keep(Some(last.id.clone()), report.clone());
+            if matches!(found, Found::Well(_)) {
+                waiting = None;
+                continue;
             }
-            self.shared().health = Some((last.id, result));
+            let now = self.clock.now();
+            let begun = Waiting { id: id.clone(), since: now, looks: 0 };
+            let next = waiting.take().filter(|waiting| waiting.id == id).unwrap_or(begun);
+            if now.since(next.since) < next.pause(&found, self.options.health_delay) {
+                waiting = Some(next);
+                continue;
+            }
+            let result = self.check(moved, &id).await;
+            waiting = Some(Waiting { id: id.clone(), since: self.clock.now(), looks: next.looks.saturating_add(1) });
+            let is_the_same = |r: &Record| r.last.as_ref().map(|l| &l.id) == record.last.as_ref().map(|l| &l.id);
+            if !self.mine_to_check().is_some_and(|now| is_the_same(&now)) {
+                // The role moves again: what was seen meanwhile is of that.
+                continue;
+            }
+            // A look that could not be made takes nothing back of what the one before it found.
+            if let Err(cause) = &result
+                && let Found::Unwell(Some(_)) = found
+            {
+                tracing::debug!(%id, cause, "health was not checked again");
+                continue;
+            }
+            self.shared().health = Some((id, result));
         }
     }
 
-    fn keep(&self, of: Option<String>, report: HealthReport) {
-        let at = self.clock.now();
-        self.shared().report = Some(KeptReport { of, report, at });
+    /// The record, where this region holds it for sure and nothing is under way.
+    fn mine_to_check(&self) -> Option<Record> {
+        let holds = self.keeper.as_ref().is_some_and(|keeper| keeper.term().left > Duration::ZERO);
+        self.record().filter(|record| holds && record.held_by(&self.me) && record.intent.is_none())
     }
 
-    /// Whether a switchover was well at its last check, by any process. Absent: it was not checked yet.
-    fn found_well(&self, id: &str) -> Option<bool> {
+    async fn check(&self, moved: Option<&Ended>, id: &str) -> Result<HealthReport, String> {
+        let (cancel, at, before) = (Cancel::default(), self.clock.now(), self.report_of(id));
+        let work = self.sequencer.health(moved, &self.me, before.as_ref(), &cancel);
+        let result = match within(&*self.clock, HEALTH_LIMIT, work).await {
+            Some(Ok(report)) => Ok(report),
+            Some(Err(error)) => Err(error.cause()),
+            None => Err(format!("did not end in {} s", HEALTH_LIMIT.as_secs())),
+        };
+        tracing::info!(%id, healthy = ?result.as_ref().map(|r| r.overall_healthy), "health checked");
+        if let Ok(report) = &result {
+            self.keep(moved.map(|moved| moved.id.clone()), report, at);
+        }
+        result
+    }
+
+    fn keep(&self, of: Option<String>, report: &HealthReport, at: Monotonic) {
+        let mut shared = self.shared();
+        // One that began later ended sooner.
+        if shared.report.as_ref().is_none_or(|kept| kept.of != of || kept.at <= at) {
+            shared.report = Some(KeptReport { of, report: report.clone(), at });
+        }
+    }
+
+    fn found(&self, id: &str) -> Found {
         let shared = self.shared();
         if let Some((_, result)) = shared.health.as_ref().filter(|(of, _)| of == id) {
-            return Some(result.as_ref().is_ok_and(|report| report.overall_healthy));
+            return match result {
+                Ok(report) if report.overall_healthy => Found::Well(report.clone()),
+                result => Found::Unwell(result.as_ref().ok().cloned()),
+            };
         }
-        let copy = shared.copies.get(&self.me).and_then(|c| c.known())?;
-        (status::checked(&copy.status) == Some(id)).then(|| status::found_well(&copy.status))
+        let Some(copy) = shared.copies.get(&self.me).and_then(|c| c.known()) else { return Found::Unknown };
+        if status::checked(&copy.status) != Some(id) {
+            return Found::Unchecked;
+        }
+        match status::health_report(&copy.status) {
+            Some(report) if report.overall_healthy => Found::Well(report),
+            report => Found::Unwell(report),
+        }
+    }
+
+    fn report_of(&self, id: &str) -> Option<HealthReport> {
+        match self.found(id) {
+            Found::Well(report) => Some(report),
+            Found::Unwell(report) => report,
+            Found::Unknown | Found::Unchecked => None,
+        }
+    }
+
+    /// The switchover that one's own copy tells of as not well, whichever ended since.
+    fn told_unwell(&self) -> Option<String> {
+        let id = {
+            let shared = self.shared();
+            let copy = shared.copies.get(&self.me).and_then(|c| c.known())?;
+            status::checked(&copy.status)?.to_owned()
+        };
+        matches!(self.found(&id), Found::Unwell(_)).then_some(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_doubles_up_to_a_limit() {
+        let pauses = |delay: u64| {
+            let of = |looks| {
+                let waiting = Waiting { id: "1.1".into(), since: Monotonic::default(), looks };
+                waiting.pause(&Found::Unwell(None), Duration::from_secs(delay)).as_secs()
+            };
+            [0, 1, 2, 3, 4, 9, u32::MAX].map(of)
+        };
+        assert_eq!(pauses(30), [30, 30, 60, 120, 240, 300, 300]);
+        assert_eq!(pauses(0), [10, 10, 20, 40, 80, 300, 300]);
+        assert_eq!(pauses(3600), [300; 7]);
+        let first = Waiting { id: "1.1".into(), since: Monotonic::default(), looks: 0 };
+        assert_eq!(first.pause(&Found::Unchecked, Duration::from_secs(3600)).as_secs(), 3600);
     }
 }

@@ -3,7 +3,7 @@
 use super::{OperationError, Sequencer};
 use crate::audit::{EventQuery, EventType, window_since};
 use crate::clock::within;
-use crate::health::{AUDIT_WINDOW_SECONDS, AuditFact, HealthFacts, PROBE_LIMIT_SECONDS, Probe, health};
+use crate::health::{AUDIT_POSTED, AUDIT_WINDOW_SECONDS, AuditFact, HealthFacts, PROBE_LIMIT_SECONDS, Probe, health};
 use crate::look::{half_of, limited, roles_of};
 use crate::mailbox::Cancel;
 use crate::name::Region;
@@ -21,23 +21,31 @@ use std::time::Duration;
 const VANTAGE_LIMIT: Duration = Duration::from_secs(PROBE_LIMIT_SECONDS);
 
 impl Sequencer {
-    /// Checks the world after a switchover: `ended`, or where there was none, for the acting primary.
+    /// Checks the world after a switchover: `ended`, or where there was none, for the acting primary. `before`: the last
+    /// report about the same. What was found in the audit stream then is not looked for again: it may be gone by age.
     pub async fn health(
         &self,
         ended: Option<&Ended>,
         primary: &Region,
+        before: Option<&HealthReport>,
         cancel: &Cancel,
     ) -> Result<HealthReport, OperationError> {
         let operation = "PostSwitchoverHealth";
         let work = async {
             let (_, spec) = self.own_copy(&self.dry_observers, operation).await?;
-            let facts = self.health_facts(&spec, ended, primary).await;
+            let facts = self.health_facts(&spec, ended, primary, before).await;
             Ok(health(&facts))
         };
         cancel.unless(work).await.unwrap_or(Err(OperationError::Cancelled { operation }))
     }
 
-    async fn health_facts(&self, spec: &Spec, ended: Option<&Ended>, primary: &Region) -> HealthFacts {
+    async fn health_facts(
+        &self,
+        spec: &Spec,
+        ended: Option<&Ended>,
+        primary: &Region,
+        before: Option<&HealthReport>,
+    ) -> HealthFacts {
         let observers = &self.dry_observers;
         let other = spec.regions().find(|r| *r != primary);
         let other = other.unwrap_or(primary).clone();
@@ -75,7 +83,10 @@ impl Sequencer {
                 None => None,
                 Some(latency) => Some(self.latency(&**latency, spec, ended).await),
             },
-            audit: self.audit_fact(ended).await,
+            audit: match before.and_then(posted) {
+                Some(detail) => AuditFact::Found(detail),
+                None => self.audit_fact(ended).await,
+            },
             now: self.clock.wall(),
         }
     }
@@ -128,4 +139,10 @@ impl Sequencer {
         let found = within(&*self.clock, WITNESS_LIMIT, audit.find(&query)).await;
         AuditFact::Looked { since: ended.started_at, found: found.unwrap_or_else(|| Err("no answer in 3 s".into())) }
     }
+}
+
+/// Where a report found the audit event.
+fn posted(report: &HealthReport) -> Option<String> {
+    let check = report.checks.iter().find(|check| check.name == AUDIT_POSTED)?;
+    check.passed.then(|| check.detail.clone())
 }

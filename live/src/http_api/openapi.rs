@@ -52,7 +52,7 @@ const CALLS: [Call; 8] = [
     Call {
         verb: "get",
         path: "health",
-        about: "The last health report, or one that is made now where there is none",
+        about: "The last health report, or one that is made now: where there is none, or where the last is more than 10 s old and is not that of a check that found a switchover well",
         body: None,
         answers: &[(200, "HealthReport", "The report")],
         fails: &[],

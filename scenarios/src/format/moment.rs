@@ -1,8 +1,8 @@
 //! When a fault or an action happens: at once, at a time, or when something happens in the world. All of it is
-//! judged by the world's ground truth, never by a controller's opinion.
+//! judged by the world's ground truth, never by a controller's opinion; `lastSwitchoverHealthy` by what it wrote down.
 
 use super::names::{EventName, ObjectRef, RegionName};
-use super::scalars::{Count, StepNumber, TimeSpan, number, some_time, some_time_pattern};
+use super::scalars::{Count, StepNumber, TimeSpan, flag, number, some_time, some_time_pattern};
 use super::spot::Spot;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -56,6 +56,8 @@ pub enum Condition {
     ),
     /// The standby is behind by more than this.
     LagAbove(TimeSpan),
+    /// Condition `LastSwitchoverHealthy` says so in the copy of the region that holds the lease.
+    LastSwitchoverHealthy(#[serde(deserialize_with = "flag")] bool),
     /// So much time has passed since this line of the scenario was reached.
     Elapsed(TimeSpan),
 }
@@ -73,6 +75,7 @@ impl fmt::Display for Condition {
             Condition::Event(event) => write!(f, "event: {}", event.as_str()),
             Condition::LagBelow(limit) => write!(f, "lagBelow: {limit}"),
             Condition::LagAbove(limit) => write!(f, "lagAbove: {limit}"),
+            Condition::LastSwitchoverHealthy(healthy) => write!(f, "lastSwitchoverHealthy: {healthy}"),
             Condition::Elapsed(time) => write!(f, "elapsed: {time}"),
         }
     }

@@ -114,6 +114,7 @@ pub(super) fn holds(world: &World, condition: &Condition, since: Duration) -> bo
         Condition::Event(name) => event_count(world, name) > 0,
         Condition::LagBelow(limit) => lag(world).is_some_and(|lag| lag < limit.0),
         Condition::LagAbove(limit) => lag(world).is_some_and(|lag| lag > limit.0),
+        Condition::LastSwitchoverHealthy(healthy) => last_switchover_healthy(world) == Some(*healthy),
         Condition::Elapsed(time) => world.now() >= since + time.0,
     }
 }
