@@ -11,9 +11,11 @@ use continuum_core::clock::{Clock, within};
 use continuum_core::name::Region;
 use continuum_live::assemble::{KubeClients, Twice};
 use continuum_live::kube_transport::{Limits, USER_AGENT, USER_AGENT_DRY_RUN};
+use http::header::CONTENT_TYPE;
 use http::{Method, Request, StatusCode};
 use kube::Client;
 use kube::client::Body;
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,6 +29,11 @@ const AT_MOST_EVERY: Duration = Duration::from_secs(5);
 
 /// For the question whether another kubeconfig is answered.
 const ASKED_FOR: Duration = Duration::from_secs(3);
+
+/// As whom a server takes a request without credentials.
+const ANONYMOUS: &str = "system:anonymous";
+const UNKNOWN_USER: &str =
+    "the server takes it for nobody it knows (system:anonymous): the kubeconfig has no credentials";
 
 /// Why a kubeconfig that changed is not used.
 #[derive(Debug, thiserror::Error)]
@@ -176,13 +183,24 @@ impl Pool {
         Ok(())
     }
 
-    /// Whether the server takes the credentials, as a question shows that everybody may ask who is known to it.
+    /// Whether the server takes the credentials. It is asked who asks: what everybody may read, it answers to the
+    /// anonymous too, whose kubeconfig has no credentials.
     async fn answers(&self, client: &Client) -> Result<(), String> {
-        match within(&*self.clock, ASKED_FOR, client.apiserver_version()).await {
+        let review = br#"{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}"#;
+        let request = Request::post("/apis/authentication.k8s.io/v1/selfsubjectreviews")
+            .header(CONTENT_TYPE, "application/json")
+            .body(review.to_vec())
+            .map_err(|error| error.to_string())?;
+        match within(&*self.clock, ASKED_FOR, client.request::<Value>(request)).await {
             None => Err(format!("no answer in {} s", ASKED_FOR.as_secs())),
-            // It knows who asks.
+            Some(Ok(review)) if review["status"]["userInfo"]["username"] == ANONYMOUS => Err(UNKNOWN_USER.into()),
             Some(Ok(_)) => Ok(()),
-            Some(Err(kube::Error::Api(status))) if status.code == 403 => Ok(()),
+            Some(Err(kube::Error::Api(status))) => match status.code {
+                403 if status.message.contains(ANONYMOUS) => Err(UNKNOWN_USER.into()),
+                // It knows who asks; and a server before Kubernetes 1.28 has looked at the credentials before the path.
+                403 | 404 => Ok(()),
+                _ => Err(crate::chain(&kube::Error::Api(status))),
+            },
             Some(Err(error)) => Err(crate::chain(&error)),
         }
     }

@@ -8,16 +8,27 @@ fn reached(host: &str) -> Reached {
     Reached::to(&format!("http://{host}:6443"))
 }
 
-/// A server that answers with this code; none: it is silent.
-fn server(code: Option<u16>) -> Client {
+const GOOD: Server = Server::Knows("continuum");
+const REFUSED: Server = Server::Says(401, "Unauthorized");
+
+/// How a server answers.
+#[derive(Clone, Copy, Debug)]
+enum Server {
+    /// It knows this user.
+    Knows(&'static str),
+    /// With this code, and a message.
+    Says(u16, &'static str),
+    Silent,
+}
+
+fn server(answers: Server) -> Client {
     let service = service_fn(move |_: Request<Body>| async move {
-        let Some(code) = code else { return std::future::pending().await };
-        let body = match code {
-            200 => json!({
-                "major": "1", "minor": "37", "gitVersion": "v1.37.2", "gitCommit": "", "gitTreeState": "",
-                "buildDate": "", "goVersion": "", "compiler": "", "platform": "",
-            }),
-            _ => json!({ "status": "Failure", "code": code, "reason": "no", "message": "no" }),
+        let (code, body) = match answers {
+            Server::Silent => return std::future::pending().await,
+            Server::Knows(user) => (201, json!({ "status": { "userInfo": { "username": user } } })),
+            Server::Says(code, message) => {
+                (code, json!({ "status": "Failure", "code": code, "reason": "no", "message": message }))
+            }
         };
         let answer = Response::builder().status(code).body(Body::from(body.to_string().into_bytes()));
         Ok::<_, BoxError>(answer.unwrap())
@@ -25,17 +36,17 @@ fn server(code: Option<u16>) -> Client {
     Client::new(service, "default")
 }
 
-fn clients(host: &str, code: Option<u16>) -> Clients {
-    let client = || server(code);
+fn clients(host: &str, answers: Server) -> Clients {
+    let client = || server(answers);
     Clients { reached: reached(host), driving: client(), dry_run: client(), watching: client() }
 }
 
 /// A pool whose witness stands at a third place, and its server answers so.
-fn pool(code: Option<u16>) -> Arc<Pool> {
+fn pool(answers: Server) -> Arc<Pool> {
     Arc::new(Pool {
         own: Region::new("fsn"),
         witness: None,
-        clients: Mutex::new(BTreeMap::from([(Place::Witness, clients("old", code))])),
+        clients: Mutex::new(BTreeMap::from([(Place::Witness, clients("old", answers))])),
         refused: Notify::new(),
         counts: Counts::default(),
         clock: Arc::new(SystemClock::new()),
@@ -50,10 +61,10 @@ async fn ask(pool: &Arc<Pool>, path: &str, limit: Duration) {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_is_counted_whatever_became_of_it_and_once() {
-    let answered = pool(Some(200));
+    let answered = pool(GOOD);
     ask(&answered, "/version", Duration::from_secs(1)).await;
-    assert_eq!(answered.counts.told("200", "old:6443", "GET"), 1);
-    let silent = pool(None);
+    assert_eq!(answered.counts.told("201", "old:6443", "GET"), 1);
+    let silent = pool(Server::Silent);
     for _ in 0..2 {
         ask(&silent, "/version", Duration::from_secs(1)).await;
     }
@@ -62,17 +73,20 @@ async fn a_request_is_counted_whatever_became_of_it_and_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_kubeconfig_that_is_not_answered_does_not_replace_one_that_is() {
-    const GOOD: Option<u16> = Some(200);
-    const REFUSED: Option<u16> = Some(401);
     for (before, after, taken) in [
         (GOOD, GOOD, true),
         (GOOD, REFUSED, false),
-        (GOOD, None, false),
+        (GOOD, Server::Silent, false),
+        (GOOD, Server::Knows("system:anonymous"), false),
+        (GOOD, Server::Says(403, "User \"system:anonymous\" cannot create resource"), false),
         // It knows who asks.
-        (GOOD, Some(403), true),
+        (GOOD, Server::Says(403, "User \"alice\" cannot create resource"), true),
+        // So does one that is too old for this question.
+        (GOOD, Server::Says(404, "the server could not find the requested resource"), true),
+        (GOOD, Server::Says(500, "etcd is away"), false),
         (REFUSED, REFUSED, true),
         (REFUSED, GOOD, true),
-        (None, None, true),
+        (Server::Silent, Server::Silent, true),
     ] {
         let pool = pool(before);
         let outcome = pool.take_over(&Place::Witness, clients("new", after)).await;

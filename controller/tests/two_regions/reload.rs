@@ -8,13 +8,18 @@ use serde_json::json;
 
 const KEPT: &str = "what was read before is used until this is mended";
 
-/// A kubeconfig whose token nobody takes.
-fn with_a_wrong_token(kubeconfig: &str) -> String {
+/// The same with another line in the place of its token's.
+fn with(kubeconfig: &str, instead: &str) -> String {
     let line = |line: &str| match line.split_once("token:") {
-        Some((before, _)) => format!("{before}token: very-wrong\n"),
+        Some((before, _)) => format!("{before}{instead}\n"),
         None => format!("{line}\n"),
     };
     kubeconfig.lines().map(line).collect()
+}
+
+/// A kubeconfig whose token nobody takes.
+fn with_a_wrong_token(kubeconfig: &str) -> String {
+    with(kubeconfig, "token: very-wrong")
 }
 
 #[tokio::test]
@@ -71,6 +76,12 @@ async fn a_kubeconfig_that_changes_is_used_and_one_that_is_broken_is_not() {
     folder.put("regions/hel.kubeconfig", &good);
     until("its end to be told", async || process.log().matches("every kubeconfig is good again").count() == 2).await;
 
+    // One without credentials: what everybody may read, such a server answers all the same.
+    folder.put("regions/hel.kubeconfig", &with(&good, "username: nobody"));
+    until("it not to be used", async || process.log().contains("the kubeconfig has no credentials")).await;
+    folder.put("regions/hel.kubeconfig", &good);
+    until("its end to be told", async || process.log().matches("every kubeconfig is good again").count() == 3).await;
+
     // One that was not there before.
     let begun = || process.log().lines().filter(|line| line.contains(r#""message":"begun""#)).count();
     let before = begun();
@@ -78,7 +89,7 @@ async fn a_kubeconfig_that_changes_is_used_and_one_that_is_broken_is_not() {
     until("the region to be reached", async || process.log().contains(r#""place":"sin""#) && begun() > before).await;
 
     let log = process.log();
-    assert_eq!(log.matches(KEPT).count(), 2, "each told once: {log}");
+    assert_eq!(log.matches(KEPT).count(), 3, "each told once: {log}");
     assert!(log.contains("hel.kubeconfig is no usable kubeconfig; try it with `kubectl --kubeconfig`"), "{log}");
     assert!(!log.contains("very-wrong"), "{log}");
 }
