@@ -82,34 +82,29 @@ impl Pair {
         report
     }
 
-    /// Orders the move that this dry run was of; again with that of another, where one look found something unknown.
+    /// Orders the move that this dry run was of; again where one look found something that is not known.
     pub async fn order(&self, from: usize, report: &Value) {
-        let mut report = report.clone();
+        let order = json!({ "toRegion": REGIONS[1 - from], "confirmedFingerprint": report["planFingerprint"] });
         until("the order to be taken", async || {
-            let order = json!({ "toRegion": REGIONS[1 - from], "confirmedFingerprint": report["planFingerprint"] });
             let (status, answer) = self.ask(from, "POST /v1/continuums/shop/shop/switchover", &order);
-            if status == 202 {
-                return true;
-            }
-            assert_eq!(status, 409, "{answer:#}");
-            println!("refused: {}", answer["error"]);
-            report = self.dry_run(from).await;
-            false
+            let unknown = answer["error"].as_str().is_some_and(|error| error.contains(" is not "));
+            assert!(status == 202 || status == 409 && unknown, "{status} {answer:#}");
+            status == 202
         })
         .await;
     }
 
-    /// Waits until the ordered move has begun this step, or has ended. The step that it was seen to have begun last.
-    pub async fn until_step(&self, waited: usize) -> usize {
-        let mut last = None;
+    /// Waits until the ordered move has begun this step. The step that it has begun last; absent: it ended before it was
+    /// seen there.
+    pub async fn until_step(&self, waited: usize) -> Option<usize> {
+        let (mut begun, mut now) = (false, None);
         until(&format!("step {waited}"), async || {
-            let now = self.step().await;
-            let has_ended = last.is_some() && now.is_none();
-            last = last.max(now);
-            has_ended || last >= Some(waited)
+            now = self.step().await;
+            begun |= now.is_some();
+            now >= Some(waited) || begun && now.is_none()
         })
         .await;
-        last.expect("it was waited for")
+        now
     }
 
     /// Waits until the move under way has ended, as both copies tell, and the pair is healthy. Which region has the role.

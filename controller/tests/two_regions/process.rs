@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// For whatever is waited for here.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -148,9 +149,9 @@ pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
 
 /// Waits for a condition, and panics with what was last in its way.
 pub async fn until_ok(what: &str, mut condition: impl AsyncFnMut() -> Result<(), String>) {
-    let looks = LIMIT.as_millis() / PAUSE.as_millis();
+    let begun = Instant::now();
     let mut last = String::new();
-    for _ in 0..looks {
+    while begun.elapsed() < LIMIT {
         match condition().await {
             Ok(()) => return,
             Err(why) => last = why,
