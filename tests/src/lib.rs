@@ -4,7 +4,7 @@ pub mod certificates;
 pub mod chart;
 pub mod dns_world;
 pub mod exchange;
-mod live;
+pub mod live;
 pub mod real_kube;
 pub mod real_nats;
 pub mod real_postgres;

@@ -8,7 +8,7 @@ pub(crate) fn is_required() -> bool {
 }
 
 /// Tells that `what` is not there, and how to get it. Panics where it is required.
-pub(crate) fn skip(what: &str, cure: &str) {
+pub fn skip(what: &str, cure: &str) {
     assert!(!is_required(), "no {what}, and CONTINUUM_LIVE=require: {cure}");
     // Not `eprintln!`, which the test harness keeps to itself when the test passes.
     writeln!(std::io::stderr(), "skipped: no {what} ({cure})").ok();

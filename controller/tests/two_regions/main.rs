@@ -3,6 +3,7 @@
 //! with its variables, and under its accounts' roles.
 
 mod clients;
+mod fuzzed;
 mod installed;
 mod killed;
 mod pair;
