@@ -114,6 +114,11 @@ fn words(error: &Error, text: &str, place: Place) -> (String, String) {
         // A word alone where its kind wants more: `- heal`.
         Error::SerdeInvalidType { expected, .. } if expected == "newtype variant" => {
             let word = unquoted(text, place);
+            // A condition's place is that of its key.
+            if let Some(condition) = word_after(text, place).filter(|_| matches!(word.as_str(), "for" | "when")) {
+                let hint = format!("it wants a value: write `{word}: {{ {condition}: ... }}`");
+                return (format!("`{condition}` stands alone"), hint);
+            }
             (format!("`{word}` stands alone"), format!("expected `{word}: ...`; a step without keys is `{word}: {{}}`"))
         }
         Error::SerdeInvalidType { expected, .. } => {
@@ -170,6 +175,15 @@ fn is_blank(text: &str) -> bool {
 /// The text at a place, in quotes.
 fn quoted(text: &str, place: Place) -> String {
     format!("`{}`", unquoted(text, place))
+}
+
+/// The word behind the key that stands here.
+fn word_after(text: &str, place: Place) -> Option<String> {
+    let line = text.lines().nth(place.line.checked_sub(1)?)?;
+    let behind: String = line.chars().skip(place.column.saturating_sub(1) + place.length).collect();
+    let value = behind.trim_start().strip_prefix(':')?.trim_start();
+    let word: String = value.chars().take_while(char::is_ascii_alphanumeric).collect();
+    (!word.is_empty()).then_some(word)
 }
 
 fn unquoted(text: &str, place: Place) -> String {
