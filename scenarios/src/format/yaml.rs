@@ -135,6 +135,9 @@ fn words(error: &Error, text: &str, place: Place) -> (String, String) {
             let wanted = expected.replace("a tuple of size ", "");
             (format!("{len} values"), format!("expected {wanted} values"))
         }
+        Error::UnexpectedValueForUnit { .. } | Error::UnexpectedValueForUnitEnumVariant { .. } => {
+            say("a value behind what stands alone", "write the word by itself, as in `for: idle`")
+        }
         Error::NullIntoString { .. } => say("a value is missing", "expected a value after the colon"),
         Error::Unexpected { expected, .. } => match *expected {
             "mapping start" => ("no map of keys".into(), structure::keys_wanted(text, place)),
