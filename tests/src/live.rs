@@ -1,6 +1,8 @@
 //! What a live suite does without its server: it is skipped, or fails where the environment insists.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// Whether `CONTINUUM_LIVE=require`.
 pub(crate) fn is_required() -> bool {
@@ -12,4 +14,11 @@ pub fn skip(what: &str, cure: &str) {
     assert!(!is_required(), "no {what}, and CONTINUUM_LIVE=require: {cure}");
     // Not `eprintln!`, which the test harness keeps to itself when the test passes.
     writeln!(std::io::stderr(), "skipped: no {what} ({cure})").ok();
+}
+
+/// What a script of `tools` has built, as its `path` prints it. `None`: nothing yet.
+pub fn built(tool: &str) -> Option<PathBuf> {
+    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools").join(tool);
+    let found = Command::new(tool).arg("path").stderr(Stdio::null()).output().ok()?;
+    found.status.success().then(|| PathBuf::from(String::from_utf8_lossy(&found.stdout).trim_end()))
 }

@@ -6,7 +6,7 @@ use crate::live;
 use async_nats::jetstream::{self, stream};
 use continuum_core::audit::SUBJECT;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -156,15 +156,10 @@ fn threads_stand_still(process: u32) -> bool {
 
 fn find() -> Option<PathBuf> {
     let given = std::env::var_os("CONTINUUM_NATS_SERVER").map(PathBuf::from);
-    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/nats");
-    let cached = || {
-        let output = Command::new(tool).arg("path").stderr(Stdio::null()).output().ok()?;
-        output.status.success().then(|| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end()))
-    };
     let on_path = || {
         std::env::split_paths(&std::env::var_os("PATH")?)
             .map(|folder| folder.join("nats-server"))
             .find(|file| file.is_file())
     };
-    given.or_else(cached).or_else(on_path)
+    given.or_else(|| live::built("nats")).or_else(on_path)
 }

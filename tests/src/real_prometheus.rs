@@ -3,7 +3,7 @@
 
 use crate::live;
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -20,13 +20,10 @@ impl RealPrometheus {
     /// A server that holds `samples`, in the OpenMetrics format with times. `None`, with a line on stderr, where there is no
     /// program. Panics where there is none although `CONTINUUM_LIVE=require`, or it does not start.
     pub async fn start(samples: &str) -> Option<Self> {
-        let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/prometheus");
-        let found = Command::new(tool).arg("path").stderr(Stdio::null()).output().expect("a script can be run");
-        if !found.status.success() {
+        let Some(bin) = live::built("prometheus") else {
             live::skip("Prometheus", "run `tools/prometheus build`");
             return None;
-        }
-        let bin = PathBuf::from(String::from_utf8_lossy(&found.stdout).trim_end());
+        };
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("continuum-prometheus-{}-{number}", std::process::id()));

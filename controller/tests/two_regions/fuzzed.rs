@@ -5,7 +5,6 @@ use super::clients::Clients;
 use super::pair::Pair;
 use super::process::{TOKEN, until};
 use continuum_tests::live;
-use std::path::Path;
 use std::process::Command;
 
 /// By its name, and by whatever name the description allows.
@@ -22,13 +21,10 @@ const EXAMPLES: &str = "150";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_is_asked_is_answered_as_it_is_described_and_the_pair_is_kept() {
-    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tools/schemathesis");
-    let found = Command::new(tool).arg("path").output().expect("a script can be run");
-    if !found.status.success() {
+    let Some(schemathesis) = live::built("schemathesis") else {
         live::skip("schemathesis", "run `tools/schemathesis build`");
         return;
-    }
-    let schemathesis = String::from_utf8_lossy(&found.stdout).trim_end().to_owned();
+    };
     let Some(pair) = Pair::start("fuzzed.example.org").await else { return };
     let clients = Clients::start(&pair.regions.postgres);
     let process = &pair.processes[0];

@@ -34,9 +34,21 @@ enum Found {
     /// One's own copy, which would tell, was not read.
     Unknown,
     Unchecked,
-    Well(HealthReport),
-    /// Absent: the check could not run.
-    Unwell(Option<HealthReport>),
+    /// With this report; absent: the check could not run.
+    Checked(Option<HealthReport>),
+}
+
+impl Found {
+    fn report(&self) -> Option<&HealthReport> {
+        match self {
+            Found::Checked(report) => report.as_ref(),
+            Found::Unknown | Found::Unchecked => None,
+        }
+    }
+
+    fn is_well(&self) -> bool {
+        self.report().is_some_and(|report| report.overall_healthy)
+    }
 }
 
 /// What the loop looks at next.
@@ -67,8 +79,9 @@ impl Controller {
         let (primary, last) = self.to_be_checked();
         let id = last.as_ref().map(|last| last.id.clone());
         let at = self.clock.now();
-        let before = id.as_ref().and_then(|id| self.report_of(id));
-        let report = self.sequencer.health(last.as_ref(), &primary, before.as_ref(), cancel).await?;
+        let found = id.as_ref().map(|id| self.found(id));
+        let before = found.as_ref().and_then(Found::report);
+        let report = self.sequencer.health(last.as_ref(), &primary, before, cancel).await?;
         self.keep(id, &report, at);
         Ok(report)
     }
@@ -83,7 +96,7 @@ impl Controller {
         let Some(kept) = kept.filter(|kept| kept.of == id && kept.report.new_primary_region == primary) else {
             return self.health(cancel).await;
         };
-        let is_told = || id.is_some_and(|id| matches!(self.found(&id), Found::Well(_)));
+        let is_told = || id.is_some_and(|id| self.found(&id).is_well());
         if self.clock.now().since(kept.at) < KEPT || kept.report.overall_healthy && is_told() {
             return Ok(kept.report);
         }
@@ -110,12 +123,12 @@ impl Controller {
                 moved = Some(last.clone());
             }
             let moved = moved.as_ref().filter(|moved| moved.to == self.me);
-            let Some(id) = moved.map(|moved| moved.id.clone()).or_else(|| self.told_unwell()) else { continue };
+            let Some(id) = moved.map(|moved| moved.id.clone()).or_else(|| self.told()) else { continue };
             let found = self.found(&id);
             if matches!(found, Found::Unknown) {
                 continue;
             }
-            if matches!(found, Found::Well(_)) {
+            if found.is_well() {
                 waiting = None;
                 continue;
             }
@@ -126,7 +139,7 @@ impl Controller {
                 waiting = Some(next);
                 continue;
             }
-            let result = self.check(moved, &id).await;
+            let result = self.check(moved, &id, found.report()).await;
             waiting = Some(Waiting { id: id.clone(), since: self.clock.now(), looks: next.looks.saturating_add(1) });
             let is_the_same = |r: &Record| r.last.as_ref().map(|l| &l.id) == record.last.as_ref().map(|l| &l.id);
             if !self.mine_to_check().is_some_and(|now| is_the_same(&now)) {
@@ -135,7 +148,7 @@ impl Controller {
             }
             // A look that could not be made takes nothing back of what the one before it found.
             if let Err(cause) = &result
-                && let Found::Unwell(Some(_)) = found
+                && found.report().is_some()
             {
                 tracing::debug!(%id, cause, "health was not checked again");
                 continue;
@@ -150,9 +163,14 @@ impl Controller {
         self.record().filter(|record| holds && record.held_by(&self.me) && record.intent.is_none())
     }
 
-    async fn check(&self, moved: Option<&Ended>, id: &str) -> Result<HealthReport, String> {
-        let (cancel, at, before) = (Cancel::default(), self.clock.now(), self.report_of(id));
-        let work = self.sequencer.health(moved, &self.me, before.as_ref(), &cancel);
+    async fn check(
+        &self,
+        moved: Option<&Ended>,
+        id: &str,
+        before: Option<&HealthReport>,
+    ) -> Result<HealthReport, String> {
+        let (cancel, at) = (Cancel::default(), self.clock.now());
+        let work = self.sequencer.health(moved, &self.me, before, &cancel);
         let result = match within(&*self.clock, HEALTH_LIMIT, work).await {
             Some(Ok(report)) => Ok(report),
             Some(Err(error)) => Err(error.cause()),
@@ -176,37 +194,20 @@ impl Controller {
     fn found(&self, id: &str) -> Found {
         let shared = self.shared();
         if let Some((_, result)) = shared.health.as_ref().filter(|(of, _)| of == id) {
-            return match result {
-                Ok(report) if report.overall_healthy => Found::Well(report.clone()),
-                result => Found::Unwell(result.as_ref().ok().cloned()),
-            };
+            return Found::Checked(result.as_ref().ok().cloned());
         }
         let Some(copy) = shared.copies.get(&self.me).and_then(|c| c.known()) else { return Found::Unknown };
-        if status::checked(&copy.status) != Some(id) {
-            return Found::Unchecked;
-        }
-        match status::health_report(&copy.status) {
-            Some(report) if report.overall_healthy => Found::Well(report),
-            report => Found::Unwell(report),
+        match status::checked(&copy.status) == Some(id) {
+            true => Found::Checked(status::health_report(&copy.status)),
+            false => Found::Unchecked,
         }
     }
 
-    fn report_of(&self, id: &str) -> Option<HealthReport> {
-        match self.found(id) {
-            Found::Well(report) => Some(report),
-            Found::Unwell(report) => report,
-            Found::Unknown | Found::Unchecked => None,
-        }
-    }
-
-    /// The switchover that one's own copy tells of as not well, whichever ended since.
-    fn told_unwell(&self) -> Option<String> {
-        let id = {
-            let shared = self.shared();
-            let copy = shared.copies.get(&self.me).and_then(|c| c.known())?;
-            status::checked(&copy.status)?.to_owned()
-        };
-        matches!(self.found(&id), Found::Unwell(_)).then_some(id)
+    /// The switchover that one's own copy tells of as checked, whichever ended since.
+    fn told(&self) -> Option<String> {
+        let shared = self.shared();
+        let copy = shared.copies.get(&self.me)?.known()?;
+        status::checked(&copy.status).map(str::to_owned)
     }
 }
 
@@ -219,7 +220,7 @@ mod tests {
         let pauses = |delay: u64| {
             let of = |looks| {
                 let waiting = Waiting { id: "1.1".into(), since: Monotonic::default(), looks };
-                waiting.pause(&Found::Unwell(None), Duration::from_secs(delay)).as_secs()
+                waiting.pause(&Found::Checked(None), Duration::from_secs(delay)).as_secs()
             };
             [0, 1, 2, 3, 4, 9, u32::MAX].map(of)
         };

@@ -182,14 +182,18 @@ fn quoted(text: &str, place: Place) -> String {
 
 /// The word behind the key that stands here.
 fn word_after(text: &str, place: Place) -> Option<String> {
-    let line = text.lines().nth(place.line.checked_sub(1)?)?;
-    let behind: String = line.chars().skip(place.column.saturating_sub(1) + place.length).collect();
+    let behind: String = from(text, place).skip(place.length).collect();
     let value = behind.trim_start().strip_prefix(':')?.trim_start();
     let word: String = value.chars().take_while(char::is_ascii_alphanumeric).collect();
     (!word.is_empty()).then_some(word)
 }
 
 fn unquoted(text: &str, place: Place) -> String {
+    from(text, place).take(place.length).collect()
+}
+
+/// Its line from a place on.
+fn from(text: &str, place: Place) -> impl Iterator<Item = char> {
     let line = text.lines().nth(place.line.saturating_sub(1)).unwrap_or_default();
-    line.chars().skip(place.column.saturating_sub(1)).take(place.length).collect()
+    line.chars().skip(place.column.saturating_sub(1))
 }
