@@ -212,22 +212,4 @@ impl Controller {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_pause_doubles_up_to_a_limit() {
-        let pauses = |delay: u64| {
-            let of = |looks| {
-                let waiting = Waiting { id: "1.1".into(), since: Monotonic::default(), looks };
-                waiting.pause(&Found::Checked(None), Duration::from_secs(delay)).as_secs()
-            };
-            [0, 1, 2, 3, 4, 9, u32::MAX].map(of)
-        };
-        assert_eq!(pauses(30), [30, 30, 60, 120, 240, 300, 300]);
-        assert_eq!(pauses(0), [10, 10, 20, 40, 80, 300, 300]);
-        assert_eq!(pauses(3600), [300; 7]);
-        let first = Waiting { id: "1.1".into(), since: Monotonic::default(), looks: 0 };
-        assert_eq!(first.pause(&Found::Unchecked, Duration::from_secs(3600)).as_secs(), 3600);
-    }
-}
+mod tests;

@@ -22,6 +22,10 @@ pub(crate) struct Outside {
     pub writes: Mutex<Vec<(ClusterWrite, u32)>>,
     pub hangs: Mutex<bool>,
     pub witness: Mutex<Option<Arc<Witness>>>,
+    /// Looks at a Cluster that begin now are not answered.
+    pub looks_hang: Mutex<bool>,
+    /// What a read of a copy gives; absent: as the fixture has it.
+    pub copy_read: Mutex<Option<Seen<CopyView>>>,
     /// What was written to one's own copy: of its spec, and of its status.
     pub copy: Mutex<Vec<Value>>,
 }
@@ -59,6 +63,10 @@ impl Outside {
 #[async_trait]
 impl ObservePair for Outside {
     async fn cluster(&self, region: &Region, _: &ObjectName) -> Seen<ClusterView> {
+        let hangs = *self.looks_hang.lock().unwrap();
+        if hangs {
+            std::future::pending::<()>().await;
+        }
         Seen::Is(fixture::cluster(region))
     }
 
@@ -112,7 +120,7 @@ impl ActOnRoute for Outside {
 #[async_trait]
 impl ObserveCopies for Outside {
     async fn copy(&self, _: &Region) -> Seen<CopyView> {
-        Seen::Is(fixture::copy())
+        self.copy_read.lock().unwrap().clone().unwrap_or_else(|| Seen::Is(fixture::copy()))
     }
 }
 
