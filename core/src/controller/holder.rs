@@ -31,7 +31,11 @@ impl Controller {
             self.attend_pending(record, spec, &copies).await;
             return;
         }
-        let Some(asked) = requests::unserved(record, &copies) else { return };
+        if requests::unserved(record, &copies).is_none() {
+            return;
+        }
+        // Whoever asked may have thought better of it since a watch told.
+        let Some(asked) = requests::unserved(record, &self.read_copies().await) else { return };
         let (id, to, by, begun) = match asked {
             Unserved::Switchover { id, request } => {
                 let order = ExecuteOrder {
