@@ -77,8 +77,8 @@ struct Shared {
     copies: BTreeMap<Region, Seen<CopyView>>,
     /// Both halves as last looked at.
     halves: BTreeMap<Region, Half>,
-    /// When each of them was.
-    halves_at: BTreeMap<Region, Monotonic>,
+    /// When each of them was, and where its Cluster was looked up.
+    halves_at: BTreeMap<Region, (Monotonic, Source)>,
     /// The holder of the record, and since when this process knows of it.
     holder: Option<(Region, Monotonic)>,
     /// How often in a row the standby was not seen to stream.
@@ -385,10 +385,10 @@ impl Controller {
     /// Serves requests and answers, wherever they stand.
     async fn serve(&self) {
         loop {
-            if let Some((_, spec)) = self.followed()
+            if self.followed().is_some()
                 && let Some(record) = self.record().filter(|r| r.held_by(&self.me))
             {
-                self.hold(&record, &spec).await;
+                self.hold(&record).await;
             }
             self.clock.sleep(ATTEND_PAUSE).await;
         }

@@ -304,7 +304,7 @@ impl KubeApi {
 /// A request that is under way.
 struct Unanswered<'a> {
     watches: &'a ServerWatches,
-    told_then: u64,
+    told_then: [u64; 3],
     answered: bool,
 }
 

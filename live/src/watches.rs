@@ -27,9 +27,9 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
 use serde_json::Value;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 use tower::{BoxError, service_fn};
 
 /// How long the server lets a watch last, s. Then it is begun again where it ended.
@@ -37,9 +37,16 @@ const LASTS_SECONDS: u32 = 20;
 /// So long an answer may take to begin: of a list, a page of it, or a watch.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// So long the next thing that a list has may take to arrive.
-const LIST_LIMIT: Duration = Duration::from_secs(15);
-/// A watch that was whole for so long was well: the next failure is the first.
+const LIST_LIMIT: Duration = Duration::from_secs(20);
+/// One that was begun so long ago was well: the next failure is the first.
 const WELL_AFTER: Duration = Duration::from_secs(LASTS_SECONDS as u64);
+/// Everything is listed anew after this, whatever was told. A server that was restored from a backup tells nothing to a watch
+/// that goes on from a version which that server has not reached.
+const LISTED_EVERY: Duration = Duration::from_secs(300);
+/// So many objects are asked for at once: Clusters and routes are large, and the way may be long.
+const PAGE: u32 = 100;
+/// Between the beginnings of two watches: one that a proxy ends at once is no reason to ask it without a pause.
+const APART: Duration = Duration::from_secs(1);
 /// Between two tries, at first and at last.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// The most that is told of failures in a row, one by one.
@@ -54,8 +61,6 @@ pub struct ServerWatches {
     clusters: Kept<LabelledCluster>,
     routes: Kept<Result<RouteView, String>>,
     continuums: Kept<Arc<Value>>,
-    /// Counts what was told, of all kinds.
-    told: AtomicU64,
 }
 
 /// A Continuum that is another than before; without an object: it is gone.
@@ -69,7 +74,6 @@ impl ServerWatches {
             clusters: Kept::new(|object| (pair_of(&object), cluster_view(&object)), false),
             routes: Kept::new(|object| route_view(&object), false),
             continuums: Kept::new(Arc::new, tells),
-            told: AtomicU64::new(0),
         }
     }
 
@@ -80,7 +84,6 @@ impl ServerWatches {
 
     /// Watches through `client`, for ever.
     pub async fn run(&self, client: Client, clock: &dyn Clock) {
-        let client = answering_in_time(client);
         let _ended = Ended(self);
         join3(
             self.follow(&client, &CLUSTERS, Some(PAIR_LABEL), &self.clusters, clock),
@@ -98,21 +101,18 @@ impl ServerWatches {
         self.continuums.begin_anew(cause());
     }
 
-    /// How much was told so far: what [`Self::doubt`] wants to know of the moment when a request was sent.
-    pub(crate) fn told_so_far(&self) -> u64 {
-        self.told.load(Ordering::Relaxed)
+    /// How much was told so far of each kind: what [`Self::doubt`] wants to know of the moment when a request was sent.
+    pub(crate) fn told_so_far(&self) -> [u64; 3] {
+        [self.clusters.told(), self.routes.told(), self.continuums.told()]
     }
 
-    /// A request to the server got no answer, and nothing was told since it was sent: the connections of the watches may be
-    /// as dead. A machine that lost its power says nothing to those who only listen, and its tools write again seconds
-    /// later.
-    pub(crate) fn doubt(&self, told_then: u64) {
-        if self.told_so_far() == told_then {
-            let cause = "a request to its server got no answer";
-            self.clusters.doubt(cause);
-            self.routes.doubt(cause);
-            self.continuums.doubt(cause);
-        }
+    /// A request to the server got no answer: a watch that told nothing since it was sent may be as dead. A machine that lost
+    /// its power says nothing to those who only listen, and its tools write again seconds later.
+    pub(crate) fn doubt(&self, told_then: [u64; 3]) {
+        let [clusters, routes, continuums] = told_then;
+        self.clusters.doubt(clusters);
+        self.routes.doubt(routes);
+        self.continuums.doubt(continuums);
     }
 
     /// Each kind, by its plural, and why it is not known.
@@ -162,20 +162,24 @@ impl ServerWatches {
         kept: &Kept<V>,
         clock: &dyn Clock,
     ) {
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource(kind));
-        let mut config = watcher::Config::default().timeout(LASTS_SECONDS);
+        let api: Api<DynamicObject> = Api::all_with(answering_in_time(client.clone()), &resource(kind));
+        let mut config = watcher::Config::default().timeout(LASTS_SECONDS).page_size(PAGE);
         config.label_selector = label.map(str::to_owned);
         let mut failures: u32 = 0;
         loop {
+            let began = clock.now();
             let watched = pin!(self.watched(&api, &config, kind, kept, clock));
-            let Broke { cause, was_well } = match select(watched, pin!(kept.is_to_begin_anew())).await {
-                Either::Left((broke, _)) => broke,
-                Either::Right(_) => {
-                    let cause = kept.unknown();
-                    tracing::info!(region = %self.region, kind = kind.plural, cause, "everything is listed anew");
+            let (doubted, anew) = (pin!(kept.is_doubted()), pin!(kept.is_to_begin_anew()));
+            let cause = match select(watched, select(doubted, anew)).await {
+                Either::Left((None, _)) => continue,
+                Either::Left((Some(cause), _)) => cause,
+                Either::Right((Either::Left(_), _)) => "a request to its server got no answer".to_owned(),
+                Either::Right((Either::Right(_), _)) => {
+                    kept.broke("its server is another now".to_owned());
                     continue;
                 }
             };
+            let was_well = clock.now().since(began) >= WELL_AFTER;
             failures = if was_well { 1 } else { failures.saturating_add(1) };
             if failures <= TOLD_MAX || failures.is_multiple_of(TOLD_MAX) {
                 let region = &self.region;
@@ -187,8 +191,9 @@ impl ServerWatches {
         }
     }
 
-    /// Watches until something goes wrong. What goes wrong within the watcher it would mend itself without a word, and what
-    /// changed meanwhile would be missed: so it is thrown away.
+    /// Watches until something goes wrong, and why; nothing where it is time to list everything anew, until which what was
+    /// told stands. What goes wrong within the watcher it would mend itself without a word, and what changed meanwhile would
+    /// be missed: so it is thrown away.
     async fn watched<V: Clone>(
         &self,
         api: &Api<DynamicObject>,
@@ -196,32 +201,33 @@ impl ServerWatches {
         kind: &Kind,
         kept: &Kept<V>,
         clock: &dyn Clock,
-    ) -> Broke {
+    ) -> Option<String> {
         let mut events = pin!(watcher(api.clone(), config.clone()));
         let mut whole_since = None;
-        let cause = loop {
-            let event = match whole_since {
-                Some(_) => events.next().await,
-                None => match within(clock, LIST_LIMIT, events.next()).await {
-                    Some(event) => event,
-                    None => break format!("nothing more of a list came in {} s", LIST_LIMIT.as_secs()),
-                },
+        loop {
+            let limit = match whole_since {
+                Some(since) => LISTED_EVERY.saturating_sub(clock.now().since(since)),
+                None => LIST_LIMIT,
+            };
+            let event = match within(clock, limit, events.next()).await {
+                Some(event) => event,
+                None if whole_since.is_some() => return None,
+                None => return Some(format!("nothing more of a list came in {} s", LIST_LIMIT.as_secs())),
             };
             match event {
                 Some(Ok(event)) => {
                     if matches!(event, Event::InitDone) {
                         whole_since = Some(clock.now());
-                        tracing::info!(region = %self.region, kind = kind.plural, "watched");
+                        if kept.unknown().is_some() {
+                            tracing::info!(region = %self.region, kind = kind.plural, "watched");
+                        }
                     }
                     kept.take(event);
-                    self.told.fetch_add(1, Ordering::Relaxed);
                 }
-                Some(Err(error)) => break told(kind, &error),
-                None => break "the watch ended".to_owned(),
+                Some(Err(error)) => return Some(told(kind, &error)),
+                None => return Some("the watch ended".to_owned()),
             }
-        };
-        let was_well = whole_since.is_some_and(|since| clock.now().since(since) >= WELL_AFTER);
-        Broke { cause, was_well }
+        }
     }
 }
 
@@ -235,13 +241,6 @@ impl Drop for Ended<'_> {
         self.0.routes.broke(cause());
         self.0.continuums.broke(cause());
     }
-}
-
-/// Why a watch ended.
-struct Broke {
-    cause: String,
-    /// It was whole for a while.
-    was_well: bool,
 }
 
 /// What was refused or ended, and how to mend it.
@@ -286,12 +285,19 @@ fn pair_of(cluster: &Value) -> String {
     label.as_str().unwrap_or_default().to_owned()
 }
 
-/// A client whose every answer begins in time, or is an error.
+/// A client whose every answer begins in time, or is an error, and which begins no two watches close together.
 fn answering_in_time(client: Client) -> Client {
     let namespace = client.default_namespace().to_owned();
+    let last: Arc<Mutex<Option<Instant>>> = Arc::default();
     let service = service_fn(move |request: http::Request<Body>| {
-        let client = client.clone();
+        let (client, last) = (client.clone(), last.clone());
         async move {
+            if request.uri().query().is_some_and(|query| query.contains("watch=true")) {
+                let before = last.lock().unwrap_or_else(PoisonError::into_inner).replace(Instant::now());
+                if let Some(before) = before {
+                    tokio::time::sleep_until(before + APART).await;
+                }
+            }
             match tokio::time::timeout(ANSWER_LIMIT, client.send(request)).await {
                 Ok(answer) => Ok::<_, BoxError>(answer?),
                 Err(_) => Err(format!("no answer in {} s", ANSWER_LIMIT.as_secs()).into()),

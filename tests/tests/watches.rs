@@ -2,10 +2,10 @@
 
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::observe::Seen;
-use continuum_core::ports::Cache;
+use continuum_core::ports::{Cache, ObservePair};
 use continuum_live::clock::SystemClock;
 use continuum_live::kube_api::{KubeApi, Regions};
-use continuum_live::pair::PAIR_LABEL;
+use continuum_live::pair::{KubePair, PAIR_LABEL};
 use continuum_live::watches::{KubeCache, ServerWatches};
 use continuum_tests::exchange;
 use continuum_tests::real_kube::{RealKube, Who};
@@ -23,6 +23,7 @@ struct Bed {
     real: RealKube,
     admin: Client,
     watches: Arc<ServerWatches>,
+    regions: Regions,
     cache: KubeCache,
 }
 
@@ -33,11 +34,13 @@ impl Bed {
         let admin = real.client(Who::Admin).await.expect("a client");
         let fsn = Region::new("fsn");
         let watches = Arc::new(ServerWatches::new(fsn.clone(), false));
-        let regions = Regions::from([(fsn.clone(), KubeApi::new(admin.clone(), "fsn"))]);
-        let cache = KubeCache::new([(fsn, watches.clone())].into(), regions, ObjectName::new("default", "shop"));
+        let api = KubeApi::new(admin.clone(), "fsn").beside(Some(watches.clone()));
+        let regions = Regions::from([(fsn.clone(), api)]);
+        let name = ObjectName::new("default", "shop");
+        let cache = KubeCache::new([(fsn, watches.clone())].into(), regions.clone(), name);
         let (kept, client) = (watches.clone(), admin.clone());
         tokio::spawn(async move { kept.run(client, &SystemClock::new()).await });
-        let bed = Self { real, admin, watches, cache };
+        let bed = Self { real, admin, watches, regions, cache };
         bed.create("shop-fsn").await;
         bed.until("known", 10, || bed.half() == Some("shop-fsn".into())).await;
         Some(bed)
@@ -110,5 +113,24 @@ async fn a_server_that_stops_answering_is_not_believed_for_longer_than_35_second
     let noticed = bed.until("it is noticed", 45, || bed.half().is_none()).await;
     bed.signal("-CONT");
     assert!(noticed < Duration::from_secs(40), "{noticed:?}");
+    bed.until("known again", 60, || bed.half() == Some("shop-fsn".into())).await;
+}
+
+#[tokio::test]
+async fn a_request_without_an_answer_makes_what_was_told_doubtful_at_once() {
+    let Some(bed) = Bed::start().await else { return };
+    let (pair, fsn, shop) = (
+        KubePair::new(bed.regions.clone(), Region::new("fsn")),
+        Region::new("fsn"),
+        ObjectName::new("default", "shop"),
+    );
+    pair.cluster(&fsn, &shop).await;
+    assert!(bed.half().is_some(), "it was answered");
+    bed.signal("-STOP");
+    let unanswered = tokio::time::timeout(Duration::from_secs(1), pair.cluster(&fsn, &shop)).await;
+    let told = bed.half();
+    bed.signal("-CONT");
+    assert!(unanswered.is_err(), "it stood still");
+    assert_eq!(told, None);
     bed.until("known again", 60, || bed.half() == Some("shop-fsn".into())).await;
 }

@@ -50,14 +50,15 @@ impl Controller {
             let own = half.database.known().filter(|d| d.in_recovery == Some(false));
             keeper.set_position(own.and_then(|d| d.position()));
         }
-        let halves = {
+        let (halves, asked) = {
             let mut shared = self.shared();
             shared.halves.insert(region.clone(), half);
-            shared.halves_at.insert(region.clone(), self.clock.now());
-            shared.halves.clone()
+            shared.halves_at.insert(region.clone(), (self.clock.now(), source));
+            let asked = shared.halves_at.values().all(|(_, source)| *source == Source::Servers);
+            (shared.halves.clone(), asked)
         };
         if let Some(driver) = &self.driver {
-            driver.set_halves(halves);
+            driver.set_halves(halves, asked);
         }
     }
 }

@@ -41,7 +41,8 @@ impl Driver {
     pub(super) async fn acquire(&self, mind: &mut Mind) -> Duration {
         let (spec, halves) = {
             let told = self.told();
-            let spec = told.copy.as_ref().and_then(|copy| copy.spec.clone().ok());
+            // The record was held a moment ago, and watches were looked at: servers are asked at the next look.
+            let spec = told.copy.as_ref().filter(|_| told.halves_asked).and_then(|copy| copy.spec.clone().ok());
             (spec, told.halves.clone())
         };
         let Some(spec) = spec.filter(|spec| spec.lease.kind.unavailable().is_none()) else { return IDLE_PAUSE };

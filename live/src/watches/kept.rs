@@ -16,11 +16,14 @@ pub(super) struct Kept<V> {
     state: Mutex<State<V>>,
     news: Notify,
     anew: Notify,
+    doubted: Notify,
 }
 
 struct State<V> {
     /// Why it is not known what there is.
     unknown: Option<String>,
+    /// How much was told so far.
+    told: u64,
     objects: BTreeMap<ObjectName, V>,
     /// What a list has given so far.
     listed: BTreeMap<ObjectName, V>,
@@ -33,16 +36,19 @@ impl<V: Clone> Kept<V> {
     pub fn new(make: fn(Value) -> V, tells: bool) -> Self {
         let state = State {
             unknown: Some("it was not listed yet".into()),
+            told: 0,
             objects: BTreeMap::new(),
             listed: BTreeMap::new(),
             changed: tells.then(BTreeSet::new),
         };
-        Self { make, state: Mutex::new(state), news: Notify::new(), anew: Notify::new() }
+        Self { make, state: Mutex::new(state), news: Notify::new(), anew: Notify::new(), doubted: Notify::new() }
     }
 
     /// Takes what a watch told.
     pub fn take(&self, event: Event<DynamicObject>) {
         let mut state = self.state();
+        // `Init` is the watcher's own word, and comes of no server.
+        state.told += u64::from(!matches!(event, Event::Init));
         match event {
             Event::Init => state.listed.clear(),
             Event::InitApply(object) => {
@@ -93,11 +99,28 @@ impl<V: Clone> Kept<V> {
         self.anew.notify_one();
     }
 
-    /// The same, where it is known what there is. Who lists already, or waits after a failure, goes on.
-    pub fn doubt(&self, cause: &str) {
-        if self.unknown().is_none() {
-            self.begin_anew(cause.to_owned());
+    /// How much was told so far.
+    pub fn told(&self) -> u64 {
+        self.state().told
+    }
+
+    /// What was told does not count, unless there was more since this much was: the watch may be dead. Who lists already, or
+    /// waits after a failure, goes on.
+    pub fn doubt(&self, told_then: u64) {
+        {
+            let mut state = self.state();
+            if state.unknown.is_some() || state.told != told_then {
+                return;
+            }
+            state.unknown = Some("a request to its server got no answer".to_owned());
         }
+        self.news.notify_one();
+        self.doubted.notify_one();
+    }
+
+    /// Until that is so.
+    pub async fn is_doubted(&self) {
+        self.doubted.notified().await;
     }
 
     /// Until that is so.
