@@ -5,13 +5,12 @@ use crate::copies::{KubeCopies, OwnCopy};
 use crate::kube_api::{KubeApi, Regions};
 use crate::pair::KubePair;
 use crate::route::KubeRoute;
-use crate::watches::{KubeCache, Watches};
 use crate::witness_lease::LeaseWitness;
 use continuum_core::clock::Clock;
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::ports::{
-    ActOnDatabase, Actors, Cache, ObserveAudit, ObserveDatabase, ObserveLatency, ObserveRecords, ObserveVantages,
-    Observers, PublishAudit, PublishRecords,
+    ActOnDatabase, Actors, ObserveAudit, ObserveDatabase, ObserveLatency, ObserveRecords, ObserveVantages, Observers,
+    PublishAudit, PublishRecords,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,8 +73,6 @@ pub struct Transports {
     pub observers: Twice<OtherObservers>,
     /// Other actions.
     pub actors: OtherActors,
-    /// What API servers are watched. Empty: none, and idle controllers ask.
-    pub watches: Watches,
     /// For timestamps.
     pub clock: Arc<dyn Clock>,
 }
@@ -90,8 +87,8 @@ pub struct Ports {
 
 /// The ports of `continuum` for the controller of region `own`.
 pub fn assemble(continuum: &ObjectName, own: &Region, transports: &Transports) -> Ports {
-    let driving = Adapters::new(continuum, own, transports, &transports.kube.driving, &transports.watches);
-    let dry_run = Adapters::new(continuum, own, transports, &transports.kube.dry_run, &Watches::new());
+    let driving = Adapters::new(continuum, own, transports, &transports.kube.driving);
+    let dry_run = Adapters::new(continuum, own, transports, &transports.kube.dry_run);
     let others = &transports.actors;
     Ports {
         actors: Actors {
@@ -104,10 +101,7 @@ pub fn assemble(continuum: &ObjectName, own: &Region, transports: &Transports) -
             copy: Arc::new(OwnCopy::new(&driving.regions, own.clone(), continuum.clone())),
         },
         observers: Twice {
-            driving: Observers {
-                cache: driving.cache(continuum, &transports.watches),
-                ..driving.observers(continuum, &transports.observers.driving)
-            },
+            driving: driving.observers(continuum, &transports.observers.driving),
             dry_run: dry_run.observers(continuum, &transports.observers.dry_run),
         },
     }
@@ -122,20 +116,11 @@ struct Adapters {
 }
 
 impl Adapters {
-    fn new(
-        continuum: &ObjectName,
-        own: &Region,
-        transports: &Transports,
-        clients: &KubeClients,
-        watches: &Watches,
-    ) -> Self {
+    fn new(continuum: &ObjectName, own: &Region, transports: &Transports, clients: &KubeClients) -> Self {
         let regions: Regions = clients
             .regions
             .iter()
-            .map(|(region, client)| {
-                let api = KubeApi::new(client.clone(), region.as_str()).beside(watches.get(region).cloned());
-                (region.clone(), api)
-            })
+            .map(|(region, client)| (region.clone(), KubeApi::new(client.clone(), region.as_str())))
             .collect();
         let witness = clients.witness.as_ref().map(|client| {
             Arc::new(LeaseWitness::new(
@@ -154,11 +139,6 @@ impl Adapters {
         }
     }
 
-    fn cache(&self, continuum: &ObjectName, watches: &Watches) -> Option<Arc<dyn Cache>> {
-        let cache = || KubeCache::new(watches.clone(), self.regions.clone(), continuum.clone());
-        (!watches.is_empty()).then(|| Arc::new(cache()) as _)
-    }
-
     fn observers(&self, continuum: &ObjectName, others: &OtherObservers) -> Observers {
         Observers {
             witness: self.witness.clone().map(|witness| witness as _),
@@ -170,7 +150,6 @@ impl Adapters {
             audit: others.audit.clone(),
             latency: others.latency.clone(),
             copies: Arc::new(KubeCopies::new(self.regions.clone(), continuum.clone())),
-            cache: None,
         }
     }
 }

@@ -11,7 +11,7 @@ mod board;
 mod felt;
 mod steps;
 
-pub use board::{FaultBoard, FaultId, Question, Struck};
+pub use board::{FaultBoard, FaultId, Struck};
 
 use std::fmt;
 use std::time::Duration;

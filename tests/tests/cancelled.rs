@@ -85,7 +85,6 @@ impl ActOnCopy for Silent {
 fn sequencer() -> Sequencer {
     let silent = Arc::new(Silent);
     let observers = Observers {
-        cache: None,
         witness: None,
         pair: silent.clone(),
         database: None,

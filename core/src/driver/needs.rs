@@ -5,7 +5,6 @@ use crate::clock::Monotonic;
 use crate::look::{Brief, Depth, Needs};
 use crate::name::Region;
 use crate::next::{Memory, Standing, Upkeep, current_step, undo_due};
-use crate::ports::Source;
 use crate::record::{Intent, Record};
 use crate::steps;
 use std::time::Duration;
@@ -109,9 +108,9 @@ pub(super) struct Rounds {
 }
 
 impl Rounds {
-    /// Everything is looked at again at once.
+    /// The halves are looked at again at once.
     pub(super) fn hurry(&mut self) {
-        *self = Self::default();
+        (self.own, self.other) = (None, None);
     }
 }
 
@@ -152,7 +151,5 @@ pub(super) fn of_standing(
     // What a deed depends on is waited for: of another region far away a whole look takes longer than a glance.
     let glance = !upkeep.amiss;
     let brief = Brief { from: !own_is_from && glance, to: own_is_from && glance, routes: true, zone: true };
-    // While an intent stands, this region gives way to one that moves things.
-    let source = if glance && record.intent.is_none() { Source::Watches } else { Source::Servers };
-    Some(Needs { from, to, routes: traffic, zone: traffic, brief, source, ..Needs::default() })
+    Some(Needs { from, to, routes: traffic, zone: traffic, brief, ..Needs::default() })
 }
