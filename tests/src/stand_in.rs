@@ -15,6 +15,7 @@ use continuum_live::clock::SystemClock;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use tokio_postgres::SimpleQueryMessage;
 
 /// Between two looks.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(200);
 /// As the operator names these.
 const HEALTHY: &str = "Cluster in healthy state";
 const PROMOTING: &str = "Promoting to primary cluster";
@@ -160,7 +161,8 @@ impl Half {
         self.postgres.control(self.server, &["promote"]);
         // What `pg_controldata` says of the timeline is that of the last checkpoint.
         self.ask("checkpoint").await?;
-        self.say(json!({ "lastPromotionToken": token, "timelineID": self.timeline() })).await?;
+        let timeline = timeline(&self.postgres.control_data(self.server));
+        self.say(json!({ "lastPromotionToken": token, "timelineID": timeline })).await?;
         self.postgres.set(self.server, "archive_mode=on");
         self.postgres.control(self.server, &["-m", "fast", "restart"]);
         Ok(())
@@ -179,7 +181,7 @@ impl Half {
         });
         // A standby's control file follows its primary's checkpoints.
         if is_primary || status["timelineID"].is_null() {
-            wanted["timelineID"] = self.timeline().into();
+            wanted["timelineID"] = timeline(&data).into();
         }
         if token.is_none() && !status["lastPromotionToken"].is_null() {
             wanted["lastPromotionToken"] = Value::Null;
@@ -195,11 +197,6 @@ impl Half {
         }
         wanted["conditions"] = conditions(true);
         self.say(wanted).await
-    }
-
-    fn timeline(&self) -> u64 {
-        let data = self.postgres.control_data(self.server);
-        data["Latest checkpoint's TimeLineID"].parse().expect("pg_controldata prints a number")
     }
 
     fn token(&self) -> String {
@@ -241,6 +238,11 @@ impl Half {
         self.clusters.patch_status(&self.name, &PatchParams::default(), &change).await?;
         Ok(())
     }
+}
+
+/// Of what `pg_controldata` says.
+fn timeline(data: &BTreeMap<String, String>) -> u64 {
+    data["Latest checkpoint's TimeLineID"].parse().expect("pg_controldata prints a number")
 }
 
 fn conditions(ready: bool) -> Value {

@@ -70,9 +70,11 @@ impl Clients {
         }
         let (postgres, seen, is_over) = (postgres.clone(), truth.clone(), over.clone());
         tasks.push(tokio::spawn(async move {
+            let mut probes = [0, 1].map(|server| Probe { server, session: None });
             while !is_over.load(Ordering::Relaxed) {
+                let [first, second] = &mut probes;
                 // The first once more: it may have ceased before the second began.
-                if writable(&postgres, 0).await && writable(&postgres, 1).await && writable(&postgres, 0).await {
+                if first.writes(&postgres).await && second.writes(&postgres).await && first.writes(&postgres).await {
                     let mut truth = seen.lock().expect("nothing panics while it holds it");
                     let after = truth.acknowledged.len();
                     truth.both_writable.push(format!("after {after} writes"));
@@ -106,10 +108,20 @@ async fn taken(session: Option<&Client>, statement: &str) -> bool {
     matches!(tokio::time::timeout(LIMIT, session.batch_execute(statement)).await, Ok(Ok(())))
 }
 
-/// Whether a new session may write.
-async fn writable(postgres: &RealPostgres, server: usize) -> bool {
-    let session = log_in(postgres, server, SUPERUSER).await;
-    taken(session.as_ref(), "begin; create temp table probe (); rollback").await
+/// Asks a server whether it takes writes. The session is kept, since a server forks for each new one.
+struct Probe {
+    server: usize,
+    session: Option<Client>,
+}
+
+impl Probe {
+    async fn writes(&mut self, postgres: &RealPostgres) -> bool {
+        if self.session.as_ref().is_none_or(Client::is_closed) {
+            self.session = log_in(postgres, self.server, SUPERUSER).await;
+        }
+        // A standby refuses in the middle of the transaction, and leaves it open.
+        taken(self.session.as_ref(), "rollback; begin; create temp table probe (); rollback").await
+    }
 }
 
 async fn kept(postgres: &RealPostgres, server: usize) -> BTreeSet<(String, i64)> {
