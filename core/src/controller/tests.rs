@@ -1,7 +1,7 @@
 //! What a replica does that waits. What a leading one does is staged in the simulated world.
 
 use super::*;
-use crate::preflight::fixture::{self, fsn, hel};
+use crate::preflight::fixture::{self, hel};
 use crate::record::Pending;
 use crate::sequencer::{Begun, ExecuteOrder, FailbackAnswer};
 use crate::testing::outside::Outside;
@@ -22,10 +22,7 @@ impl Rig {
         let clock = Arc::new(HandClock::default());
         let witness = Witness::new(&clock, Some(fixture::record()));
         let outside = Arc::new(Outside::default());
-        let observers = outside.observers(&witness);
-        let (dry, actors) = (observers.clone(), outside.actors(&witness));
-        let controller =
-            Controller::new(fsn(), fixture::shop(), clock.clone(), observers, dry, actors, Options::default());
+        let controller = outside.controller(&witness, &clock, Options::default());
         let controller = Arc::new(controller.waiting());
         let mut bench = Bench::new(&clock);
         let running = controller.clone();

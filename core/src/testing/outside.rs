@@ -1,6 +1,8 @@
 //! The world outside, as the fixture has it; what is written to it is noted.
 
+use super::HandClock;
 use super::witness::Witness;
+use crate::controller::{Controller, Options};
 use crate::name::{ObjectName, Region};
 use crate::observe::{ClusterView, CopyView, RouteView, Seen};
 use crate::plan::Plan;
@@ -8,7 +10,7 @@ use crate::ports::{
     ActOnCopy, ActOnPair, ActOnRoute, Actors, ClusterWrite, ObserveCopies, ObservePair, ObserveRoute, Observers,
     Outcome, RouteWrite,
 };
-use crate::preflight::fixture;
+use crate::preflight::fixture::{self, fsn};
 use crate::roles::RoleSecret;
 use async_trait::async_trait;
 use serde_json::Value;
@@ -31,6 +33,18 @@ pub(crate) struct Outside {
 }
 
 impl Outside {
+    /// fsn's controller of the fixture's pair, in this world.
+    pub fn controller(
+        self: &Arc<Self>,
+        witness: &Arc<Witness>,
+        clock: &Arc<HandClock>,
+        options: Options,
+    ) -> Controller {
+        let observers = self.observers(witness);
+        let (dry, actors) = (observers.clone(), self.actors(witness));
+        Controller::new(fsn(), fixture::shop(), clock.clone(), observers, dry, actors, options)
+    }
+
     /// Looks through this, and at `witness`.
     pub fn observers(self: &Arc<Self>, witness: &Arc<Witness>) -> Observers {
         Observers {

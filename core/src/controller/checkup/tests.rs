@@ -28,11 +28,7 @@ impl Rig {
         let clock = Arc::new(HandClock::default());
         let witness = Witness::new(&clock, Some(moved()));
         let outside = Arc::new(outside);
-        let observers = outside.observers(&witness);
-        let (dry, actors) = (observers.clone(), outside.actors(&witness));
-        let options = Options { health_delay: DELAY };
-        let controller = Controller::new(fsn(), fixture::shop(), clock.clone(), observers, dry, actors, options);
-        let controller = Arc::new(controller);
+        let controller = Arc::new(outside.controller(&witness, &clock, Options { health_delay: DELAY }));
         let mut bench = Bench::new(&clock);
         let running = controller.clone();
         bench.spawn(async move { running.keeper.as_ref().unwrap().run().await });
