@@ -20,8 +20,8 @@
 #   watches begun: 2, and nothing told in 2 s
 #   Apply(a)
 #
-# Matters: a cache must not serve what it had while its watch is broken, and must not stay silent for ever afterwards. A
-# watcher that is thrown away at its first error lists everything anew, and says so.
+# Matters: a cache must not serve what it had while its watch is broken, and must not stay silent for ever afterwards. Ours
+# throws the watcher away at its first error, so that everything is listed anew (`live/src/watches.rs`).
 set -euo pipefail
 
 work=$(mktemp -d)

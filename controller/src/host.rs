@@ -10,6 +10,7 @@ use crate::postgres::logins::SecretLogins;
 use crate::reload::Pool;
 use crate::resource::Resource;
 use crate::secrets::Secrets;
+use crate::watching::Watching;
 use continuum_core::clock::Clock;
 use continuum_core::controller::{Controller, Options};
 use continuum_core::name::{ObjectName, Region};
@@ -34,6 +35,7 @@ pub(crate) type Records = PowerDns<TokioRuntimeProvider>;
 pub(crate) struct Host {
     region: Region,
     clients: Arc<Pool>,
+    watching: Watching,
     lease_namespace: String,
     /// Where the witness is no third place.
     witness_shares: Option<Region>,
@@ -52,6 +54,7 @@ impl Host {
     pub fn new(
         config: &Config,
         clients: Arc<Pool>,
+        watching: Watching,
         lease_namespace: String,
         audit: Option<Settings>,
         clock: Arc<dyn Clock>,
@@ -66,6 +69,7 @@ impl Host {
         Ok(Self {
             region: config.region.clone(),
             clients,
+            watching,
             lease_namespace,
             witness_shares: config.witness.region().cloned(),
             cluster_domain: config.cluster_domain.clone(),
@@ -124,6 +128,7 @@ impl Host {
                     .as_ref()
                     .map(|both| Arc::new(Acting { inner: both.driving.clone(), gate: gate() }) as _),
             },
+            watches: self.watching.all(),
             clock: self.clock.clone(),
             kube,
         };

@@ -39,6 +39,7 @@ mod roster;
 pub mod run;
 pub mod secrets;
 mod serve;
+mod watching;
 
 use continuum_live::kube_transport::USER_AGENT;
 

@@ -174,8 +174,16 @@ const OF_EACH: [(&str, &str, OfEach); 13] = [
     }),
 ];
 
+/// Of each region and kind, whether it is known by a watch.
+pub(crate) type Watched = Vec<(String, &'static str, bool)>;
+
 /// The page. `leads`: whether this replica drives.
-pub(crate) fn page(counts: &Counts, leads: bool, continuums: &[(ObjectName, Option<Measures>, Blockers)]) -> String {
+pub(crate) fn page(
+    counts: &Counts,
+    leads: bool,
+    watched: &Watched,
+    continuums: &[(ObjectName, Option<Measures>, Blockers)],
+) -> String {
     let metric = |name, help, counts, samples| Metric { name, help, counts, samples };
     let controller = || vec![("controller", "continuum".to_owned())];
     let requests =
@@ -211,6 +219,17 @@ pub(crate) fn page(counts: &Counts, leads: bool, continuums: &[(ObjectName, Opti
             vec![(controller(), counts.0.panics.load(Ordering::Relaxed) as f64)],
         ),
         metric("rest_client_requests", "Requests to API servers", true, requests),
+        metric(
+            "continuum_watched",
+            "1 while all objects of the kind are known by a watch; 0: its server is asked instead",
+            false,
+            watched
+                .iter()
+                .map(|(region, kind, known)| {
+                    (vec![("region", region.clone()), ("kind", (*kind).to_owned())], f64::from(u8::from(*known)))
+                })
+                .collect(),
+        ),
         metric("continuum_kubernetes_events", "What became of Events of Kubernetes", true, events.collect()),
     ];
     let named = |name: &ObjectName, labels: Labels| {

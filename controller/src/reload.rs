@@ -7,6 +7,7 @@
 use crate::clients::{NoClients, Place, Reached, files, secrets};
 use crate::config::{Config, Mistakes};
 use crate::metrics::Counts;
+use crate::watching::Watching;
 use continuum_core::clock::{Clock, within};
 use continuum_core::name::Region;
 use continuum_live::assemble::{KubeClients, Twice};
@@ -102,12 +103,7 @@ impl Pool {
 
     /// The other regions.
     pub fn others(&self) -> Vec<Region> {
-        let clients = self.clients();
-        let regions = clients.keys().filter_map(|place| match place {
-            Place::Region(region) if *region != self.own => Some(region.clone()),
-            _ => None,
-        });
-        regions.collect()
+        self.regions().into_iter().filter(|region| *region != self.own).collect()
     }
 
     /// Clients of every API server that is known now.
@@ -120,9 +116,19 @@ impl Pool {
         self.handing(&Place::Region(self.own.clone()), |clients| &clients.driving)
     }
 
-    /// A client for watches of the own cluster.
-    pub fn watching(self: &Arc<Self>) -> Client {
-        self.handing(&Place::Region(self.own.clone()), |clients| &clients.watching)
+    /// A client for watches of the cluster of a region that is known.
+    pub fn watching(self: &Arc<Self>, region: &Region) -> Client {
+        self.handing(&Place::Region(region.clone()), |clients| &clients.watching)
+    }
+
+    /// Every region that is known now.
+    pub fn regions(&self) -> Vec<Region> {
+        let clients = self.clients();
+        let regions = clients.keys().filter_map(|place| match place {
+            Place::Region(region) => Some(region.clone()),
+            Place::Witness => None,
+        });
+        regions.collect()
     }
 
     fn of(self: &Arc<Self>, which: fn(&Clients) -> &Client) -> KubeClients {
@@ -240,7 +246,7 @@ impl Drop for Asked {
 }
 
 /// Reads files and secrets again, for ever. `grown` is called where there is a region that was not there before.
-pub(crate) async fn keep(config: &Config, pool: &Arc<Pool>, mut grown: impl FnMut()) {
+pub(crate) async fn keep(config: &Config, pool: &Arc<Pool>, watching: &Watching, mut grown: impl FnMut()) {
     let clock = &*pool.clock;
     let mut told = BTreeSet::new();
     loop {
@@ -253,6 +259,9 @@ pub(crate) async fn keep(config: &Config, pool: &Arc<Pool>, mut grown: impl FnMu
             match pool.take(&place, reached).await {
                 Ok(true) => {
                     tracing::info!(%place, "its kubeconfig is another one now, and is used");
+                    if let Place::Region(region) = &place {
+                        watching.replaced(region);
+                    }
                     if is_new {
                         grown();
                     }

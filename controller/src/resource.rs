@@ -8,8 +8,8 @@ pub struct Resource(Mutex<Arc<Value>>);
 
 impl Resource {
     /// As it is now.
-    pub fn new(object: Value) -> Self {
-        Self(Mutex::new(Arc::new(object)))
+    pub fn new(object: Arc<Value>) -> Self {
+        Self(Mutex::new(object))
     }
 
     /// As it was told last.
@@ -18,7 +18,7 @@ impl Resource {
     }
 
     /// It is another now.
-    pub fn set(&self, object: Value) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(object);
+    pub fn set(&self, object: Arc<Value>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = object;
     }
 }

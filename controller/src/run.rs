@@ -11,6 +11,7 @@ use crate::leader::{Candidate, Leadership, Standing, identity, pod};
 use crate::metrics::{self, Counts};
 use crate::reload::{self, Pool};
 use crate::serve::{self, NotBound};
+use crate::watching::Watching;
 use continuum_core::clock::{Clock, within};
 use continuum_live::clock::SystemClock;
 use futures_util::FutureExt;
@@ -107,8 +108,10 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
         );
     }
     let audit = kubeconfigs.audit.take();
-    let host = Host::new(&config, pool.clone(), lease_namespace, audit, clock.clone(), counts.clone())
-        .map_err(NotRun::Vantages)?;
+    let watching = Watching::new(pool.clone(), config.region.clone(), clock.clone());
+    let host =
+        Host::new(&config, pool.clone(), watching.clone(), lease_namespace, audit, clock.clone(), counts.clone())
+            .map_err(NotRun::Vantages)?;
     let directory = Directory::default();
     let (stop_api, stopped) = oneshot::channel::<()>();
     let stop = stopped.map(drop).boxed().shared();
@@ -118,10 +121,15 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
     let leadership = Leadership::new(if config.election.is_some() { Standing::Waits } else { Standing::Leads(None) });
     if let Some(listener) = metrics_listener {
         let (directory, leadership, counts) = (directory.clone(), leadership.clone(), counts.clone());
+        let watching = watching.clone();
         tokio::spawn(serve::pages(listener, move |method, path| match (method, path) {
             (&Method::GET | &Method::HEAD, "/metrics") => {
                 let leads = matches!(leadership.now(), Standing::Leads(_));
-                (StatusCode::OK, metrics::CONTENT_TYPE, metrics::page(&counts, leads, &directory.measured()))
+                (
+                    StatusCode::OK,
+                    metrics::CONTENT_TYPE,
+                    metrics::page(&counts, leads, &watching.known(), &directory.measured()),
+                )
             }
             (_, "/metrics") => (StatusCode::METHOD_NOT_ALLOWED, "text/plain", "this path has not that verb".into()),
             _ => (StatusCode::NOT_FOUND, "text/plain", "no such path; /metrics is".into()),
@@ -145,15 +153,16 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
         async move { events.write(client).await }
     });
     let mut groups = Groups::new(Arc::new(host), directory, leadership.now(), events);
+    let own_watches = watching.own();
     {
         let (terminated, interrupted) = (pin!(terminated.recv()), pin!(interrupted.recv()));
         let told = select(terminated, interrupted);
-        let reload = reload::keep(&config, &pool, || leadership.again());
-        let follow = join(groups.follow(&config.region, pool.watching(), &leadership, &readiness), reload);
+        let reload = reload::keep(&config, &pool, &watching, || leadership.again());
+        let follow = join(groups.follow(&own_watches, &leadership, &readiness), reload);
         let follow = pin!(follow);
         match select(told, select(follow, &mut candidacy)).await {
             Either::Left(_) => {}
-            Either::Right((Either::Left(_), _)) => unreachable!("a watch of kube's never ends"),
+            Either::Right((Either::Left(_), _)) => unreachable!("what follows a watch never ends"),
             // Its term runs out, and then nothing would be driven here for ever: the process begins anew.
             Either::Right((Either::Right((ended, _)), _)) => panic!("the election ended: {ended:?}"),
         }

@@ -73,7 +73,7 @@ impl Bed {
     fn new(port: u16, authority: &Authority) -> Self {
         let objects = Objects::default();
         let client = server(objects.clone());
-        let resource = Arc::new(Resource::new(Value::Null));
+        let resource = Arc::new(Resource::new(Arc::new(Value::Null)));
         let (region, clock) = (Region::new("fsn"), Arc::new(Standing));
         let domain = "cluster.local".to_owned();
         let connector = HalfConnector::new(region.clone(), client.clone(), domain, resource.clone(), clock.clone());
@@ -93,7 +93,7 @@ impl Bed {
     }
 
     fn own_half_at(&self, place: Value) {
-        self.resource.set(json!({
+        self.resource.set(Arc::new(json!({
             "metadata": { "namespace": "shop", "name": CONTINUUM },
             "spec": {
                 "applicationRef": "shop", "primaryRegion": "fsn", "hotStandbyRegions": ["hel"],
@@ -101,7 +101,7 @@ impl Bed {
                 "probe": { "secretRef": { "name": "probe" } },
                 "regions": [{ "name": "fsn", "postgres": place }],
             },
-        }));
+        })));
     }
 
     fn other_half_at(&self, host: &str, sslmode: &str, ca: &str) {
@@ -230,7 +230,7 @@ async fn who_looks_must_be_said() {
     assert_eq!(bed.look("hel").await, Err(format!("{known} is missing: make it")));
     let mut object = (*bed.resource.object()).clone();
     object["spec"]["probe"] = Value::Null;
-    bed.resource.set(object);
+    bed.resource.set(Arc::new(object));
     let cause = bed.look("hel").await.unwrap_err();
     assert!(cause.starts_with("spec.probe.secretRef is missing: name a secret"), "{cause}");
 }

@@ -26,7 +26,7 @@ use crate::look::limited;
 use crate::mailbox::Bell;
 use crate::name::{ObjectName, Region};
 use crate::observe::{CopyView, Half, Seen, SeenRecord};
-use crate::ports::{Actors, Observers, Outcome};
+use crate::ports::{Actors, Observers, Outcome, Source};
 use crate::publisher::Publisher;
 use crate::record::Record;
 use crate::report::HealthReport;
@@ -77,8 +77,8 @@ struct Shared {
     copies: BTreeMap<Region, Seen<CopyView>>,
     /// Both halves as last looked at.
     halves: BTreeMap<Region, Half>,
-    /// When each of them was.
-    halves_at: BTreeMap<Region, Monotonic>,
+    /// When each of them was, and where its Cluster was looked up.
+    halves_at: BTreeMap<Region, (Monotonic, Source)>,
     /// The holder of the record, and since when this process knows of it.
     holder: Option<(Region, Monotonic)>,
     /// How often in a row the standby was not seen to stream.
@@ -229,11 +229,12 @@ impl Controller {
             let base = self.beat_before();
             let seen = keeper.view().zip(base).and_then(|(view, base)| {
                 let record = view.record?;
+                let left = record.held_by(&self.me).then(|| keeper.term().left);
                 let intent = record.intent.map(|i| i.id);
-                Some(SeenRecord { renewal: record.renewal, intent, beat: base + view.beat })
+                Some((SeenRecord { renewal: record.renewal, intent, beat: base + view.beat }, left))
             });
-            if let Some(seen) = seen.filter(|seen| said.as_ref() != Some(seen)) {
-                let patch = status::seen_patch(&seen);
+            if let Some((seen, left)) = seen.filter(|(seen, _)| said.as_ref() != Some(seen)) {
+                let patch = status::seen_patch(&seen, left, self.clock.wall());
                 let outcome = within(&*self.clock, REQUEST_LIMIT, self.actors.copy.patch_status(&patch)).await;
                 if matches!(outcome, Some(Outcome::Done(()))) {
                     said = Some(seen);
@@ -275,7 +276,7 @@ impl Controller {
     async fn scout_region(&self, region: &Region, others: &[Region]) {
         let mut asked: Option<String> = None;
         while self.regions().iter().filter(|r| **r != self.me).eq(others) {
-            let seen = limited(&*self.clock, REQUEST_LIMIT, self.observers.copies.copy(region)).await;
+            let seen = self.read_copy(region, self.source()).await;
             let theirs = seen.known().and_then(|c| c.seen.as_ref()).and_then(|s| s.intent.clone());
             let ours = self.record().and_then(|r| r.intent).map(|i| i.id);
             if let Some(keeper) = &self.keeper
@@ -294,6 +295,27 @@ impl Controller {
         }
     }
 
+    async fn read_copy(&self, region: &Region, source: Source) -> Seen<CopyView> {
+        limited(&*self.clock, REQUEST_LIMIT, self.observers.copy(source, region)).await
+    }
+
+    /// Every copy, as its server has it now.
+    async fn read_copies(&self) -> BTreeMap<Region, Seen<CopyView>> {
+        let regions = self.regions();
+        let read = regions.into_iter().map(|region| async move {
+            let seen = self.read_copy(&region, Source::Servers).await;
+            (region, seen)
+        });
+        join_all(read).await.into_iter().collect()
+    }
+
+    /// Where to look: while something is under way or waited for, servers are asked, and so they are where nobody holds the
+    /// record, which is then taken by what was seen.
+    fn source(&self) -> Source {
+        let idle = |record: &Record| record.intent.is_none() && record.pending.is_none() && record.holder.is_some();
+        if self.record().as_ref().is_some_and(idle) { Source::Watches } else { Source::Servers }
+    }
+
     fn regions(&self) -> Vec<Region> {
         match self.shared().copies.get(&self.me) {
             Some(Seen::Is(CopyView { spec: Ok(spec), .. })) => spec.regions().cloned().collect(),
@@ -304,7 +326,7 @@ impl Controller {
     /// Reads its own copy, and hands on what others need of it.
     async fn attend(&self) {
         loop {
-            let seen = limited(&*self.clock, REQUEST_LIMIT, self.observers.copies.copy(&self.me)).await;
+            let seen = self.read_copy(&self.me, self.source()).await;
             let known = seen.known().and_then(|copy| Some((copy.clone(), copy.spec.clone().ok()?)));
             self.shared().copies.insert(self.me.clone(), seen);
             if let Some((copy, spec)) = known {
@@ -363,10 +385,10 @@ impl Controller {
     /// Serves requests and answers, wherever they stand.
     async fn serve(&self) {
         loop {
-            if let Some((_, spec)) = self.followed()
+            if self.followed().is_some()
                 && let Some(record) = self.record().filter(|r| r.held_by(&self.me))
             {
-                self.hold(&record, &spec).await;
+                self.hold(&record).await;
             }
             self.clock.sleep(ATTEND_PAUSE).await;
         }

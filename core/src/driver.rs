@@ -61,6 +61,8 @@ struct Heard {
     abort: Option<String>,
     copy: Option<Arc<CopyView>>,
     halves: Arc<BTreeMap<Region, Half>>,
+    /// No Cluster of them is one that a watch told of.
+    halves_asked: bool,
 }
 
 /// See the module.
@@ -118,9 +120,11 @@ impl Driver {
         self.told().copy = Some(Arc::new(copy));
     }
 
-    /// Both halves, as looked at last: what a glance at the Clusters alone does not show.
-    pub fn set_halves(&self, halves: BTreeMap<Region, Half>) {
-        self.told().halves = Arc::new(halves);
+    /// Both halves, as looked at last: what a glance at the Clusters alone does not show. `asked`: servers were, and not
+    /// what watches told.
+    pub fn set_halves(&self, halves: BTreeMap<Region, Half>, asked: bool) {
+        let mut told = self.told();
+        (told.halves, told.halves_asked) = (Arc::new(halves), asked);
     }
 
     /// What is being done.

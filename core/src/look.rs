@@ -6,7 +6,7 @@ use crate::name::{ObjectName, Region};
 use crate::next::{Permit, cluster_write};
 use crate::observe::{Answers, Claim, ClusterView, Half, Observations, Role, RouteView, Seen};
 use crate::plan::Plan;
-use crate::ports::{ClusterChange, ClusterWrite, Observers, RouteWrite};
+use crate::ports::{ClusterChange, ClusterWrite, Observers, RouteWrite, Source};
 use crate::records;
 use crate::roles::Roles;
 use crate::spec::Selector;
@@ -40,6 +40,8 @@ pub struct Needs {
     pub preflight: bool,
     /// What no answer is waited for longer than [`BRIEF_LIMIT`].
     pub brief: Brief,
+    /// Where Clusters, routes and copies are looked up.
+    pub source: Source,
 }
 
 /// How much of a half is looked at.
@@ -81,6 +83,7 @@ impl Needs {
         copies: true,
         preflight: true,
         brief: Brief { from: false, to: false, routes: false, zone: false },
+        source: Source::Servers,
     };
 }
 
@@ -104,21 +107,21 @@ pub async fn look(
 ) -> Observations {
     let regions = [&plan.from, &plan.to];
     let halves = join(
-        half(observers, clock, plan, &plan.from, (needs.from, needs.brief.from)),
-        half(observers, clock, plan, &plan.to, (needs.to, needs.brief.to)),
+        half(observers, clock, plan, &plan.from, (needs.from, needs.brief.from), needs.source),
+        half(observers, clock, plan, &plan.to, (needs.to, needs.brief.to), needs.source),
     );
     let routes = join_all(regions.map(|region| async move {
         let seen = match &plan.route {
             None => Seen::Unconfigured,
             Some(route) => {
                 let limit = if needs.brief.routes { BRIEF_LIMIT } else { REQUEST_LIMIT };
-                when(needs.routes, limited(clock, limit, observers.route.route(region, &route.object))).await
+                when(needs.routes, limited(clock, limit, observers.route(needs.source, region, &route.object))).await
             }
         };
         (region.clone(), seen)
     }));
     let copies = join_all(regions.map(|region| async move {
-        let seen = when(needs.copies, limited(clock, REQUEST_LIMIT, observers.copies.copy(region))).await;
+        let seen = when(needs.copies, limited(clock, REQUEST_LIMIT, observers.copy(needs.source, region))).await;
         (region.clone(), seen)
     }));
     let dns = join(
@@ -148,32 +151,34 @@ async fn half(
     plan: &Plan,
     region: &Region,
     (depth, brief): (Depth, bool),
+    source: Source,
 ) -> Half {
     let limit = if brief { BRIEF_LIMIT } else { REQUEST_LIMIT };
     match depth {
         Depth::Not => Half::default(),
         Depth::Cluster => {
-            let cluster = limited(clock, limit, observers.pair.cluster(region, &plan.pair)).await;
+            let cluster = limited(clock, limit, observers.cluster(source, region, &plan.pair)).await;
             Half { cluster, ..Half::default() }
         }
-        Depth::Whole => half_within(observers, clock, &plan.pair, region, limit).await,
+        Depth::Whole => half_within(observers, clock, &plan.pair, region, limit, source).await,
     }
 }
 
 /// One half of `pair`.
 pub async fn half_of(observers: &Observers, clock: &dyn Clock, pair: &ObjectName, region: &Region) -> Half {
-    half_within(observers, clock, pair, region, REQUEST_LIMIT).await
+    half_within(observers, clock, pair, region, REQUEST_LIMIT, Source::Servers).await
 }
 
-/// As [`half_of`], each of the two looks within `limit`.
+/// As [`half_of`], each of the two looks within `limit`, and the Cluster from `source`. PostgreSQL is always asked.
 pub(crate) async fn half_within(
     observers: &Observers,
     clock: &dyn Clock,
     pair: &ObjectName,
     region: &Region,
     limit: Duration,
+    source: Source,
 ) -> Half {
-    let cluster = limited(clock, limit, observers.pair.cluster(region, pair)).await;
+    let cluster = limited(clock, limit, observers.cluster(source, region, pair)).await;
     let database = match (&observers.database, cluster.known()) {
         (None, _) => Seen::Unconfigured,
         (Some(_), None) => Seen::NotLooked,

@@ -303,6 +303,30 @@ pub trait ActOnCopy: Send + Sync {
     async fn patch_status(&self, patch: &Value) -> Outcome;
 }
 
+/// What watches told last. It is looked at while nothing happens, so that an idle controller asks no server; what is acted
+/// on is read afresh.
+///
+/// `None`: this cannot tell, because nothing is watched there, or the watch has not listed everything since it began or
+/// broke, or it is behind what was read afresh. Who asks reads then.
+pub trait Cache: Send + Sync {
+    /// As [`ObservePair::cluster`].
+    fn cluster(&self, region: &Region, pair: &ObjectName) -> Option<Seen<ClusterView>>;
+    /// As [`ObserveRoute::route`].
+    fn route(&self, region: &Region, route: &ObjectName) -> Option<Seen<RouteView>>;
+    /// As [`ObserveCopies::copy`].
+    fn copy(&self, region: &Region) -> Option<Seen<CopyView>>;
+}
+
+/// Whether what watches told will do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// Servers are asked.
+    #[default]
+    Servers,
+    /// What watches told, and servers where that cannot tell.
+    Watches,
+}
+
 /// What a dry run and a health check may use. A dependency that is not configured is absent.
 #[derive(Clone)]
 pub struct Observers {
@@ -324,6 +348,38 @@ pub struct Observers {
     pub latency: Option<Arc<dyn ObserveLatency>>,
     /// Copies of the Continuum.
     pub copies: Arc<dyn ObserveCopies>,
+    /// What watches told. Absent: nothing is watched.
+    pub cache: Option<Arc<dyn Cache>>,
+}
+
+impl Observers {
+    fn told<T>(&self, source: Source, look: impl FnOnce(&dyn Cache) -> Option<Seen<T>>) -> Option<Seen<T>> {
+        self.cache.as_deref().filter(|_| source == Source::Watches).and_then(look)
+    }
+
+    /// The Cluster of `pair` in `region`.
+    pub async fn cluster(&self, source: Source, region: &Region, pair: &ObjectName) -> Seen<ClusterView> {
+        match self.told(source, |cache| cache.cluster(region, pair)) {
+            Some(seen) => seen,
+            None => self.pair.cluster(region, pair).await,
+        }
+    }
+
+    /// The HTTPRoute of `region`.
+    pub async fn route(&self, source: Source, region: &Region, route: &ObjectName) -> Seen<RouteView> {
+        match self.told(source, |cache| cache.route(region, route)) {
+            Some(seen) => seen,
+            None => self.route.route(region, route).await,
+        }
+    }
+
+    /// The copy in `region`.
+    pub async fn copy(&self, source: Source, region: &Region) -> Seen<CopyView> {
+        match self.told(source, |cache| cache.copy(region)) {
+            Some(seen) => seen,
+            None => self.copies.copy(region).await,
+        }
+    }
 }
 
 /// What the driver and the keeper act through.

@@ -77,14 +77,13 @@ pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Val
         let number = if known.progress.step > 0 { known.progress.step } else { crate::next::current_step(intent) };
         format!("step {number}/7 — {}", steps::name(number))
     });
-    let lease_expires = known.term_left.filter(|left| !left.is_zero()).and_then(|left| now.checked_add(left).ok());
     let (phase, ready) = phase(known, me, copy);
     let mut status = json!({
         "phase": phase,
         "primaryRegion": primary,
         "currentPrimary": primary,
         "leaseHolder": record.and_then(|r| r.holder.as_ref()),
-        "leaseExpiresAt": lease_expires.map(|at| at.round(jiff::Unit::Second).unwrap_or(at)),
+        "leaseExpiresAt": known.term_left.and_then(|left| lease_expires(left, now)),
         "replicationLagSeconds": known.lag_seconds,
         "walLagSeconds": known.lag_seconds,
         "switchoverInProgress": intent.is_some(),
@@ -151,9 +150,19 @@ fn published(intent: &Intent) -> Option<(Vec<Value>, Timestamp)> {
     Some((lua.flat_map(|set| set.contents.iter().map(move |body| record(set, body))).collect(), at))
 }
 
-/// `status.seen` (PROTOCOL 2.8).
-pub fn seen_patch(seen: &SeenRecord) -> Value {
-    json!({ "seen": { "renewal": seen.renewal, "intent": seen.intent, "beat": seen.beat } })
+/// `status.seen` (PROTOCOL 2.8), and with it, where this region holds the record, the end of the term of which `left` is
+/// left: it moves with each renewal.
+pub fn seen_patch(seen: &SeenRecord, left: Option<Duration>, now: Timestamp) -> Value {
+    let mut patch = json!({ "seen": { "renewal": seen.renewal, "intent": seen.intent, "beat": seen.beat } });
+    if let Some(at) = left.and_then(|left| lease_expires(left, now)) {
+        patch["leaseExpiresAt"] = json!(at);
+    }
+    patch
+}
+
+fn lease_expires(left: Duration, now: Timestamp) -> Option<Timestamp> {
+    let at = now.checked_add(left).ok().filter(|_| !left.is_zero())?;
+    Some(at.round(jiff::Unit::Second).unwrap_or(at))
 }
 
 /// The region whose half was last made primary, where that is known; else the holder.

@@ -5,12 +5,13 @@ use crate::copies::{KubeCopies, OwnCopy};
 use crate::kube_api::{KubeApi, Regions};
 use crate::pair::KubePair;
 use crate::route::KubeRoute;
+use crate::watches::{KubeCache, Watches};
 use crate::witness_lease::LeaseWitness;
 use continuum_core::clock::Clock;
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::ports::{
-    ActOnDatabase, Actors, ObserveAudit, ObserveDatabase, ObserveLatency, ObserveRecords, ObserveVantages, Observers,
-    PublishAudit, PublishRecords,
+    ActOnDatabase, Actors, Cache, ObserveAudit, ObserveDatabase, ObserveLatency, ObserveRecords, ObserveVantages,
+    Observers, PublishAudit, PublishRecords,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -73,6 +74,8 @@ pub struct Transports {
     pub observers: Twice<OtherObservers>,
     /// Other actions.
     pub actors: OtherActors,
+    /// What API servers are watched. Empty: none, and idle controllers ask.
+    pub watches: Watches,
     /// For timestamps.
     pub clock: Arc<dyn Clock>,
 }
@@ -87,8 +90,8 @@ pub struct Ports {
 
 /// The ports of `continuum` for the controller of region `own`.
 pub fn assemble(continuum: &ObjectName, own: &Region, transports: &Transports) -> Ports {
-    let driving = Adapters::new(continuum, own, transports, &transports.kube.driving);
-    let dry_run = Adapters::new(continuum, own, transports, &transports.kube.dry_run);
+    let driving = Adapters::new(continuum, own, transports, &transports.kube.driving, &transports.watches);
+    let dry_run = Adapters::new(continuum, own, transports, &transports.kube.dry_run, &Watches::new());
     let others = &transports.actors;
     Ports {
         actors: Actors {
@@ -101,7 +104,10 @@ pub fn assemble(continuum: &ObjectName, own: &Region, transports: &Transports) -
             copy: Arc::new(OwnCopy::new(&driving.regions, own.clone(), continuum.clone())),
         },
         observers: Twice {
-            driving: driving.observers(continuum, &transports.observers.driving),
+            driving: Observers {
+                cache: driving.cache(continuum, &transports.watches),
+                ..driving.observers(continuum, &transports.observers.driving)
+            },
             dry_run: dry_run.observers(continuum, &transports.observers.dry_run),
         },
     }
@@ -116,11 +122,20 @@ struct Adapters {
 }
 
 impl Adapters {
-    fn new(continuum: &ObjectName, own: &Region, transports: &Transports, clients: &KubeClients) -> Self {
+    fn new(
+        continuum: &ObjectName,
+        own: &Region,
+        transports: &Transports,
+        clients: &KubeClients,
+        watches: &Watches,
+    ) -> Self {
         let regions: Regions = clients
             .regions
             .iter()
-            .map(|(region, client)| (region.clone(), KubeApi::new(client.clone(), region.as_str())))
+            .map(|(region, client)| {
+                let api = KubeApi::new(client.clone(), region.as_str()).beside(watches.get(region).cloned());
+                (region.clone(), api)
+            })
             .collect();
         let witness = clients.witness.as_ref().map(|client| {
             Arc::new(LeaseWitness::new(
@@ -139,6 +154,11 @@ impl Adapters {
         }
     }
 
+    fn cache(&self, continuum: &ObjectName, watches: &Watches) -> Option<Arc<dyn Cache>> {
+        let cache = || KubeCache::new(watches.clone(), self.regions.clone(), continuum.clone());
+        (!watches.is_empty()).then(|| Arc::new(cache()) as _)
+    }
+
     fn observers(&self, continuum: &ObjectName, others: &OtherObservers) -> Observers {
         Observers {
             witness: self.witness.clone().map(|witness| witness as _),
@@ -150,6 +170,7 @@ impl Adapters {
             audit: others.audit.clone(),
             latency: others.latency.clone(),
             copies: Arc::new(KubeCopies::new(self.regions.clone(), continuum.clone())),
+            cache: None,
         }
     }
 }

@@ -15,9 +15,12 @@ use std::sync::Mutex;
 pub struct KubeCopies {
     regions: Regions,
     continuum: ObjectName,
-    /// By region. Copies are looked at twice a second, and their specs hardly ever change.
-    read: Mutex<BTreeMap<Region, ReadSpec>>,
+    specs: SpecsRead,
 }
+
+/// The specs that were read last, by region. Copies are looked at twice a second, and their specs hardly ever change.
+#[derive(Default)]
+pub(crate) struct SpecsRead(Mutex<BTreeMap<Region, ReadSpec>>);
 
 /// What was made of a spec as it is written.
 #[derive(Clone)]
@@ -30,11 +33,19 @@ struct ReadSpec {
 impl KubeCopies {
     /// The copies of `continuum` in these regions.
     pub fn new(regions: Regions, continuum: ObjectName) -> Self {
-        Self { regions, continuum, read: Mutex::default() }
+        Self { regions, continuum, specs: SpecsRead::default() }
+    }
+}
+
+impl SpecsRead {
+    /// The copy in `region`, as it is stored.
+    pub fn view(&self, region: &Region, object: &Value) -> CopyView {
+        let ReadSpec { spec, agreement_hash, .. } = self.read(region, object);
+        copy_view(object, spec, agreement_hash)
     }
 
     fn read(&self, region: &Region, object: &Value) -> ReadSpec {
-        let mut read = self.read.lock().expect("nothing panics while it holds what was read");
+        let mut read = self.0.lock().expect("nothing panics while it holds what was read");
         // By what is written: an API server that was restored may show another spec under a generation seen before.
         match read.get(region).filter(|known| known.written.as_ref() == object.get("spec")) {
             Some(known) => known.clone(),
@@ -53,10 +64,7 @@ impl ObserveCopies for KubeCopies {
     async fn copy(&self, region: &Region) -> Seen<CopyView> {
         let Some(api) = self.regions.get(region) else { return Seen::Unconfigured };
         match api.get(&CONTINUUMS, &self.continuum).await {
-            Ok(object) => {
-                let ReadSpec { spec, agreement_hash, .. } = self.read(region, &object);
-                Seen::Is(copy_view(object, spec, agreement_hash))
-            }
+            Ok(object) => Seen::Is(self.specs.view(region, &object)),
             Err(error) => error.seen(),
         }
     }
@@ -95,15 +103,15 @@ impl ActOnCopy for OwnCopy {
     }
 }
 
-fn copy_view(mut object: Value, spec: Result<Spec, Invalid>, agreement_hash: String) -> CopyView {
+fn copy_view(object: &Value, spec: Result<Spec, Invalid>, agreement_hash: String) -> CopyView {
     CopyView {
-        resource_version: text(&object, "/metadata/resourceVersion").to_owned(),
-        uid: text(&object, "/metadata/uid").to_owned(),
+        resource_version: text(object, "/metadata/resourceVersion").to_owned(),
+        uid: text(object, "/metadata/uid").to_owned(),
         generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default(),
         spec,
         agreement_hash,
-        seen: seen_of(&object),
-        status: object.get_mut("status").map(Value::take).unwrap_or_default(),
+        seen: seen_of(object),
+        status: object.get("status").cloned().unwrap_or_default(),
     }
 }
 

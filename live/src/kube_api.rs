@@ -8,6 +8,7 @@ mod fields;
 pub(crate) use fields::{BadField, Fields};
 
 use crate::causes;
+use crate::watches::ServerWatches;
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::observe::{Claim, Seen};
 use continuum_core::ports::{Cas, Outcome};
@@ -15,6 +16,7 @@ use http_body_util::BodyExt;
 use kube::api::{GetParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Who owns the fields that are written.
@@ -168,18 +170,47 @@ pub struct KubeApi {
     client: kube::Client,
     /// The region or `witness`, for messages.
     place: String,
+    /// Versions of what is watched as well, as they were read last.
+    read: Arc<Mutex<BTreeMap<(&'static str, ObjectName), u64>>>,
+    /// Watches of the same server, which are to hear of a request that got no answer.
+    watches: Option<Arc<ServerWatches>>,
 }
 
 impl KubeApi {
     /// The API server of `place` (a region, or `witness`) behind `client`.
     pub fn new(client: kube::Client, place: impl Into<String>) -> Self {
-        Self { client, place: place.into() }
+        Self { client, place: place.into(), read: Arc::default(), watches: None }
+    }
+
+    /// The same, of a server that is watched as well.
+    #[must_use]
+    pub fn beside(self, watches: Option<Arc<ServerWatches>>) -> Self {
+        Self { watches, ..self }
     }
 
     /// One object.
     pub(crate) async fn get(&self, kind: &Kind, object: &ObjectName) -> Result<Value, KubeError> {
         let request = kind.requests(&object.namespace).get(&object.name, &GetParams::default());
-        self.send("GET", kind.plural, request).await
+        let found = self.send("GET", kind.plural, request).await?;
+        self.note(kind, &found);
+        Ok(found)
+    }
+
+    /// Whether this object was read or written at a version after this one. Versions of one object grow as numbers do.
+    pub(crate) fn has_read_newer(&self, kind: &Kind, object: &ObjectName, version: &str) -> bool {
+        let read = self.read.lock().expect("no holder of this lock can panic");
+        let Some(read) = read.get(&(kind.plural, object.clone())) else { return false };
+        version.parse::<u64>().is_ok_and(|version| version < *read)
+    }
+
+    fn note(&self, kind: &Kind, object: &Value) {
+        if ![CLUSTERS, ROUTES, CONTINUUMS].contains(kind) {
+            return;
+        }
+        if let Ok(version) = text(object, "/metadata/resourceVersion").parse() {
+            let mut read = self.read.lock().expect("no holder of this lock can panic");
+            read.insert((kind.plural, name_of(object)), version);
+        }
     }
 
     /// The objects of a namespace that carry a label.
@@ -192,7 +223,10 @@ impl KubeApi {
         let params = ListParams { label_selector: selector.map(str::to_owned), ..ListParams::default() };
         let mut list = self.send("GET", kind.plural, kind.requests(namespace).list(&params)).await?;
         match list.get_mut("items").map(Value::take) {
-            Some(Value::Array(items)) => Ok(items),
+            Some(Value::Array(items)) => {
+                items.iter().for_each(|item| self.note(kind, item));
+                Ok(items)
+            }
             _ => Err(KubeError { verb: "GET", what: kind.plural, place: self.place.clone(), cause: Cause::NoItems }),
         }
     }
@@ -207,7 +241,9 @@ impl KubeApi {
         patch: &Value,
         server_limit: Option<Duration>,
     ) -> Result<Value, KubeError> {
-        self.send_patch(kind, object, subresource, patch, server_limit, false).await
+        let patched = self.send_patch(kind, object, subresource, patch, server_limit, false).await?;
+        self.note(kind, &patched);
+        Ok(patched)
     }
 
     /// The same patch, tried through the whole admission chain and thrown away (`dryRun=All`): nothing changes.
@@ -247,15 +283,41 @@ impl KubeApi {
     ) -> Result<Value, KubeError> {
         let error = |cause| KubeError { verb, what, place: self.place.clone(), cause };
         let request = request.map_err(|source| error(Cause::Invalid(source)))?;
+        // Dropped without an answer too: whoever asked waits no longer.
+        let mut unanswered = self.watches.as_deref().map(Unanswered::new);
         let answer = self.client.send(request.map(kube::client::Body::from)).await.map_err(|source| {
             error(if is_no_connection(&source) { Cause::NoConnection(source) } else { Cause::NoAnswer(source) })
         })?;
         let code = answer.status();
         let body = answer.into_body().collect().await.map_err(|source| error(Cause::NoAnswer(source)))?.to_bytes();
+        if let Some(unanswered) = &mut unanswered {
+            unanswered.answered = true;
+        }
         if code.is_success() {
             serde_json::from_slice(&body).map_err(|source| error(Cause::Garbled(source)))
         } else {
             Err(error(answer_cause(code.as_u16(), &body)))
+        }
+    }
+}
+
+/// A request that is under way.
+struct Unanswered<'a> {
+    watches: &'a ServerWatches,
+    told_then: [u64; 3],
+    answered: bool,
+}
+
+impl<'a> Unanswered<'a> {
+    fn new(watches: &'a ServerWatches) -> Self {
+        Self { watches, told_then: watches.told_so_far(), answered: false }
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.watches.doubt(self.told_then);
         }
     }
 }

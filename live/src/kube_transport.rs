@@ -35,8 +35,8 @@ pub struct Limits {
 impl Limits {
     /// For single requests. The caller limits each more tightly; this frees what it left behind.
     pub const REQUESTS: Limits = Limits { connect: Duration::from_secs(5), read: Duration::from_secs(10) };
-    /// For watches, on which a server may say nothing for a minute, until its next bookmark.
-    pub const WATCHES: Limits = Limits { connect: Duration::from_secs(5), read: Duration::from_secs(90) };
+    /// For watches, on which a server may say nothing until their time is over ([`crate::watches`]).
+    pub const WATCHES: Limits = Limits { connect: Duration::from_secs(5), read: Duration::from_secs(30) };
 }
 
 /// A client of the API server at `base` (such as `http://api.hel:80`) over `connector`, without TLS and without

@@ -24,4 +24,5 @@ pub mod route;
 #[cfg(test)]
 mod test_server;
 pub mod vantages;
+pub mod watches;
 pub mod witness_lease;

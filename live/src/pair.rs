@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use view::cluster_view;
+pub(crate) use view::cluster_view;
 
 /// Label of both Clusters of a pair.
 pub const PAIR_LABEL: &str = "catalyst.openova.io/cnpg-pair";
@@ -51,22 +51,15 @@ impl KubePair {
 
     async fn look(&self, api: &KubeApi, pair: &ObjectName) -> Seen<ClusterView> {
         let selector = format!("{PAIR_LABEL}={}", pair.name);
-        let mut found = match api.list(&CLUSTERS, &pair.namespace, Some(&selector)).await {
+        let found = match api.list(&CLUSTERS, &pair.namespace, Some(&selector)).await {
             Ok(found) => found,
             // A list has no object that could be missing.
             Err(error) => return Seen::Unknown(error.text()),
         };
-        let Some(cluster) = found.pop() else { return Seen::Missing };
-        if !found.is_empty() {
-            found.push(cluster);
-            let names: Vec<&str> = found.iter().map(|cluster| text(cluster, "/metadata/name")).collect();
-            return Seen::Unknown(format!(
-                "{} Clusters carry the label {selector}, where one half should: {}",
-                found.len(),
-                names.join(", ")
-            ));
-        }
-        cluster_view(&cluster).map_or_else(Seen::Unknown, Seen::Is)
+        one_half(
+            found.iter().map(|cluster| (text(cluster, "/metadata/name").to_owned(), cluster_view(cluster))).collect(),
+            &pair.name,
+        )
     }
 
     /// Says so where a claim of a higher generation stood in the very version that is to be written. Callers
@@ -78,6 +71,18 @@ impl KubePair {
         let object = &write.object;
         (stands > ours).then(|| format!("{object} carries a claim of generation {stands}, which is above {ours}"))
     }
+}
+
+/// The half among the Clusters that carry the label of its pair, each with its name.
+pub(crate) fn one_half(mut found: Vec<(String, Result<ClusterView, String>)>, pair: &str) -> Seen<ClusterView> {
+    if found.len() > 1 {
+        let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+        let (count, names) = (found.len(), names.join(", "));
+        return Seen::Unknown(format!(
+            "{count} Clusters carry the label {PAIR_LABEL}={pair}, where one half should: {names}"
+        ));
+    }
+    found.pop().map_or(Seen::Missing, |(_, view)| view.map_or_else(Seen::Unknown, Seen::Is))
 }
 
 #[async_trait]

@@ -10,7 +10,7 @@ use continuum_core::observe::{RouteView, Seen};
 use continuum_core::ports::{ActOnRoute, ObserveRoute, Outcome, RouteWrite};
 use continuum_core::weights::Weights;
 use serde_json::{Value, json};
-use view::route_view;
+pub(crate) use view::route_view;
 
 /// The route in each region.
 pub struct KubeRoute {

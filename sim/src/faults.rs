@@ -11,7 +11,7 @@ mod board;
 mod felt;
 mod steps;
 
-pub use board::{FaultBoard, FaultId, Struck};
+pub use board::{FaultBoard, FaultId, Question, Struck};
 
 use std::fmt;
 use std::time::Duration;

@@ -68,7 +68,7 @@ impl Who {
 pub struct RealKube {
     kubeconfig: Kubeconfig,
     /// Held for its stdin. Absent: somebody else's server.
-    _servers: Option<Child>,
+    servers: Option<Child>,
 }
 
 /// Why there is no real server although there should be one.
@@ -125,7 +125,7 @@ impl RealKube {
 
     async fn start_own() -> Result<Option<RealKube>, RealKubeError> {
         if let Ok(kubeconfig) = std::env::var("CONTINUUM_KUBECONFIG") {
-            let real = RealKube { kubeconfig: Kubeconfig::read_from(kubeconfig)?, _servers: None };
+            let real = RealKube { kubeconfig: Kubeconfig::read_from(kubeconfig)?, servers: None };
             return real.prepared().await.map(Some);
         }
         Self::another().await
@@ -180,10 +180,33 @@ impl RealKube {
         BufReader::new(stdout).read_line(&mut where_it_is).map_err(failed)?;
         if !where_it_is.is_empty() {
             let kubeconfig = Kubeconfig::read_from(where_it_is.trim_end())?;
-            return Ok(Some(RealKube { kubeconfig, _servers: Some(servers) }));
+            return Ok(Some(RealKube { kubeconfig, servers: Some(servers) }));
         }
         let status = servers.wait().map_err(failed)?;
         if status.code() == Some(NOT_BUILT) { Ok(None) } else { Err(RealKubeError::Servers(status)) }
+    }
+
+    /// The process of the API server. Absent: somebody else's, or it has ended.
+    pub fn process(&self) -> Option<u32> {
+        let script = self.servers.as_ref()?.id();
+        let children = std::fs::read_to_string(format!("/proc/{script}/task/{script}/children")).ok()?;
+        let mut children = children.split_whitespace();
+        let is_it = |child: &&str| {
+            let name = std::fs::read_to_string(format!("/proc/{child}/comm"));
+            name.is_ok_and(|name| name.trim_end() == "kube-apiserver")
+        };
+        children.find(is_it)?.parse().ok()
+    }
+
+    /// What starts the same API server again, once its process has ended. Absent as for [`RealKube::process`].
+    pub fn same_again(&self) -> Option<Command> {
+        let of_process = Path::new("/proc").join(self.process()?.to_string());
+        let line = std::fs::read(of_process.join("cmdline")).ok()?;
+        let mut words = line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+        let mut command = Command::new(words.next()?);
+        command.args(words.filter(|word| !word.is_empty()));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Some(command)
     }
 
     /// A kubeconfig for a process that is to be this one, as YAML.

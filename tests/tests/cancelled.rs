@@ -85,6 +85,7 @@ impl ActOnCopy for Silent {
 fn sequencer() -> Sequencer {
     let silent = Arc::new(Silent);
     let observers = Observers {
+        cache: None,
         witness: None,
         pair: silent.clone(),
         database: None,

@@ -48,6 +48,19 @@
 {{- end }}
 {{- end }}
 
+{{- /* What controllers watch, of all namespaces: with one watch for each kind, whatever the number of Continuums. */ -}}
+{{- define "continuum.watchRules" -}}
+- apiGroups: [dr.openova.io]
+  resources: [continuums]
+  verbs: [list, watch]
+- apiGroups: [postgresql.cnpg.io]
+  resources: [clusters]
+  verbs: [list, watch]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [list, watch]
+{{- end }}
+
 {{- /* A role with its binding to accounts of the release's namespace. Of: root, name, namespace (empty: of the whole
        cluster), accounts, rules. */ -}}
 {{- define "continuum.role" -}}

@@ -24,6 +24,10 @@ fn shop() -> (ObjectName, Option<Measures>, Blockers) {
     (ObjectName::new("shop", "shop"), Some(measures), Blockers::from([("hel".to_owned(), 2)]))
 }
 
+fn watched() -> Watched {
+    vec![("fsn".into(), "clusters", true), ("hel".into(), "clusters", false)]
+}
+
 #[test]
 fn the_page_of_a_leader() {
     let counts = Counts::default();
@@ -34,13 +38,13 @@ fn the_page_of_a_leader() {
     // One of which nothing is known yet, and one that another replica tells of.
     let unknown = (ObjectName::new("shop", "new"), Some(Measures::default()), Blockers::new());
     let elsewhere = (ObjectName::new("shop", "elsewhere"), None, Blockers::new());
-    insta::assert_snapshot!(page(&counts, true, &[shop(), unknown, elsewhere]));
+    insta::assert_snapshot!(page(&counts, true, &watched(), &[shop(), unknown, elsewhere]));
 }
 
 #[test]
 fn what_is_not_known_has_no_sample() {
     let unknown = (ObjectName::new("shop", "new"), Some(Measures::default()), Blockers::new());
-    let text = page(&Counts::default(), false, &[unknown]);
+    let text = page(&Counts::default(), false, &watched(), &[unknown]);
     assert!(!text.contains(r#"name="new""#), "{text}");
     assert!(text.contains("leader_election_master_status{name=\"continuum-controller.openova.io\"} 0"), "{text}");
 }
@@ -55,7 +59,7 @@ fn every_metric_is_in_the_documentation_and_no_other() {
         .collect();
     let counts = Counts::default();
     counts.requested(None, "api", "GET");
-    let page = page(&counts, true, &[shop()]);
+    let page = page(&counts, true, &watched(), &[shop()]);
     let told: Vec<String> = page
         .lines()
         .filter_map(|line| {

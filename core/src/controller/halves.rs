@@ -4,6 +4,7 @@ use super::{ATTEND_PAUSE, Controller};
 use crate::look::half_within;
 use crate::name::{ObjectName, Region};
 use crate::observe::replication;
+use crate::ports::Source;
 use futures_util::future::join_all;
 use std::time::Duration;
 
@@ -29,7 +30,8 @@ impl Controller {
             };
             let regions: Vec<&Region> = std::iter::once(&spec.primary).chain(spec.standbys.first()).collect();
             // One that is away holds back nothing that is known of the other.
-            join_all(regions.into_iter().map(|region| self.look_at_half(&pair, region))).await;
+            let source = self.source();
+            join_all(regions.into_iter().map(|region| self.look_at_half(&pair, region, source))).await;
             let seen = replication(self.record().as_ref(), &self.shared().halves).1 == Some(true);
             let unseen = {
                 let mut shared = self.shared();
@@ -42,20 +44,21 @@ impl Controller {
         }
     }
 
-    async fn look_at_half(&self, pair: &ObjectName, region: &Region) {
-        let half = half_within(&self.observers, &*self.clock, pair, region, LOOK_LIMIT).await;
+    async fn look_at_half(&self, pair: &ObjectName, region: &Region, source: Source) {
+        let half = half_within(&self.observers, &*self.clock, pair, region, LOOK_LIMIT, source).await;
         if let Some(keeper) = self.keeper.as_ref().filter(|_| *region == self.me) {
             let own = half.database.known().filter(|d| d.in_recovery == Some(false));
             keeper.set_position(own.and_then(|d| d.position()));
         }
-        let halves = {
+        let (halves, asked) = {
             let mut shared = self.shared();
             shared.halves.insert(region.clone(), half);
-            shared.halves_at.insert(region.clone(), self.clock.now());
-            shared.halves.clone()
+            shared.halves_at.insert(region.clone(), (self.clock.now(), source));
+            let asked = shared.halves_at.values().all(|(_, source)| *source == Source::Servers);
+            (shared.halves.clone(), asked)
         };
         if let Some(driver) = &self.driver {
-            driver.set_halves(halves);
+            driver.set_halves(halves, asked);
         }
     }
 }

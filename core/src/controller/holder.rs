@@ -15,7 +15,7 @@ use std::time::Duration;
 
 impl Controller {
     /// Serves what is asked, where nothing else is under way.
-    pub(super) async fn hold(&self, record: &Record, spec: &Spec) {
+    pub(super) async fn hold(&self, record: &Record) {
         let copies = self.shared().copies.clone();
         if let Some(intent) = &record.intent {
             // The same order once more: who asked hears at once that it is under way.
@@ -27,6 +27,12 @@ impl Controller {
             }
             return;
         }
+        if record.pending.is_none() && requests::unserved(record, &copies).is_none() {
+            return;
+        }
+        // Whoever asked or approved may have thought better of it since a watch told, and the spec may be another.
+        let copies = self.read_copies().await;
+        let Some(Ok(spec)) = copies.get(&self.me).and_then(Seen::known).map(|own| &own.spec) else { return };
         if record.pending.is_some() {
             self.attend_pending(record, spec, &copies).await;
             return;

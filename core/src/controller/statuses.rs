@@ -48,7 +48,8 @@ impl Controller {
         }
         // What was looked at before the lease passed says nothing of who takes writes now.
         let since = shared.holder.as_ref().map(|(_, since)| *since);
-        let fresh = |region: &Region| shared.halves_at.get(region).zip(since).is_some_and(|(at, since)| *at >= since);
+        let fresh =
+            |region: &Region| shared.halves_at.get(region).zip(since).is_some_and(|((at, _), since)| *at >= since);
         let fresh = shared.halves.iter().filter(|(region, _)| fresh(region));
         let writers = facts::writers(record.as_ref(), fresh);
         let (lag, standby_streams) = replication(record.as_ref(), &shared.halves);

@@ -1,9 +1,12 @@
 //! What a replica does that waits. What a leading one does is staged in the simulated world.
 
 use super::*;
-use crate::preflight::fixture::{self, hel};
+use crate::observe::{ClusterView, Role, RouteView};
+use crate::ports::{Cache, ClusterChange};
+use crate::preflight::fixture::{self, fsn, hel};
 use crate::record::Pending;
 use crate::sequencer::{Begun, ExecuteOrder, FailbackAnswer};
+use crate::spec::SwitchoverRequest;
 use crate::testing::outside::Outside;
 use crate::testing::witness::{Call, Witness};
 use crate::testing::{Bench, HandClock};
@@ -106,4 +109,60 @@ fn an_answer_to_a_replica_that_waits_is_judged_by_the_record() {
     let answer = async move { controller.sequencer().answer_failback("shop/shop/4.1", &FailbackAnswer::Refuse).await };
     assert_eq!(rig.bench.finish(answer), Ok(()));
     assert_eq!(rig.written(), [json!({ "failback": { "refused": true, "answered": "shop/shop/4.1" } })]);
+}
+
+/// Watches that tell of a standby that was made primary, and of a request.
+struct Late(Arc<Outside>);
+
+impl Cache for Late {
+    fn cluster(&self, region: &Region, _: &ObjectName) -> Option<Seen<ClusterView>> {
+        let claim = self.0.claims.lock().unwrap().get(region).cloned();
+        let mut view = ClusterView { claim, ..fixture::cluster(region) };
+        if *region == hel() {
+            (view.role, view.primary_name) = (Role::Primary, Some(view.self_name.clone()));
+        }
+        Some(Seen::Is(view))
+    }
+
+    fn route(&self, _: &Region, _: &ObjectName) -> Option<Seen<RouteView>> {
+        None
+    }
+
+    fn copy(&self, region: &Region) -> Option<Seen<CopyView>> {
+        let mut copy = fixture::copy();
+        if let (Ok(spec), true) = (&mut copy.spec, *region == fsn()) {
+            spec.switchover = Some(SwitchoverRequest {
+                target: hel(),
+                requested_at: jiff::Timestamp::UNIX_EPOCH,
+                key: None,
+                requested_by: None,
+                reason: None,
+                confirmed: None,
+            });
+        }
+        Some(Seen::Is(copy))
+    }
+}
+
+#[test]
+fn nothing_is_done_for_what_watches_alone_tell() {
+    let clock = Arc::new(HandClock::default());
+    let witness = Witness::new(&clock, Some(fixture::record()));
+    let outside = Arc::new(Outside::default());
+    let mut observers = outside.observers(&witness);
+    observers.cache = Some(Arc::new(Late(outside.clone())));
+    *outside.witness.lock().unwrap() = Some(witness.clone());
+    let (dry, actors) = (outside.observers(&witness), outside.actors(&witness));
+    let controller = Controller::new(fsn(), fixture::shop(), clock.clone(), observers, dry, actors, Options::default());
+    let controller = Arc::new(controller);
+    let mut bench = Bench::new(&clock);
+    let running = controller.clone();
+    bench.spawn(async move { running.run().await });
+    bench.run(Duration::from_secs(120));
+    // The fixture's halves carry no claim, which is the holder's to write.
+    let claims = outside.writes.lock().unwrap().iter().all(|(write, _)| write.change == ClusterChange::Claim);
+    assert!(claims, "no half is told anything");
+    assert_eq!(witness.record().served, fixture::record().served, "no request is answered");
+    assert!(witness.record().intent.is_none());
+    assert!(controller.driver.as_ref().unwrap().progress().interference.is_empty(), "nobody is accused");
 }

@@ -15,7 +15,7 @@ use crate::next::{
 };
 use crate::observe::{CopyView, Half, Observations, Seen};
 use crate::plan::Plan;
-use crate::ports::Outcome;
+use crate::ports::{Outcome, Source};
 use crate::publisher::Before;
 use crate::record::Record;
 use crate::spec::Spec;
@@ -41,7 +41,8 @@ impl Driver {
     pub(super) async fn acquire(&self, mind: &mut Mind) -> Duration {
         let (spec, halves) = {
             let told = self.told();
-            let spec = told.copy.as_ref().and_then(|copy| copy.spec.clone().ok());
+            // The record was held a moment ago, and watches were looked at: servers are asked at the next look.
+            let spec = told.copy.as_ref().filter(|_| told.halves_asked).and_then(|copy| copy.spec.clone().ok());
             (spec, told.halves.clone())
         };
         let Some(spec) = spec.filter(|spec| spec.lease.kind.unavailable().is_none()) else { return IDLE_PAUSE };
@@ -86,7 +87,13 @@ impl Driver {
         // What was seen before the record was read last proves nothing against anybody.
         let away = self.plan_away(&plan, record, &copy);
         let away = away.as_ref();
-        self.watch_others(&mut mind.interference, &Place { record, me: &self.me, plan: &plan, away, seen: &seen, at });
+        let place = Place { record, me: &self.me, plan: &plan, away, seen: &seen, at };
+        if due.source == Source::Watches && !interference(&place).is_empty() {
+            mind.upkeep.amiss = true;
+            mind.rounds.hurry();
+            return Duration::ZERO;
+        }
+        self.watch_others(&mut mind.interference, &place);
         complete(&mut seen, &told);
         let place = Place { record, me: &self.me, plan: &plan, away, seen: &seen, at };
         let decision = match standing {
@@ -95,8 +102,8 @@ impl Driver {
         };
         let amiss = std::mem::replace(&mut mind.upkeep.amiss, !matches!(decision, Decision::Rest(None)));
         match decision {
-            // A glance showed it; it is looked at whole before anything is done.
-            Decision::Keep(Object::Half(_), _) | Decision::Rest(Some(_)) if !amiss => {
+            // A glance showed it; it is looked at whole, and afresh, before anything is done.
+            Decision::Keep(..) | Decision::Rest(Some(_)) if !amiss => {
                 mind.rounds.hurry();
                 Duration::ZERO
             }

@@ -5,6 +5,7 @@ use crate::clock::Monotonic;
 use crate::look::{Brief, Depth, Needs};
 use crate::name::Region;
 use crate::next::{Memory, Standing, Upkeep, current_step, undo_due};
+use crate::ports::Source;
 use crate::record::{Intent, Record};
 use crate::steps;
 use std::time::Duration;
@@ -108,9 +109,9 @@ pub(super) struct Rounds {
 }
 
 impl Rounds {
-    /// The halves are looked at again at once.
+    /// Everything is looked at again at once.
     pub(super) fn hurry(&mut self) {
-        (self.own, self.other) = (None, None);
+        *self = Self::default();
     }
 }
 
@@ -151,5 +152,7 @@ pub(super) fn of_standing(
     // What a deed depends on is waited for: of another region far away a whole look takes longer than a glance.
     let glance = !upkeep.amiss;
     let brief = Brief { from: !own_is_from && glance, to: own_is_from && glance, routes: true, zone: true };
-    Some(Needs { from, to, routes: traffic, zone: traffic, brief, ..Needs::default() })
+    // While an intent stands, this region gives way to one that moves things.
+    let source = if glance && record.intent.is_none() { Source::Watches } else { Source::Servers };
+    Some(Needs { from, to, routes: traffic, zone: traffic, brief, source, ..Needs::default() })
 }

@@ -4,7 +4,7 @@ use super::HandClock;
 use super::witness::Witness;
 use crate::controller::{Controller, Options};
 use crate::name::{ObjectName, Region};
-use crate::observe::{ClusterView, CopyView, RouteView, Seen};
+use crate::observe::{Claim, ClusterView, CopyView, RouteView, Seen};
 use crate::plan::Plan;
 use crate::ports::{
     ActOnCopy, ActOnPair, ActOnRoute, Actors, ClusterWrite, ObserveCopies, ObservePair, ObserveRoute, Observers,
@@ -23,6 +23,8 @@ pub(crate) struct Outside {
     /// Writes, and the attempts of step 2 that the record showed then.
     pub writes: Mutex<Vec<(ClusterWrite, u32)>>,
     pub hangs: Mutex<bool>,
+    /// Claims that were written, which stand then.
+    pub claims: Mutex<BTreeMap<Region, Claim>>,
     pub witness: Mutex<Option<Arc<Witness>>>,
     /// Looks at a Cluster that begin now are not answered.
     pub looks_hang: Mutex<bool>,
@@ -57,6 +59,7 @@ impl Outside {
             audit: None,
             latency: None,
             copies: self.clone(),
+            cache: None,
         }
     }
 
@@ -81,7 +84,8 @@ impl ObservePair for Outside {
         if hangs {
             std::future::pending::<()>().await;
         }
-        Seen::Is(fixture::cluster(region))
+        let claim = self.claims.lock().unwrap().get(region).cloned();
+        Seen::Is(ClusterView { claim, ..fixture::cluster(region) })
     }
 
     async fn secrets(&self, _: &Region, _: &ClusterView) -> Seen<BTreeMap<String, RoleSecret>> {
@@ -109,6 +113,7 @@ impl ActOnPair for Outside {
         if *self.hangs.lock().unwrap() {
             std::future::pending::<()>().await;
         }
+        self.claims.lock().unwrap().insert(write.region.clone(), write.claim.clone());
         Outcome::Done(())
     }
 }

@@ -19,7 +19,7 @@ const SMART_SHUTDOWN_TIMEOUT_SECONDS: u32 = 180;
 /// # Errors
 ///
 /// A field is not of the type that CloudNativePG gives it: nothing is concluded from such an object.
-pub(super) fn cluster_view(cluster: &Value) -> Result<ClusterView, String> {
+pub(crate) fn cluster_view(cluster: &Value) -> Result<ClusterView, String> {
     let fields = Fields::of(cluster);
     let self_name = fields.string("spec.replica.self")?.unwrap_or_else(|| fields.object().name.clone());
     let source = fields.string("spec.replica.source")?;

@@ -13,7 +13,7 @@ const WEIGHT_DEFAULT: u32 = 1;
 /// How many paths of a rule are named to people.
 const PATHS_NAMED_MAX: usize = 3;
 
-pub(super) fn route_view(object: &Value) -> Result<RouteView, String> {
+pub(crate) fn route_view(object: &Value) -> Result<RouteView, String> {
     let fields = Fields::of(object);
     Ok(RouteView {
         object: fields.object().clone(),

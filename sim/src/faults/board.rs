@@ -5,6 +5,7 @@ use super::{Does, Fault, Kind, RequestFault, Scope, Trigger, WorldFault};
 use crate::gate::{After, Asked, Before, Gate};
 use crate::here;
 use crate::moments::{Moments, Seen};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,19 @@ pub struct FaultBoard {
     state: Mutex<State>,
 }
 
+/// What was asked of whom by whom.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Question {
+    /// Host that asks.
+    pub from: String,
+    /// Host of the server.
+    pub server: String,
+    /// `get`.
+    pub verb: String,
+    /// `clusters/shop-fsn`.
+    pub what: String,
+}
+
 #[derive(Default)]
 struct State {
     armed: Vec<Armed>,
@@ -42,6 +56,8 @@ struct State {
     awaited: Vec<(Asked, FaultId, After)>,
     log: Vec<Struck>,
     dry_run_changes: Vec<Asked>,
+    /// How often each was asked.
+    asked: BTreeMap<Question, u64>,
     /// When the last of the delayed requests and replies lands.
     last_landing: Option<Duration>,
 }
@@ -70,6 +86,11 @@ impl FaultBoard {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often each was asked so far.
+    pub fn asked(&self) -> BTreeMap<Question, u64> {
+        self.lock().asked.clone()
     }
 
     /// Arms a fault.
@@ -215,6 +236,13 @@ impl Gate for FaultBoard {
     fn before(&self, asked: &Asked) -> Before {
         let now = here::now().unwrap_or_default();
         let state = &mut *self.lock();
+        let question = Question {
+            from: asked.from.clone(),
+            server: asked.server.clone(),
+            verb: asked.verb.clone(),
+            what: asked.what.clone(),
+        };
+        *state.asked.entry(question).or_default() += 1;
         if asked.changing && asked.dry_run {
             state.dry_run_changes.push(asked.clone());
         }

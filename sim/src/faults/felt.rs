@@ -13,6 +13,8 @@ impl WorldFault {
     /// Whether it is felt by nature: what it does happens, whoever asks. Others have to be seen to hurt.
     pub(super) fn is_felt_at_once(&self) -> bool {
         match self {
+            // It ends the watches of controllers.
+            WorldFault::Crash(host) if host.starts_with("api.") && host != "api.witness" => true,
             WorldFault::Crash(host) | WorldFault::Pause(host) => !ASKED_ONLY.iter().any(|part| host.starts_with(part)),
             WorldFault::Partition(..)
             | WorldFault::PartitionOneWay(..)

@@ -26,7 +26,8 @@ use continuum_live::kube_transport::{Limits, USER_AGENT, USER_AGENT_DRY_RUN, pla
 use continuum_live::postgres::PostgresProbe;
 use continuum_live::powerdns::{Authorities, PowerDns, PowerDnsApi};
 use continuum_live::vantages::Vantages;
-use futures_util::future::{BoxFuture, join3};
+use continuum_live::watches::{ServerWatches, Watches};
+use futures_util::future::{BoxFuture, join, join_all, join3};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -115,7 +116,8 @@ pub fn software(
             let clock = Arc::new(HostClock::new(net.clone(), skews));
             let name = ObjectName::new(NAMESPACE, APPLICATION);
             let me = Region::new(region);
-            let transports = transports(&options, &net, clock.clone());
+            let (watches, watching) = watches(&options, &net, clock.clone());
+            let transports = Transports { watches, ..transports(&options, &net, clock.clone()) };
             let mut ports = assemble(&name, &me, &transports);
             if let Some(alter) = &alter {
                 ports = alter(region, &net, ports);
@@ -127,7 +129,7 @@ pub fn software(
             let controller = Arc::new(controller);
             let carry_out = |order| Box::pin(carry_out(&controller, order)) as _;
             let served = Served { name, controller: controller.clone() };
-            join3(controller.run(), desk.serve(carry_out), serve_api(net, served)).await;
+            join(watching, join3(controller.run(), desk.serve(carry_out), serve_api(net, served))).await;
         })
     })
 }
@@ -168,7 +170,10 @@ fn transports(options: &WorldOptions, net: &Net, clock: Arc<HostClock>) -> Trans
     let powerdns = |user_agent| options.publisher.then(|| Arc::new(powerdns(options, net, user_agent)));
     let records = powerdns(USER_AGENT);
     Transports {
-        kube: Twice { driving: clients(options, net, USER_AGENT), dry_run: clients(options, net, USER_AGENT_DRY_RUN) },
+        kube: Twice {
+            driving: clients(options, net, USER_AGENT, Limits::REQUESTS),
+            dry_run: clients(options, net, USER_AGENT_DRY_RUN, Limits::REQUESTS),
+        },
         lease_namespace: LEASE_NAMESPACE.into(),
         witness_shares: match options.witness {
             Witness::Region(index) => Some(Region::new(REGIONS[index])),
@@ -183,20 +188,31 @@ fn transports(options: &WorldOptions, net: &Net, clock: Arc<HostClock>) -> Trans
             records: records.map(|records| records as _),
             audit: options.audit.then(|| Arc::new(AuditClient::new(net.clone(), USER_AGENT)) as _),
         },
+        watches: Watches::new(),
         clock,
     }
 }
 
-fn clients(options: &WorldOptions, net: &Net, user_agent: &'static str) -> KubeClients {
+/// Watches of each region's API server, and what keeps them.
+fn watches(options: &WorldOptions, net: &Net, clock: Arc<HostClock>) -> (Watches, BoxFuture<'static, ()>) {
+    let clients = clients(options, net, USER_AGENT, Limits::WATCHES).regions;
+    let of = |region: &Region| (region.clone(), Arc::new(ServerWatches::new(region.clone(), false)));
+    let watches: Watches = clients.keys().map(of).collect();
+    let kept = watches.values().cloned().zip(clients.into_values());
+    let kept: Vec<_> = kept
+        .map(|(watches, client)| {
+            let clock = clock.clone();
+            async move { watches.run(client, &*clock).await }
+        })
+        .collect();
+    let watching = async move { drop(join_all(kept).await) };
+    (watches, Box::pin(watching))
+}
+
+fn clients(options: &WorldOptions, net: &Net, user_agent: &'static str, limits: Limits) -> KubeClients {
     let client = |host: &str| {
         let base = format!("http://{host}:80").parse().expect("host names of the world are valid in URIs");
-        plain_client(
-            base,
-            user_agent,
-            Limits::REQUESTS,
-            KubeConnector::new(net.clone()),
-            HostExecutor::new(net.clone()),
-        )
+        plain_client(base, user_agent, limits, KubeConnector::new(net.clone()), HostExecutor::new(net.clone()))
     };
     KubeClients {
         regions: REGIONS.iter().map(|region| (Region::new(*region), client(&format!("api.{region}")))).collect(),

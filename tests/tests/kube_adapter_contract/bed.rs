@@ -42,6 +42,16 @@ impl Bed {
         Regions::from([(fsn(), KubeApi::new(self.powerless.clone(), "fsn"))])
     }
 
+    /// The client of the adapters.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// The same, of a user without rights.
+    pub fn powerless_client(&self) -> Client {
+        self.powerless.clone()
+    }
+
     pub fn witness_api(&self) -> KubeApi {
         KubeApi::new(self.client.clone(), "witness")
     }

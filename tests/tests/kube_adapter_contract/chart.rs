@@ -6,6 +6,7 @@ use continuum_tests::chart::Helm;
 use continuum_tests::exchange;
 use continuum_tests::real_kube::{RealKube, Who};
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -60,9 +61,11 @@ fn rules_of(objects: &mut [Value], account: Account) -> Vec<&mut Value> {
         let subjects = binding["subjects"].as_array().expect("a binding has subjects");
         subjects.iter().any(|subject| subject["name"] == account.name())
     };
-    let bindings = objects.iter().filter(|object| object["kind"] == "RoleBinding" && bound(object));
-    let roles: Vec<Value> = bindings.map(|binding| binding["roleRef"]["name"].clone()).collect();
-    let given = |role: &&mut Value| role["kind"] == "Role" && roles.contains(&role["metadata"]["name"]);
+    let is_binding = |object: &&Value| ["RoleBinding", "ClusterRoleBinding"].iter().any(|kind| object["kind"] == *kind);
+    let bindings = objects.iter().filter(is_binding).filter(|object| bound(object));
+    let roles: Vec<(Value, Value)> =
+        bindings.map(|binding| (binding["roleRef"]["kind"].clone(), binding["roleRef"]["name"].clone())).collect();
+    let given = |role: &&mut Value| roles.contains(&(role["kind"].clone(), role["metadata"]["name"].clone()));
     let rules = objects.iter_mut().filter(given).map(|role| role["rules"].as_array_mut().expect("a role has rules"));
     rules.flatten().collect()
 }
@@ -84,7 +87,7 @@ fn verbs_of(rules: &[&mut Value]) -> BTreeSet<(String, String)> {
 
 /// Takes one verb away on one resource, and leaves it on others of the same rule.
 fn take_away(objects: &mut [Value], resource: &str, verb: &str) {
-    for role in objects.iter_mut().filter(|object| object["kind"] == "Role") {
+    for role in objects.iter_mut().filter(|object| object["kind"] == "Role" || object["kind"] == "ClusterRole") {
         let mut kept = Vec::new();
         for rule in role["rules"].as_array().expect("a role has rules") {
             for of in rule["resources"].as_array().expect("a rule has resources") {
@@ -109,13 +112,28 @@ async fn post(client: &kube::Client, path: &str, body: &Value) -> Value {
     answer.body
 }
 
-/// Puts up the accounts and roles of the chart, in the case's namespace.
-async fn put_up(admin: &kube::Client, objects: &[Value]) {
+/// Puts up the accounts and roles of the chart, in the case's namespace. Roles of the whole cluster get names of their own.
+async fn put_up(admin: &kube::Client, namespace: &str, objects: &[Value]) {
+    const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+    let own = |name: &Value| json!(format!("{}-{namespace}", name.as_str().expect("it has a name")));
+    for object in objects {
+        let mut object = object.clone();
+        let plural = match object["kind"].as_str() {
+            Some("ClusterRole") => "clusterroles",
+            Some("ClusterRoleBinding") => {
+                object["roleRef"]["name"] = own(&object["roleRef"]["name"]);
+                "clusterrolebindings"
+            }
+            _ => continue,
+        };
+        object["metadata"]["name"] = own(&object["metadata"]["name"]);
+        post(admin, &format!("{RBAC}/{plural}"), &object).await;
+    }
     for object in objects {
         let (group, plural) = match object["kind"].as_str() {
             Some("ServiceAccount") => ("/api/v1", "serviceaccounts"),
-            Some("Role") => ("/apis/rbac.authorization.k8s.io/v1", "roles"),
-            Some("RoleBinding") => ("/apis/rbac.authorization.k8s.io/v1", "rolebindings"),
+            Some("Role") => (RBAC, "roles"),
+            Some("RoleBinding") => (RBAC, "rolebindings"),
             _ => continue,
         };
         let namespace = object["metadata"]["namespace"].as_str().expect("it stands in a namespace");
@@ -154,7 +172,7 @@ async fn run(helm: &Helm, real: &RealKube, account: Account, case: Case, without
     if let Some((resource, verb)) = without {
         take_away(&mut objects, resource, verb);
     }
-    put_up(&admin, &objects).await;
+    put_up(&admin, &namespace, &objects).await;
     let client = real.client_of(&namespace, account.name()).await.expect("a client");
     take_in(&client, &namespace, &verbs_of(&rules_of(&mut objects, account))).await;
     let powerless = real.client(Who::Nobody).await.expect("a client");
@@ -189,6 +207,7 @@ under! { Own, the_own_cluster:
     copies::a_copy_is_read_with_its_spec_and_status,
     copies::a_spec_is_patched_where_its_version_stands,
     copies::a_status_is_patched_field_by_field,
+    watched::what_is_there_is_told_as_it_is_read_and_each_change_of_it,
     secrets::secrets_are_alike_where_user_and_password_are,
     rights::the_half_that_was_seen_is_asked_about_by_its_name,
     witness::a_register_is_created_once,
@@ -204,6 +223,7 @@ under! { Other, another_cluster:
     halves::a_backup_of_the_primary_is_seen_while_it_runs,
     routes::weights_are_set_and_everything_else_is_kept,
     copies::a_copy_is_read_with_its_spec_and_status,
+    watched::what_is_there_is_told_as_it_is_read_and_each_change_of_it,
     secrets::secrets_are_alike_where_user_and_password_are,
     rights::another_regions_controller_needs_no_right_to_write_this_copy,
     witness::a_register_is_created_once,
@@ -223,6 +243,9 @@ under! { Witness, a_third_place:
 /// roles too (`controller/tests/two_regions`).
 fn case_that_needs(resource: &str, verb: &str) -> Option<Case> {
     match (resource, verb) {
+        (_, "watch") | ("continuums" | "httproutes", "list") => {
+            Some(|bed| Box::pin(crate::watched::what_is_there_is_told_as_it_is_read_and_each_change_of_it(bed)))
+        }
         ("continuums", "get") => Some(|bed| Box::pin(crate::copies::a_copy_is_read_with_its_spec_and_status(bed))),
         ("continuums", "patch") => Some(|bed| Box::pin(crate::copies::a_spec_is_patched_where_its_version_stands(bed))),
         ("continuums/status", "patch") => Some(|bed| Box::pin(crate::copies::a_status_is_patched_field_by_field(bed))),
@@ -246,11 +269,14 @@ async fn every_verb_of_the_roles_is_needed() {
         let mut objects = rendered(&helm, account, "shop");
         let verbs = verbs_of(&rules_of(&mut objects, account));
         assert!(verbs.len() >= 3, "{account:?}: {verbs:?}");
-        for (resource, verb) in verbs {
-            let Some(case) = case_that_needs(&resource, &verb) else { continue };
+        // Side by side: what is not told is waited for a while.
+        let helm = &helm;
+        let tried = verbs.iter().map(|(resource, verb)| async move {
+            let Some(case) = case_that_needs(resource, verb) else { return };
             let without = Some((resource.as_str(), verb.as_str()));
-            let outcome = AssertUnwindSafe(run(&helm, real, account, case, without)).catch_unwind().await;
+            let outcome = AssertUnwindSafe(run(helm, real, account, case, without)).catch_unwind().await;
             assert!(outcome.is_err(), "{account:?} does without {verb} on {resource}");
-        }
+        });
+        join_all(tried).await;
     }
 }

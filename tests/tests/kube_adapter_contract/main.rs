@@ -14,6 +14,7 @@ mod policy;
 mod rights;
 mod routes;
 mod secrets;
+mod watched;
 mod witness;
 
 use bed::{Bed, Case};
@@ -82,6 +83,12 @@ contract! {
     rights::another_regions_controller_needs_no_right_to_write_this_copy,
     rights::who_may_do_nothing_lacks_every_right_that_is_needed,
     rights::what_may_not_be_read_is_unknown_and_not_missing,
+    watched::what_is_there_is_told_as_it_is_read_and_each_change_of_it,
+    watched::what_is_deleted_or_loses_its_label_is_missing,
+    watched::two_clusters_with_the_label_are_told_as_they_are_read,
+    watched::nothing_is_told_that_is_older_than_what_was_read_or_written,
+    watched::what_may_not_be_watched_is_not_known_and_says_what_is_missing,
+    watched::another_server_is_listed_anew,
     witness::nothing_is_read_where_nobody_wrote,
     witness::a_register_is_created_once,
     witness::a_write_to_another_version_is_a_conflict,

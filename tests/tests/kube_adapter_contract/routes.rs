@@ -7,7 +7,7 @@ use continuum_live::route::KubeRoute;
 use serde_json::{Value, json};
 
 /// Two rules with fields that nobody here knows.
-fn route() -> Value {
+pub fn route() -> Value {
     json!({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
         "metadata": {"name": "shop", "labels": {"of-others": "kept"}},

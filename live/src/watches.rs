@@ -1,0 +1,308 @@
+//! What one API server has of Clusters, routes and Continuums, as watches tell: one watch for each kind, whatever the number
+//! of Continuums. It is what idle controllers look at.
+//!
+//! A kind is known while its watch is whole: from the first error on it is not, until everything was listed anew: nothing in
+//! a watch that goes on after an error says what went meanwhile. A watch lasts 20 s, so that one that a network has silently
+//! dropped is noticed soon after that; a server may say nothing for a minute otherwise.
+
+mod cache;
+mod kept;
+
+pub use cache::{KubeCache, Watches};
+
+use crate::causes;
+use crate::kube_api::{CLUSTERS, CONTINUUMS, Kind, ROUTES};
+use crate::pair::{PAIR_LABEL, cluster_view};
+use crate::resource::{CRD_NAME, GROUP};
+use crate::route::route_view;
+use continuum_core::clock::{Clock, within};
+use continuum_core::name::{ObjectName, Region};
+use continuum_core::observe::{ClusterView, RouteView, Seen};
+use futures_util::StreamExt;
+use futures_util::future::{Either, join3, select};
+use kept::Kept;
+use kube::api::{ApiResource, DynamicObject};
+use kube::client::Body;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client};
+use serde_json::Value;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+use tower::{BoxError, service_fn};
+
+/// How long the server lets a watch last, s. Then it is begun again where it ended.
+const LASTS_SECONDS: u32 = 20;
+/// So long an answer may take to begin: of a list, a page of it, or a watch.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// So long the next thing that a list has may take to arrive.
+const LIST_LIMIT: Duration = Duration::from_secs(20);
+/// One that was begun so long ago was well: the next failure is the first.
+const WELL_AFTER: Duration = Duration::from_secs(LASTS_SECONDS as u64);
+/// Everything is listed anew after this, whatever was told. A server that was restored from a backup tells nothing to a watch
+/// that goes on from a version which that server has not reached.
+const LISTED_EVERY: Duration = Duration::from_secs(300);
+/// So many objects are asked for at once: Clusters and routes are large, and the way may be long.
+const PAGE: u32 = 100;
+/// Between the beginnings of two watches: one that a proxy ends at once is no reason to ask it without a pause.
+const APART: Duration = Duration::from_secs(1);
+/// Between two tries, at first and at last.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// The most that is told of failures in a row, one by one.
+const TOLD_MAX: u32 = 5;
+
+/// A Cluster, and the pair that its label names.
+type LabelledCluster = (String, Result<ClusterView, String>);
+
+/// The watches of one API server.
+pub struct ServerWatches {
+    region: Region,
+    clusters: Kept<LabelledCluster>,
+    routes: Kept<Result<RouteView, String>>,
+    continuums: Kept<Arc<Value>>,
+}
+
+/// A Continuum that is another than before; without an object: it is gone.
+pub type Changed = (ObjectName, Option<Arc<Value>>);
+
+impl ServerWatches {
+    /// Of the API server of `region`. With `tells`, what changes of its Continuums is kept for [`Self::changes`].
+    pub fn new(region: Region, tells: bool) -> Self {
+        Self {
+            region,
+            clusters: Kept::new(|object| (pair_of(&object), cluster_view(&object)), false),
+            routes: Kept::new(|object| route_view(&object), false),
+            continuums: Kept::new(Arc::new, tells),
+        }
+    }
+
+    /// Of which region's API server.
+    pub fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// Watches through `client`, for ever.
+    pub async fn run(&self, client: Client, clock: &dyn Clock) {
+        let _ended = Ended(self);
+        join3(
+            self.follow(&client, &CLUSTERS, Some(PAIR_LABEL), &self.clusters, clock),
+            self.follow(&client, &ROUTES, None, &self.routes, clock),
+            self.follow(&client, &CONTINUUMS, None, &self.continuums, clock),
+        )
+        .await;
+    }
+
+    /// The client leads to another server from now on: nothing of what was told is of that one.
+    pub fn begin_anew(&self) {
+        let cause = || "its server is another now".to_owned();
+        self.clusters.begin_anew(cause());
+        self.routes.begin_anew(cause());
+        self.continuums.begin_anew(cause());
+    }
+
+    /// How much was told so far of each kind: what [`Self::doubt`] wants to know of the moment when a request was sent.
+    pub(crate) fn told_so_far(&self) -> [u64; 3] {
+        [self.clusters.told(), self.routes.told(), self.continuums.told()]
+    }
+
+    /// A request to the server got no answer: a watch that told nothing since it was sent may be as dead. A machine that lost
+    /// its power says nothing to those who only listen, and its tools write again seconds later.
+    pub(crate) fn doubt(&self, told_then: [u64; 3]) {
+        let [clusters, routes, continuums] = told_then;
+        self.clusters.doubt(clusters);
+        self.routes.doubt(routes);
+        self.continuums.doubt(continuums);
+    }
+
+    /// Each kind, by its plural, and why it is not known.
+    pub fn unknown(&self) -> [(&'static str, Option<String>); 3] {
+        [
+            (CLUSTERS.plural, self.clusters.unknown()),
+            (ROUTES.plural, self.routes.unknown()),
+            (CONTINUUMS.plural, self.continuums.unknown()),
+        ]
+    }
+
+    /// The Continuums that changed since this was asked last.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not known what there is.
+    pub fn changes(&self) -> Result<Vec<Changed>, String> {
+        self.continuums.changes()
+    }
+
+    /// Until the Continuums may have changed, or are known or unknown as they were not before.
+    pub async fn news(&self) {
+        self.continuums.news().await;
+    }
+
+    fn cluster(&self, pair: &ObjectName) -> Option<Seen<ClusterView>> {
+        let of_pair = |(label, _): &LabelledCluster| *label == pair.name;
+        let found = self.clusters.of_namespace(&pair.namespace, of_pair)?;
+        let found = found.into_iter().map(|(name, (_, view))| (name.name, view)).collect();
+        Some(crate::pair::one_half(found, &pair.name))
+    }
+
+    fn route(&self, route: &ObjectName) -> Option<Seen<RouteView>> {
+        let view = self.routes.get(route)?;
+        Some(view.map_or(Seen::Missing, |view| view.map_or_else(Seen::Unknown, Seen::Is)))
+    }
+
+    fn continuum(&self, continuum: &ObjectName) -> Option<Option<Arc<Value>>> {
+        self.continuums.get(continuum)
+    }
+
+    async fn follow<V: Clone>(
+        &self,
+        client: &Client,
+        kind: &Kind,
+        label: Option<&str>,
+        kept: &Kept<V>,
+        clock: &dyn Clock,
+    ) {
+        let api: Api<DynamicObject> = Api::all_with(answering_in_time(client.clone()), &resource(kind));
+        let mut config = watcher::Config::default().timeout(LASTS_SECONDS).page_size(PAGE);
+        config.label_selector = label.map(str::to_owned);
+        let mut failures: u32 = 0;
+        loop {
+            let began = clock.now();
+            let watched = pin!(self.watched(&api, &config, kind, kept, clock));
+            let (doubted, anew) = (pin!(kept.is_doubted()), pin!(kept.is_to_begin_anew()));
+            let cause = match select(watched, select(doubted, anew)).await {
+                Either::Left((None, _)) => continue,
+                Either::Left((Some(cause), _)) => cause,
+                Either::Right((Either::Left(_), _)) => "a request to its server got no answer".to_owned(),
+                Either::Right((Either::Right(_), _)) => {
+                    kept.broke("its server is another now".to_owned());
+                    continue;
+                }
+            };
+            let was_well = clock.now().since(began) >= WELL_AFTER;
+            failures = if was_well { 1 } else { failures.saturating_add(1) };
+            if failures <= TOLD_MAX || failures.is_multiple_of(TOLD_MAX) {
+                let region = &self.region;
+                tracing::warn!(%region, kind = kind.plural, cause, failures, "not watched; its server is asked instead");
+            }
+            kept.broke(cause);
+            // Another server is asked at once.
+            let _ = select(pin!(clock.sleep(pause_after(failures))), pin!(kept.is_to_begin_anew())).await;
+        }
+    }
+
+    /// Watches until something goes wrong, and why; nothing where it is time to list everything anew, until which what was
+    /// told stands. What goes wrong within the watcher it would mend itself without a word, and what changed meanwhile would
+    /// be missed: so it is thrown away.
+    async fn watched<V: Clone>(
+        &self,
+        api: &Api<DynamicObject>,
+        config: &watcher::Config,
+        kind: &Kind,
+        kept: &Kept<V>,
+        clock: &dyn Clock,
+    ) -> Option<String> {
+        let mut events = pin!(watcher(api.clone(), config.clone()));
+        let mut whole_since = None;
+        loop {
+            let limit = match whole_since {
+                Some(since) => LISTED_EVERY.saturating_sub(clock.now().since(since)),
+                None => LIST_LIMIT,
+            };
+            let event = match within(clock, limit, events.next()).await {
+                Some(event) => event,
+                None if whole_since.is_some() => return None,
+                None => return Some(format!("nothing more of a list came in {} s", LIST_LIMIT.as_secs())),
+            };
+            match event {
+                Some(Ok(event)) => {
+                    if matches!(event, Event::InitDone) {
+                        whole_since = Some(clock.now());
+                        if kept.unknown().is_some() {
+                            tracing::info!(region = %self.region, kind = kind.plural, "watched");
+                        }
+                    }
+                    kept.take(event);
+                }
+                Some(Err(error)) => return Some(told(kind, &error)),
+                None => return Some("the watch ended".to_owned()),
+            }
+        }
+    }
+}
+
+/// Nobody keeps up what was told, once this is dropped.
+struct Ended<'a>(&'a ServerWatches);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        let cause = || "nobody watches it".to_owned();
+        self.0.clusters.broke(cause());
+        self.0.routes.broke(cause());
+        self.0.continuums.broke(cause());
+    }
+}
+
+/// What was refused or ended, and how to mend it.
+fn told(kind: &Kind, error: &watcher::Error) -> String {
+    let code = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => Some(status.code),
+        watcher::Error::WatchError(status) => Some(status.code),
+        _ => None,
+    };
+    let (plural, group) = (kind.plural, kind.group);
+    let cure = match code {
+        Some(404) if group == GROUP => {
+            format!(": is {CRD_NAME} installed? `continuum-controller --print-crd` gives it")
+        }
+        Some(404) => format!(": is {plural}.{group} installed?"),
+        Some(403) => format!(": give this controller's account the verbs list and watch on {plural}.{group}"),
+        Some(401) => ": its credentials are not taken; renew them".to_owned(),
+        _ => String::new(),
+    };
+    format!("{}{cure}", causes::chain(error))
+}
+
+fn pause_after(failures: u32) -> Duration {
+    let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
+    PAUSE.0.saturating_mul(doubled).min(PAUSE.1)
+}
+
+fn resource(kind: &Kind) -> ApiResource {
+    ApiResource {
+        group: kind.group.into(),
+        version: kind.version.into(),
+        api_version: format!("{}/{}", kind.group, kind.version),
+        // It is in no request.
+        kind: String::new(),
+        plural: kind.plural.into(),
+    }
+}
+
+fn pair_of(cluster: &Value) -> String {
+    let label = &cluster["metadata"]["labels"][PAIR_LABEL];
+    label.as_str().unwrap_or_default().to_owned()
+}
+
+/// A client whose every answer begins in time, or is an error, and which begins no two watches close together.
+fn answering_in_time(client: Client) -> Client {
+    let namespace = client.default_namespace().to_owned();
+    let last: Arc<Mutex<Option<Instant>>> = Arc::default();
+    let service = service_fn(move |request: http::Request<Body>| {
+        let (client, last) = (client.clone(), last.clone());
+        async move {
+            if request.uri().query().is_some_and(|query| query.contains("watch=true")) {
+                let before = last.lock().unwrap_or_else(PoisonError::into_inner).replace(Instant::now());
+                if let Some(before) = before {
+                    tokio::time::sleep_until(before + APART).await;
+                }
+            }
+            match tokio::time::timeout(ANSWER_LIMIT, client.send(request)).await {
+                Ok(answer) => Ok::<_, BoxError>(answer?),
+                Err(_) => Err(format!("no answer in {} s", ANSWER_LIMIT.as_secs()).into()),
+            }
+        }
+    });
+    Client::new(service, namespace)
+}
