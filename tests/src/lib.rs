@@ -11,6 +11,7 @@ pub mod real_postgres;
 pub mod real_powerdns;
 pub mod real_prometheus;
 pub mod scenario_files;
+pub mod server;
 pub mod simulated_kube;
 pub mod stage;
 pub mod stand_in;

@@ -12,6 +12,7 @@
 //! The servers stop when the pipe closes, however the test process ends.
 
 use crate::live;
+use crate::server::Server;
 use continuum_live::kube_transport::{Limits, USER_AGENT, tls_client};
 use continuum_live::resource;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
@@ -25,7 +26,7 @@ use kube::{Client, ResourceExt};
 use serde_json::json;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
@@ -67,8 +68,8 @@ impl Who {
 #[derive(Debug)]
 pub struct RealKube {
     kubeconfig: Kubeconfig,
-    /// Held for its stdin. Absent: somebody else's server.
-    servers: Option<Child>,
+    /// Absent: somebody else's.
+    server: Option<Server>,
 }
 
 /// Why there is no real server although there should be one.
@@ -125,7 +126,7 @@ impl RealKube {
 
     async fn start_own() -> Result<Option<RealKube>, RealKubeError> {
         if let Ok(kubeconfig) = std::env::var("CONTINUUM_KUBECONFIG") {
-            let real = RealKube { kubeconfig: Kubeconfig::read_from(kubeconfig)?, servers: None };
+            let real = RealKube { kubeconfig: Kubeconfig::read_from(kubeconfig)?, server: None };
             return real.prepared().await.map(Some);
         }
         Self::another().await
@@ -180,33 +181,31 @@ impl RealKube {
         BufReader::new(stdout).read_line(&mut where_it_is).map_err(failed)?;
         if !where_it_is.is_empty() {
             let kubeconfig = Kubeconfig::read_from(where_it_is.trim_end())?;
-            return Ok(Some(RealKube { kubeconfig, servers: Some(servers) }));
+            return Ok(Some(RealKube { kubeconfig, server: Some(Server::new(servers, "kube-apiserver")) }));
         }
         let status = servers.wait().map_err(failed)?;
         if status.code() == Some(NOT_BUILT) { Ok(None) } else { Err(RealKubeError::Servers(status)) }
     }
 
-    /// The process of the API server. Absent: somebody else's, or it has ended.
-    pub fn process(&self) -> Option<u32> {
-        let script = self.servers.as_ref()?.id();
-        let children = std::fs::read_to_string(format!("/proc/{script}/task/{script}/children")).ok()?;
-        let mut children = children.split_whitespace();
-        let is_it = |child: &&str| {
-            let name = std::fs::read_to_string(format!("/proc/{child}/comm"));
-            name.is_ok_and(|name| name.trim_end() == "kube-apiserver")
-        };
-        children.find(is_it)?.parse().ok()
+    /// The process. Panics where it is somebody else's.
+    pub fn server(&self) -> &Server {
+        self.server.as_ref().expect("it was started here")
     }
 
-    /// What starts the same API server again, once its process has ended. Absent as for [`RealKube::process`].
-    pub fn same_again(&self) -> Option<Command> {
-        let of_process = Path::new("/proc").join(self.process()?.to_string());
-        let line = std::fs::read(of_process.join("cmdline")).ok()?;
-        let mut words = line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
-        let mut command = Command::new(words.next()?);
-        command.args(words.filter(|word| !word.is_empty()));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Some(command)
+    /// kill -9, and the same again `away` later. Until it answers.
+    pub async fn die_for(&self, away: Duration) {
+        self.server().kill();
+        tokio::time::sleep(away).await;
+        self.server().start();
+        let client = self.client(Who::Admin).await.expect("a client");
+        for _ in 0..300 {
+            let ready = http::Request::get("/readyz").body(Vec::new()).expect("a request");
+            if client.request_text(ready).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        panic!("kube-apiserver does not answer after 60 s");
     }
 
     /// A kubeconfig for a process that is to be this one, as YAML.

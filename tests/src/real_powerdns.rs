@@ -5,10 +5,11 @@
 //! pipe to it closes, however the test process ends.
 
 use crate::live;
+use crate::server::Server;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 /// Exit code of `tools/powerdns run` where there is no server.
@@ -23,8 +24,8 @@ pub struct RealPowerDns {
     pub dns: SocketAddr,
     /// Key of its API.
     pub key: String,
-    /// Held for its stdin. Absent: somebody else's server.
-    _server: Option<Child>,
+    /// Absent: somebody else's.
+    server: Option<Server>,
 }
 
 impl RealPowerDns {
@@ -63,11 +64,16 @@ impl RealPowerDns {
             assert_eq!(status.code(), Some(NOT_BUILT), "`tools/powerdns run` ended early");
             return None;
         };
-        Some(Self::at(api, dns, key, Some(server)))
+        Some(Self::at(api, dns, key, Some(Server::new(server, "pdns_server"))))
     }
 
-    fn at(api: &str, dns: &str, key: &str, server: Option<Child>) -> Self {
+    fn at(api: &str, dns: &str, key: &str, server: Option<Server>) -> Self {
         let address = |text: &str| text.parse().expect("tools/powerdns prints addresses");
-        Self { api: address(api), dns: address(dns), key: key.to_owned(), _server: server }
+        Self { api: address(api), dns: address(dns), key: key.to_owned(), server }
+    }
+
+    /// The process. Absent: somebody else's.
+    pub fn server(&self) -> Option<&Server> {
+        self.server.as_ref()
     }
 }

@@ -12,7 +12,6 @@ use continuum_tests::real_kube::{RealKube, Who};
 use http::Method;
 use kube::Client;
 use serde_json::json;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -83,27 +82,21 @@ impl Bed {
     }
 
     fn signal(&self, signal: &str) {
-        let process = self.real.process().expect("it runs").to_string();
-        let sent = Command::new("kill").args([signal, &process]).status().expect("there is a kill");
-        assert!(sent.success());
+        self.real.server().signal(signal);
     }
 }
 
 #[tokio::test]
 async fn from_the_death_of_its_server_on_nothing_is_known_until_everything_is_listed_anew() {
     let Some(bed) = Bed::start().await else { return };
-    let mut again = bed.real.same_again().expect("it runs");
-    bed.signal("-KILL");
+    bed.real.server().kill();
     bed.until("it is noticed", 5, || bed.half().is_none()).await;
-    let mut server = again.spawn().expect("it ran before");
+    bed.real.server().start();
     // Nothing tells of what goes while nobody watches: the watches may be tried again in a minute.
     while !bed.delete("shop-fsn").await {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     bed.until("known anew", 90, || bed.half() == Some("not found".into())).await;
-    server.kill().expect("it runs");
-    // It was told to end.
-    let _ = server.wait();
 }
 
 #[tokio::test]

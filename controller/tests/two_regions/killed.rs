@@ -1,6 +1,7 @@
-//! kill -9 of the controller that drives, once each of the seven steps has begun, and of the audit stream's server, while two clients
-//! write. Another takes its place, as a Deployment makes one. Whether the move arrives or is undone: one writer, nothing
-//! lost, no event missing or told twice.
+//! kill -9 of the controller that drives, once each of the seven steps has begun, and in mid-move of the servers that a move
+//! needs: each region's API server (the first holds the witness too), that of the records, and that of the audit stream.
+//! Two clients write meanwhile. Another controller takes its place, as a Deployment makes one; a server is back after 3 s.
+//! Whether the move arrives or is undone: one writer, nothing lost, no event missing or told twice.
 
 use super::REGIONS;
 use super::clients::Clients;
@@ -10,20 +11,52 @@ use std::time::Duration;
 
 /// To see a move at a step. The last one may be over in a tenth of a second.
 const TRIES: u32 = 5;
-/// How long the audit stream's server is away.
+/// How long a server is away.
 const AWAY: Duration = Duration::from_secs(3);
+
+/// What is killed.
+#[derive(Clone, Copy, Debug)]
+enum Victim {
+    /// The controller of the region that holds the lease.
+    Driver,
+    /// The API server of the region that the role leaves.
+    OldApiServer,
+    /// The API server of the region that it goes to.
+    NewApiServer,
+    /// The server of the records.
+    Records,
+    /// The server of the audit stream.
+    Audit,
+}
+
+/// What, and once which step has begun. A move that arrives turns the regions round: each API server is hit.
+const STRIKES: [(usize, Victim); 13] = [
+    (1, Victim::Driver),
+    (2, Victim::Driver),
+    (3, Victim::Driver),
+    (4, Victim::Driver),
+    (5, Victim::Driver),
+    (6, Victim::Driver),
+    (7, Victim::Driver),
+    (2, Victim::OldApiServer),
+    (2, Victim::OldApiServer),
+    (6, Victim::NewApiServer),
+    (6, Victim::NewApiServer),
+    (4, Victim::Records),
+    (7, Victim::Audit),
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_is_killed_at_whichever_step_there_is_one_writer_and_nothing_is_lost() {
     let Some(mut pair) = Pair::start("killed.example.org").await else { return };
     let clients = Clients::start(&pair.regions.postgres);
     let (mut from, mut arrived) = (0, 0);
-    for step in 1..=8 {
+    for (step, victim) in STRIKES {
         let mut tries = 0;
         let at = loop {
             let report = pair.dry_run(from).await;
             pair.order(from, &report).await;
-            if let Some(at) = pair.until_step(step.min(7)).await {
+            if let Some(at) = pair.until_step(step).await {
                 break at;
             }
             // It ended between two looks: back, and once more.
@@ -34,15 +67,19 @@ async fn whatever_is_killed_at_whichever_step_there_is_one_writer_and_nothing_is
         };
         let holder = pair.regions.holder("shop").await.expect("somebody holds it");
         let driver = usize::from(holder.starts_with(REGIONS[1]));
-        if step == 8 {
-            pair.regions.nats.kill();
-            tokio::time::sleep(AWAY).await;
-            pair.regions.nats.restart().await;
-        } else {
-            pair.kill(driver);
+        match victim {
+            Victim::Driver => pair.kill(driver),
+            Victim::OldApiServer => pair.regions.servers[from].die_for(AWAY).await,
+            Victim::NewApiServer => pair.regions.servers[1 - from].die_for(AWAY).await,
+            Victim::Records => pair.records_away_for(AWAY).await,
+            Victim::Audit => {
+                pair.regions.nats.kill();
+                tokio::time::sleep(AWAY).await;
+                pair.regions.nats.restart().await;
+            }
         }
         let to = pair.until_ended().await;
-        println!("at step {at}: {} killed, {} -> {}", REGIONS[driver], REGIONS[from], REGIONS[to]);
+        println!("at step {at}: {victim:?} killed, {} -> {}", REGIONS[from], REGIONS[to]);
         // Past the swap there is no way back but through a failure.
         assert!(to == 1 - from || at < 5, "step {at}");
         arrived += usize::from(to != from);

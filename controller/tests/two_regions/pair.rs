@@ -8,6 +8,7 @@ use continuum_tests::stand_in::StandIn;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Both regions with their halves, operators' stand-ins and controllers.
 pub struct Pair {
@@ -130,6 +131,14 @@ impl Pair {
     pub async fn told_each_once(&self) {
         let ids = self.regions.nats.ids().await;
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{ids:?}");
+    }
+
+    /// kill -9 of the server of the records, and the same again this much later.
+    pub async fn records_away_for(&self, away: Duration) {
+        let server = self.powerdns.server().expect("it was started here");
+        server.kill();
+        tokio::time::sleep(away).await;
+        server.start();
     }
 
     /// kill -9 of a controller, and another in its place, as a Deployment makes one.
