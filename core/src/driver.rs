@@ -176,7 +176,7 @@ impl Driver {
     fn note_holding(&self, mind: &mut Mind, record: &Record) {
         let held = record.held_by(&self.me).then_some(record.generation);
         if mind.held.map(|(generation, _)| generation) != held {
-            mind.held = held.map(|generation| (generation, self.clock.wall()));
+            mind.held = held.map(|generation| (generation, self.keeper.journal_time()));
         }
     }
 
@@ -196,7 +196,7 @@ impl Driver {
             let told = self.told();
             (told.abort.clone(), told.halves.clone())
         };
-        let event = audit::switchover(intent, self.clock.wall());
+        let event = audit::switchover(intent, self.keeper.journal_time());
         let now = Now {
             at,
             me: &self.me,
@@ -384,7 +384,7 @@ impl Driver {
 
     /// Has a change of the record written.
     async fn change(&self, intent: &Intent, memory: &mut Memory, step: u8, change: &Change) -> Duration {
-        let (me, id, now) = (self.me.clone(), intent.id.clone(), self.clock.wall());
+        let (me, id, now) = (self.me.clone(), intent.id.clone(), self.keeper.journal_time());
         log_change(intent, step, change);
         let begins = matches!(change, Change::Start(_));
         let (change, tried) = (change.clone(), change.clone());
@@ -413,7 +413,7 @@ impl Driver {
         if !self.still_stands(record).await {
             return LOOK_PAUSE;
         }
-        let now = self.clock.wall();
+        let now = self.keeper.journal_time();
         let acknowledged = memory.event_passed() || intent.step(7).finished_at.is_some();
         let took_ms = intent.lasted_ms(intent.started_at, now).filter(|_| result == EndResult::Succeeded);
         let ending = Ending { result, now, acknowledged, write_gap_ms: write_gap_ms(intent, result), took_ms };

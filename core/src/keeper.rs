@@ -105,6 +105,8 @@ struct State {
     lapse: Option<(Lapse, Monotonic)>,
     tried_at: Option<Monotonic>,
     position: Option<Position>,
+    /// Wall time and monotonic time, when the journal's time was asked for last while no intent stood, or first.
+    journal_began: Option<(jiff::Timestamp, Monotonic)>,
     jobs: VecDeque<Job>,
     read_wanted: bool,
 }
@@ -154,6 +156,22 @@ impl Keeper {
     /// What was read last; `None` before the first read.
     pub fn view(&self) -> Option<View> {
         self.state().view.clone()
+    }
+
+    /// Wall time for the journal: while an intent stands, as it was before that and so much later as the monotonic clock
+    /// says. A wall clock that is set in mid-move makes no move longer, and none shorter.
+    pub fn journal_time(&self) -> jiff::Timestamp {
+        let (wall, now) = (self.clock.wall(), self.clock.now());
+        let mut state = self.state();
+        let record = state.view.as_ref().and_then(|view| view.record.as_ref());
+        let busy = record.is_some_and(|record| record.intent.is_some());
+        match state.journal_began.filter(|_| busy) {
+            Some((then, at)) => then.saturating_add(now.since(at)).unwrap_or(wall),
+            None => {
+                state.journal_began = Some((wall, now));
+                wall
+            }
+        }
     }
 
     /// Why the last read failed; `None` where it succeeded.

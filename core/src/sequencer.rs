@@ -285,10 +285,15 @@ impl Sequencer {
         }
     }
 
+    /// Of the keeper's journal, where there is one.
+    fn journal_time(&self) -> Timestamp {
+        self.keeper.as_ref().map_or_else(|| self.clock.wall(), |keeper| keeper.journal_time())
+    }
+
     /// Checks everything and writes the intent. Nothing is changed where it cannot be executed.
     pub async fn begin(&self, to: &Region, order: &ExecuteOrder) -> Result<Begun, OperationError> {
         let operation = "execute";
-        let started = self.clock.wall();
+        let started = self.journal_time();
         let (_, spec) = self.own_copy(&self.observers, operation).await?;
         let plan = Plan::new(&self.name, &spec, to, order.reason.as_deref(), order.requested_by.as_deref())
             .map_err(|source| OperationError::InvalidPlan { operation, source })?;

@@ -21,11 +21,18 @@ pub(crate) struct HandClock(Mutex<Hands>);
 #[derive(Default)]
 struct Hands {
     now: Duration,
+    /// How far the wall clock was set ahead.
+    ahead: Duration,
     sleepers: BTreeMap<(Duration, u64), Waker>,
     slept_count: u64,
 }
 
 impl HandClock {
+    /// Sets the wall clock so far ahead of what it would be.
+    pub fn set_wall_ahead(&self, ahead: Duration) {
+        self.0.lock().unwrap().ahead = ahead;
+    }
+
     /// Moves to the next sleeper that is due at `until` or before, and wakes it; else to `until`.
     fn advance(&self, until: Duration) -> bool {
         let mut hands = self.0.lock().unwrap();
@@ -47,7 +54,7 @@ impl Clock for HandClock {
     }
 
     fn wall(&self) -> jiff::Timestamp {
-        jiff::Timestamp::from_second(1_795_000_000).unwrap() + self.now().0
+        jiff::Timestamp::from_second(1_795_000_000).unwrap() + self.now().0 + self.0.lock().unwrap().ahead
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -4,10 +4,16 @@
 use kube::client::AuthError;
 use std::error::Error;
 
-/// An error with its causes, in one line; where a credential command is among them, what is told of that alone.
+/// An error with its causes, in one line; where a credential command is among them, what is told of that alone. A cause
+/// that the error before it has told already, as those of some libraries do, is not told again.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = || std::iter::successors(Some(error), |error| (*error).source()).map(ToString::to_string);
-    command_failed(error).unwrap_or_else(|| causes().collect::<Vec<_>>().join(": "))
+    command_failed(error).unwrap_or_else(|| {
+        let causes = std::iter::successors(error.source(), |error| (*error).source());
+        causes.map(ToString::to_string).fold(error.to_string(), |told, cause| match told.ends_with(&cause) {
+            true => told,
+            false => format!("{told}: {cause}"),
+        })
+    })
 }
 
 /// The words for an error with a credential command among its causes. Absent: there is none, and the error may speak for
@@ -34,6 +40,16 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("no answer")]
     struct Outer(#[source] kube::Error);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("not read: {0}")]
+    struct Telling(#[source] std::io::Error);
+
+    #[test]
+    fn a_cause_that_was_told_is_not_told_again() {
+        assert_eq!(chain(&Telling(std::io::Error::other("no such file"))), "not read: no such file");
+        assert_eq!(chain(&Outer(kube::Error::LinesCodecMaxLineLengthExceeded)).matches("no answer: ").count(), 1);
+    }
 
     #[test]
     fn what_the_command_printed_is_told_nowhere() {

@@ -338,11 +338,7 @@ impl Outcome {
     pub fn report(&mut self, at_ms: u64, report: Report) {
         let (kind, label, detail) = describe(&report);
         let took_ms = match &report {
-            Report::Execute(r) | Report::Failback(r) => {
-                // Where it moved, the times are those of two machines.
-                let apart = || u64::try_from(r.finished_at.duration_since(r.started_at).as_millis()).ok();
-                r.took_seconds.map(|seconds| (seconds * 1000.0).round() as u64).or_else(apart)
-            }
+            Report::Execute(r) | Report::Failback(r) => took_ms(r),
             _ => None,
         };
         let index = self.reports.len();
@@ -357,6 +353,12 @@ impl Outcome {
         });
         self.reports.push(Reported { at_ms, report });
     }
+}
+
+/// How long a move took, ms: as the controllers counted it where it moved, since its times are those of two machines then.
+pub(crate) fn took_ms(report: &ExecuteReport) -> Option<u64> {
+    let apart = || u64::try_from(report.finished_at.duration_since(report.started_at).as_millis()).ok();
+    report.took_seconds.map(|seconds| (seconds * 1000.0).round() as u64).or_else(apart)
 }
 
 fn describe(report: &Report) -> (EntryKind, &'static str, String) {

@@ -58,6 +58,7 @@ scenarios! {
     blocked_without_an_address
     blocked_without_an_audit_stream
     broken_lua
+    clock_set_in_mid_move
     clocks_apart
     conflict_at_the_promotion
     conflict_at_the_swap

@@ -165,7 +165,7 @@ impl Driver {
     ) -> Duration {
         let outcome = match action {
             Action::Record(change) => {
-                let (me, now, change) = (self.me.clone(), self.clock.wall(), change.clone());
+                let (me, now, change) = (self.me.clone(), self.keeper.journal_time(), change.clone());
                 match self.keeper.update(move |record| apply(record, &me, "", 0, now, &change)).await {
                     Ok(_) => Outcome::Done(()),
                     Err(cause) => Outcome::NotApplied(cause.to_string()),

@@ -387,3 +387,18 @@ fn who_watches_reads_and_never_writes_not_even_what_is_handed_in() {
     assert!(witness.calls().iter().all(|(_, call)| *call == Call::Read));
     assert_eq!(keeper.term().left, Duration::ZERO, "nothing may be done on it");
 }
+
+#[test]
+fn a_wall_clock_that_is_set_in_mid_move_changes_no_time_of_the_journal() {
+    let mut rig = Rig::holding();
+    let hour = Duration::from_secs(3_600);
+    rig.clock.set_wall_ahead(hour);
+    let (begun, at) = (rig.keeper.journal_time(), rig.clock.now());
+    assert_eq!(begun, rig.clock.wall(), "nothing is under way");
+    rig.update(|_| Edit::Write(Box::new(with_intent()))).unwrap();
+    rig.clock.set_wall_ahead(hour * 2);
+    rig.run(5);
+    assert_eq!(rig.keeper.journal_time(), begun + rig.clock.now().since(at));
+    rig.update(|record| Edit::Write(Box::new(Record { intent: None, ..record.clone() }))).unwrap();
+    assert_eq!(rig.keeper.journal_time(), rig.clock.wall());
+}

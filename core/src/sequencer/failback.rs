@@ -73,7 +73,7 @@ impl Sequencer {
     /// which it stands; that a person must approve may be said in any copy.
     pub async fn pend(&self, spec: &Spec, asked: &FailbackSpec, order: &ExecuteOrder) -> Result<Begun, OperationError> {
         let operation = "failback";
-        let started = self.clock.wall();
+        let started = self.journal_time();
         let spec = &self.led(spec);
         let to = spec.standbys.first().unwrap_or(&spec.primary);
         let plan = self.failback_plan(spec, to, order.requested_by.as_deref())?;
@@ -158,7 +158,7 @@ impl Sequencer {
             self.decline(pending, &cause).await;
             return;
         }
-        let order = Order { plan, kind: Kind::Failback, request: None, now: self.clock.wall() };
+        let order = Order { plan, kind: Kind::Failback, request: None, now: self.journal_time() };
         let (me, id, approved_by) = (self.me.clone(), pending.id.clone(), approved_by.to_owned());
         let written = keeper.update(move |record| transition::approve(record, &me, &id, &order, &approved_by)).await;
         if let Err(cause) = written {

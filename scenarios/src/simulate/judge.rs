@@ -5,7 +5,7 @@
 use super::conduct::{Conductor, GivenUp};
 use super::{clients, facts, translate};
 use crate::format::{CheckName, Spot};
-use crate::outcome::{Check, Report};
+use crate::outcome::{self, Check, Report};
 use continuum_core::name::{ObjectName, Region};
 use continuum_sim::checkers;
 use continuum_sim::faults::Scope;
@@ -203,8 +203,7 @@ fn summarise(run: &mut Conductor<'_>, ground: &Ground) {
     });
     if let Some(report) = last {
         result.result = Some(report.result);
-        let took = report.finished_at.duration_since(report.started_at);
-        result.duration_ms = u64::try_from(took.as_millis()).ok();
+        result.duration_ms = outcome::took_ms(&report);
     }
     clients::summarise(run, ground);
 }
