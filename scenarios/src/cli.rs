@@ -59,11 +59,11 @@ enum Command {
         #[arg(required = true, value_name = "FILE|FOLDER")]
         paths: Vec<PathBuf>,
     },
-    /// Explain a fault, an operation, a check, a step of a switchover, a key of the world, a condition, a host, a moment, or
-    /// an incident.
+    /// Explain a fault, an operation, a check, a step of a switchover, a key of the world, a condition, an
+    /// expectation, a host, a moment, or an incident.
     Explain {
         /// A name: `partition`, `one-writer`, `swap-lease`, `step 4`, `dns.lua`, `H25`. Or a kind, to list its names:
-        /// `fault`, `operation`, `check`, `step`, `world`, `condition`, `host`, `moment`, `hazard`. Left out: all kinds.
+        /// `fault`, `operation`, `check`, `step`, `world`, `condition`, `expectation`, `host`, `moment`, `incident`. Left out: all kinds.
         topic: Vec<String>,
     },
     /// Print a JSON schema, for editors and readers.

@@ -19,6 +19,15 @@ const ACTS: [&str; 6] = ["approve", "refuse", "abort", "edit", "delete", "secret
 /// Keys that say when, the same for all that has them.
 const MOMENTS: [&str; 5] = ["at", "before", "after", "on", "when"];
 
+/// Where something can be expected: what the schema calls it, and what a file does.
+const EXPECTED: [(&str, &str); 5] = [
+    ("DryRunExpect", "of a dryRun"),
+    ("ExecuteExpect", "of a move"),
+    ("HealthExpect", "of a health"),
+    ("Facts", "in assert"),
+    ("Expect", "at the end"),
+];
+
 /// A kind of thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -34,12 +43,14 @@ pub enum Kind {
     World,
     /// What can be waited for.
     Condition,
+    /// What can be expected of a report, of the world, or of the end.
+    Expectation,
     /// A host of the world.
     Host,
     /// When a fault begins, or a person acts.
     Moment,
     /// What went wrong elsewhere, and must not here.
-    Hazard,
+    Incident,
 }
 
 /// Something that can be asked about.
@@ -57,16 +68,17 @@ pub struct Topic {
 
 impl Kind {
     /// All.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Fault,
         Self::Operation,
         Self::Check,
         Self::Step,
         Self::World,
         Self::Condition,
+        Self::Expectation,
         Self::Host,
         Self::Moment,
-        Self::Hazard,
+        Self::Incident,
     ];
 
     /// The word for it.
@@ -78,16 +90,17 @@ impl Kind {
             Kind::Step => "step",
             Kind::World => "world",
             Kind::Condition => "condition",
+            Kind::Expectation => "expectation",
             Kind::Host => "host",
             Kind::Moment => "moment",
-            Kind::Hazard => "hazard",
+            Kind::Incident => "incident",
         }
     }
 
     /// The kind of this word, also in the plural.
     pub fn of(word: &str) -> Option<Self> {
         let word = word.strip_suffix('s').unwrap_or(word);
-        let word = if word == "incident" { "hazard" } else { word };
+        let word = if word == "hazard" { "incident" } else { word };
         Self::ALL.into_iter().find(|kind| kind.word() == word)
     }
 
@@ -100,9 +113,10 @@ impl Kind {
             Kind::Step => "a step of a switchover",
             Kind::World => "a key of spec.world: how the world is at the start",
             Kind::Condition => "what can be waited for, and be the moment of a fault",
+            Kind::Expectation => "what a report, the world or the end of a run can be expected to be",
             Kind::Host => "a host of the world",
             Kind::Moment => "when a fault begins, or a person or a tool acts",
-            Kind::Hazard => "what went wrong elsewhere, and must not here",
+            Kind::Incident => "what went wrong elsewhere, and must not here",
         }
     }
 
@@ -115,9 +129,10 @@ impl Kind {
             Kind::Step => STEPS.iter().map(step).collect(),
             Kind::World => rows(SCENARIOS, "key", 3).flat_map(world_key).collect(),
             Kind::Condition => conditions(),
+            Kind::Expectation => expectations(),
             Kind::Host => rows(SCENARIOS, "host", 3).flat_map(host).collect(),
             Kind::Moment => rows(SCENARIOS, "moment", 2).map(moment).collect(),
-            Kind::Hazard => rows(INCIDENTS, "id", 3).map(hazard).collect(),
+            Kind::Incident => rows(INCIDENTS, "id", 3).map(incident).collect(),
         }
     }
 }
@@ -242,7 +257,30 @@ fn conditions() -> Vec<Topic> {
     choices.iter().filter_map(topic).collect()
 }
 
-fn hazard(cells: Vec<&str>) -> Topic {
+/// A key may stand in several places, and is told of each.
+fn expectations() -> Vec<Topic> {
+    let schema = format::schema();
+    let mut topics: Vec<Topic> = Vec::new();
+    for (definition, place) in EXPECTED {
+        let keys = schema["$defs"][definition]["properties"].as_object();
+        for (key, value) in keys.into_iter().flatten() {
+            let text = told_with_words(&schema, value);
+            let fact = fact(place, text);
+            match topics.iter_mut().find(|topic| topic.name == *key) {
+                Some(topic) => topic.facts.push(fact),
+                None => {
+                    topics.push(Topic { name: key.clone(), aliases: Vec::new(), title: told(value), facts: vec![fact] })
+                }
+            }
+        }
+    }
+    for topic in &mut topics {
+        topic.facts.push(fact("told in", format!("{DOCUMENT}, Facts, and spec.expect")));
+    }
+    topics
+}
+
+fn incident(cells: Vec<&str>) -> Topic {
     let name = cells[0].to_owned();
     let quoted = format!("`{name}`");
     let staged = rows(INCIDENTS, "incident", 2).find(|row| row[0] == quoted);
@@ -327,11 +365,7 @@ fn keys(schema: &Value, body: &Value) -> Vec<(String, String)> {
             timed = true;
             continue;
         }
-        let mut text = told(value);
-        let words = words(schema, value);
-        if !words.is_empty() {
-            text.push_str(&format!(" One of: {}.", words.join(", ")));
-        }
+        let mut text = told_with_words(schema, value);
         let within = within(schema, value);
         if !within.is_empty() {
             text.push_str(&format!(" Its keys: {}.", within.join(", ")));
@@ -346,6 +380,15 @@ fn keys(schema: &Value, body: &Value) -> Vec<(String, String)> {
     }
     facts.push(fact("told in", DOCUMENT));
     facts
+}
+
+/// What is said of a value, and the words that it can be.
+fn told_with_words(schema: &Value, value: &Value) -> String {
+    let words = words(schema, value);
+    match words.is_empty() {
+        true => told(value),
+        false => format!("{} One of: {}.", told(value), words.join(", ")),
+    }
 }
 
 fn told(schema: &Value) -> String {
@@ -452,7 +495,7 @@ mod tests {
     #[test]
     fn an_unknown_word_is_answered_with_the_one_that_was_meant() {
         assert_eq!(meant("partitoin").as_deref(), Some("partition"));
-        assert_eq!(meant("hazrad").as_deref(), Some("hazard"));
+        assert_eq!(meant("incidnet").as_deref(), Some("incident"));
         assert_eq!(meant("quux-and-more"), None);
     }
 }

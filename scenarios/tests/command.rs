@@ -265,7 +265,7 @@ fn lines_fit_the_columns_that_there_are() {
         &["run", "--help"],
         &["lint", bad],
         &["explain"],
-        &["explain", "hazard"],
+        &["explain", "incident"],
         &["run", "scenarios/no-route.yaml"],
         &["run", "scenarios/no-route.yaml", "scenarios/blocked-by-lag.yaml"],
         &["run", "scenarios/no-route.yaml", "--seeds", "1..2"],

@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn one_of_each_kind_looks_as_it_does() {
         let mut text = String::new();
-        for word in ["partition", "execute", "no-lost-write", "uncordon-new-primary", "H25"] {
+        for word in ["partition", "execute", "no-lost-write", "uncordon-new-primary", "result", "H25"] {
             for (kind, topic) in find(word) {
                 text.push_str(&one(kind, &topic, 100));
                 text.push('\n');

@@ -1,6 +1,6 @@
 //! Expectations that no run can meet, or that every run does.
 
-use super::check::at;
+use super::check::{at, may_move};
 use super::expect::{ExecuteExpect, Facts, HolderWord, ResultWord};
 use super::names::RegionName;
 use super::spot::{Place, Spot};
@@ -9,8 +9,8 @@ use super::yaml::Wrong;
 use super::{Expect, Scenario};
 
 pub(super) fn check(scenario: &Scenario, wrong: &mut Vec<Wrong>) {
-    for step in scenario.spec.steps.iter() {
-        wrong.extend(of_step(step));
+    for (index, step) in scenario.spec.steps.iter().enumerate() {
+        wrong.extend(of_step(step).or_else(|| goes_nowhere(scenario, index, step)));
     }
     let expect = &scenario.spec.expect;
     if expect.write_gap.is_some() && scenario.spec.world.workload.clients == 0 {
@@ -46,6 +46,18 @@ fn of_step(step: &Spot<Step>) -> Option<Wrong> {
     let undone = expect.rolled_back.as_ref().is_some_and(|steps| !steps.is_empty());
     undone.then(|| {
         never(step.place, &format!("`result: {word}` and steps in `rolledBack`"), "what ended so undid none; keep one")
+    })
+}
+
+/// A move to where the role is already, which does not end as one that moved it.
+fn goes_nowhere(scenario: &Scenario, index: usize, step: &Spot<Step>) -> Option<Wrong> {
+    let Step::Execute(execute) = &step.value else { return None };
+    let (to, world) = (&execute.to, &scenario.spec.world);
+    let earlier = scenario.spec.steps[..index].iter().map(|step| &step.value);
+    let is_there = *to == world.primary && world.lease.initial.is_none() && !may_move(scenario, earlier);
+    (is_there && execute.expect.result == Some(ResultWord::Succeeded)).then(|| {
+        let hint = format!("{to} is primary already: `to: {}`, or `result: alreadyThere`", to.other());
+        never(step.place, &format!("`to: {to}` and `result: succeeded`"), &hint)
     })
 }
 

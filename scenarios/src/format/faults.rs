@@ -1,7 +1,7 @@
 //! Steps that last, with or without an end: faults.
 
 use super::moment::timed;
-use super::names::{HostName, ObjectRef, RegionName, ServerName};
+use super::names::{ClockName, HostName, ObjectRef, RegionName, ServerName};
 use super::scalars::{Count, FailureCode, TimeSpan, flag, some_time, some_time_pattern};
 use super::world::OperatorTask;
 use schemars::JsonSchema;
@@ -18,7 +18,7 @@ timed! {
     /// `skew`.
     Skew {
         /// The controller's host.
-        pub host: HostName,
+        pub host: ClockName,
         /// Its wall clock is so far ahead.
         #[serde(default)]
         pub ahead: Option<TimeSpan>,

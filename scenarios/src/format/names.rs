@@ -94,11 +94,15 @@ known_name!(
 );
 known_name!(
     /// A host of the simulated world.
-    HostName, "host", "this world has", [
+    HostName, "host", "worlds have", [
         "api.fsn", "api.hel", "api.witness", "controller.fsn", "controller.hel", "operator.fsn", "operator.hel",
         "pg.fsn", "pg.hel", "dns", "dns2", "vantage1", "vantage2", "vantage3", "nats", "clients.fsn", "clients.hel",
         "platform",
     ]
+);
+known_name!(
+    /// A host whose clocks somebody reads.
+    ClockName, "clock", "clocks that somebody reads are those of", ["controller.fsn", "controller.hel"]
 );
 known_name!(
     /// A host whose answers can be hurt one by one.

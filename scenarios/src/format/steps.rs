@@ -67,7 +67,7 @@ pub enum Step {
     Lag(Lag),
     /// The audit stream misbehaves.
     Audit(Audit),
-    /// The DNS server misbehaves.
+    /// The DNS server misbehaves; with `refuse` and `hang` its API alone, and names are still answered.
     Dns(Dns),
     /// Kills PostgreSQL without a shutdown (H31).
     KillPostgres(OneRegion),
