@@ -4,8 +4,8 @@ use crate::{ci, read};
 use continuum_tests::chart::{Helm, of_kind};
 use std::collections::BTreeSet;
 
-/// Words of an expression that are no metrics: functions, labels, and what stands in quotes.
-fn metrics(expression: &str) -> BTreeSet<String> {
+/// The metrics of an expression: no functions, no labels, and nothing that stands in quotes.
+pub fn metrics(expression: &str) -> BTreeSet<String> {
     let outside: String = expression.split('"').step_by(2).collect();
     let words = outside.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.filter(|word| word.matches('_').count() > 1 || word.starts_with("continuum_")).map(str::to_owned).collect()

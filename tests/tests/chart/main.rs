@@ -2,6 +2,7 @@
 //! are enough is shown in `kube_adapter_contract` and by the controller's own test of two processes.
 
 mod alerts;
+mod dashboard;
 mod install;
 mod outside;
 mod refusals;

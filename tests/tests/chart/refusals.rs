@@ -6,7 +6,7 @@ use continuum_tests::chart::Helm;
 #[test]
 fn values_that_are_wrong_are_refused_by_name() {
     let Some(helm) = Helm::find() else { return };
-    let cases: [(&str, &str); 46] = [
+    let cases: [(&str, &str); 47] = [
         ("continuum.image.tag=", "continuum.image.tag is empty: name the tag"),
         ("continuum.image.tga=1", "'/continuum/image': additional properties 'tga'"),
         ("continum.image.tag=1", "additional properties 'continum'"),
@@ -68,6 +68,10 @@ fn values_that_are_wrong_are_refused_by_name() {
             "rbac.applications has an entry of namespace books that names no objects",
         ),
         ("rbac.applications[0].secrets={*}", "'/rbac/applications/0/secrets/0'"),
+        (
+            "dashboard.enabled=true,continuum.metrics.enabled=false",
+            "dashboard.enabled is true: there is nothing to show",
+        ),
         (
             "serviceMonitor.enabled=true,continuum.metrics.enabled=false",
             "serviceMonitor.enabled is true: there is nothing to scrape",
