@@ -6,8 +6,9 @@
 //!
 //! [`ObserveDatabase`] reads; a look changes nothing on the server, not even a transaction id.
 //! [`ActOnDatabase`] tries to write, always over a new connection (H30: an old session may go on writing
-//! while new ones are refused). Neither keeps a connection, and neither has a time limit of its own: the
-//! caller drops the future, and a look that was dropped is unknown, never "refused".
+//! while new ones are refused). Neither keeps a connection: the restart after a promotion waits for every session, up to
+//! the half's `smartShutdownTimeout`, and a probe's own would be one. Neither has a time limit of its own: the caller
+//! drops the future, and a look that was dropped is unknown, never "refused".
 //!
 //! Reaching the server (address, TLS) is the [`Connector`]'s. Which half ought to accept writes is core's.
 //!

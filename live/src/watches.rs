@@ -49,8 +49,6 @@ const PAGE: u32 = 100;
 const APART: Duration = Duration::from_secs(1);
 /// Between two tries, at first and at last.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// The most that is told of failures in a row, one by one.
-const TOLD_MAX: u32 = 5;
 
 /// A Cluster, and the pair that its label names.
 type LabelledCluster = (String, Result<ClusterView, String>);
@@ -166,6 +164,7 @@ impl ServerWatches {
         let mut config = watcher::Config::default().timeout(LASTS_SECONDS).page_size(PAGE);
         config.label_selector = label.map(str::to_owned);
         let mut failures: u32 = 0;
+        let mut told_last = None;
         loop {
             let began = clock.now();
             let watched = pin!(self.watched(&api, &config, kind, kept, clock));
@@ -181,9 +180,10 @@ impl ServerWatches {
             };
             let was_well = clock.now().since(began) >= WELL_AFTER;
             failures = if was_well { 1 } else { failures.saturating_add(1) };
-            if failures <= TOLD_MAX || failures.is_multiple_of(TOLD_MAX) {
-                let region = &self.region;
-                tracing::warn!(%region, kind = kind.plural, cause, failures, "not watched; its server is asked instead");
+            // Once: where a platform gives no right to watch, it stays so.
+            if was_well || told_last.as_ref() != Some(&cause) {
+                tracing::warn!(region = %self.region, kind = kind.plural, cause, "not watched; its server is asked instead");
+                told_last = Some(cause.clone());
             }
             kept.broke(cause);
             // Another server is asked at once.
