@@ -105,7 +105,7 @@ struct State {
     lapse: Option<(Lapse, Monotonic)>,
     tried_at: Option<Monotonic>,
     position: Option<Position>,
-    /// Wall time and monotonic time, when the journal's time was asked for last while no intent stood, or first.
+    /// Wall time and monotonic time at the last look at which no intent stood, or the first of all.
     journal_began: Option<(jiff::Timestamp, Monotonic)>,
     jobs: VecDeque<Job>,
     read_wanted: bool,
@@ -161,17 +161,20 @@ impl Keeper {
     /// Wall time for the journal: while an intent stands, as it was before that and so much later as the monotonic clock
     /// says. A wall clock that is set in mid-move makes no move longer, and none shorter.
     pub fn journal_time(&self) -> jiff::Timestamp {
-        let (wall, now) = (self.clock.wall(), self.clock.now());
         let mut state = self.state();
         let record = state.view.as_ref().and_then(|view| view.record.as_ref());
         let busy = record.is_some_and(|record| record.intent.is_some());
-        match state.journal_began.filter(|_| busy) {
-            Some((then, at)) => then.saturating_add(now.since(at)).unwrap_or(wall),
-            None => {
-                state.journal_began = Some((wall, now));
-                wall
-            }
-        }
+        let (wall, at) = self.journal_began(&mut state, busy);
+        wall.saturating_add(self.clock.now().since(at)).unwrap_or(wall)
+    }
+
+    /// What the journal's time is counted from: now, but for an intent that stands. It is set anew at every look between two
+    /// moves, since a machine that slept would be late for ever by its monotonic clock.
+    fn journal_began(&self, state: &mut State, busy: bool) -> (jiff::Timestamp, Monotonic) {
+        let now = (self.clock.wall(), self.clock.now());
+        let began = state.journal_began.filter(|_| busy).unwrap_or(now);
+        state.journal_began = Some(began);
+        began
     }
 
     /// Why the last read failed; `None` where it succeeded.
@@ -353,6 +356,7 @@ impl Keeper {
             record,
         });
         state.version = version;
+        self.journal_began(state, busy);
         self.news.ring();
     }
 

@@ -402,3 +402,17 @@ fn a_wall_clock_that_is_set_in_mid_move_changes_no_time_of_the_journal() {
     rig.update(|record| Edit::Write(Box::new(Record { intent: None, ..record.clone() }))).unwrap();
     assert_eq!(rig.keeper.journal_time(), rig.clock.wall());
 }
+
+#[test]
+fn a_wall_clock_that_was_set_between_two_moves_is_that_of_the_next() {
+    let mut rig = Rig::new(hel(), Some(fixture::record()));
+    rig.run(1);
+    assert_eq!(rig.keeper.journal_time(), rig.clock.wall());
+    rig.clock.set_wall_ahead(Duration::from_secs(3_600));
+    // Nobody asks for the time meanwhile; the record is read.
+    rig.run(60);
+    let (at, wall) = (rig.clock.now(), rig.clock.wall());
+    rig.witness.change(|record| *record = with_intent());
+    rig.run(60);
+    assert_eq!(rig.keeper.journal_time(), wall + rig.clock.now().since(at));
+}
