@@ -159,7 +159,7 @@ impl Keeper {
     }
 
     /// Wall time for the journal: while an intent stands, as it was before that and so much later as the monotonic clock
-    /// says. A wall clock that is set in mid-move makes no move longer, and none shorter.
+    /// says. A wall clock that is set in mid-move makes no move longer, and none shorter, as long as the same process lives.
     pub fn journal_time(&self) -> jiff::Timestamp {
         let mut state = self.state();
         let record = state.view.as_ref().and_then(|view| view.record.as_ref());

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// One of the processes that a script started. All of them end with it.
+/// One of the processes that a script started, which end with it; one that was started again ends when this is dropped.
 #[derive(Debug)]
 pub struct Server {
     /// It ends when the pipe to it closes.
