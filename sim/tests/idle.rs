@@ -1,4 +1,5 @@
-//! What a controller asks API servers while nothing happens: its lease, and nothing that watches tell.
+//! What a controller asks API servers while nothing happens: its lease, and nothing that watches tell but once in five
+//! minutes.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -41,6 +42,10 @@ fn an_idle_controller_asks_for_nothing_that_is_watched_and_sends_at_most_twelve_
             let mut sum = 0;
             for (question, times) in of_this {
                 let lease = question.what.starts_with("leases/");
+                // A watch lists everything anew every five minutes, however many Continuums there are.
+                if question.verb == "list" && *times <= MINUTES / 5 {
+                    continue;
+                }
                 assert!(lease || !["get", "list"].contains(&question.verb.as_str()), "{question:?}: {times}");
                 sum += times;
             }
