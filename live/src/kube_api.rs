@@ -4,11 +4,13 @@
 //! Deliberately absent: limits on time (the caller's), retries, caches.
 
 mod fields;
+mod versions;
 
 pub(crate) use fields::{BadField, Fields};
 
 use crate::causes;
 use crate::watches::ServerWatches;
+use bytes::Bytes;
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::observe::{Claim, Seen};
 use continuum_core::ports::{Cas, Outcome};
@@ -16,8 +18,14 @@ use http_body_util::BodyExt;
 use kube::api::{GetParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
+use versions::{Begun, VersionsRead};
+
+/// A request that was given up sooner says nothing of its server: no answer is waited for long that nothing depends on, and
+/// tasks end. Less than any limit of a request that something depends on.
+const DOUBTED_AFTER: Duration = Duration::from_millis(1500);
 
 /// Who owns the fields that are written.
 const FIELD_MANAGER: &str = "continuum";
@@ -171,7 +179,7 @@ pub struct KubeApi {
     /// The region or `witness`, for messages.
     place: String,
     /// Versions of what is watched as well, as they were read last.
-    read: Arc<Mutex<BTreeMap<(&'static str, ObjectName), u64>>>,
+    read: Arc<Mutex<VersionsRead>>,
     /// Watches of the same server, which are to hear of a request that got no answer.
     watches: Option<Arc<ServerWatches>>,
 }
@@ -190,27 +198,28 @@ impl KubeApi {
 
     /// One object.
     pub(crate) async fn get(&self, kind: &Kind, object: &ObjectName) -> Result<Value, KubeError> {
+        let begun = self.read().begun();
         let request = kind.requests(&object.namespace).get(&object.name, &GetParams::default());
-        let found = self.send("GET", kind.plural, request).await?;
-        self.note(kind, &found);
-        Ok(found)
+        let found = self.send("GET", kind.plural, request).await;
+        match &found {
+            Ok(found) => self.note(kind, found, begun),
+            Err(error) if error.is_missing() => self.read().note_missing(kind, object),
+            Err(_) => {}
+        }
+        found
     }
 
     /// Whether this object was read or written at a version after this one. Versions of one object grow as numbers do.
     pub(crate) fn has_read_newer(&self, kind: &Kind, object: &ObjectName, version: &str) -> bool {
-        let read = self.read.lock().expect("no holder of this lock can panic");
-        let Some(read) = read.get(&(kind.plural, object.clone())) else { return false };
-        version.parse::<u64>().is_ok_and(|version| version < *read)
+        self.read().has_newer(kind, object, version)
     }
 
-    fn note(&self, kind: &Kind, object: &Value) {
-        if ![CLUSTERS, ROUTES, CONTINUUMS].contains(kind) {
-            return;
-        }
-        if let Ok(version) = text(object, "/metadata/resourceVersion").parse() {
-            let mut read = self.read.lock().expect("no holder of this lock can panic");
-            read.insert((kind.plural, name_of(object)), version);
-        }
+    fn note(&self, kind: &Kind, object: &Value, begun: Begun) {
+        self.read().note(kind, object, begun);
+    }
+
+    fn read(&self) -> MutexGuard<'_, VersionsRead> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The objects of a namespace that carry a label.
@@ -220,11 +229,12 @@ impl KubeApi {
         namespace: &str,
         selector: Option<&str>,
     ) -> Result<Vec<Value>, KubeError> {
+        let begun = self.read().begun();
         let params = ListParams { label_selector: selector.map(str::to_owned), ..ListParams::default() };
         let mut list = self.send("GET", kind.plural, kind.requests(namespace).list(&params)).await?;
         match list.get_mut("items").map(Value::take) {
             Some(Value::Array(items)) => {
-                items.iter().for_each(|item| self.note(kind, item));
+                items.iter().for_each(|item| self.note(kind, item, begun));
                 Ok(items)
             }
             _ => Err(KubeError { verb: "GET", what: kind.plural, place: self.place.clone(), cause: Cause::NoItems }),
@@ -241,8 +251,9 @@ impl KubeApi {
         patch: &Value,
         server_limit: Option<Duration>,
     ) -> Result<Value, KubeError> {
+        let begun = self.read().begun();
         let patched = self.send_patch(kind, object, subresource, patch, server_limit, false).await?;
-        self.note(kind, &patched);
+        self.note(kind, &patched, begun);
         Ok(patched)
     }
 
@@ -283,21 +294,25 @@ impl KubeApi {
     ) -> Result<Value, KubeError> {
         let error = |cause| KubeError { verb, what, place: self.place.clone(), cause };
         let request = request.map_err(|source| error(Cause::Invalid(source)))?;
-        // Dropped without an answer too: whoever asked waits no longer.
         let mut unanswered = self.watches.as_deref().map(Unanswered::new);
-        let answer = self.client.send(request.map(kube::client::Body::from)).await.map_err(|source| {
-            error(if is_no_connection(&source) { Cause::NoConnection(source) } else { Cause::NoAnswer(source) })
-        })?;
-        let code = answer.status();
-        let body = answer.into_body().collect().await.map_err(|source| error(Cause::NoAnswer(source)))?.to_bytes();
+        let answer = self.answer(request).await;
         if let Some(unanswered) = &mut unanswered {
-            unanswered.answered = true;
+            unanswered.ended = Some(answer.is_ok());
         }
+        let (code, body) = answer.map_err(error)?;
         if code.is_success() {
             serde_json::from_slice(&body).map_err(|source| error(Cause::Garbled(source)))
         } else {
             Err(error(answer_cause(code.as_u16(), &body)))
         }
+    }
+
+    async fn answer(&self, request: http::Request<Vec<u8>>) -> Result<(http::StatusCode, Bytes), Cause> {
+        let answer = self.client.send(request.map(kube::client::Body::from)).await.map_err(|source| {
+            if is_no_connection(&source) { Cause::NoConnection(source) } else { Cause::NoAnswer(source) }
+        })?;
+        let code = answer.status();
+        Ok((code, answer.into_body().collect().await.map_err(Cause::NoAnswer)?.to_bytes()))
     }
 }
 
@@ -305,18 +320,24 @@ impl KubeApi {
 struct Unanswered<'a> {
     watches: &'a ServerWatches,
     told_then: [u64; 3],
-    answered: bool,
+    began: Instant,
+    /// Whether it was answered; absent: nobody waits for that any more.
+    ended: Option<bool>,
 }
 
 impl<'a> Unanswered<'a> {
     fn new(watches: &'a ServerWatches) -> Self {
-        Self { watches, told_then: watches.told_so_far(), answered: false }
+        Self { watches, told_then: watches.told_so_far(), began: Instant::now(), ended: None }
     }
 }
 
 impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
-        if !self.answered {
+        let unanswered = match self.ended {
+            Some(answered) => !answered,
+            None => self.began.elapsed() >= DOUBTED_AFTER,
+        };
+        if unanswered {
             self.watches.doubt(self.told_then);
         }
     }

@@ -36,7 +36,8 @@ use tower::{BoxError, service_fn};
 const LASTS_SECONDS: u32 = 20;
 /// So long an answer may take to begin: of a list, a page of it, or a watch.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
-/// So long the next thing that a list has may take to arrive.
+/// So long the next thing that a list has may take to arrive, and so long what was told before counts while all is listed
+/// anew.
 const LIST_LIMIT: Duration = Duration::from_secs(20);
 /// One that was begun so long ago was well: the next failure is the first.
 const WELL_AFTER: Duration = Duration::from_secs(LASTS_SECONDS as u64);
@@ -169,17 +170,19 @@ impl ServerWatches {
             let began = clock.now();
             let watched = pin!(self.watched(&api, &config, kind, kept, clock));
             let (doubted, anew) = (pin!(kept.is_doubted()), pin!(kept.is_to_begin_anew()));
-            let cause = match select(watched, select(doubted, anew)).await {
+            let (cause, failed) = match select(watched, select(doubted, anew)).await {
                 Either::Left((None, _)) => continue,
-                Either::Left((Some(cause), _)) => cause,
-                Either::Right((Either::Left(_), _)) => "a request to its server got no answer".to_owned(),
+                Either::Left((Some(cause), _)) => (cause, true),
+                // Whether the server can be watched is what is tried next.
+                Either::Right((Either::Left(_), _)) => ("a request to its server got no answer".to_owned(), false),
                 Either::Right((Either::Right(_), _)) => {
                     kept.broke("its server is another now".to_owned());
                     continue;
                 }
             };
             let was_well = clock.now().since(began) >= WELL_AFTER;
-            failures = if was_well { 1 } else { failures.saturating_add(1) };
+            failures = if was_well { 0 } else { failures };
+            failures = failures.saturating_add(failed.into());
             // Once: where a platform gives no right to watch, it stays so.
             if was_well || told_last.as_ref() != Some(&cause) {
                 tracing::warn!(region = %self.region, kind = kind.plural, cause, "not watched; its server is asked instead");
@@ -203,15 +206,24 @@ impl ServerWatches {
         clock: &dyn Clock,
     ) -> Option<String> {
         let mut events = pin!(watcher(api.clone(), config.clone()));
+        let began = clock.now();
         let mut whole_since = None;
         loop {
+            let now = clock.now();
+            let counts = whole_since.is_none() && kept.unknown().is_none();
+            if counts && now.since(began) >= LIST_LIMIT {
+                kept.broke(format!("a list of everything takes longer than {} s", LIST_LIMIT.as_secs()));
+                continue;
+            }
             let limit = match whole_since {
-                Some(since) => LISTED_EVERY.saturating_sub(clock.now().since(since)),
+                Some(since) => LISTED_EVERY.saturating_sub(now.since(since)),
+                None if counts => LIST_LIMIT.saturating_sub(now.since(began)),
                 None => LIST_LIMIT,
             };
             let event = match within(clock, limit, events.next()).await {
                 Some(event) => event,
                 None if whole_since.is_some() => return None,
+                None if counts => continue,
                 None => return Some(format!("nothing more of a list came in {} s", LIST_LIMIT.as_secs())),
             };
             match event {

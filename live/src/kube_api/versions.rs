@@ -1,0 +1,99 @@
+//! At what versions objects of one server were read or written last: what a watch tells later may be older.
+
+use super::{CLUSTERS, CONTINUUMS, Kind, ROUTES, name_of, text};
+use continuum_core::name::ObjectName;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// See the module. Only what is watched as well is noted.
+#[derive(Default)]
+pub(super) struct VersionsRead {
+    /// How many were noted so far.
+    noted: u64,
+    versions: BTreeMap<(&'static str, ObjectName), Noted>,
+}
+
+struct Noted {
+    version: u64,
+    /// How many had been noted by then.
+    at: u64,
+}
+
+/// When a request was begun, by what had been noted before.
+#[derive(Clone, Copy)]
+pub(super) struct Begun(u64);
+
+impl VersionsRead {
+    /// A request begins.
+    pub fn begun(&self) -> Begun {
+        Begun(self.noted)
+    }
+
+    /// What a request gave. Of two that were under way at once the newer version counts. One that was begun after the other
+    /// had ended is right also where its version is lower: a server that was restored from a backup counts from there.
+    pub fn note(&mut self, kind: &Kind, object: &Value, begun: Begun) {
+        if ![CLUSTERS, ROUTES, CONTINUUMS].contains(kind) {
+            return;
+        }
+        let Ok(version) = text(object, "/metadata/resourceVersion").parse() else { return };
+        self.noted += 1;
+        let key = (kind.plural, name_of(object));
+        let meanwhile = self.versions.get(&key).filter(|known| known.at > begun.0);
+        let version = meanwhile.map_or(version, |known| known.version.max(version));
+        self.versions.insert(key, Noted { version, at: self.noted });
+    }
+
+    /// The server has no such object: whatever was known of it is over.
+    pub fn note_missing(&mut self, kind: &Kind, object: &ObjectName) {
+        if let Some(known) = self.versions.get_mut(&(kind.plural, object.clone())) {
+            self.noted += 1;
+            (known.version, known.at) = (known.version.saturating_add(1), self.noted);
+        }
+    }
+
+    /// Whether this object was read or written at a version after this one. Versions of one object grow as numbers do.
+    pub fn has_newer(&self, kind: &Kind, object: &ObjectName, version: &str) -> bool {
+        let Some(known) = self.versions.get(&(kind.plural, object.clone())) else { return false };
+        version.parse::<u64>().is_ok_and(|version| version < known.version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn shop() -> ObjectName {
+        ObjectName::new("shop", "shop-a")
+    }
+
+    fn at(version: &str) -> Value {
+        json!({ "metadata": { "namespace": "shop", "name": "shop-a", "resourceVersion": version } })
+    }
+
+    #[test]
+    fn of_two_reads_at_once_the_newer_counts_and_of_two_in_a_row_the_second() {
+        let mut read = VersionsRead::default();
+        let (first, second) = (read.begun(), read.begun());
+        read.note(&CLUSTERS, &at("7"), second);
+        read.note(&CLUSTERS, &at("5"), first);
+        assert!(read.has_newer(&CLUSTERS, &shop(), "6"), "the one that was answered late was no later read");
+        let restored = read.begun();
+        read.note(&CLUSTERS, &at("3"), restored);
+        assert!(!read.has_newer(&CLUSTERS, &shop(), "3"));
+        assert!(read.has_newer(&CLUSTERS, &shop(), "2"));
+    }
+
+    #[test]
+    fn what_is_gone_was_read_after_all_that_was_known_of_it() {
+        let mut read = VersionsRead::default();
+        read.note_missing(&CLUSTERS, &shop());
+        assert!(!read.has_newer(&CLUSTERS, &shop(), "1"), "nothing is known of what came before");
+        let begun = read.begun();
+        read.note(&CLUSTERS, &at("7"), begun);
+        read.note_missing(&CLUSTERS, &shop());
+        assert!(read.has_newer(&CLUSTERS, &shop(), "7"));
+        assert!(!read.has_newer(&CLUSTERS, &shop(), "8"), "it was made anew");
+        assert!(!read.has_newer(&ROUTES, &shop(), "1"));
+    }
+}
