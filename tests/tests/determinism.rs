@@ -11,8 +11,8 @@ const FAULTY: [&str; 3] = ["controller-crash-at-step-5", "reply-lost-on-promotio
 /// SHA-256 of the trace of `planned-switchover` with seed 1. It holds in debug and in release, whatever the
 /// machine. It changes with everything that changes what a controller does or logs: then it is taken anew.
 const PLANNED_SWITCHOVER: [(Fabric, &str); 2] = [
-    (Fabric::Turmoil, "8563e82e85274fd07a61cd569335a2217ab4d713897acfa8924f54e20b46813b"),
-    (Fabric::Direct, "c2aa9a1bdef02b0b4f4bd4bd35825ab580bfaaca319cf624353a03ffd26ba51f"),
+    (Fabric::Turmoil, "485a8b63bf492c57015b46f7b4c34b13ed13e9f8394dc352784e4f822d5f9137"),
+    (Fabric::Direct, "10d983dd15271a02c919cb2561b3533a1555e0b2dbc7a95012d2a2acba3e472a"),
 ];
 
 fn hash(text: &str) -> String {

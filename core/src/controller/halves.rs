@@ -6,6 +6,7 @@ use crate::name::{ObjectName, Region};
 use crate::observe::replication;
 use crate::ports::Source;
 use futures_util::future::join_all;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Between two looks at both halves while nothing is under way. Two looks that fail tell that nobody may be writing
@@ -21,6 +22,7 @@ impl Controller {
     /// Looks at both halves now and then, for position, lag and the status, and for what a glance at a Cluster does
     /// not show.
     pub(super) async fn look_at_halves(&self) {
+        let mut looked_at = None;
         loop {
             let started = self.clock.now();
             let pair = self.followed().and_then(|(_, spec)| Some((spec.pair.clone()?, spec)));
@@ -29,6 +31,11 @@ impl Controller {
                 continue;
             };
             let regions: Vec<&Region> = std::iter::once(&spec.primary).chain(spec.standbys.first()).collect();
+            let named = (pair.clone(), regions.iter().map(|region| (*region).clone()).collect::<Vec<_>>());
+            if looked_at.as_ref() != Some(&named) {
+                self.forget_halves();
+                looked_at = Some(named);
+            }
             // One that is away holds back nothing that is known of the other.
             let source = self.source();
             join_all(regions.into_iter().map(|region| self.look_at_half(&pair, region, source))).await;
@@ -41,6 +48,18 @@ impl Controller {
             };
             let pause = if (1..=UNSEEN_SOON).contains(&unseen) { ATTEND_PAUSE } else { HALVES_PAUSE };
             self.clock.sleep(pause.saturating_sub(self.clock.now().since(started))).await;
+        }
+    }
+
+    /// The spec names other halves: what was seen of those says nothing, and is in nobody's way.
+    fn forget_halves(&self) {
+        {
+            let mut shared = self.shared();
+            shared.halves.clear();
+            shared.halves_at.clear();
+        }
+        if let Some(driver) = &self.driver {
+            driver.set_halves(BTreeMap::new(), false);
         }
     }
 

@@ -129,7 +129,8 @@ impl Cache for Late {
     }
 
     fn copy(&self, region: &Region) -> Option<Seen<CopyView>> {
-        let mut copy = fixture::copy();
+        let read = self.0.copy_read.lock().unwrap().clone();
+        let mut copy = read.and_then(|seen| seen.known().cloned()).unwrap_or_else(fixture::copy);
         if let (Ok(spec), true) = (&mut copy.spec, *region == fsn()) {
             spec.switchover = Some(SwitchoverRequest {
                 target: hel(),
@@ -144,20 +145,36 @@ impl Cache for Late {
     }
 }
 
+/// A controller of fsn that runs and is told by `Late` watches.
+struct Told {
+    bench: Bench<'static>,
+    witness: Arc<Witness>,
+    outside: Arc<Outside>,
+    controller: Arc<Controller>,
+}
+
+impl Told {
+    fn new(outside: Outside) -> Self {
+        let clock = Arc::new(HandClock::default());
+        let witness = Witness::new(&clock, Some(fixture::record()));
+        let outside = Arc::new(outside);
+        let mut observers = outside.observers(&witness);
+        observers.cache = Some(Arc::new(Late(outside.clone())));
+        *outside.witness.lock().unwrap() = Some(witness.clone());
+        let (dry, actors) = (outside.observers(&witness), outside.actors(&witness));
+        let controller =
+            Controller::new(fsn(), fixture::shop(), clock.clone(), observers, dry, actors, Options::default());
+        let controller = Arc::new(controller);
+        let mut bench = Bench::new(&clock);
+        let running = controller.clone();
+        bench.spawn(async move { running.run().await });
+        Self { bench, witness, outside, controller }
+    }
+}
+
 #[test]
 fn nothing_is_done_for_what_watches_alone_tell() {
-    let clock = Arc::new(HandClock::default());
-    let witness = Witness::new(&clock, Some(fixture::record()));
-    let outside = Arc::new(Outside::default());
-    let mut observers = outside.observers(&witness);
-    observers.cache = Some(Arc::new(Late(outside.clone())));
-    *outside.witness.lock().unwrap() = Some(witness.clone());
-    let (dry, actors) = (outside.observers(&witness), outside.actors(&witness));
-    let controller = Controller::new(fsn(), fixture::shop(), clock.clone(), observers, dry, actors, Options::default());
-    let controller = Arc::new(controller);
-    let mut bench = Bench::new(&clock);
-    let running = controller.clone();
-    bench.spawn(async move { running.run().await });
+    let Told { mut bench, witness, outside, controller } = Told::new(Outside::default());
     bench.run(Duration::from_secs(120));
     // The fixture's halves carry no claim, which is the holder's to write.
     let claims = outside.writes.lock().unwrap().iter().all(|(write, _)| write.change == ClusterChange::Claim);
@@ -165,4 +182,26 @@ fn nothing_is_done_for_what_watches_alone_tell() {
     assert_eq!(witness.record().served, fixture::record().served, "no request is answered");
     assert!(witness.record().intent.is_none());
     assert!(controller.driver.as_ref().unwrap().progress().interference.is_empty(), "nobody is accused");
+}
+
+#[test]
+fn nothing_is_kept_by_a_copy_that_is_gone_though_watches_tell_of_it() {
+    let Told { mut bench, outside, .. } =
+        Told::new(Outside { copy_read: Some(Seen::Missing).into(), ..Outside::default() });
+    bench.run(Duration::from_secs(120));
+    assert!(outside.writes.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_half_that_the_spec_names_no_more_is_in_nobodys_way() {
+    let Told { mut bench, witness, outside, controller } = Told::new(Outside::default());
+    bench.run(Duration::from_secs(60));
+    let mut copy = fixture::copy();
+    copy.spec.as_mut().unwrap().standbys = vec![Region::new("sin")];
+    *outside.copy_read.lock().unwrap() = Some(Seen::Is(copy));
+    witness.change(|record| record.holder = None);
+    bench.run(Duration::from_secs(20));
+    assert_eq!(witness.record().holder, Some(fsn()), "{:?}", controller.driver.as_ref().unwrap().progress());
+    let halves = controller.shared().halves.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(halves, [fsn(), Region::new("sin")]);
 }

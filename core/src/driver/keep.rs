@@ -7,7 +7,7 @@ use super::{Driver, IDLE_PAUSE, LOOK_PAUSE, Mind, Progress, apply, limit_of, no_
 use crate::clock::{Monotonic, within};
 use crate::keeper::View;
 use crate::ledger::INTERFERENCES_MAX;
-use crate::look::look;
+use crate::look::{limited, look};
 use crate::name::Region;
 use crate::next::{
     Action, Decision, Interference, Object, Place, Standing, acquire, give_way, interference, irreversible, mend_copy,
@@ -20,8 +20,9 @@ use crate::publisher::Before;
 use crate::record::Record;
 use crate::spec::Spec;
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
+use futures_util::future::join;
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// What somebody else made of an object.
@@ -41,9 +42,10 @@ impl Driver {
     pub(super) async fn acquire(&self, mind: &mut Mind) -> Duration {
         let (spec, halves) = {
             let told = self.told();
+            let spec = told.copy.as_ref().and_then(|copy| copy.spec.clone().ok());
             // The record was held a moment ago, and watches were looked at: servers are asked at the next look.
-            let spec = told.copy.as_ref().filter(|_| told.halves_asked).and_then(|copy| copy.spec.clone().ok());
-            (spec, told.halves.clone())
+            let halves = if told.halves_asked { told.halves.clone() } else { Arc::default() };
+            (spec, halves)
         };
         let Some(spec) = spec.filter(|spec| spec.lease.kind.unavailable().is_none()) else { return IDLE_PAUSE };
         let told_of = self.publisher.is_configured().then_some(&self.name);
@@ -53,6 +55,20 @@ impl Driver {
                     return IDLE_PAUSE;
                 }
                 self.note(Progress::default());
+                // Whose halves they are may be another by now.
+                match self.own_copy(true).await {
+                    Seen::Is(copy) if copy.spec.as_ref() == Ok(&spec) => {}
+                    Seen::Is(copy) => {
+                        self.set_copy(copy);
+                        return IDLE_PAUSE;
+                    }
+                    unread => {
+                        let why = unread.why().unwrap_or_default();
+                        let unread = Outcome::NotApplied(format!("its own copy cannot be read: {why}"));
+                        mind.upkeep.tried(&Object::Record, &unread, self.clock.now());
+                        return IDLE_PAUSE;
+                    }
+                }
                 self.keep_object(mind, None, &Object::Record, &Action::Record(change)).await
             }
             Err(why) => {
@@ -81,7 +97,19 @@ impl Driver {
         let Some(plan) = copy.spec.as_ref().ok().and_then(|spec| self.plan_here(spec, record)) else {
             return IDLE_PAUSE;
         };
-        let mut seen = look(&self.observers, &*self.clock, &plan, due, &[]).await;
+        let (mut seen, own_copy) =
+            join(look(&self.observers, &*self.clock, &plan, due, &[]), self.own_copy(mind.upkeep.amiss)).await;
+        match own_copy {
+            // What was looked at is not what the spec names by now.
+            Seen::Is(fresh) if fresh.spec.is_ok() && fresh.spec != copy.spec => {
+                self.set_copy(fresh);
+                mind.rounds.hurry();
+                return Duration::ZERO;
+            }
+            Seen::Missing => return IDLE_PAUSE,
+            // Where it cannot be read or followed, the last one that could be stands.
+            _ => {}
+        }
         let at = self.clock.now();
         mind.settling.fill(&mut seen, at);
         // What was seen before the record was read last proves nothing against anybody.
@@ -119,13 +147,21 @@ impl Driver {
         }
     }
 
+    /// One's own copy, afresh, where something is done by what it says.
+    async fn own_copy(&self, acts: bool) -> Seen<CopyView> {
+        if !acts {
+            return Seen::NotLooked;
+        }
+        limited(&*self.clock, REQUEST_LIMIT, self.observers.copies.copy(&self.me)).await
+    }
+
     /// Brings one's own copy in line with the record.
     async fn keep_copy(&self, mind: &mut Mind, record: &Record, copy: &CopyView) -> Option<Duration> {
         mend_copy(record, copy).filter(|_| mind.upkeep.may_try(&Object::Copy, self.clock.now()))?;
         let plan = self.plan_here(copy.spec.as_ref().ok()?, record)?;
         // The status is written often, and with each write the version changes.
-        let fresh = within(&*self.clock, REQUEST_LIMIT, self.observers.copies.copy(&self.me)).await;
-        let Some(fresh) = fresh.as_ref().and_then(Seen::known) else {
+        let fresh = self.own_copy(true).await;
+        let Some(fresh) = fresh.known() else {
             let unread = Outcome::NotApplied("the copy cannot be read".into());
             mind.upkeep.tried(&Object::Copy, &unread, self.clock.now());
             return None;

@@ -102,7 +102,7 @@ impl Sequencer {
                 Sight::Undoing(intent) => {
                     let since = *undoing.get_or_insert(now);
                     if now.since(since) >= undo_limit(&intent) {
-                        return ExecuteReport::from_undoing(&intent, self.clock.wall());
+                        return ExecuteReport::from_undoing(&intent, self.journal_time());
                     }
                 }
                 Sight::Replaced => {
@@ -148,14 +148,14 @@ impl Sequencer {
 
     /// The report of what may have begun, may go on, or may have ended: who asks must look.
     pub(super) fn unknown(&self, plan: &Plan, id: &str, why: &str, since: jiff::Timestamp) -> ExecuteReport {
-        let mut report = ExecuteReport::unbegun(plan, 0, why, since, self.clock.wall());
+        let mut report = ExecuteReport::unbegun(plan, 0, why, since, self.journal_time());
         report.id = id.to_owned();
         report.result = crate::report::ExecuteResult::Unknown;
         report
     }
 
     pub(super) fn unbegun(&self, plan: &Plan, step: u8, cause: &str, since: jiff::Timestamp) -> ExecuteReport {
-        ExecuteReport::unbegun(plan, step, cause, since, self.clock.wall())
+        ExecuteReport::unbegun(plan, step, cause, since, self.journal_time())
     }
 }
 
