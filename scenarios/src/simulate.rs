@@ -16,6 +16,7 @@ mod conduct;
 mod deed;
 mod facts;
 mod fences;
+mod instead;
 mod judge;
 mod narrate;
 mod rest;

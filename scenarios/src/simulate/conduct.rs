@@ -5,7 +5,7 @@ use super::asking::Requests;
 use super::deed::PERSON_DEFAULT;
 use super::narrate::Narrator;
 use super::rest::Rest;
-use super::{facts, judge, translate};
+use super::{facts, instead, judge, translate};
 use crate::format::{ChangeExpect, Moment, Person, Place, Scenario, Spot, Step};
 use crate::outcome::{self, Report, Unmet};
 use crate::runner::RunOptions;
@@ -120,6 +120,7 @@ impl<'a> Conductor<'a> {
         self.arm_ahead();
         let ready = self.world.options.clone();
         self.until("the world to become ready", READY_LIMIT, |run| facts::ready(&run.world))
+            .map_err(|GivenUp(why)| GivenUp(format!("{why}; instead: {}", instead::unsettled(&self.world))))
             .or_else(|GivenUp(why)| if facts::can_be_ready(&ready) { Err(GivenUp(why)) } else { Ok(()) })?;
         if self.scenario.spec.world.lease.expired {
             let over = facts::term_over(&ready);
@@ -177,7 +178,9 @@ impl<'a> Conductor<'a> {
             Step::Wait(what) => {
                 let since = self.world.now();
                 let what_for = format!("{} (line {})", what.until, step.place.line);
-                self.until(&what_for, what.at_most.0, |run| facts::holds(&run.world, &what.until, since))?;
+                self.until(&what_for, what.at_most.0, |run| facts::holds(&run.world, &what.until, since)).map_err(
+                    |GivenUp(why)| GivenUp(format!("{why}; instead: {}", instead::of(&self.world, &what.until))),
+                )?;
             }
             Step::Assert(expected) => facts::expect_facts(self, &|_| Some(step.place), "assert", expected),
             Step::Write(what) => {
@@ -239,8 +242,9 @@ impl<'a> Conductor<'a> {
         self.narrator.deed(&self.world, &mut self.outcome, &step.value, became.as_ref());
     }
 
-    /// Changes an object, and notes where it became of it what was not expected. `None`: the step changes none.
-    fn change(&mut self, step: &Spot<Step>) -> Option<Result<(), String>> {
+    /// Changes an object, and notes where it became of it what was not expected. Whether anything changed by it; `None`: the
+    /// step changes none.
+    fn change(&mut self, step: &Spot<Step>) -> Option<Result<bool, String>> {
         let (what, became, expected) = match &step.value {
             Step::Edit(edit) => {
                 (format!("edit.expect of {}", edit.resource), facts::edit(&self.world, edit), edit.expect)
@@ -250,7 +254,7 @@ impl<'a> Conductor<'a> {
             }
             Step::Secret(secret) => {
                 let became = self.world.change_secret(secret.region.as_str(), &secret.password);
-                (format!("secret of {}", secret.region), became, ChangeExpect::Taken)
+                (format!("secret of {}", secret.region), became.map(|()| true), ChangeExpect::Taken)
             }
             _ => return None,
         };
@@ -258,7 +262,7 @@ impl<'a> Conductor<'a> {
             (Err(cause), ChangeExpect::Taken) => {
                 self.unmet(Some(step.place), &what, "taken".into(), format!("refused: {cause}"));
             }
-            (Ok(()), ChangeExpect::Refused) => {
+            (Ok(_), ChangeExpect::Refused) => {
                 self.unmet(Some(step.place), &what, "refused".into(), "taken".into());
             }
             _ => {}
@@ -391,11 +395,19 @@ impl<'a> Conductor<'a> {
         self.armed.get(&fault).copied()
     }
 
-    /// Steps that never came to their moment: where they stand, and which moment. They do not come to it any more.
-    pub fn give_up_waiting(&mut self) -> Vec<(Place, String)> {
+    /// Steps that never came to their moment: where they stand, which moment, and what was so instead. They do not come to it
+    /// any more.
+    pub fn give_up_waiting(&mut self) -> Vec<(Place, String, String)> {
         let deferred = std::mem::take(&mut self.deferred).into_iter().map(|(moment, _, step)| (moment, step));
         let waiting = deferred.chain(std::mem::take(&mut self.deeds).into_values());
-        let mut given_up: Vec<_> = waiting.map(|(moment, step)| (step.place, moment.to_string())).collect();
+        let told = |moment: &Moment| match moment {
+            Moment::When(condition) => {
+                format!("the run ended before; instead: {}", instead::of(&self.world, condition))
+            }
+            _ => "the run ended before".to_owned(),
+        };
+        let mut given_up: Vec<_> =
+            waiting.map(|(moment, step)| (step.place, moment.to_string(), told(&moment))).collect();
         given_up.sort();
         given_up
     }

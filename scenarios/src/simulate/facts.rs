@@ -52,7 +52,7 @@ fn takes_writes(world: &World, region: &str) -> bool {
     world.halves.get(region).is_some_and(|half| half.instance.accepts_writes())
 }
 
-fn writable(world: &World) -> Vec<&'static str> {
+pub(super) fn writable(world: &World) -> Vec<&'static str> {
     REGIONS.into_iter().filter(|region| takes_writes(world, region)).collect()
 }
 
@@ -90,7 +90,7 @@ fn event_count(world: &World, name: &EventName) -> u64 {
 }
 
 /// How long ago the first write was committed that the standby has not replayed.
-fn lag(world: &World) -> Option<Duration> {
+pub(super) fn lag(world: &World) -> Option<Duration> {
     let primary = primary(world)?;
     let replayed = world.halves[other(primary)].instance.snapshot().replayed;
     let instance = cluster(primary);
@@ -159,7 +159,7 @@ fn phase(world: &World) -> Option<String> {
 }
 
 /// Absent: not checked yet, or the check could not run.
-fn last_switchover_healthy(world: &World) -> Option<bool> {
+pub(super) fn last_switchover_healthy(world: &World) -> Option<bool> {
     let copy = copy(world)?;
     let mut conditions = copy["status"]["conditions"].as_array()?.iter();
     match conditions.find(|one| one["type"] == "LastSwitchoverHealthy")?["status"].as_str()? {
@@ -169,7 +169,7 @@ fn last_switchover_healthy(world: &World) -> Option<bool> {
     }
 }
 
-fn holder(world: &World) -> String {
+pub(super) fn holder(world: &World) -> String {
     match world.watch.record().and_then(|r| r.holder.clone()) {
         None => "free".into(),
         Some(holder) if REGIONS.contains(&holder.as_str()) => holder.to_string(),
@@ -387,31 +387,35 @@ fn named(text: &str) -> (&'static Resource, &'static str, &str) {
     (resource, namespace, name)
 }
 
-/// Does something in each store that holds what a step names, at the site it names.
+/// Does something in each store that holds what a step names, at the site it names. Whether anything changed by it.
 fn in_each(
     world: &World,
     site: Option<&SiteName>,
     text: &str,
     act: impl Fn(&Store, &'static Resource, &str, &str) -> Result<Arc<Value>, Refusal>,
-) -> Result<(), String> {
+) -> Result<bool, String> {
     let (resource, namespace, name) = named(text);
-    let mut found = false;
+    let (mut found, mut changed) = (false, false);
     for (host, store) in &world.stores {
         let wanted = site.is_none_or(|site| *host == format!("api.{site}"));
         if !wanted || store.get(resource, namespace, name).is_none() {
             continue;
         }
         found = true;
+        let version = store.version();
         act(store, resource, namespace, name).map_err(|refusal| format!("{host}: {refusal}"))?;
+        changed |= store.version() != version;
     }
-    if found { Ok(()) } else { Err("there is no such object".into()) }
+    if found { Ok(changed) } else { Err("there is no such object".into()) }
 }
 
-/// The merge patch of a person or a tool.
-pub(super) fn edit(world: &World, edit: &Edit) -> Result<(), String> {
+/// The merge patch of a person or a tool. Whether anything changed by it.
+pub(super) fn edit(world: &World, edit: &Edit) -> Result<bool, String> {
     let by = edit.manager.as_deref().unwrap_or("person");
     if edit.resource.as_str().starts_with("zones/") {
-        return world.dns.edit(world.now(), by, &json!(edit.patch).to_string());
+        let before = world.dns.record_sets();
+        world.dns.edit(world.now(), by, &json!(edit.patch).to_string())?;
+        return Ok(world.dns.record_sets() != before);
     }
     let (subresource, patch) = (if edit.status { "status" } else { "" }, json!(edit.patch));
     in_each(world, edit.region.as_ref(), edit.resource.as_str(), |store, resource, namespace, name| {
@@ -420,7 +424,7 @@ pub(super) fn edit(world: &World, edit: &Edit) -> Result<(), String> {
 }
 
 /// A person's deletion.
-pub(super) fn delete(world: &World, delete: &Delete) -> Result<(), String> {
+pub(super) fn delete(world: &World, delete: &Delete) -> Result<bool, String> {
     in_each(world, delete.region.as_ref(), delete.resource.as_str(), |store, resource, namespace, name| {
         store.delete(resource, namespace, name, "person")
     })

@@ -45,8 +45,8 @@ pub(super) fn settle(run: &mut Conductor<'_>) -> Result<(), GivenUp> {
             "it delayed, changed and failed nothing".into(),
         );
     }
-    for (place, moment) in run.give_up_waiting() {
-        run.unmet(Some(place), "moment never came", moment, "the run ended before".into());
+    for (place, moment, instead) in run.give_up_waiting() {
+        run.unmet(Some(place), "moment never came", moment, instead);
     }
     run.world.heal(&Scope::All);
     // What ends with it disturbs the rest that there was.

@@ -76,12 +76,14 @@ impl Narrator {
         outcome.timeline.push(entry(world, EntryKind::Note, "request", detail.to_owned()));
     }
 
-    /// A person did something. `became`: what became of a change to an object.
-    pub fn deed(&mut self, world: &World, outcome: &mut Outcome, step: &Step, became: Option<&Result<(), String>>) {
+    /// A person did something. `became`: what became of a change to an object, and whether it changed
+    /// anything.
+    pub fn deed(&mut self, world: &World, outcome: &mut Outcome, step: &Step, became: Option<&Result<bool, String>>) {
         let Some((label, detail)) = deed::told(step) else { return };
         let became = match became {
             None => String::new(),
-            Some(Ok(())) => ": taken".to_owned(),
+            Some(Ok(true)) => ": taken".to_owned(),
+            Some(Ok(false)) => ": taken, and nothing changed by it".to_owned(),
             Some(Err(cause)) => format!(": refused: {cause}"),
         };
         outcome.timeline.push(entry(world, EntryKind::Note, label, detail + &became));
