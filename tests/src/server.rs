@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// One of the processes that a script started, which end with it; one that was started again ends when this is dropped.
+/// One of the processes that a script started, which end with it; one that was started again ends when this
+/// is dropped, or whoever holds it ends.
 #[derive(Debug)]
 pub struct Server {
     /// It ends when the pipe to it closes.
@@ -21,7 +22,34 @@ enum State {
     /// It is dead, and this starts it again.
     Dead(Command),
     /// As it was started after that.
-    Again(Child),
+    Again(Again),
+}
+
+/// A process, and one that kills it once the pipe to that closes: nobody drops what is static.
+#[derive(Debug)]
+struct Again {
+    child: Child,
+    warden: Child,
+}
+
+impl Again {
+    fn start(command: &mut Command) -> Self {
+        let child = command.spawn().expect("it ran before");
+        let script = format!("cat > /dev/null; kill -9 {}", child.id());
+        let warden = Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().expect("there is a shell");
+        Self { child, warden }
+    }
+}
+
+impl Drop for Again {
+    fn drop(&mut self) {
+        // The warden first: once the process is waited for, its number may be another's.
+        for process in [&mut self.warden, &mut self.child] {
+            // It may have ended.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
 }
 
 impl Server {
@@ -35,7 +63,7 @@ impl Server {
         match &*self.state() {
             State::First => self.first(),
             State::Dead(_) => panic!("{} was killed", self.name),
-            State::Again(child) => child.id(),
+            State::Again(again) => again.child.id(),
         }
     }
 
@@ -55,7 +83,6 @@ impl Server {
         command.env_clear().envs(environment.iter().filter_map(|variable| variable.split_once('=')));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         self.signal("-KILL");
-        self.end_again();
         *self.state() = State::Dead(command);
     }
 
@@ -63,7 +90,7 @@ impl Server {
     pub fn start(&self) {
         let mut state = self.state();
         let State::Dead(command) = &mut *state else { panic!("{} was not killed", self.name) };
-        *state = State::Again(command.spawn().expect("it ran before"));
+        *state = State::Again(Again::start(command));
     }
 
     fn first(&self) -> u32 {
@@ -77,14 +104,6 @@ impl Server {
         found.parse().expect("a number")
     }
 
-    fn end_again(&self) {
-        if let State::Again(child) = &mut *self.state() {
-            // It may have ended.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -95,10 +114,4 @@ fn words(file: &Path) -> Vec<String> {
     let bytes = std::fs::read(file).expect("it runs");
     let words = bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty());
     words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.end_again();
-    }
 }

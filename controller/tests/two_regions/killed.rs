@@ -19,17 +19,15 @@ const AWAY: Duration = Duration::from_secs(3);
 enum Victim {
     /// The controller of the region that holds the lease.
     Driver,
-    /// The API server of the region that the role leaves.
-    OldApiServer,
-    /// The API server of the region that it goes to.
-    NewApiServer,
+    /// The API server of this region of [`REGIONS`].
+    ApiServer(usize),
     /// The server of the records.
     Records,
     /// The server of the audit stream.
     Audit,
 }
 
-/// What, and once which step has begun. A move that arrives turns the regions round: each API server is hit.
+/// What, and once which step has begun.
 const STRIKES: [(usize, Victim); 13] = [
     (1, Victim::Driver),
     (2, Victim::Driver),
@@ -38,10 +36,10 @@ const STRIKES: [(usize, Victim); 13] = [
     (5, Victim::Driver),
     (6, Victim::Driver),
     (7, Victim::Driver),
-    (2, Victim::OldApiServer),
-    (2, Victim::OldApiServer),
-    (6, Victim::NewApiServer),
-    (6, Victim::NewApiServer),
+    (2, Victim::ApiServer(0)),
+    (2, Victim::ApiServer(1)),
+    (6, Victim::ApiServer(0)),
+    (6, Victim::ApiServer(1)),
     (4, Victim::Records),
     (7, Victim::Audit),
 ];
@@ -69,8 +67,7 @@ async fn whatever_is_killed_at_whichever_step_there_is_one_writer_and_nothing_is
         let driver = usize::from(holder.starts_with(REGIONS[1]));
         match victim {
             Victim::Driver => pair.kill(driver),
-            Victim::OldApiServer => pair.regions.servers[from].die_for(AWAY).await,
-            Victim::NewApiServer => pair.regions.servers[1 - from].die_for(AWAY).await,
+            Victim::ApiServer(region) => pair.regions.servers[region].die_for(AWAY).await,
             Victim::Records => pair.records_away_for(AWAY).await,
             Victim::Audit => {
                 pair.regions.nats.kill();
