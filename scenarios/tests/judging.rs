@@ -63,7 +63,10 @@ fn a_run_that_came_to_no_end_did_not_finish_whatever_else_was_not_met() {
     let outcome = run_expecting("wait: {for: {generation: 9}, atMost: 5s}", "{primary: hel}");
     assert!(!outcome.unmet.is_empty());
     assert_eq!(outcome.verdict(), Verdict::DidNotFinish);
-    assert_eq!(outcome.did_not_finish.as_deref(), Some("waited 5 s for generation: 9 (line 1)"));
+    assert_eq!(
+        outcome.did_not_finish.as_deref(),
+        Some("waited 5 s for generation: 9 (line 1); instead: generation: 1")
+    );
 }
 
 #[test]
