@@ -92,7 +92,7 @@ pub(crate) async fn limited<T>(clock: &dyn Clock, limit: Duration, look: impl Fu
     within(clock, limit, look).await.unwrap_or_else(|| Seen::Unknown(format!("no answer in {} s", limit.as_secs())))
 }
 
-async fn when<T>(wanted: bool, look: impl Future<Output = Seen<T>>) -> Seen<T> {
+pub(crate) async fn when<T>(wanted: bool, look: impl Future<Output = Seen<T>>) -> Seen<T> {
     if wanted { look.await } else { Seen::NotLooked }
 }
 

@@ -7,7 +7,7 @@ use super::{Driver, IDLE_PAUSE, LOOK_PAUSE, Mind, Progress, apply, limit_of, no_
 use crate::clock::{Monotonic, within};
 use crate::keeper::View;
 use crate::ledger::INTERFERENCES_MAX;
-use crate::look::{limited, look};
+use crate::look::{limited, look, when};
 use crate::name::Region;
 use crate::next::{
     Action, Decision, Interference, Object, Place, Standing, acquire, give_way, interference, irreversible, mend_copy,
@@ -56,7 +56,7 @@ impl Driver {
                 }
                 self.note(Progress::default());
                 // Whose halves they are may be another by now.
-                match self.own_copy(true).await {
+                match self.own_copy().await {
                     Seen::Is(copy) if copy.spec.as_ref() == Ok(&spec) => {}
                     Seen::Is(copy) => {
                         self.set_copy(copy);
@@ -98,7 +98,7 @@ impl Driver {
             return IDLE_PAUSE;
         };
         let (mut seen, own_copy) =
-            join(look(&self.observers, &*self.clock, &plan, due, &[]), self.own_copy(mind.upkeep.amiss)).await;
+            join(look(&self.observers, &*self.clock, &plan, due, &[]), when(mind.upkeep.amiss, self.own_copy())).await;
         match own_copy {
             // What was looked at is not what the spec names by now.
             Seen::Is(fresh) if fresh.spec.is_ok() && fresh.spec != copy.spec => {
@@ -147,11 +147,8 @@ impl Driver {
         }
     }
 
-    /// One's own copy, afresh, where something is done by what it says.
-    async fn own_copy(&self, acts: bool) -> Seen<CopyView> {
-        if !acts {
-            return Seen::NotLooked;
-        }
+    /// One's own copy, afresh: something is done by what it says.
+    async fn own_copy(&self) -> Seen<CopyView> {
         limited(&*self.clock, REQUEST_LIMIT, self.observers.copies.copy(&self.me)).await
     }
 
@@ -160,7 +157,7 @@ impl Driver {
         mend_copy(record, copy).filter(|_| mind.upkeep.may_try(&Object::Copy, self.clock.now()))?;
         let plan = self.plan_here(copy.spec.as_ref().ok()?, record)?;
         // The status is written often, and with each write the version changes.
-        let fresh = self.own_copy(true).await;
+        let fresh = self.own_copy().await;
         let Some(fresh) = fresh.known() else {
             let unread = Outcome::NotApplied("the copy cannot be read".into());
             mind.upkeep.tried(&Object::Copy, &unread, self.clock.now());
