@@ -1,4 +1,5 @@
-//! What acts and does not go through a Kubernetes client: records, events, and the database's own probe. It passes the gate of
+//! What acts and does not go through a Kubernetes client: records, events, a register that is no Lease, and
+//! the database's own probe. It passes the gate of
 //! its task group as requests of clients do, and like those it is waited for where the group ends.
 
 use crate::gate::Gate;
@@ -6,10 +7,10 @@ use crate::host::Records;
 use async_trait::async_trait;
 use continuum_core::audit::Event;
 use continuum_core::name::{ObjectName, Region};
-use continuum_core::ports::{ActOnDatabase, Outcome, PublishAudit, PublishRecords};
-use continuum_core::record::RecordSet;
+use continuum_core::ports::{ActOnDatabase, ActOnWitness, Cas, Outcome, PublishAudit, PublishRecords, Version};
+use continuum_core::record::{Record, RecordSet};
 use continuum_live::postgres::PostgresProbe;
-use continuum_nats::AuditStream;
+use continuum_nats::{AuditStream, KvWitness};
 use std::sync::Arc;
 
 /// Acts as far as the gate lets it.
@@ -29,6 +30,13 @@ impl PublishRecords for Acting<Records> {
 impl PublishAudit for Acting<AuditStream> {
     async fn publish(&self, event: &Event) -> Outcome<u64> {
         self.gate.pass(self.inner.publish(event)).await
+    }
+}
+
+#[async_trait]
+impl ActOnWitness for Acting<KvWitness> {
+    async fn compare_and_set(&self, expected: &Version, record: &Record) -> Cas {
+        self.gate.pass(self.inner.compare_and_set(expected, record)).await
     }
 }
 

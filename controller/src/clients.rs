@@ -190,7 +190,7 @@ pub(crate) async fn files(config: &Config, mistakes: &mut Mistakes) -> BTreeMap<
             Err(mistake) => read.push(Err(mistake)),
         }
     }
-    if let Witness::File(path) = &config.witness {
+    if let Some(Witness::File(path)) = &config.witness {
         read.push(of_file("WITNESS_KUBECONFIG", path).await.map(|found| (Place::Witness, found)));
     }
     let well = read.into_iter().filter_map(|read| read.map_err(|mistake| mistakes.0.push(mistake)).ok());
@@ -321,7 +321,7 @@ async fn of_secret(
 
 /// A witness in a region that nothing reaches.
 fn witness_region_unknown(config: &Config, places: &BTreeMap<Place, Reached>) -> Option<Mistake> {
-    let Witness::Region(region) = &config.witness else { return None };
+    let Some(Witness::Region(region)) = &config.witness else { return None };
     if places.contains_key(&Place::Region(region.clone())) {
         return None;
     }
@@ -362,7 +362,7 @@ pub(crate) async fn secrets(
             Err(error) => wrong.push(error),
         }
     }
-    if let Witness::Secret(secret) = &config.witness {
+    if let Some(Witness::Secret(secret)) = &config.witness {
         const NAME: &str = "WITNESS_SECRET";
         let read = async {
             let contents = secrets.get(secret).await.map_err(|source| NoClients::Secret { name: NAME, source })?;

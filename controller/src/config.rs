@@ -42,8 +42,10 @@ pub struct Config {
     pub own: OwnCluster,
     /// The API servers of other regions.
     pub others: OtherClusters,
-    /// The witness.
-    pub witness: Witness,
+    /// The cluster of witnesses of kind k8s-lease; absent: there are none.
+    pub witness: Option<Witness>,
+    /// The KV bucket of witnesses of kind nats-kv, on the servers of the audit stream; absent: there are none.
+    pub witness_bucket: Option<String>,
     /// Namespace of the Leases in the witness's cluster; absent: the one that this process stands in.
     pub lease_namespace: Option<String>,
     /// The domain of Services, such as `cluster.local`.

@@ -1,7 +1,7 @@
 //! Builds the controller of one Continuum from what the process has.
 
 use crate::acting::Acting;
-use crate::config::{Config, LatencyConfig, RecordsConfig};
+use crate::config::{Config, LatencyConfig, RecordsConfig, Witness};
 use crate::gate::Gate;
 use crate::leader::Standing;
 use crate::metrics::Counts;
@@ -14,16 +14,20 @@ use crate::watching::Watching;
 use continuum_core::clock::Clock;
 use continuum_core::controller::{Controller, Options};
 use continuum_core::name::{ObjectName, Region};
-use continuum_live::assemble::{KubeClients, OtherActors, OtherObservers, Ports, Transports, Twice, assemble};
+use continuum_core::spec::LeaseKind;
+use continuum_live::assemble::{
+    KubeClients, OtherActors, OtherObservers, Ports, Register, Transports, Twice, assemble,
+};
 use continuum_live::http_client::{HttpClient, plain_tcp};
 use continuum_live::kube_transport::{USER_AGENT, USER_AGENT_DRY_RUN};
 use continuum_live::postgres::PostgresProbe;
 use continuum_live::powerdns::{Authorities, PowerDns, PowerDnsApi};
 use continuum_live::prometheus::PrometheusLatency;
 use continuum_live::vantages::Vantages;
-use continuum_nats::{AuditStream, Settings};
+use continuum_nats::{AuditStream, KvBucket, KvWitness, Settings};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +47,7 @@ pub(crate) struct Host {
     health_delay: Duration,
     vantages: Option<Arc<Vantages<TokioRuntimeProvider>>>,
     audit: Option<Twice<Arc<AuditStream>>>,
+    bucket: Option<Twice<Arc<KvBucket>>>,
     latency: Option<Arc<PrometheusLatency>>,
     /// For driving, and for dry runs: a trial of theirs does not take the turn of a change.
     records: Option<Twice<Records>>,
@@ -71,10 +76,11 @@ impl Host {
             clients,
             watching,
             lease_namespace,
-            witness_shares: config.witness.region().cloned(),
+            witness_shares: config.witness.as_ref().and_then(Witness::region).cloned(),
             cluster_domain: config.cluster_domain.clone(),
             health_delay: config.health_delay,
             vantages,
+            bucket: config.witness_bucket.as_deref().zip(audit.clone()).map(|(name, servers)| buckets(name, servers)),
             audit: audit.map(audit_streams),
             latency: config.latency.as_ref().map(|latency| Arc::new(latency_of(latency, clock.clone()))),
             records: config.records.as_ref().map(|records| records_of(records, &config.vantages)),
@@ -101,10 +107,16 @@ impl Host {
         gates: &Twice<Gate>,
     ) -> Controller {
         let clients = self.clients.all();
-        let kube = Twice {
+        let mut kube = Twice {
             driving: gated(&clients.driving, &gates.driving),
             dry_run: gated(&clients.dry_run, &gates.dry_run),
         };
+        let in_a_bucket = kind_of(&resource.object()) == LeaseKind::NatsKv.name();
+        if in_a_bucket {
+            // What stands there of another kind is no register of this Continuum.
+            (kube.driving.witness, kube.dry_run.witness) = (None, None);
+        }
+        let register = self.bucket.as_ref().filter(|_| in_a_bucket).map(|both| registers(both, name, gates));
         let probe = Arc::new(self.probe(&kube.driving, resource));
         let dry_run = Arc::new(self.probe(&kube.dry_run, resource).for_dry_run());
         // One value observes and publishes.
@@ -128,6 +140,7 @@ impl Host {
                     .as_ref()
                     .map(|both| Arc::new(Acting { inner: both.driving.clone(), gate: gate() }) as _),
             },
+            register,
             watches: self.watching.all(),
             clock: self.clock.clone(),
             kube,
@@ -205,6 +218,26 @@ fn audit_streams(settings: Settings) -> Twice<Arc<AuditStream>> {
     let mut dry_run = settings.clone();
     dry_run.name = USER_AGENT_DRY_RUN.into();
     Twice { driving: Arc::new(AuditStream::new(settings)), dry_run: Arc::new(AuditStream::new(dry_run)) }
+}
+
+/// The bucket for driving, and for dry runs, which the server tells apart by their name.
+fn buckets(name: &str, settings: Settings) -> Twice<Arc<KvBucket>> {
+    let mut dry_run = settings.clone();
+    dry_run.name = USER_AGENT_DRY_RUN.into();
+    Twice { driving: Arc::new(KvBucket::new(settings, name)), dry_run: Arc::new(KvBucket::new(dry_run, name)) }
+}
+
+fn registers(buckets: &Twice<Arc<KvBucket>>, name: &ObjectName, gates: &Twice<Gate>) -> Twice<Register> {
+    let of = |bucket: &Arc<KvBucket>, gate: &Gate| {
+        let witness = Arc::new(KvWitness::new(bucket.clone(), name));
+        Register { observe: witness.clone(), act: Arc::new(Acting { inner: witness, gate: gate.clone() }) }
+    };
+    Twice { driving: of(&buckets.driving, &gates.driving), dry_run: of(&buckets.dry_run, &gates.dry_run) }
+}
+
+/// The kind of witness that a Continuum names. It does not change while that stands.
+fn kind_of(continuum: &Value) -> &str {
+    continuum["spec"]["leaseClient"]["kind"].as_str().unwrap_or_default()
 }
 
 fn gated(clients: &KubeClients, gate: &Gate) -> KubeClients {

@@ -5,7 +5,7 @@
 //! What is wrong keeps what was there before, and is told once.
 
 use crate::clients::{NoClients, Place, Reached, files, secrets};
-use crate::config::{Config, Mistakes};
+use crate::config::{Config, Mistakes, Witness};
 use crate::metrics::Counts;
 use crate::watching::Watching;
 use continuum_core::clock::{Clock, within};
@@ -93,7 +93,7 @@ impl Pool {
         }
         Ok(Arc::new(Self {
             own: config.region.clone(),
-            witness: config.witness.region().cloned(),
+            witness: config.witness.as_ref().and_then(Witness::region).cloned(),
             clients: Mutex::new(clients),
             refused: Notify::new(),
             counts,

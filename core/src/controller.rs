@@ -331,7 +331,7 @@ impl Controller {
             self.shared().copies.insert(self.me.clone(), seen);
             if let Some((copy, spec)) = known {
                 // Whatever witness this controller was given is not the one that the resource asks for.
-                if let Some(keeper) = self.keeper.as_ref().filter(|_| spec.lease.kind.unavailable().is_none()) {
+                if let Some(keeper) = self.keeper.as_ref().filter(|_| self.unavailable(&spec).is_none()) {
                     keeper.set_lease(spec.lease);
                 }
                 if let Some(driver) = &self.driver {
@@ -347,8 +347,13 @@ impl Controller {
     fn followed(&self) -> Option<(CopyView, Spec)> {
         let shared = self.shared();
         let copy = shared.copies.get(&self.me)?.known()?;
-        let spec = copy.spec.clone().ok().filter(|spec| spec.lease.kind.unavailable().is_none())?;
+        let spec = copy.spec.clone().ok().filter(|spec| self.unavailable(spec).is_none())?;
         Some((copy.clone(), spec))
+    }
+
+    /// Why there is no such witness as the spec names.
+    fn unavailable(&self, spec: &Spec) -> Option<String> {
+        spec.lease.kind.unavailable(self.observers.witness.as_ref().map(|witness| witness.kind()))
     }
 
     /// The intent that a copy says is to be aborted.

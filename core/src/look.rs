@@ -241,6 +241,12 @@ async fn preflight_facts(observers: &Observers, clock: &dyn Clock, plan: &Plan, 
             Some(witness) => limited(clock, WITNESS_LIMIT, witness.missing_rights()).await,
         }
     };
+    let register = async {
+        match &observers.witness {
+            None => Seen::NotLooked,
+            Some(witness) => limited(clock, WITNESS_LIMIT, witness.shortcomings()).await,
+        }
+    };
     let halves: &Observations = seen;
     let regions = join_all([&plan.from, &plan.to].map(|region| (region, &halves.half(region).cluster)).map(
         |(region, cluster)| async move {
@@ -268,13 +274,16 @@ async fn preflight_facts(observers: &Observers, clock: &dyn Clock, plan: &Plan, 
             None => Seen::NotLooked,
         }
     };
-    let beside = join(join(stream, witness), join(backup, join(takes, health_urls(observers, clock, plan))));
-    let (((stream, witness), (backup, (takes, health))), regions) = join(beside, regions).await;
+    let beside =
+        join(join(stream, join(witness, register)), join(backup, join(takes, health_urls(observers, clock, plan))));
+    let (((stream, (witness, register)), (backup, (takes, health))), regions) = join(beside, regions).await;
     seen.backup_runs = backup;
     seen.zone_takes = takes;
     seen.health_urls = health;
     seen.stream = stream;
     seen.witness_shares = observers.witness.as_ref().and_then(|w| w.shares());
+    seen.witness_shortcomings = register;
+    seen.witness_kind = observers.witness.as_ref().map(|w| w.kind());
     for (region, (rights, (roles, (admitted, weights)))) in regions {
         seen.rights.insert(region.to_string(), rights);
         seen.roles.extend(roles.map(|roles| (region.clone(), roles)));

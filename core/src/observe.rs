@@ -12,7 +12,7 @@ pub use route::{RouteParent, RouteRule, RouteView};
 use crate::name::{ObjectName, Region};
 use crate::record::{Lsn, Record, RecordSet};
 use crate::roles::Roles;
-use crate::spec::{Invalid, Spec};
+use crate::spec::{Invalid, LeaseKind, Spec};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -354,6 +354,15 @@ pub struct SeenRecord {
     pub beat: u64,
 }
 
+/// What is wrong with a register, each with its cure.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shortcomings {
+    /// It may lose what it holds.
+    pub blockers: Vec<String>,
+    /// It may come to.
+    pub warnings: Vec<String>,
+}
+
 /// Everything that a decision may look at. What a step does not need is `NotLooked`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observations {
@@ -388,6 +397,10 @@ pub struct Observations {
     pub backup_runs: Seen<bool>,
     /// The witness stands in this region's cluster. Absent: in neither, as it should.
     pub witness_shares: Option<Region>,
+    /// What is wrong with the witness's register.
+    pub witness_shortcomings: Seen<Shortcomings>,
+    /// What kind of witness it is; absent: there is none.
+    pub witness_kind: Option<LeaseKind>,
 }
 
 /// A half that was not looked at.

@@ -10,11 +10,12 @@ use crate::audit::{Event, EventQuery};
 use crate::name::{ObjectName, Region};
 use crate::next::Permit;
 use crate::observe::{
-    Answer, Claim, ClusterView, CopyView, DatabaseView, FoundEvent, RouteView, Seen, StreamView, ZoneView,
+    Answer, Claim, ClusterView, CopyView, DatabaseView, FoundEvent, RouteView, Seen, Shortcomings, StreamView, ZoneView,
 };
 use crate::plan::Plan;
 use crate::record::{Record, RecordSet};
 use crate::roles::{LoginResult, RoleLogin, RoleSecret};
+use crate::spec::LeaseKind;
 use crate::weights::Weights;
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -58,6 +59,8 @@ pub enum Cas {
 /// The witness, read. Linearizable.
 #[async_trait]
 pub trait ObserveWitness: Send + Sync {
+    /// What kind of witness this is.
+    fn kind(&self) -> LeaseKind;
     /// Version and record; `Missing` where there is none, with the version to create it.
     async fn read(&self) -> Result<(Version, Option<Record>), String>;
     /// The region whose cluster the witness stands in; absent: a third place (H16).
@@ -65,6 +68,10 @@ pub trait ObserveWitness: Send + Sync {
     /// Rights on the register that this controller lacks. A witness without rights of its own lacks none.
     async fn missing_rights(&self) -> Seen<Vec<String>> {
         Seen::Is(Vec::new())
+    }
+    /// By what the register may lose what it holds, or come to lose it. One that its server keeps like everything else has none.
+    async fn shortcomings(&self) -> Seen<Shortcomings> {
+        Seen::Is(Shortcomings::default())
     }
 }
 

@@ -55,7 +55,7 @@ pub enum LeaseKind {
     /// A Kubernetes `Lease` in a third cluster.
     #[serde(rename = "k8s-lease")]
     K8sLease,
-    /// A NATS key-value bucket; admitted, not built.
+    /// A key of a NATS key-value bucket.
     #[serde(rename = "nats-kv")]
     NatsKv,
     /// Admitted, not built.
@@ -67,15 +67,32 @@ pub enum LeaseKind {
 }
 
 impl LeaseKind {
-    /// Why there is no such witness; absent: it is built.
-    pub fn unavailable(self) -> Option<String> {
-        let name = match self {
-            LeaseKind::K8sLease => return None,
+    /// As the resource names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            LeaseKind::K8sLease => "k8s-lease",
             LeaseKind::NatsKv => "nats-kv",
             LeaseKind::CloudflareKv => "cloudflare-kv",
             LeaseKind::DnsQuorum => "dns-quorum",
-        };
-        Some(format!("leaseClient.kind {name} is not built; use k8s-lease"))
+        }
+    }
+
+    /// Why there is no such witness; absent: it is built, and none or one of this kind is `kept`.
+    pub fn unavailable(self, kept: Option<LeaseKind>) -> Option<String> {
+        let name = self.name();
+        match (self, kept) {
+            (LeaseKind::CloudflareKv | LeaseKind::DnsQuorum, _) => {
+                Some(format!("leaseClient.kind {name} is not built; use k8s-lease or nats-kv"))
+            }
+            (_, Some(kept)) if kept != self => {
+                let kept = kept.name();
+                Some(format!(
+                    "leaseClient.kind was {kept} and is {name} now: what one register holds the other knows nothing of; \
+                     put {kept} back, or delete the Continuum in both regions and its old register, and make both anew"
+                ))
+            }
+            _ => None,
+        }
     }
 }
 

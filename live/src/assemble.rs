@@ -10,8 +10,8 @@ use crate::witness_lease::LeaseWitness;
 use continuum_core::clock::Clock;
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::ports::{
-    ActOnDatabase, Actors, Cache, ObserveAudit, ObserveDatabase, ObserveLatency, ObserveRecords, ObserveVantages,
-    Observers, PublishAudit, PublishRecords,
+    ActOnDatabase, ActOnWitness, Actors, Cache, ObserveAudit, ObserveDatabase, ObserveLatency, ObserveRecords,
+    ObserveVantages, ObserveWitness, Observers, PublishAudit, PublishRecords,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,6 +61,15 @@ pub struct OtherActors {
     pub audit: Option<Arc<dyn PublishAudit>>,
 }
 
+/// A witness that is no Lease.
+#[derive(Clone)]
+pub struct Register {
+    /// Looks.
+    pub observe: Arc<dyn ObserveWitness>,
+    /// Acts.
+    pub act: Arc<dyn ActOnWitness>,
+}
+
 /// Everything that a controller reaches the world through.
 #[derive(Clone)]
 pub struct Transports {
@@ -70,6 +79,8 @@ pub struct Transports {
     pub lease_namespace: String,
     /// The region in whose cluster the witness stands, where it is not a third place (H16).
     pub witness_shares: Option<Region>,
+    /// The witness, where that is no Lease: in place of the one in the witness's cluster.
+    pub register: Option<Twice<Register>>,
     /// Other looks.
     pub observers: Twice<OtherObservers>,
     /// Other actions.
@@ -90,12 +101,16 @@ pub struct Ports {
 
 /// The ports of `continuum` for the controller of region `own`.
 pub fn assemble(continuum: &ObjectName, own: &Region, transports: &Transports) -> Ports {
-    let driving = Adapters::new(continuum, own, transports, &transports.kube.driving, &transports.watches);
-    let dry_run = Adapters::new(continuum, own, transports, &transports.kube.dry_run, &Watches::new());
+    let register =
+        |which: fn(&Twice<Register>) -> &Register| transports.register.as_ref().map(|both| which(both).clone());
+    let (kube, watches) = (&transports.kube, &transports.watches);
+    let driving = Adapters::new(continuum, own, transports, &kube.driving, register(|both| &both.driving), watches);
+    let dry_run =
+        Adapters::new(continuum, own, transports, &kube.dry_run, register(|both| &both.dry_run), &Watches::new());
     let others = &transports.actors;
     Ports {
         actors: Actors {
-            witness: driving.witness.clone().map(|witness| witness as _),
+            witness: driving.witness.as_ref().map(|witness| witness.act.clone()),
             pair: driving.pair.clone(),
             database: others.database.clone(),
             route: driving.route.clone(),
@@ -116,7 +131,7 @@ pub fn assemble(continuum: &ObjectName, own: &Region, transports: &Transports) -
 /// The adapters over one set of clients. Who looks and who acts share them.
 struct Adapters {
     regions: Regions,
-    witness: Option<Arc<LeaseWitness>>,
+    witness: Option<Register>,
     pair: Arc<KubePair>,
     route: Arc<KubeRoute>,
 }
@@ -127,6 +142,7 @@ impl Adapters {
         own: &Region,
         transports: &Transports,
         clients: &KubeClients,
+        register: Option<Register>,
         watches: &Watches,
     ) -> Self {
         let regions: Regions = clients
@@ -137,17 +153,18 @@ impl Adapters {
                 (region.clone(), api)
             })
             .collect();
-        let witness = clients.witness.as_ref().map(|client| {
-            Arc::new(LeaseWitness::new(
+        let lease = clients.witness.as_ref().map(|client| {
+            let lease = Arc::new(LeaseWitness::new(
                 KubeApi::new(client.clone(), "witness"),
                 &transports.lease_namespace,
                 continuum,
                 transports.witness_shares.clone(),
                 transports.clock.clone(),
-            ))
+            ));
+            Register { observe: lease.clone(), act: lease }
         });
         Self {
-            witness,
+            witness: register.or(lease),
             pair: Arc::new(KubePair::new(regions.clone(), own.clone())),
             route: Arc::new(KubeRoute::new(regions.clone())),
             regions,
@@ -161,7 +178,7 @@ impl Adapters {
 
     fn observers(&self, continuum: &ObjectName, others: &OtherObservers) -> Observers {
         Observers {
-            witness: self.witness.clone().map(|witness| witness as _),
+            witness: self.witness.as_ref().map(|witness| witness.observe.clone()),
             pair: self.pair.clone(),
             database: others.database.clone(),
             route: self.route.clone(),

@@ -23,6 +23,7 @@ use continuum_core::name::{ObjectName, Region};
 use continuum_core::observe::Seen;
 use continuum_core::ports::{ActOnWitness, Cas, ObserveWitness, Version};
 use continuum_core::record::{RECORD_FORMAT, Record};
+use continuum_core::spec::LeaseKind;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -54,6 +55,10 @@ impl LeaseWitness {
 
 #[async_trait]
 impl ObserveWitness for LeaseWitness {
+    fn kind(&self) -> LeaseKind {
+        LeaseKind::K8sLease
+    }
+
     async fn read(&self) -> Result<(Version, Option<Record>), String> {
         let object = match self.api.get(&LEASES, &self.lease).await {
             Ok(object) => object,

@@ -1,6 +1,7 @@
 //! core's audit ports. The stream is found by its subject, and never made or changed.
 
-use crate::connection::{Connection, Material, REQUEST_LIMIT, chain};
+use crate::connection::{Connection, REQUEST_LIMIT, chain};
+use crate::link::Link;
 use crate::settings::Settings;
 use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
@@ -16,7 +17,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use std::error::Error;
 use std::time::Duration;
-use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 /// Messages in one pull.
@@ -40,105 +40,21 @@ const NOT_STORED: [u64; 6] = [
 
 /// The audit stream as one process sees it.
 pub struct AuditStream {
-    settings: Settings,
-    held: Mutex<Held>,
-}
-
-/// What is held from one request to the next.
-#[derive(Default)]
-struct Held {
-    connection: Option<Connection>,
-    /// What the files held when it was opened, or tried to be, last.
-    material: Material,
-    /// What they held that gave no connection, where another stood.
-    refused: Option<Material>,
-    /// That they cannot be read was told.
-    unread: bool,
-}
-
-impl Held {
-    /// What the files hold now; where they cannot be read, what they held before.
-    fn now(&mut self, settings: &Settings) -> Material {
-        match Material::read(settings) {
-            Ok(material) => {
-                self.unread = false;
-                material
-            }
-            Err(cause) => {
-                if !std::mem::replace(&mut self.unread, true) {
-                    tracing::warn!(%cause, "what was read before is used until this is mended");
-                }
-                self.material.clone()
-            }
-        }
-    }
+    link: Link,
 }
 
 impl AuditStream {
     /// Connects when it is first asked for something.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, held: Mutex::default() }
-    }
-
-    /// The connection, or a new one where it broke, or where the files of the credentials are others now. Two that ask at
-    /// once get the same.
-    async fn connection(&self) -> Result<Connection, String> {
-        let mut held = self.held.lock().await;
-        let material = held.now(&self.settings);
-        let whole = held.connection.clone().filter(Connection::is_whole);
-        if let Some(connection) = &whole
-            && (material == held.material || held.refused.as_ref() == Some(&material))
-        {
-            return Ok(connection.clone());
-        }
-        match (Connection::open(&self.settings, &material).await, whole) {
-            (Ok(connection), before) => {
-                if before.is_some() {
-                    tracing::info!("the credentials of the audit stream are others now, and are used");
-                }
-                (held.connection, held.material, held.refused) = (Some(connection.clone()), material, None);
-                Ok(connection)
-            }
-            (Err(cause), Some(before)) => {
-                tracing::warn!(%cause, "the new credentials of the audit stream are not taken; what was read before is used");
-                held.refused = Some(material);
-                Ok(before)
-            }
-            // Those of before may still do.
-            (Err(cause), None) if held.refused.as_ref() == Some(&material) => {
-                let before = held.material.clone();
-                let opened = Connection::open(&self.settings, &before).await.map_err(|_| cause);
-                held.connection = opened.as_ref().ok().cloned();
-                opened
-            }
-            (Err(cause), None) => {
-                held.connection = None;
-                Err(cause)
-            }
-        }
-    }
-
-    /// The next request goes over a new connection.
-    async fn drop_connection(&self) {
-        self.held.lock().await.connection = None;
+        Self { link: Link::new(settings, "the audit stream") }
     }
 
     async fn named(&self, connection: &Connection) -> Seen<String> {
         match connection.context.stream_by_subject(SUBJECT).await {
             Ok(name) => Seen::Is(name),
             Err(error) if error.kind() == GetStreamByNameErrorKind::NotFound => Seen::Missing,
-            Err(error) => Seen::Unknown(self.failed(connection, chain(&error)).await),
+            Err(error) => Seen::Unknown(self.link.failed(connection, chain(&error))),
         }
-    }
-
-    /// What is said of a look that failed. The connection is not used again.
-    async fn failed(&self, connection: &Connection, mut text: String) -> String {
-        self.drop_connection().await;
-        for refusal in connection.take_refusals() {
-            text.push_str(": ");
-            text.push_str(&refusal);
-        }
-        text
     }
 
     async fn newest(&self, connection: &Connection, query: &EventQuery) -> Result<Option<FoundEvent>, String> {
@@ -150,16 +66,16 @@ impl AuditStream {
         let state: State = match connection.context.request(format!("STREAM.INFO.{name}"), &()).await {
             Ok(Answer::Is(state)) => state,
             Ok(Answer::Error { error }) => return Err(chain(&error)),
-            Err(error) => return Err(self.failed(connection, chain(&error)).await),
+            Err(error) => return Err(self.link.failed(connection, chain(&error))),
         };
         let Some(start) = state.window(query.window_seconds)? else { return Ok(None) };
         let stream = match connection.context.get_stream_no_info(&name).await {
             Ok(stream) => stream,
-            Err(error) => return Err(self.failed(connection, chain(&error)).await),
+            Err(error) => return Err(self.link.failed(connection, chain(&error))),
         };
         let consumer = match stream.create_consumer(search_from(start)).await {
             Ok(consumer) => consumer,
-            Err(error) => return Err(self.failed(connection, chain(&error)).await),
+            Err(error) => return Err(self.link.failed(connection, chain(&error))),
         };
         let found = pull(&consumer, query).await;
         // Where this fails, the server removes it by itself.
@@ -167,7 +83,7 @@ impl AuditStream {
             tracing::debug!(%error, "the consumer of a search was not removed");
         }
         if found.is_err() {
-            self.drop_connection().await;
+            self.link.drop_connection(connection);
         }
         found
     }
@@ -269,7 +185,7 @@ async fn pull_once(
 #[async_trait]
 impl ObserveAudit for AuditStream {
     async fn stream(&self) -> Seen<StreamView> {
-        let connection = match self.connection().await {
+        let connection = match self.link.connection().await {
             Ok(connection) => connection,
             Err(why) => return Seen::Unknown(why),
         };
@@ -282,12 +198,12 @@ impl ObserveAudit for AuditStream {
                 let stream::Info { state, .. } = stream.cached_info();
                 Seen::Is(StreamView { name, message_count: state.messages })
             }
-            Err(error) => Seen::Unknown(self.failed(&connection, chain(&error)).await),
+            Err(error) => Seen::Unknown(self.link.failed(&connection, chain(&error))),
         }
     }
 
     async fn find(&self, query: &EventQuery) -> Result<Option<FoundEvent>, String> {
-        let connection = self.connection().await?;
+        let connection = self.link.connection().await?;
         self.newest(&connection, query).await
     }
 }
@@ -295,19 +211,18 @@ impl ObserveAudit for AuditStream {
 #[async_trait]
 impl PublishAudit for AuditStream {
     async fn publish(&self, event: &Event) -> Outcome<u64> {
-        let connection = match self.connection().await {
+        let connection = match self.link.connection().await {
             Ok(connection) => connection,
             Err(why) => return Outcome::NotApplied(why),
         };
         connection.take_refusals();
+        // Whoever asked may give it up at any moment.
+        let under_way = self.link.under_way(&connection);
         let outcome = match send(&connection, event).await {
             Ok(sequence) => Outcome::Done(sequence),
             Err(error) => outcome_of(&error, connection.take_refusals()),
         };
-        if matches!(outcome, Outcome::Unknown(_)) {
-            // It may lie in the client still, which would send it at any later time.
-            self.drop_connection().await;
-        }
+        under_way.ended(!matches!(outcome, Outcome::Unknown(_)));
         outcome
     }
 }
@@ -368,6 +283,3 @@ mod tests {
         assert_eq!(state(now, 0, "0001-01-01T00:00:00Z").window(60), Ok(None));
     }
 }
-
-#[cfg(test)]
-mod credentials;

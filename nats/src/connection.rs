@@ -86,9 +86,23 @@ impl Connection {
         Ok(Self { context, client, refusals })
     }
 
+    /// Whether the other is the same.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.refusals, &other.refusals)
+    }
+
     /// Whether it was whole a moment ago.
     pub fn is_whole(&self) -> bool {
         self.client.connection_state() == State::Connected
+    }
+
+    /// That the server refused this client to publish to a subject, where it did.
+    pub fn take_refusal_of(&self, subject: &str) -> Option<String> {
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let quoted = format!("\"{subject}\"");
+        let of_it = |text: &String| text.contains("Permissions Violation") && text.contains(&quoted);
+        let index = refusals.iter().position(of_it)?;
+        Some(refusals.remove(index))
     }
 
     /// What the server refused since the last time that this was asked.

@@ -1,14 +1,13 @@
-//! Core's audit ports against the JetStream model. A connection for each request; no time limits (those are
-//! the caller's), no outbox and no retries: what is owed is seen from the record.
+//! Core's audit ports against the JetStream model. No outbox: what is owed is seen from the record.
 
 use crate::fabric::Net;
-use crate::servers::jetstream::protocol::{self, Call, Publish, Reply, Request};
-use crate::servers::jetstream::{HOST, PORT};
+use crate::nats_client::{NatsClient, NoReply};
+use crate::servers::jetstream::protocol::{Publish, Reply, Request};
+use crate::servers::jetstream::stream::STORE_FAILED;
 use async_trait::async_trait;
 use continuum_core::audit::{Event, EventBody, EventQuery, SUBJECT};
 use continuum_core::observe::{FoundEvent, Seen, StreamView};
 use continuum_core::ports::{ObserveAudit, Outcome, PublishAudit};
-use std::io;
 
 /// Messages in one pull.
 const PULL_COUNT: usize = 256;
@@ -16,32 +15,13 @@ const PULL_COUNT: usize = 256;
 /// The audit stream as one process sees it.
 #[derive(Clone)]
 pub struct AuditClient {
-    net: Net,
-    name: String,
-}
-
-/// Why there is no reply.
-#[derive(Debug, thiserror::Error)]
-enum NoReply {
-    /// The server never saw the request.
-    #[error("cannot connect to {HOST}:{PORT}: {0}")]
-    Connect(io::Error),
-    /// It may have acted on it.
-    #[error("the connection to {HOST}:{PORT} was lost: {0}")]
-    Lost(io::Error),
+    nats: NatsClient,
 }
 
 impl AuditClient {
     /// A client of this name, which is told to the server. To be used by the software of one host.
     pub fn new(net: Net, name: &str) -> Self {
-        Self { net, name: name.to_owned() }
-    }
-
-    async fn call(&self, request: Request) -> Result<Reply, NoReply> {
-        let mut stream = self.net.connect(HOST, PORT).await.map_err(NoReply::Connect)?;
-        let call = Call { client: self.name.clone(), request };
-        protocol::write(&mut stream, &call).await.map_err(NoReply::Lost)?;
-        protocol::read(&mut stream).await.map_err(NoReply::Lost)
+        Self { nats: NatsClient::new(net, name) }
     }
 }
 
@@ -52,7 +32,7 @@ fn told(code: u16, description: &str) -> String {
 #[async_trait]
 impl ObserveAudit for AuditClient {
     async fn stream(&self) -> Seen<StreamView> {
-        match self.call(Request::Info { subject: SUBJECT.into() }).await {
+        match self.nats.call(Request::Info { subject: SUBJECT.into() }).await {
             Ok(Reply::Info { stream, message_count }) => Seen::Is(StreamView { name: stream, message_count }),
             Ok(Reply::Error { code: 404, .. }) => Seen::Missing,
             Ok(Reply::Error { code, description }) => Seen::Unknown(told(code, &description)),
@@ -70,7 +50,7 @@ impl ObserveAudit for AuditClient {
                 window_seconds: query.window_seconds,
                 count_max: PULL_COUNT,
             };
-            let messages = match self.call(request).await {
+            let messages = match self.nats.call(request).await {
                 Ok(Reply::Messages(messages)) => messages,
                 Ok(Reply::Error { code, description }) => return Err(told(code, &description)),
                 Ok(other) => return Err(format!("an answer to another question: {other:?}")),
@@ -98,10 +78,10 @@ impl PublishAudit for AuditClient {
             headers: headers.into_iter().collect(),
             payload: serde_json::to_string(&event.body).expect("an event has string keys only"),
         };
-        match self.call(Request::Publish(message)).await {
+        match self.nats.call(Request::Publish(message)).await {
             Ok(Reply::Acknowledged { sequence, .. }) => Outcome::Done(sequence),
             // The server says that it stored nothing: full, no stream, too busy.
-            Ok(Reply::Error { code: code @ (409 | 429 | 503), description }) => {
+            Ok(Reply::Error { code: code @ (409 | 429 | 503 | STORE_FAILED), description }) => {
                 Outcome::NotApplied(told(code, &description))
             }
             Ok(Reply::Error { code: code @ (408 | 500..), description }) => Outcome::Unknown(told(code, &description)),

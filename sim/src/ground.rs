@@ -11,9 +11,8 @@ pub use blind::blind;
 pub use standing::{Half, Standing};
 
 use crate::gate::Asked;
-use crate::lease;
 use crate::moments::{Moments, Sample, Sources};
-use crate::servers::kube_api::{self, CLUSTERS, CONTINUUMS, HTTP_ROUTES, LEASES};
+use crate::servers::kube_api::{self, CLUSTERS, CONTINUUMS, HTTP_ROUTES};
 use crate::servers::postgres::{Entry, Event, Snapshot};
 use crate::servers::powerdns;
 use crate::workload::{Attempt, Memory, Missing, Span};
@@ -269,17 +268,8 @@ impl Ground {
 }
 
 fn lease_writes(sources: &Sources) -> Vec<LeaseWrite> {
-    let Some((store, name)) = &sources.witness else { return Vec::new() };
-    let history = store
-        .history()
-        .into_iter()
-        .filter(|change| *change.resource == LEASES && change.namespace == name.namespace && change.name == name.name);
-    history
-        .filter_map(|change| {
-            let record = lease::record(&change.object)?;
-            Some(LeaseWrite { at: change.at, by: change.by, record })
-        })
-        .collect()
+    let writes = sources.witness.iter().flat_map(|register| register.writes_since(0));
+    writes.map(|write| LeaseWrite { at: write.at, by: write.by, record: write.record }).collect()
 }
 
 /// All that a dry run must leave as it is, in parts by name: objects, write-ahead logs and rows, zone, stream.
@@ -291,8 +281,8 @@ pub fn whole_world(sources: &Sources) -> BTreeMap<String, String> {
         parts.insert(format!("write-ahead log in {region}"), format!("{} on {}", snapshot.end, snapshot.timeline));
         parts.insert(format!("rows in {region}"), half.instance.rows().len().to_string());
     }
-    if let Some((store, _)) = &sources.witness {
-        parts.insert("objects of the witness".into(), store.digest());
+    if let Some(register) = &sources.witness {
+        parts.insert("objects of the witness".into(), register.digest());
     }
     parts.insert("zone".into(), format!("{:?}", sources.dns.record_sets()));
     parts.insert("audit stream".into(), sources.nats.messages().len().to_string());

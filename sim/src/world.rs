@@ -27,6 +27,7 @@ use crate::faults::FaultBoard;
 use crate::gate::SharedGate;
 use crate::host_clock::Skews;
 use crate::moments::{Half, Sources, Watch};
+use crate::register::Register;
 use crate::servers::gateway;
 use crate::servers::jetstream::JetStream;
 use crate::servers::kube_api::{self, CONTINUUMS, HTTP_ROUTES, LEASES, SECRETS, Store};
@@ -40,7 +41,7 @@ use base64::prelude::BASE64_STANDARD;
 use continuum_core::name::ObjectName;
 use continuum_core::name::Region;
 use objects::{DNS_KEY, ZONE, cluster};
-use options::{Lease, Standby, witness_host};
+use options::{Lease, Standby, Witness, witness_store};
 use rand::RngExt;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -137,6 +138,10 @@ impl World {
             fabric.host(host, vantage.software());
         }
         let nats = JetStream::new(net.clone(), gate);
+        if options.witness == Witness::Bucket {
+            let record = objects::record(&options).map(|record| serde_json::to_string(&record));
+            nats.make_bucket(objects::WITNESS_KEY, record.map(|text| text.expect("a record has string keys only")));
+        }
         fabric.host("nats", nats.software());
         let (mut desks, mut skews) = (BTreeMap::new(), BTreeMap::new());
         for region in REGIONS {
@@ -224,9 +229,9 @@ impl World {
         patched.map(|_| ()).map_err(|refusal| refusal.to_string())
     }
 
-    /// The store that the witness stands in; `None` where there is no witness.
-    pub fn witness(&self) -> Option<&Store> {
-        self.stores.get(witness_host(self.options.witness)?)
+    /// The register that the witness is; `None` where there is no witness.
+    pub fn register(&self) -> Option<Register> {
+        register(&self.options, &self.stores, &self.nats)
     }
 
     /// The store of a region's API server.
@@ -254,13 +259,20 @@ fn sources(
         cluster: ObjectName::new(objects::NAMESPACE, cluster(region)),
         keeps_archive_mode: options.archive_mode_stays,
     };
-    let lease = ObjectName::new(objects::LEASE_NAMESPACE, objects::LEASE);
     Sources {
         halves: halves.iter().map(|(region, model)| (Region::new(*region), half(region, model))).collect(),
-        witness: witness_host(options.witness).map(|host| (stores[host].clone(), lease)),
+        witness: register(options, stores, nats),
         journal: journal.clone(),
         dns: dns.clone(),
         nats: nats.clone(),
+    }
+}
+
+fn register(options: &WorldOptions, stores: &BTreeMap<&'static str, Store>, nats: &JetStream) -> Option<Register> {
+    let lease = ObjectName::new(objects::LEASE_NAMESPACE, objects::LEASE);
+    match witness_store(options.witness) {
+        Some(host) => Some(Register::Lease(stores[host].clone(), lease)),
+        None => (options.witness == Witness::Bucket).then(|| Register::Key(nats.clone())),
     }
 }
 
@@ -301,7 +313,7 @@ fn stores(options: &WorldOptions) -> BTreeMap<&'static str, Store> {
         (Lease::Absent, _) | (_, None) => None,
         (_, Some(record)) => Some(crate::lease::lease(objects::LEASE_NAMESPACE, objects::LEASE, &record)),
     };
-    if let (Some(lease), Some(host)) = (lease, witness_host(options.witness)) {
+    if let (Some(lease), Some(host)) = (lease, witness_store(options.witness)) {
         put(host, &LEASES, lease);
     }
     stores

@@ -16,7 +16,7 @@ use std::time::Duration;
 pub const STREAM: &str = "AUDIT";
 /// A user that may do everything, and its password.
 pub const USER: (&str, &str) = ("app", "right");
-/// A user that may not publish to the audit subject, with the same password.
+/// A user that may publish neither to the audit subject nor to the key of shop/shop in a bucket, with the same password.
 pub const MUTE: &str = "mute";
 
 /// A running server.
@@ -44,7 +44,7 @@ impl RealNats {
         let configuration = format!(
             "listen: 127.0.0.1:{port}\njetstream {{ store_dir: \"{}\", max_file_store: 100M }}\nauthorization {{ users: [\n\
              {{ user: {user}, password: {password} }},\n\
-             {{ user: {MUTE}, password: {password}, permissions: {{ publish: {{ deny: [\"{SUBJECT}\"] }} }} }}\n] }}\n",
+             {{ user: {MUTE}, password: {password}, permissions: {{ publish: {{ deny: [\"{SUBJECT}\", \"$KV.*.shop.shop\"] }} }} }}\n] }}\n",
             folder.join("store").display()
         );
         std::fs::write(folder.join("nats.conf"), configuration).expect("a file can be written");
@@ -73,6 +73,28 @@ impl RealNats {
     pub async fn make_stream(&self, changes: stream::Config) {
         let config = stream::Config { name: STREAM.into(), subjects: vec![SUBJECT.into()], ..changes };
         self.admin().await.create_or_update_stream(config).await.expect("the stream is made");
+    }
+
+    /// Makes a bucket, as its client does where it is told nothing but the name.
+    pub async fn make_bucket(&self, name: &str, changes: stream::Config) {
+        let config = stream::Config {
+            name: format!("KV_{name}"),
+            subjects: vec![format!("$KV.{name}.>")],
+            max_messages_per_subject: 1,
+            discard: stream::DiscardPolicy::New,
+            allow_rollup: true,
+            deny_delete: true,
+            allow_direct: true,
+            ..changes
+        };
+        self.admin().await.create_or_update_stream(config).await.expect("the bucket is made");
+    }
+
+    /// What a key of a bucket holds.
+    pub async fn value(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
+        let stream = self.admin().await.get_stream(format!("KV_{bucket}")).await.expect("there is such a bucket");
+        let found = stream.get_last_raw_message_by_subject(&format!("$KV.{bucket}.{key}")).await.ok()?;
+        Some(found.payload.to_vec())
     }
 
     /// Ids of all messages, in order.

@@ -92,7 +92,19 @@ const BLOCKED: &[Case] = &[
         stage.pass(Duration::from_secs(2));
     }),
     prepared("a lease kind that is not built", |stage| {
-        edit_copies(stage, json!({ "leaseClient": { "kind": "dns-quorum" } }));
+        // It does not change while the resource stands.
+        for region in ["fsn", "hel"] {
+            let store = stage.world.store(region);
+            let copy = store.get(&CONTINUUMS, NAMESPACE, APPLICATION).expect("there is a copy");
+            let mut spec = copy["spec"].clone();
+            spec["leaseClient"]["kind"] = json!("dns-quorum");
+            store.delete(&CONTINUUMS, NAMESPACE, APPLICATION, "person").expect("it is there");
+            let metadata = json!({ "namespace": NAMESPACE, "name": APPLICATION });
+            let anew =
+                json!({ "apiVersion": copy["apiVersion"], "kind": copy["kind"], "metadata": metadata, "spec": spec });
+            store.create(&CONTINUUMS, anew, "person").expect("a good copy");
+        }
+        stage.pass(Duration::from_secs(2));
     }),
     prepared("a delayed replica", |stage| {
         edit(stage, "hel", &CLUSTERS, "shop-hel", json!({ "spec": { "replica": { "minApplyDelay": "1h" } } }));

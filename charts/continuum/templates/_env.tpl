@@ -16,6 +16,10 @@
 - name: WITNESS_REGION
   value: {{ . | quote }}
 {{- end }}
+{{- with $c.witnessBucket }}
+- name: WITNESS_BUCKET
+  value: {{ . | quote }}
+{{- end }}
 - name: WITNESS_SECRET_NS
   value: {{ include "continuum.secretsNamespace" . | quote }}
 - name: CATALYST_LEASE_NS

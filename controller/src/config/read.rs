@@ -9,7 +9,7 @@ use continuum_live::http_api::Token;
 use continuum_live::kube_transport::USER_AGENT;
 use continuum_live::prometheus::{DEFAULT_QUERY, PROMETHEUS_PORT};
 use continuum_live::vantages::DNS_PORT;
-use continuum_nats::Settings;
+use continuum_nats::{Settings, is_bucket_name};
 use http::Uri;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -45,6 +45,7 @@ impl Reader<'_> {
             None => OwnCluster::InCluster,
         };
         let others = self.others();
+        let witness_bucket = self.witness_bucket();
         let witness = self.witness();
         let lease_namespace = self.namespace("CATALYST_LEASE_NS");
         let api = self.listen("CONTINUUM_API_ADDR");
@@ -76,6 +77,7 @@ impl Reader<'_> {
             own,
             others: others?,
             witness: witness?,
+            witness_bucket: witness_bucket?,
             lease_namespace: lease_namespace?,
             api: api?,
             health: health?,
@@ -141,23 +143,25 @@ impl Reader<'_> {
         }
     }
 
-    fn witness(&mut self) -> Option<Witness> {
+    /// The inner `None`: there is none, and a bucket instead.
+    fn witness(&mut self) -> Option<Option<Witness>> {
         let names = ["WITNESS_KUBECONFIG", "WITNESS_SECRET", "WITNESS_REGION"];
         let set: Vec<&'static str> = names.into_iter().filter(|name| self.values.filled(name).is_some()).collect();
         let cure = "a witness stands at one place";
         match set[..] {
+            [] if self.values.filled("WITNESS_BUCKET").is_some() => Some(None),
             [] => {
-                let cure = "say where the witness is: a kubeconfig file here, a secret in WITNESS_SECRET, or the region \
-                            whose cluster holds it in WITNESS_REGION";
+                let cure = "say where the witness is: a kubeconfig file here, a secret in WITNESS_SECRET, the region whose \
+                            cluster holds it in WITNESS_REGION, or a NATS bucket in WITNESS_BUCKET";
                 self.mistakes.0.push(Mistake::Missing { name: "WITNESS_KUBECONFIG", cure });
                 None
             }
-            ["WITNESS_KUBECONFIG"] => Some(Witness::File(PathBuf::from(self.values.value("WITNESS_KUBECONFIG")))),
-            ["WITNESS_SECRET"] => Some(Witness::Secret(self.secret("WITNESS_SECRET")??)),
+            ["WITNESS_KUBECONFIG"] => Some(Some(Witness::File(PathBuf::from(self.values.value("WITNESS_KUBECONFIG"))))),
+            ["WITNESS_SECRET"] => Some(Some(Witness::Secret(self.secret("WITNESS_SECRET")??))),
             [_] => {
                 let region = self.values.value("WITNESS_REGION");
                 if is_label(region) {
-                    return Some(Witness::Region(Region::new(region)));
+                    return Some(Some(Witness::Region(Region::new(region))));
                 }
                 self.wrong(
                     "WITNESS_REGION",
@@ -170,6 +174,21 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    /// The inner `None`: not set.
+    fn witness_bucket(&mut self) -> Option<Option<String>> {
+        const NAME: &str = "WITNESS_BUCKET";
+        let Some(bucket) = self.values.filled(NAME) else { return Some(None) };
+        if !is_bucket_name(bucket) {
+            self.wrong(NAME, "it is no name of a bucket; write letters, digits, dashes and underscores");
+            return None;
+        }
+        if self.values.filled("NATS_URL").is_none() {
+            self.wrong(NAME, "it stands on the servers of NATS_URL, which is not set");
+            return None;
+        }
+        Some(Some(bucket.to_owned()))
     }
 
     /// A secret by its name, in the namespace of secrets. The inner `None`: not set.

@@ -81,7 +81,26 @@ fn secrets_are_named_in_the_namespace_of_secrets() {
     ])
     .unwrap();
     assert_eq!(config.others, OtherClusters::Secret(ObjectName::new("catalyst-controllers", "regions")));
-    assert_eq!(config.witness, Witness::Secret(ObjectName::new("catalyst-controllers", "witness")));
+    assert_eq!(config.witness, Some(Witness::Secret(ObjectName::new("catalyst-controllers", "witness"))));
+}
+
+#[test]
+fn a_bucket_is_a_witness_beside_a_cluster_or_alone() {
+    let bucket = ("WITNESS_BUCKET", "leases");
+    let beside = read(&[bucket, ("NATS_URL", "nats://n")]).unwrap();
+    assert!(beside.witness.is_some());
+    assert_eq!(beside.witness_bucket.as_deref(), Some("leases"));
+    let alone = read(&[bucket, ("NATS_URL", "nats://n"), ("WITNESS_KUBECONFIG", "")]).unwrap();
+    assert_eq!((alone.witness, alone.witness_bucket.as_deref()), (None, Some("leases")));
+    let without = read(&[bucket]).unwrap_err();
+    assert!(
+        without.len() == 1 && without[0].starts_with("WITNESS_BUCKET=leases: it stands on the servers of NATS_URL")
+    );
+    let unnamed = read(&[("WITNESS_BUCKET", "a.b"), ("NATS_URL", "nats://n")]).unwrap_err();
+    assert!(
+        unnamed.len() == 1 && unnamed[0].starts_with("WITNESS_BUCKET=a.b: it is no name of a bucket"),
+        "{unnamed:?}"
+    );
 }
 
 #[test]

@@ -29,7 +29,7 @@ const fn secret(name: &'static str, help: &'static str) -> Variable {
 }
 
 /// All of them, in the order of the documentation.
-pub const VARIABLES: [Variable; 29] = [
+pub const VARIABLES: [Variable; 30] = [
     variable("CATALYST_REGION", "region", None, "the region that this process stands in; required"),
     variable(
         "OWN_KUBECONFIG",
@@ -61,6 +61,12 @@ pub const VARIABLES: [Variable; 29] = [
         "witness-region",
         None,
         "the region whose cluster holds the witness, where there is no third place",
+    ),
+    variable(
+        "WITNESS_BUCKET",
+        "witness-bucket",
+        None,
+        "KV bucket on the servers of NATS_URL that is the witness of Continuums of kind nats-kv",
     ),
     variable("WITNESS_SECRET_NS", "witness-secret-ns", Some("catalyst-controllers"), "namespace of both secrets"),
     variable(
@@ -105,7 +111,10 @@ pub const VARIABLES: [Variable; 29] = [
     ),
     variable("LOG_LEVEL", "log-level", Some("info"), "error, warn, info, debug or trace"),
     variable("LOG_FORMAT", "log-format", Some("json"), "json or text"),
-    secret("NATS_URL", "servers of the audit stream, URLs with commas between; not set: no switchover is begun"),
+    secret(
+        "NATS_URL",
+        "servers of the audit stream and of WITNESS_BUCKET, URLs with commas between; not set: no switchover is begun",
+    ),
     variable(
         "NATS_CREDS_FILE",
         "nats-creds-file",

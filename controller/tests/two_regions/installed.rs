@@ -2,7 +2,7 @@
 //! accounts that may do what its roles give and nothing else.
 
 use crate::process::Folder;
-use crate::{REGIONS, Regions, secret};
+use crate::{Kept, REGIONS, Regions, secret};
 use continuum_controller::config::VARIABLES;
 use continuum_tests::chart::{Helm, NAMESPACE, of_kind};
 use continuum_tests::real_kube::Who;
@@ -21,9 +21,9 @@ pub struct Installed {
 }
 
 /// What a person writes for a region: the objects of this test by their names.
-fn values(index: usize) -> String {
+fn values(index: usize, kept: Kept) -> String {
     let region = REGIONS[index];
-    let values = json!({
+    let mut values = json!({
         "continuum": {
             "image": { "tag": "test" },
             "region": region, "witnessRegion": REGIONS[0], "leaseNamespace": "leases",
@@ -42,6 +42,11 @@ fn values(index: usize) -> String {
         "otherCluster": { "enabled": true },
         "witnessCluster": { "enabled": index == 0, "leases": ["shop.shop", "shop.books"] },
     });
+    if let Kept::InABucket(name) = kept {
+        values["continuum"]["witnessRegion"] = json!("");
+        values["continuum"]["witnessBucket"] = json!(name);
+        values["witnessCluster"]["enabled"] = json!(false);
+    }
     values.to_string()
 }
 
@@ -54,7 +59,7 @@ impl Installed {
             let admin = folder.put(&format!("admin-{index}"), &regions.servers[index].kubeconfig(Who::Admin));
             // The server has the definition already.
             let arguments = ["--create-namespace", "--take-ownership", "--kubeconfig", &admin];
-            let output = helm.run("install", &values(index), &arguments);
+            let output = helm.run("install", &values(index, regions.kept), &arguments);
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         }
         let mut variables = [BTreeMap::new(), BTreeMap::new()];
@@ -66,7 +71,7 @@ impl Installed {
             for (name, key, text) in [("continuum-regions", key.as_str(), &other), ("continuum-nats", "url", &url)] {
                 secrets.create(&PostParams::default(), &secret(name, &[(key, text)])).await.expect("a new secret");
             }
-            let objects = helm.template(&values(index), &[]).expect("good values");
+            let objects = helm.template(&values(index, regions.kept), &[]).expect("good values");
             *variables = of_the_deployment(&objects, &secrets).await;
             let own = kubeconfig(regions, index, "continuum-controller").await;
             variables.insert("OWN_KUBECONFIG", folder.put(&format!("own-{index}"), &own));
@@ -123,7 +128,7 @@ fn the_chart_refuses_every_variable_of_the_process_that_is_set_beside_its_values
     let Some(helm) = Helm::find() else { return };
     for variable in VARIABLES {
         let set = format!("continuum.env.{}=x", variable.name);
-        let refusal = helm.template(&values(0), &["--set", &set]).expect_err(&set);
+        let refusal = helm.template(&values(0, Kept::InLeases), &["--set", &set]).expect_err(&set);
         assert!(refusal.contains(&format!("continuum.env.{}: ", variable.name)), "{set}\n{refusal}");
     }
     let template = include_str!("../../../charts/continuum/templates/mistakes.yaml");

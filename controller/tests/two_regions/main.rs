@@ -2,6 +2,7 @@
 //! nats-server. The witness stands on the first API server. The chart is installed on both, and the processes run as it tells:
 //! with its variables, and under its accounts' roles.
 
+mod bucket;
 mod clients;
 mod fuzzed;
 mod installed;
@@ -32,12 +33,22 @@ use tokio::sync::{Mutex, MutexGuard};
 
 const REGIONS: [&str; 2] = ["fsn", "hel"];
 
+/// What holds the registers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    /// Leases on the first API server.
+    InLeases,
+    /// The bucket of this name on the nats-server.
+    InABucket(&'static str),
+}
+
 /// Two regions with an API server each. Their processes may be told how to reach both by files.
 struct Regions {
     servers: [RealKube; 2],
     postgres: Arc<RealPostgres>,
     nats: RealNats,
     folder: Folder,
+    kept: Kept,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -47,15 +58,19 @@ static ALONE: Mutex<()> = Mutex::const_new(());
 
 impl Regions {
     async fn start() -> Option<Self> {
-        Self::new(false).await
+        Self::new(false, Kept::InLeases).await
+    }
+
+    async fn kept(kept: Kept) -> Option<Self> {
+        Self::new(false, kept).await
     }
 
     /// The same; the first server writes down what it is asked to change, in the file `audit` of the folder.
     async fn audited() -> Option<Self> {
-        Self::new(true).await
+        Self::new(true, Kept::InLeases).await
     }
 
-    async fn new(audited: bool) -> Option<Self> {
+    async fn new(audited: bool, kept: Kept) -> Option<Self> {
         let alone = ALONE.lock().await;
         let postgres = Arc::new(RealPostgres::start()?);
         let authority = Authority::new();
@@ -64,6 +79,9 @@ impl Regions {
             postgres.take_tls_alone(half, &certificate, &key);
         }
         let nats = RealNats::start().await?;
+        if let Kept::InABucket(name) = kept {
+            nats.make_bucket(name, Default::default()).await;
+        }
         let folder = Folder::new();
         let first = match audited {
             true => RealKube::audited(folder.put("audit", "").as_ref()).await,
@@ -80,7 +98,7 @@ impl Regions {
                 &servers[1 - index].kubeconfig(Who::Admin),
             );
         }
-        let regions = Self { servers, postgres, nats, folder, _alone: alone };
+        let regions = Self { servers, postgres, nats, folder, kept, _alone: alone };
         for index in 0..2 {
             let namespaces: Api<Namespace> = Api::all(regions.client(index).await);
             for name in ["shop", "leases"] {
@@ -145,11 +163,15 @@ impl Regions {
                 json!({ "name": region, "lbIPs": [address], "postgres": { "host": "localhost", "port": port } })
             })
             .collect();
+        let kind = match self.kept {
+            Kept::InLeases => "k8s-lease",
+            Kept::InABucket(_) => "nats-kv",
+        };
         json!({
             "apiVersion": "dr.openova.io/v1", "kind": "Continuum", "metadata": { "name": name },
             "spec": {
                 "applicationRef": name, "primaryRegion": "fsn", "hotStandbyRegions": ["hel"],
-                "leaseClient": { "kind": "k8s-lease", "config": { "renewSeconds": 1 } }, "cnpgPair": { "name": name },
+                "leaseClient": { "kind": kind, "config": { "renewSeconds": 1 } }, "cnpgPair": { "name": name },
                 "probe": probe, "regions": places,
             },
         })
@@ -203,11 +225,18 @@ impl Regions {
 
     /// Who holds the only record of `name`.
     async fn holder(&self, name: &str) -> Option<String> {
-        self.lease(name).await?.spec?.holder_identity
+        match self.kept {
+            Kept::InLeases => self.lease(name).await?.spec?.holder_identity,
+            Kept::InABucket(_) => self.record(name).await["holder"].as_str().map(str::to_owned),
+        }
     }
 
     /// The record of `name`, but for what stands in the Lease's own fields.
     async fn record(&self, name: &str) -> Value {
+        if let Kept::InABucket(bucket) = self.kept {
+            let value = self.nats.value(bucket, &format!("shop.{name}")).await;
+            return value.map_or(Value::Null, |value| serde_json::from_slice(&value).expect("the record is JSON"));
+        }
         let annotations = self.lease(name).await.and_then(|lease| lease.metadata.annotations).unwrap_or_default();
         let text = annotations.get("dr.openova.io/record").map_or("null", String::as_str);
         serde_json::from_str(text).expect("the record is JSON")

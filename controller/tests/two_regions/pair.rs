@@ -23,7 +23,11 @@ impl Pair {
     /// A healthy one, whose primary is in the first region. `hostname`: one of its own in the zone `example.org`, since all
     /// tests of a process publish on one server.
     pub async fn start(hostname: &str) -> Option<Self> {
-        let regions = Regions::start().await?;
+        Self::of(Regions::start().await?, hostname).await
+    }
+
+    /// The same, with these regions.
+    pub async fn of(regions: Regions, hostname: &str) -> Option<Self> {
         regions.put("shop", json!({ "secretRef": { "name": "probe" } })).await;
         let installed = Installed::start(&regions).await?;
         let powerdns = RealPowerDns::start()?;

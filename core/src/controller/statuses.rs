@@ -38,7 +38,7 @@ impl Controller {
 
     fn known(&self, copy: &CopyView) -> Known {
         let invalid = copy.spec.as_ref().err().map(ToString::to_string);
-        let unbuilt = copy.spec.as_ref().ok().and_then(|spec| spec.lease.kind.unavailable());
+        let unbuilt = copy.spec.as_ref().ok().and_then(|spec| self.unavailable(spec));
         let record = self.record();
         let holds = record.as_ref().is_some_and(|r| r.held_by(&self.me));
         let mut shared = self.shared();
@@ -60,7 +60,11 @@ impl Controller {
                 Some(keeper) => keeper
                     .unreachable()
                     .or_else(|| Some(format!("the witness refuses the renewal: {}", keeper.refused()?))),
-                None => Some("no witness is configured".into()),
+                // Which kinds a process has is not said by the resource.
+                None => Some(match &copy.spec {
+                    Ok(spec) => format!("no witness of kind {} is configured", spec.lease.kind.name()),
+                    Err(_) => "no witness is configured".to_owned(),
+                }),
             },
             term_left: self.keeper.as_ref().filter(|_| holds).map(|k| k.term().left),
             lag_seconds: lag.map(whole_seconds),

@@ -6,7 +6,7 @@ use crate::ports::{Cache, ClusterChange};
 use crate::preflight::fixture::{self, fsn, hel};
 use crate::record::Pending;
 use crate::sequencer::{Begun, ExecuteOrder, FailbackAnswer};
-use crate::spec::SwitchoverRequest;
+use crate::spec::{LeaseKind, SwitchoverRequest};
 use crate::testing::outside::Outside;
 use crate::testing::witness::{Call, Witness};
 use crate::testing::{Bench, HandClock};
@@ -190,6 +190,42 @@ fn nothing_is_kept_by_a_copy_that_is_gone_though_watches_tell_of_it() {
         Told::new(Outside { copy_read: Some(Seen::Missing).into(), ..Outside::default() });
     bench.run(Duration::from_secs(120));
     assert!(outside.writes.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_free_record_is_not_taken_while_the_other_copy_names_another_kind_of_witness() {
+    let mut other = fixture::copy();
+    other.spec.as_mut().unwrap().lease.kind = LeaseKind::NatsKv;
+    let outside = Outside { other_copy_read: Some(Seen::Is(other)).into(), ..Outside::default() };
+    let Told { mut bench, witness, outside, controller } = Told::new(outside);
+    witness.change(|record| record.holder = None);
+    bench.run(Duration::from_secs(60));
+    assert_eq!(witness.record().holder, None);
+    let waiting = controller.driver.as_ref().unwrap().progress().waiting.unwrap();
+    assert!(waiting.contains("the copy in hel names another kind of witness than k8s-lease"), "{waiting}");
+    // Whoever does not answer says nothing against it.
+    *outside.other_copy_read.lock().unwrap() = Some(Seen::Unknown("no answer".into()));
+    bench.run(Duration::from_secs(60));
+    assert_eq!(witness.record().holder, Some(fsn()));
+}
+
+#[test]
+fn a_kind_that_changed_while_it_was_kept_leaves_the_register_that_is_held_and_is_told() {
+    let Told { mut bench, witness, outside, controller } = Told::new(Outside::default());
+    bench.run(Duration::from_secs(60));
+    let mut copy = fixture::copy();
+    let spec = copy.spec.as_mut().unwrap();
+    spec.lease.kind = LeaseKind::NatsKv;
+    let why = controller.unavailable(spec).unwrap();
+    assert!(why.contains("leaseClient.kind was k8s-lease and is nats-kv now"), "{why}");
+    *outside.copy_read.lock().unwrap() = Some(Seen::Is(copy));
+    let renewal = witness.record().renewal;
+    bench.run(Duration::from_secs(60));
+    assert!(witness.record().renewal > renewal, "who lets go of it leaves the pair to nobody");
+    assert!(controller.followed().is_none(), "no request is served by it");
+    witness.change(|record| record.holder = None);
+    bench.run(Duration::from_secs(60));
+    assert_eq!(witness.record().holder, None, "and nothing is taken");
 }
 
 #[test]

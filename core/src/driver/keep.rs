@@ -7,7 +7,7 @@ use super::{Driver, IDLE_PAUSE, LOOK_PAUSE, Mind, Progress, apply, limit_of, no_
 use crate::clock::{Monotonic, within};
 use crate::keeper::View;
 use crate::ledger::INTERFERENCES_MAX;
-use crate::look::{limited, look, when};
+use crate::look::{BRIEF_LIMIT, limited, look, when};
 use crate::name::Region;
 use crate::next::{
     Action, Decision, Interference, Object, Place, Standing, acquire, give_way, interference, irreversible, mend_copy,
@@ -20,7 +20,7 @@ use crate::publisher::Before;
 use crate::record::Record;
 use crate::spec::Spec;
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -47,14 +47,14 @@ impl Driver {
             let halves = if told.halves_asked { told.halves.clone() } else { Arc::default() };
             (spec, halves)
         };
-        let Some(spec) = spec.filter(|spec| spec.lease.kind.unavailable().is_none()) else { return IDLE_PAUSE };
+        let kept = self.observers.witness.as_ref().map(|witness| witness.kind());
+        let Some(spec) = spec.filter(|spec| spec.lease.kind.unavailable(kept).is_none()) else { return IDLE_PAUSE };
         let told_of = self.publisher.is_configured().then_some(&self.name);
         match acquire(&self.me, &spec, &halves, told_of) {
             Ok(change) => {
                 if !mind.upkeep.may_try(&Object::Record, self.clock.now()) {
                     return IDLE_PAUSE;
                 }
-                self.note(Progress::default());
                 // Whose halves they are may be another by now.
                 match self.own_copy().await {
                     Seen::Is(copy) if copy.spec.as_ref() == Ok(&spec) => {}
@@ -69,6 +69,15 @@ impl Driver {
                         return IDLE_PAUSE;
                     }
                 }
+                if let Some(region) = self.keeps_another_register(&spec).await {
+                    let kind = spec.lease.kind.name();
+                    let why =
+                        format!("the copy in {region} names another kind of witness than {kind}; bring both to one");
+                    mind.upkeep.tried(&Object::Record, &Outcome::NotApplied(why.clone()), self.clock.now());
+                    self.note(Progress { stuck: true, waiting: Some(why), ..Progress::default() });
+                    return IDLE_PAUSE;
+                }
+                self.note(Progress::default());
                 self.keep_object(mind, None, &Object::Record, &Action::Record(change)).await
             }
             Err(why) => {
@@ -76,6 +85,18 @@ impl Driver {
                 IDLE_PAUSE
             }
         }
+    }
+
+    /// The region whose copy is known to name another kind of witness: there its controller looks into another register, and
+    /// each of the two could be held by somebody else.
+    async fn keeps_another_register(&self, spec: &Spec) -> Option<Region> {
+        let others = spec.regions().filter(|region| **region != self.me);
+        let looks = others.map(|region| async move {
+            let copy = limited(&*self.clock, BRIEF_LIMIT, self.observers.copies.copy(region)).await;
+            let kind = copy.known()?.spec.as_ref().ok()?.lease.kind;
+            (kind != spec.lease.kind).then(|| region.clone())
+        });
+        join_all(looks).await.into_iter().flatten().next()
     }
 
     /// No intent to drive: both halves, routes, records and one's own copy are as the record says.

@@ -4,7 +4,9 @@ use super::fixture::{self, fsn, hel};
 use super::table::IDS;
 use super::*;
 use crate::audit;
-use crate::observe::{Accepts, Answer, Claim, CopyView, DatabaseView, Role, RouteParent, RouteView, SynchronousView};
+use crate::observe::{
+    Accepts, Answer, Claim, CopyView, DatabaseView, Role, RouteParent, RouteView, Shortcomings, SynchronousView,
+};
 use crate::plan::Plan;
 use crate::record::{EndResult, Ended, Kind, Lsn, Pending};
 use crate::roles::LoginResult;
@@ -186,6 +188,11 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("lease kind nats-kv", |p, _| p.lease.kind = LeaseKind::NatsKv, &[Id::WitnessKind]),
     ("lease kind dns-quorum", |p, _| p.lease.kind = LeaseKind::DnsQuorum, &[Id::WitnessKind]),
     ("lease kind cloudflare-kv, so no witness", |p, f| { p.lease.kind = LeaseKind::CloudflareKv; f.witness = Seen::Unconfigured }, &[Id::WitnessKind]),
+    ("kind changed while it is kept", |_, f| f.observations.witness_kind = Some(LeaseKind::NatsKv), &[Id::WitnessKind]),
+    ("kind nats-kv, kept so", |p, f| { p.lease.kind = LeaseKind::NatsKv; f.observations.witness_kind = Some(LeaseKind::NatsKv) }, &[]),
+    ("register that forgets", |_, f| f.observations.witness_shortcomings = Seen::Is(Shortcomings { blockers: vec!["x".into()], ..Shortcomings::default() }), &[Id::WitnessKeeps]),
+    ("register not looked at", |_, f| f.observations.witness_shortcomings = unreadable(), &[Id::WitnessKeeps]),
+    ("register on one server", |_, f| f.observations.witness_shortcomings = Seen::Is(Shortcomings { warnings: vec!["x".into()], ..Shortcomings::default() }), &[Id::WitnessLasts]),
     ("no witness", |_, f| f.witness = Seen::Unconfigured, &[Id::Witness]),
     ("witness unreachable", |_, f| f.witness = unreadable(), &[Id::Witness]),
     ("third party", |_, f| record(f).holder = Some(Region::new("x")), &[Id::LeaseThirdParty, Id::LeaseThirdPartySwap]),
@@ -222,6 +229,8 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("controller of hel read nothing", |_, f| copy(f, &hel()).seen = None, &[Id::ControllerAlive]),
     ("controller of hel 3 behind", |_, f| record(f).renewal = 10, &[Id::ControllerAlive]),
     ("controller of hel 2 behind", |_, f| record(f).renewal = 9, &[]),
+    ("controller of hel 3 ahead, at another witness", |_, f| record(f).renewal = 4, &[Id::ControllerAlive]),
+    ("controller of hel 2 ahead", |_, f| record(f).renewal = 5, &[]),
     ("controller of fsn is not asked", |_, f| copy(f, &fsn()).seen = None, &[]),
     ("witness in hel", |_, f| f.observations.witness_shares = Some(hel()), &[Id::WitnessApart]),
     ("automatic and asynchronous", |_, f| is_automatic(f), &[Id::AutoFailover]),

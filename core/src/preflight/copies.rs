@@ -4,7 +4,8 @@ use super::{Case, Findings, Id};
 use crate::name::Region;
 use crate::observe::CopyView;
 
-/// How far behind the record `status.seen.renewal` of a living controller may be (PROTOCOL 2.8).
+/// How far behind the record `status.seen.renewal` of a living controller may be (PROTOCOL 2.8). By as many it may be ahead of
+/// it: the two are not read at one moment.
 const RENEWALS_BEHIND_MAX: u64 = 2;
 
 pub(super) fn look(case: &Case, out: &mut Findings) {
@@ -66,6 +67,14 @@ fn controller_alive(case: &Case, copy: &CopyView, out: &mut Findings) {
             format!(
                 "the controller of {to} last read renewal {} from the witness, which is at {}: it does not run, or \
                  does not reach it",
+                seen.renewal, record.renewal
+            ),
+        ),
+        Some(seen) if record.renewal.saturating_add(RENEWALS_BEHIND_MAX) < seen.renewal => out.add(
+            Id::ControllerAlive,
+            format!(
+                "the controller of {to} last read renewal {} from its witness, and this one is at {}: it looks into \
+                 another, so bring both to one; or this one was set back",
                 seen.renewal, record.renewal
             ),
         ),

@@ -4,7 +4,7 @@ use super::Facts;
 use crate::name::{ObjectName, Region};
 use crate::observe::{
     Accepts, Answer, ClusterView, CopyView, DatabaseView, Half, HotStandby, Observations, ReplicaRow, Role, RouteRule,
-    RouteView, Seen, SeenRecord, StreamView, ZoneView,
+    RouteView, Seen, SeenRecord, Shortcomings, StreamView, ZoneView,
 };
 use crate::plan::Plan;
 use crate::record::{Lineage, Lsn, Position, Record, RecordSet};
@@ -261,6 +261,8 @@ pub fn observations() -> Observations {
         roles: [fsn(), hel()].map(|region| (region.clone(), roles(&region))).into(),
         backup_runs: Seen::Is(false),
         witness_shares: None,
+        witness_shortcomings: Seen::Is(Shortcomings::default()),
+        witness_kind: Some(LeaseKind::K8sLease),
     }
 }
 

@@ -25,10 +25,11 @@ pub(super) fn look(case: &Case, out: &mut Findings) {
             ),
         );
     }
-    if let Some(why) = case.plan.lease.kind.unavailable() {
+    if let Some(why) = case.plan.lease.kind.unavailable(case.seen().witness_kind) {
         out.add(Id::WitnessKind, format!("WitnessUnavailable: {why}"));
         return out.unmet(5, "no lease to swap: see step 1");
     }
+    register(case, out);
     match &case.facts.witness {
         Seen::Is(Some(record)) => holder(case, record, out),
         Seen::Is(None) | Seen::Missing => {
@@ -43,6 +44,21 @@ pub(super) fn look(case: &Case, out: &mut Findings) {
             out.add(Id::Witness, text);
             out.unmet(5, "the lease could not be read: see step 1");
         }
+    }
+}
+
+/// What was not looked at is told where the record could be read: elsewhere that is what is told.
+fn register(case: &Case, out: &mut Findings) {
+    match &case.seen().witness_shortcomings {
+        Seen::Is(found) => {
+            found.blockers.iter().for_each(|text| out.add(Id::WitnessKeeps, text.as_str()));
+            found.warnings.iter().for_each(|text| out.add(Id::WitnessLasts, text.as_str()));
+        }
+        look if matches!(case.facts.witness, Seen::Is(_)) => {
+            let why = look.why().unwrap_or_default();
+            out.add(Id::WitnessKeeps, format!("how the witness keeps the record could not be looked at: {why}"));
+        }
+        _ => {}
     }
 }
 

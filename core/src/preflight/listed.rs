@@ -31,6 +31,7 @@ const LISTED: &[(&str, &[&str])] = &[
     ("the new region's controller alive", &["controller-alive"]),
     ("lease held by fromRegion with the expected generation and time left", &["lease-third-party", "lease-third-party-swap", "generation", "lease-renewed"]),
     ("witness reachable", &["witness", "witness-kind"]),
+    ("a register that keeps what it holds, and outlasts the loss of a server", &["witness-keeps", "witness-lasts"]),
     ("both API servers reachable with the rights the steps need", &["api-servers", "rights", "pair", "database"]),
     ("route found and its backends matched", &["route", "route-backends"]),
     ("no rule that would be drained to nothing, or serves nobody already (H38)", &["route-rule", "route-weights"]),

@@ -50,6 +50,8 @@ macro_rules! checks {
 checks! {
     WitnessKind, "witness-kind", 1, Blocker, "the lease kind is one that is built";
     Witness, "witness", 1, Blocker, "a witness is configured and answers";
+    WitnessKeeps, "witness-keeps", 1, Blocker, "the witness keeps the record: it does not expire, and fits";
+    WitnessLasts, "witness-lasts", 1, Warning, "the witness outlasts the loss of one of its servers";
     LeaseThirdParty, "lease-third-party", 1, Blocker, "no third party holds the lease, expired or not";
     LeaseRenewed, "lease-renewed", 1, Blocker, "the lease is held by the old region with time left";
     LeaseFree, "lease-free", 1, Warning, "the lease is held, so that it need not be taken cold";

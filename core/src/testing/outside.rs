@@ -30,6 +30,8 @@ pub(crate) struct Outside {
     pub looks_hang: Mutex<bool>,
     /// What a read of a copy gives; absent: as the fixture has it.
     pub copy_read: Mutex<Option<Seen<CopyView>>>,
+    /// The same of the other region's alone.
+    pub other_copy_read: Mutex<Option<Seen<CopyView>>>,
     /// What was written to one's own copy: of its spec, and of its status.
     pub copy: Mutex<Vec<Value>>,
 }
@@ -138,8 +140,9 @@ impl ActOnRoute for Outside {
 
 #[async_trait]
 impl ObserveCopies for Outside {
-    async fn copy(&self, _: &Region) -> Seen<CopyView> {
-        self.copy_read.lock().unwrap().clone().unwrap_or_else(|| Seen::Is(fixture::copy()))
+    async fn copy(&self, region: &Region) -> Seen<CopyView> {
+        let other = self.other_copy_read.lock().unwrap().clone().filter(|_| *region != fsn());
+        other.or_else(|| self.copy_read.lock().unwrap().clone()).unwrap_or_else(|| Seen::Is(fixture::copy()))
     }
 }
 

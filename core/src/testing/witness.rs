@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::name::Region;
 use crate::ports::{ActOnWitness, Cas, ObserveWitness, Version};
 use crate::record::Record;
+use crate::spec::LeaseKind;
 use async_trait::async_trait;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -95,6 +96,10 @@ fn version(n: u64) -> Version {
 
 #[async_trait]
 impl ObserveWitness for Witness {
+    fn kind(&self) -> LeaseKind {
+        LeaseKind::K8sLease
+    }
+
     async fn read(&self) -> Result<(Version, Option<Record>), String> {
         self.call(Call::Read).await;
         if self.register().reads_hang {

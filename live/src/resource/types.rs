@@ -119,9 +119,12 @@ fn rpo() -> String {
 }
 
 /// Kind and timings of the lease.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("self.kind == oldSelf.kind")
+    .message("what one witness holds another knows nothing of: delete the Continuum in both regions and its old register, and make both anew")
+    .field_path(".kind"))]
 pub struct LeaseClient {
-    /// Kind of witness.
+    /// Kind of witness. It does not change.
     pub kind: LeaseKind,
     /// Timings.
     #[serde(default)]

@@ -251,7 +251,9 @@ fn missing_server(world: &World, step: &Spot<Step>) -> Option<Wrong> {
         _ => return None,
     };
     let why = match server {
-        "nats" if !world.audit => "this world has no audit stream (spec.world.audit)",
+        "nats" if !world.audit && world.lease.witness != WitnessPlace::Nats => {
+            "this world has no audit stream (spec.world.audit)"
+        }
         "dns" if !world.dns.publisher => "this world has no publisher (spec.world.dns.publisher)",
         "api.witness" if world.lease.witness != WitnessPlace::Third => {
             "the witness does not stand there (spec.world.lease.witness)"

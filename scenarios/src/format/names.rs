@@ -149,8 +149,8 @@ pub(super) fn servers_of(object: &str) -> &'static [&'static str] {
     match object {
         "clusters/shop-fsn" | "secrets/shop-fsn-app" => &["api.fsn"],
         "clusters/shop-hel" | "secrets/shop-hel-app" => &["api.hel"],
-        // The witness may stand in a region.
-        "leases/shop.shop" => &["api.witness", "api.fsn", "api.hel"],
+        // The witness may stand in a region, or in a bucket.
+        "leases/shop.shop" => &["api.witness", "api.fsn", "api.hel", "nats"],
         "zones/example.org" => &["dns"],
         "catalyst.audit" => &["nats"],
         _ => &["api.fsn", "api.hel"],

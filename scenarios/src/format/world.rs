@@ -191,6 +191,8 @@ pub enum WitnessPlace {
     Fsn,
     /// In region hel (H16).
     Hel,
+    /// In a bucket of the audit stream's server: kind `nats-kv`.
+    Nats,
     /// None is configured.
     None,
 }

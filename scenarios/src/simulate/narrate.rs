@@ -102,7 +102,7 @@ impl Narrator {
         for told in self.fences.look(world) {
             outcome.timeline.push(entry(world, EntryKind::Note, "fence", told));
         }
-        let version = world.witness().map(|store| store.version());
+        let version = world.register().map(|register| register.version());
         let record = world.watch.record();
         if self.version != version {
             self.version = version;

@@ -69,6 +69,7 @@ pub(super) fn world(scenario: &Scenario, options: &RunOptions) -> WorldOptions {
             WitnessPlace::Third => Witness::Third,
             WitnessPlace::Fsn => Witness::Region(0),
             WitnessPlace::Hel => Witness::Region(1),
+            WitnessPlace::Nats => Witness::Bucket,
             WitnessPlace::None => Witness::None,
         },
         smart_shutdown_timeout_seconds: world.operator.smart_shutdown_timeout.0,

@@ -3,6 +3,8 @@
 
 use crate::gate::Asked;
 use crate::lease;
+use crate::servers::jetstream::HOST;
+use continuum_core::audit::SUBJECT;
 use continuum_core::record::Record;
 
 /// The host of the witness's API server, until a write to it was seen.
@@ -78,7 +80,7 @@ impl Stored {
             4 if asked.server == "dns" => asked.what.starts_with("zones/"),
             5 if self.is_witness(&asked.server) => self.changes_holder(asked),
             6 if server_of(intent.to()) => cluster,
-            7 if asked.server == "nats" => asked.body.contains("continuum-switchover"),
+            7 if asked.server == HOST => asked.what == SUBJECT && asked.body.contains("continuum-switchover"),
             _ => true,
         }
     }
@@ -99,6 +101,10 @@ impl Stored {
 fn written_record(asked: &Asked) -> Option<Record> {
     if !asked.changing || !asked.what.starts_with("leases/") {
         return None;
+    }
+    if asked.server == HOST {
+        // A bucket holds it as it is.
+        return serde_json::from_str(&asked.body).ok();
     }
     lease::record(&serde_json::from_str(&asked.body).ok()?)
 }

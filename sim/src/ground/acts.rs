@@ -3,8 +3,9 @@
 //! nothing else is asked of them it must be nothing, whoever a request says it is made for: a dry run that acts by the
 //! ports of an execution carries no mark.
 
-use crate::lease::{self, CLAIM_ANNOTATIONS};
+use crate::lease::CLAIM_ANNOTATIONS;
 use crate::moments::Sources;
+use crate::register::RecordWrite;
 use crate::servers::kube_api::{CLUSTERS, CONTINUUMS, Change, ChangeEvent, LEASES};
 use continuum_core::record::Record;
 use serde_json::{Value, json};
@@ -35,7 +36,7 @@ impl Place {
     /// Where they stand now.
     pub fn now(sources: &Sources) -> Self {
         let regions = sources.halves.iter().map(|(region, half)| (region.to_string(), half.store.version()));
-        let witness = sources.witness.iter().map(|(store, _)| ("witness".to_owned(), store.version()));
+        let witness = sources.witness.iter().map(|register| ("witness".to_owned(), register.version()));
         Self {
             versions: regions.chain(witness).collect(),
             zone: sources.dns.history().len(),
@@ -56,10 +57,16 @@ impl Place {
             });
             acts.extend(acted.map(|change| told(change, region.as_str())));
         }
-        if let Some((store, _)) = &sources.witness {
-            let changes = store.history_since(version("witness"));
-            let acted = changes.iter().filter(|change| *change.resource == LEASES && is_lease_act(change));
-            acts.extend(acted.map(|change| told(change, "the witness")));
+        if let Some(register) = &sources.witness {
+            let writes = register.writes_since(version("witness"));
+            let acted = writes.iter().filter(|write| is_record_act(write));
+            acts.extend(acted.map(|write| format!("the record at the witness, by {}", write.by)));
+            // Others, and what is no record.
+            let changes = register.store().map(|store| store.history_since(version("witness"))).unwrap_or_default();
+            let strange = changes.iter().filter(|change| {
+                *change.resource == LEASES && change.by.contains(AT_CONTROLLER) && !register.is_record(change)
+            });
+            acts.extend(strange.map(|change| told(change, "the witness")));
         }
         for change in sources.dns.history().iter().skip(self.zone).filter(|change| is_controller(&change.from)) {
             acts.push(format!("the zone, by {}", change.from));
@@ -89,14 +96,13 @@ fn modified(change: &Change) -> Option<&Value> {
 
 /// Whether a change of a Lease is more than a renewal, which moves a time; what is confirmed or no longer owed is
 /// written down with it.
-fn is_lease_act(change: &Change) -> bool {
-    if !change.by.contains(AT_CONTROLLER) {
+fn is_record_act(write: &RecordWrite) -> bool {
+    if !write.by.contains(AT_CONTROLLER) {
         return false;
     }
-    let Some(before) = modified(change) else { return true };
-    let operation =
-        |object: &Value| lease::record(object).map(|r| (r.holder, r.generation, r.sequence, r.intent, r.pending));
-    operation(before) != operation(&change.object)
+    let Some(before) = &write.before else { return true };
+    let operation = |r: &Record| (r.holder.clone(), r.generation, r.sequence, r.intent.clone(), r.pending.clone());
+    operation(before) != operation(&write.record)
 }
 
 /// `record`: what the lease said when it was made.

@@ -4,9 +4,9 @@
 //! is not known yet, and those of stores and databases only where one of them changed.
 
 use super::{Moments, Move};
-use crate::lease;
+use crate::register::{RecordWrite, Register};
 use crate::servers::jetstream::JetStream;
-use crate::servers::kube_api::{CLUSTERS, CONTINUUMS, Change, HTTP_ROUTES, LEASES, Store};
+use crate::servers::kube_api::{CLUSTERS, CONTINUUMS, HTTP_ROUTES, Store};
 use crate::servers::postgres::{Event, Instance, Journal};
 use crate::servers::powerdns::PowerDns;
 use continuum_core::audit::EventType;
@@ -37,8 +37,8 @@ pub struct Half {
 pub struct Sources {
     /// By region.
     pub halves: BTreeMap<Region, Half>,
-    /// The API server that the Lease is in, and the Lease. Absent: there is no witness.
-    pub witness: Option<(Store, ObjectName)>,
+    /// Absent: there is no witness.
+    pub witness: Option<Register>,
     /// Of the instances.
     pub journal: Journal,
     /// The DNS server.
@@ -161,24 +161,24 @@ impl Watch {
 
     /// Reads what was written to the witness. An intent that left it, and when.
     fn follow_record(&mut self) -> Option<(String, Duration)> {
-        let (store, name) = self.sources.witness.clone()?;
-        if store.version() == self.witness_version {
+        let register = self.sources.witness.as_ref()?;
+        let version = register.version();
+        if version == self.witness_version {
             return None;
         }
+        let writes = register.writes_since(self.witness_version);
+        self.witness_version = version;
         let mut ended = None;
-        for change in store.history_since(self.witness_version) {
-            self.witness_version = change.version;
-            let is_lease = *change.resource == LEASES && change.namespace == name.namespace && change.name == name.name;
-            let Some(record) = is_lease.then(|| lease::record(&change.object)).flatten() else { continue };
-            ended = self.follow_write(&change, &record).or(ended);
+        for RecordWrite { at, record, .. } in writes {
+            ended = self.follow_write(at, &record).or(ended);
             self.record = Some(record);
         }
         ended
     }
 
-    fn follow_write(&mut self, change: &Change, record: &Record) -> Option<(String, Duration)> {
+    fn follow_write(&mut self, at: Duration, record: &Record) -> Option<(String, Duration)> {
         let before = self.record.as_ref().and_then(|record| record.intent.as_ref()).map(|intent| intent.id.clone());
-        let Some(intent) = &record.intent else { return before.map(|id| (id, change.at)) };
+        let Some(intent) = &record.intent else { return before.map(|id| (id, at)) };
         if self.moments.current().is_none_or(|current| current.intent != intent.id) {
             self.moments.begin(Move::new(&intent.id, intent.from(), intent.to()));
             let to = self.sources.halves.get(intent.to());
@@ -189,11 +189,11 @@ impl Watch {
         if let Some(current) = self.moments.current_mut() {
             for (number, step) in (1..).zip(&intent.steps) {
                 if step.started_at.is_some() {
-                    current.note_started(number, change.at);
+                    current.note_started(number, at);
                 }
             }
         }
-        before.filter(|id| *id != intent.id).map(|id| (id, change.at))
+        before.filter(|id| *id != intent.id).map(|id| (id, at))
     }
 
     fn has_changed(&mut self) -> bool {

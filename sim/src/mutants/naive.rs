@@ -9,6 +9,7 @@ use continuum_core::ports::{
     ObserveAudit, ObserveRecords, ObserveWitness, Outcome, PublishAudit, PublishRecords, Version,
 };
 use continuum_core::record::{Record, RecordSet};
+use continuum_core::spec::LeaseKind;
 use continuum_live::assemble::Ports;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -74,6 +75,10 @@ struct ForgetsAtRestart {
 
 #[async_trait]
 impl ObserveWitness for ForgetsAtRestart {
+    fn kind(&self) -> LeaseKind {
+        self.inner.kind()
+    }
+
     async fn read(&self) -> Result<(Version, Option<Record>), String> {
         let (version, mut record) = self.inner.read().await?;
         if let Some(record) = &mut record {

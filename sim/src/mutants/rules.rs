@@ -12,6 +12,7 @@ use continuum_core::ports::{
 };
 use continuum_core::record::Record;
 use continuum_core::roles::{LoginResult, RoleLogin, RoleSecret};
+use continuum_core::spec::LeaseKind;
 use continuum_live::assemble::Ports;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -270,6 +271,10 @@ struct Witness {
 
 #[async_trait]
 impl ObserveWitness for Witness {
+    fn kind(&self) -> LeaseKind {
+        self.observe.kind()
+    }
+
     async fn read(&self) -> Result<(Version, Option<Record>), String> {
         let (version, record) = self.observe.read().await?;
         let Some(mut record) = record else { return Ok((version, None)) };

@@ -5,8 +5,8 @@
 //! loses it whole.
 
 use super::inbox::Inbox;
-use super::objects::{APPLICATION, DNS_KEY, LEASE_NAMESPACE, NAMESPACE, probe_login};
-use super::options::{REGIONS, Witness, WorldOptions, witness_host};
+use super::objects::{APPLICATION, DNS_KEY, LEASE_NAMESPACE, NAMESPACE, WITNESS_KEY, probe_login};
+use super::options::{REGIONS, Witness, WorldOptions, witness_store};
 use super::platform::{API_PORT, API_TOKEN};
 use crate::audit_client::AuditClient;
 use crate::dns_runtime::SimDns;
@@ -15,12 +15,15 @@ use crate::host_clock::{HostClock, Skews};
 use crate::http_connect::http_connect;
 use crate::kube_client::{HostExecutor, KubeConnector};
 use crate::servers::postgres::NetConnector;
+use crate::witness_client::WitnessClient;
 use continuum_core::controller::{Controller, Options};
 use continuum_core::mailbox::Cancel;
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::report::{DryRunReport, ExecuteReport, HealthReport};
 use continuum_core::sequencer::ExecuteOrder;
-use continuum_live::assemble::{KubeClients, OtherActors, OtherObservers, Ports, Transports, Twice, assemble};
+use continuum_live::assemble::{
+    KubeClients, OtherActors, OtherObservers, Ports, Register, Transports, Twice, assemble,
+};
 use continuum_live::http_api::{Directory, HttpApi, Limits as ApiLimits, Operations, Token, serve};
 use continuum_live::kube_transport::{Limits, USER_AGENT, USER_AGENT_DRY_RUN, plain_client};
 use continuum_live::postgres::PostgresProbe;
@@ -179,6 +182,8 @@ fn transports(options: &WorldOptions, net: &Net, clock: Arc<HostClock>) -> Trans
             Witness::Region(index) => Some(Region::new(REGIONS[index])),
             _ => None,
         },
+        register: (options.witness == Witness::Bucket)
+            .then(|| Twice { driving: key(net, USER_AGENT), dry_run: key(net, USER_AGENT_DRY_RUN) }),
         observers: Twice {
             driving: observers(options, net, USER_AGENT, records.clone()),
             dry_run: observers(options, net, USER_AGENT_DRY_RUN, powerdns(USER_AGENT_DRY_RUN)),
@@ -209,6 +214,11 @@ fn watches(options: &WorldOptions, net: &Net, clock: Arc<HostClock>) -> (Watches
     (watches, Box::pin(watching))
 }
 
+fn key(net: &Net, user_agent: &str) -> Register {
+    let key = Arc::new(WitnessClient::new(net.clone(), user_agent, WITNESS_KEY));
+    Register { observe: key.clone(), act: key }
+}
+
 fn clients(options: &WorldOptions, net: &Net, user_agent: &'static str, limits: Limits) -> KubeClients {
     let client = |host: &str| {
         let base = format!("http://{host}:80").parse().expect("host names of the world are valid in URIs");
@@ -216,7 +226,7 @@ fn clients(options: &WorldOptions, net: &Net, user_agent: &'static str, limits: 
     };
     KubeClients {
         regions: REGIONS.iter().map(|region| (Region::new(*region), client(&format!("api.{region}")))).collect(),
-        witness: witness_host(options.witness).map(client),
+        witness: witness_store(options.witness).map(client),
     }
 }
 

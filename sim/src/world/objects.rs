@@ -1,6 +1,6 @@
 //! The objects that stand in the API servers and the zone when a run starts.
 
-use super::options::{Lease, REGIONS, Route, WorldOptions, address};
+use super::options::{Lease, REGIONS, Route, Witness, WorldOptions, address};
 use crate::fabric::Net;
 use crate::servers::powerdns::{HOST, SECOND_HOST};
 use base64::Engine;
@@ -18,6 +18,8 @@ pub const APPLICATION: &str = "shop";
 pub const LEASE_NAMESPACE: &str = "continuum";
 /// Name of the Lease.
 pub const LEASE: &str = "shop.shop";
+/// The same key of a bucket.
+pub const WITNESS_KEY: &str = "$KV.leases.shop.shop";
 /// Zone.
 pub const ZONE: &str = "example.org";
 /// Hostname.
@@ -45,11 +47,12 @@ pub fn continuum(options: &WorldOptions) -> Value {
         .filter(|r| options.addresses || **r != standby)
         .map(|r| json!({ "name": r, "lbIPs": [address(r)] }))
         .collect();
+    let kind = if options.witness == Witness::Bucket { "nats-kv" } else { "k8s-lease" };
     let mut spec = json!({
         "applicationRef": APPLICATION,
         "primaryRegion": options.primary,
         "hotStandbyRegions": [standby],
-        "leaseClient": { "kind": "k8s-lease", "config": {
+        "leaseClient": { "kind": kind, "config": {
             "ttlSeconds": options.ttl_seconds,
             "renewSeconds": options.renew_seconds,
             "guardSeconds": options.guard_seconds,

@@ -142,6 +142,8 @@ pub enum Witness {
     Third,
     /// In a region's own cluster (H16): index into [`REGIONS`].
     Region(usize),
+    /// In a bucket of the audit stream's server.
+    Bucket,
     /// None is configured.
     None,
 }
@@ -214,12 +216,18 @@ pub fn address(region: &str) -> &'static str {
     if region == REGIONS[0] { "10.1.0.1" } else { "10.2.0.1" }
 }
 
-/// Host of the API server that the witness stands in; `None` where there is none.
+/// Host of the API server that the witness stands in; `None` where that is none.
+pub fn witness_store(witness: Witness) -> Option<&'static str> {
+    witness_host(witness).filter(|host| host.starts_with("api."))
+}
+
+/// Host that the witness stands on; `None` where there is none.
 pub fn witness_host(witness: Witness) -> Option<&'static str> {
     match witness {
         Witness::Third => Some("api.witness"),
         Witness::Region(0) => Some("api.fsn"),
         Witness::Region(_) => Some("api.hel"),
+        Witness::Bucket => Some(crate::servers::jetstream::HOST),
         Witness::None => None,
     }
 }

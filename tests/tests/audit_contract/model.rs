@@ -4,21 +4,16 @@ use super::{Case, Server, event};
 use async_trait::async_trait;
 use continuum_core::ports::{Outcome, PublishAudit};
 use continuum_sim::audit_client::AuditClient;
-use continuum_sim::determinism::on_seeded_thread;
-use continuum_sim::fabric::{Fabric, FabricOptions, Net, TurmoilFabric};
+use continuum_sim::fabric::{Fabric, Net};
 use continuum_sim::gate::{After, Asked, Before, Gate, Open, SharedGate};
 use continuum_sim::servers::jetstream::JetStream;
 use continuum_sim::servers::jetstream::stream::DUPLICATE_WINDOW;
-use std::cell::Cell;
+use continuum_tests::simulated_nats::{self, Faults};
 use std::future::Future;
-use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What happens to the network, and when.
-type Faults = Vec<(Duration, fn(&mut TurmoilFabric))>;
-
-/// Runs `work` as the software of `controller.fsn` beside `nats`, to its end.
+/// Runs `work` with a client of the model, to its end.
 fn simulate<F>(
     gate: SharedGate,
     faults: Faults,
@@ -26,36 +21,9 @@ fn simulate<F>(
 ) where
     F: Future<Output = ()> + 'static,
 {
-    on_seeded_thread(7, move || {
-        let mut fabric = TurmoilFabric::new(FabricOptions::default());
-        let net = fabric.net();
-        let server = JetStream::new(net.clone(), gate);
-        fabric.host("nats", server.software());
-        let done = Rc::new(Cell::new(false));
-        let ended = done.clone();
-        fabric.host(
-            "controller.fsn",
-            Box::new(move || {
-                let (server, net, ended) = (server.clone(), net.clone(), ended.clone());
-                Box::pin(async move {
-                    // The server takes its port in its first tick.
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                    work(AuditClient::new(net.clone(), "continuum"), server, net).await;
-                    ended.set(true);
-                })
-            }),
-        );
-        let mut faults = faults.into_iter().peekable();
-        while !done.get() {
-            if let Some((_, fault)) = faults.next_if(|(at, _)| *at <= fabric.now()) {
-                fault(&mut fabric);
-            }
-            if let Err(error) = fabric.step() {
-                panic!("{error}");
-            }
-        }
-    })
-    .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    simulated_nats::simulate(gate, faults, move |server, net| {
+        work(AuditClient::new(net.clone(), "continuum"), server, net)
+    });
 }
 
 fn open() -> SharedGate {

@@ -101,6 +101,21 @@ fn a_publish_that_was_given_up_is_not_sent_once_a_dead_server_is_back() {
 }
 
 #[test]
+fn a_publish_that_its_caller_gave_up_is_not_sent_once_a_dead_server_is_back() {
+    with_server(async |server, ports| {
+        assert_eq!(ports.publish(&event("a", "hel")).await, Outcome::Done(1));
+        server.pause(true);
+        let given_up = tokio::time::timeout(Duration::from_millis(300), ports.publish(&event("b", "hel"))).await;
+        assert!(given_up.is_err(), "it stood still");
+        server.kill();
+        server.restart().await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        assert_eq!(server.ids().await, ["a"], "nobody sends it but who asks for it again");
+        assert_eq!(ports.publish(&event("b", "hel")).await, Outcome::Done(2));
+    });
+}
+
+#[test]
 fn a_look_at_a_server_that_is_away_is_unknown_and_no_finding() {
     with_server(async |server, ports| {
         assert_eq!(ports.publish(&event("a", "hel")).await, Outcome::Done(1));

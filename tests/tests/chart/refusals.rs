@@ -6,7 +6,7 @@ use continuum_tests::chart::Helm;
 #[test]
 fn values_that_are_wrong_are_refused_by_name() {
     let Some(helm) = Helm::find() else { return };
-    let cases: [(&str, &str); 47] = [
+    let cases: [(&str, &str); 49] = [
         ("continuum.image.tag=", "continuum.image.tag is empty: name the tag"),
         ("continuum.image.tga=1", "'/continuum/image': additional properties 'tga'"),
         ("continum.image.tag=1", "additional properties 'continum'"),
@@ -14,8 +14,16 @@ fn values_that_are_wrong_are_refused_by_name() {
         ("continuum.region=", "continuum.region is empty: name the region"),
         ("continuum.region=FSN", "'/continuum/region'"),
         ("continuum.regionKubeconfigsSecret=", "continuum.regionKubeconfigsSecret is empty: name the secret"),
-        ("continuum.witnessRegion=", "continuum.witnessSecret is empty: name the secret"),
+        (
+            "continuum.witnessRegion=",
+            "continuum.witnessSecret, continuum.witnessRegion and continuum.witnessBucket are empty",
+        ),
         ("continuum.witnessSecret=witness", "continuum.witnessSecret and continuum.witnessRegion are both set"),
+        ("continuum.witnessBucket=a.b", "'/continuum/witnessBucket'"),
+        (
+            "continuum.witnessBucket=leases,continuum.natsURL=,continuum.natsURLSecretRef=null",
+            "continuum.natsURL is empty, and continuum.witnessBucket stands on its servers",
+        ),
         ("witnessCluster.enabled=false", "witnessCluster.enabled is false: set it to true"),
         ("otherCluster.enabled=false", "otherCluster.enabled is false: set it to true"),
         ("witnessCluster.leases=null", "'/witnessCluster'"),

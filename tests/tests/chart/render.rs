@@ -92,9 +92,11 @@ fn a_zero_and_an_empty_list_reach_the_process() {
     let delay = variable(&objects, "CONTINUUM_HEALTH_DELAY_SECONDS").expect("it is set");
     assert_eq!(delay["value"], "0");
     assert_eq!(variable(&objects, "CONTINUUM_VANTAGES").expect("it is set")["value"], "");
+    let objects = helm.template(&ci("fsn"), &["--set", "continuum.witnessBucket=leases"]).expect("good values");
+    assert_eq!(variable(&objects, "WITNESS_BUCKET").expect("it is set")["value"], "leases");
     // What is not set is left out: empty would be a mistake, or mean another thing.
     let objects = helm.template(&ci("fsn"), &["--set", "continuum.api.tokenSecretRef=null"]).expect("good values");
-    for name in ["CONTINUUM_API_TOKEN", "WITNESS_SECRET", "PDM_API_URL", "PDM_AUTH_TOKEN"] {
+    for name in ["CONTINUUM_API_TOKEN", "WITNESS_SECRET", "WITNESS_BUCKET", "PDM_API_URL", "PDM_AUTH_TOKEN"] {
         assert_eq!(variable(&objects, name), None, "{name}");
     }
 }

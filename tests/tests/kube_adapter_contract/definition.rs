@@ -33,6 +33,23 @@ async fn a_resource_that_says_little_gets_its_defaults() {
 }
 
 #[tokio::test]
+async fn the_kind_of_a_witness_that_holds_something_does_not_change() {
+    let Some((bed, client)) = real("kinds").await else { return };
+    bed.create("continuums", continuum()).await;
+    let path = format!("/apis/dr.openova.io/v1/namespaces/{}/continuums/shop", bed.namespace);
+    let changed = async |kind: &str| {
+        let patch = json!({ "spec": { "leaseClient": { "kind": kind } } }).to_string();
+        let answer = exchange::ask(&client, Method::PATCH, &path, "application/merge-patch+json", patch).await;
+        let answer = answer.expect("the server answers");
+        (answer.status, answer.body["message"].as_str().unwrap_or_default().to_owned())
+    };
+    let (status, message) = changed("nats-kv").await;
+    assert_eq!(status, 422, "{message}");
+    assert!(message.contains("leaseClient.kind") && message.contains("make both anew"), "{message}");
+    assert_eq!(changed("k8s-lease").await.0, 200);
+}
+
+#[tokio::test]
 async fn a_resource_that_contradicts_itself_is_refused_with_the_fields_path() {
     let Some((bed, client)) = real("contradictions").await else { return };
     let cases: [(&str, Value, &str); 8] = [

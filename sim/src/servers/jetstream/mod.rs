@@ -1,7 +1,8 @@
-//! The host `nats`: a model of NATS JetStream with the one stream that the platform keeps for audit events.
+//! The host `nats`: a model of NATS JetStream with the one stream that the platform keeps for audit events, and, where the
+//! witness is there, with a bucket of one key.
 //!
 //! async-nats opens its own sockets and cannot run over a stream that is passed to it, so what stands behind
-//! the ports in the simulator is [`crate::audit_client`], with a small protocol of its own. What is modelled
+//! the ports in the simulator is [`crate::audit_client`] and [`crate::witness_client`], with a small protocol of its own. What is modelled
 //! is what a publisher can meet: acknowledgements with a sequence, duplicates by message id, a full stream,
 //! refusals, lost replies. What was stored survives a crash, as it does when the process is killed or the
 //! stream is replicated; the loss of power under a single server is not modelled. Nor are consumers: a fetch
@@ -11,7 +12,7 @@ pub mod protocol;
 pub mod stream;
 
 use self::protocol::{Call, Publish, Reply, Request, Stored};
-use self::stream::Stream;
+use self::stream::{Kept, Stream};
 use super::gated::{self, Passed};
 use crate::fabric::{BoxStream, Net, Software};
 use crate::gate::{Asked, SharedGate};
@@ -29,6 +30,9 @@ pub const PORT: u16 = 4222;
 /// Name of the stream.
 pub const STREAM: &str = "AUDIT";
 
+/// Name of the bucket's stream.
+pub const BUCKET: &str = "KV_leases";
+
 /// The server. Cheap to clone; all clones are the same server.
 #[derive(Clone)]
 pub struct JetStream {
@@ -41,6 +45,8 @@ pub struct JetStream {
 struct Disk {
     /// Absent: nobody made it, or somebody deleted it.
     stream: Option<Stream>,
+    /// Absent: nobody made it.
+    bucket: Option<Stream>,
     refusing: Option<u16>,
 }
 
@@ -48,7 +54,35 @@ impl JetStream {
     /// A server with the stream [`STREAM`], which takes the subject of audit events.
     pub fn new(net: Net, gate: SharedGate) -> Self {
         let stream = Some(Stream::new(STREAM, &[continuum_core::audit::SUBJECT]));
-        Self { net, gate, disk: Arc::new(Mutex::new(Disk { stream, refusing: None })) }
+        Self { net, gate, disk: Arc::new(Mutex::new(Disk { stream, bucket: None, refusing: None })) }
+    }
+
+    /// Makes a bucket that takes this key, with a value in it.
+    pub fn make_bucket(&self, key: &str, value: Option<String>) {
+        let mut bucket = Stream::new(BUCKET, &[key]);
+        bucket.replaces = true;
+        if let Some(payload) = value {
+            let message = Publish { subject: key.to_owned(), headers: BTreeMap::new(), payload };
+            bucket.publish(message, "world", Duration::ZERO);
+        }
+        self.disk().bucket = Some(bucket);
+    }
+
+    /// Limits the bucket: it takes no value that is longer than what stands there; or none that is longer than this, bytes.
+    pub fn limit_bucket(&self, full: bool, value_length_max: usize) {
+        if let Some(bucket) = &mut self.disk().bucket {
+            (bucket.full, bucket.payload_length_max) = (full, value_length_max);
+        }
+    }
+
+    /// Ground truth: every value that the bucket's key was given, after so many others.
+    pub fn values_after(&self, count: usize) -> Vec<Kept> {
+        self.disk().bucket.iter().flat_map(|bucket| bucket.messages().skip(count).cloned()).collect()
+    }
+
+    /// Ground truth: how many there were.
+    pub fn value_count(&self) -> usize {
+        self.disk().bucket.as_ref().map_or(0, |bucket| bucket.messages().count())
     }
 
     /// What runs on its host.
@@ -64,7 +98,8 @@ impl JetStream {
 
     /// Ground truth: the messages that were stored after so many others, in order.
     pub fn messages_after(&self, count: usize) -> Vec<Stored> {
-        self.disk().stream.iter().flat_map(|stream| stream.messages().skip(count).cloned()).collect()
+        let stored = |stream: &Stream| stream.messages().skip(count).map(|kept| kept.stored.clone()).collect();
+        self.disk().stream.as_ref().map(stored).unwrap_or_default()
     }
 
     /// From now on the stream takes no new message; `false`: there is room again.
@@ -93,7 +128,7 @@ impl JetStream {
             for _ in 0..count {
                 let subject = continuum_core::audit::SUBJECT.to_owned();
                 let message = Publish { subject, headers: BTreeMap::new(), payload: "somebody else's".into() };
-                stream.publish(message, now);
+                stream.publish(message, "others", now);
             }
         }
     }
@@ -118,8 +153,9 @@ impl JetStream {
         let from = self.net.reverse_lookup(from.ip()).unwrap_or_else(|| from.ip().to_string());
         while let Ok(call) = protocol::read::<Call>(&mut stream).await {
             let asked = asked(&call, &from);
-            let server = self.clone();
-            let reply = match gated::pass(&self.net, &self.gate, asked, move || server.apply(call.request)).await {
+            let (server, by) = (self.clone(), from.clone());
+            let apply = move || server.apply(call.request, &by);
+            let reply = match gated::pass(&self.net, &self.gate, asked, apply).await {
                 Passed::Applied(reply) => reply,
                 Passed::Instead(code) => error(code, "the request was not carried out"),
             };
@@ -129,8 +165,8 @@ impl JetStream {
         }
     }
 
-    fn apply(&self, request: Request) -> (u16, Reply) {
-        let reply = self.reply(request);
+    fn apply(&self, request: Request, from: &str) -> (u16, Reply) {
+        let reply = self.reply(request, from);
         let status = match &reply {
             Reply::Error { code, .. } => *code,
             _ => 200,
@@ -138,13 +174,14 @@ impl JetStream {
         (status, reply)
     }
 
-    fn reply(&self, request: Request) -> Reply {
+    fn reply(&self, request: Request, from: &str) -> Reply {
         let disk = &mut *self.disk();
         if let Some(code) = disk.refusing {
             return error(code, "refused");
         }
         let subject = subject(&request);
-        let Some(stream) = disk.stream.as_mut().filter(|stream| stream.takes(subject)) else {
+        let mut streams = disk.stream.iter_mut().chain(&mut disk.bucket);
+        let Some(stream) = streams.find(|stream| stream.takes(subject)) else {
             return match request {
                 // Nobody answers a publish that no stream takes; the client library makes this of it.
                 Request::Publish(_) => error(503, "no responders"),
@@ -153,7 +190,8 @@ impl JetStream {
         };
         let now = self.net.now();
         match request {
-            Request::Publish(message) => stream.publish(message, now),
+            Request::Publish(message) => stream.publish(message, from, now),
+            Request::Last { subject } => Reply::Last(stream.last(&subject).cloned()),
             Request::Info { .. } => stream.info(),
             Request::Fetch { subject, sequence_min, window_seconds, count_max } => {
                 let window = Duration::from_secs(window_seconds.into());
@@ -166,21 +204,27 @@ impl JetStream {
 fn subject(request: &Request) -> &str {
     match request {
         Request::Publish(message) => &message.subject,
-        Request::Info { subject } | Request::Fetch { subject, .. } => subject,
+        Request::Info { subject } | Request::Last { subject } | Request::Fetch { subject, .. } => subject,
     }
+}
+
+/// As faults name it: a key of the bucket as the Lease in whose place it stands.
+fn named(subject: &str) -> String {
+    subject.strip_prefix("$KV.leases.").map_or_else(|| subject.to_owned(), |key| format!("leases/{key}"))
 }
 
 fn asked(call: &Call, from: &str) -> Asked {
     let (verb, body) = match &call.request {
         Request::Publish(message) => ("publish", message.payload.clone()),
         Request::Info { .. } => ("info", String::new()),
+        Request::Last { .. } => ("last", String::new()),
         Request::Fetch { .. } => ("fetch", String::new()),
     };
     Asked {
         server: HOST.into(),
         from: from.to_owned(),
         verb: verb.into(),
-        what: subject(&call.request).to_owned(),
+        what: named(subject(&call.request)),
         subresource: String::new(),
         changing: verb == "publish",
         trial: false,

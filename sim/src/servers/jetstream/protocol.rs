@@ -30,6 +30,11 @@ pub enum Request {
         /// Subject.
         subject: String,
     },
+    /// The last message of a subject, of the leader.
+    Last {
+        /// Subject.
+        subject: String,
+    },
     /// A pull of messages, oldest first.
     Fetch {
         /// Subject.
@@ -58,6 +63,11 @@ impl Publish {
     /// What makes a repeat a duplicate.
     pub fn message_id(&self) -> Option<&str> {
         self.headers.get("Nats-Msg-Id").map(String::as_str)
+    }
+
+    /// The sequence that the last message of its subject must have; 0: there must be none.
+    pub fn expected_last(&self) -> Option<&str> {
+        self.headers.get("Nats-Expected-Last-Subject-Sequence").map(String::as_str)
     }
 }
 
@@ -89,6 +99,8 @@ pub enum Reply {
         /// Messages in it.
         message_count: u64,
     },
+    /// The last one; absent: there is none.
+    Last(Option<Stored>),
     /// What was pulled.
     Messages(Vec<Stored>),
     /// Nothing was done.

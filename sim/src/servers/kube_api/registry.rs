@@ -412,7 +412,7 @@ fn check_schema(target: Target<'_>, old: Option<&Value>, new: &Value) -> Result<
     if !changed("spec") && !changed("status") {
         return Ok(());
     }
-    match schema::violations(target.resource, new).as_slice() {
+    match schema::violations(target.resource, new, old).as_slice() {
         [] => Ok(()),
         [only] => Err(Refusal::invalid(target.resource, target.name, only)),
         all => Err(Refusal::invalid(target.resource, target.name, &format!("[{}]", all.join(", ")))),

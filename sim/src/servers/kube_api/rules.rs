@@ -4,24 +4,29 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Whether a value keeps a rule; absent: it cannot be told, which a real server takes for a breach.
-type Keeps = fn(&Value) -> Option<bool>;
+/// Whether a value keeps a rule; absent: it cannot be told, which a real server takes for a breach. The second is what stood
+/// there before, null in a rule that does not name it.
+type Keeps = fn(&Value, &Value) -> Option<bool>;
 
-const RULES: [(&str, Keeps); 4] = [
-    ("self.renewSeconds + self.guardSeconds + 5 < self.ttlSeconds", |config| {
+/// How a rule calls that.
+const BEFORE: &str = "oldSelf";
+
+const RULES: [(&str, Keeps); 5] = [
+    ("self.renewSeconds + self.guardSeconds + 5 < self.ttlSeconds", |config, _| {
         let seconds = |key: &str| config[key].as_u64();
         Some(seconds("renewSeconds")? + seconds("guardSeconds")? + 5 < seconds("ttlSeconds")?)
     }),
-    ("!self.requested || has(self.targetRegion)", |switchover| {
+    ("self.kind == oldSelf.kind", |lease, before| Some(lease.get("kind")? == before.get("kind")?)),
+    ("!self.requested || has(self.targetRegion)", |switchover, _| {
         Some(!switchover["requested"].as_bool()? || switchover.get("targetRegion").is_some())
     }),
-    ("!(self.primaryRegion in self.hotStandbyRegions)", |spec| {
+    ("!(self.primaryRegion in self.hotStandbyRegions)", |spec, _| {
         Some(!spec["hotStandbyRegions"].as_array()?.contains(spec.get("primaryRegion")?))
     }),
     (
         "!has(self.switchover) || !has(self.switchover.targetRegion) || !self.switchover.requested || \
          self.switchover.targetRegion == self.primaryRegion || self.switchover.targetRegion in self.hotStandbyRegions",
-        |spec| {
+        |spec, _| {
             let Some(switchover) = spec.get("switchover") else { return Some(true) };
             let Some(target) = switchover.get("targetRegion") else { return Some(true) };
             let known = target == &spec["primaryRegion"] || spec["hotStandbyRegions"].as_array()?.contains(target);
@@ -60,10 +65,14 @@ impl TryFrom<Text> for Rule {
 }
 
 impl Rule {
-    /// What is said of a value that breaks it, in the server's words.
-    pub(super) fn forbids(&self, path: &str, value: &Value) -> Option<String> {
-        let Text { message, field_path, .. } = &self.text;
-        let keeps = (self.keeps)(value) == Some(true);
+    /// What is said of a value that breaks it, in the server's words. A rule about a change is asked where there was something
+    /// `before`.
+    pub(super) fn forbids(&self, path: &str, value: &Value, before: Option<&Value>) -> Option<String> {
+        let Text { rule, message, field_path } = &self.text;
+        if rule.contains(BEFORE) && before.is_none() {
+            return None;
+        }
+        let keeps = (self.keeps)(value, before.unwrap_or(&Value::Null)) == Some(true);
         (!keeps).then(|| format!("{path}{field_path}: Invalid value: {message}"))
     }
 }

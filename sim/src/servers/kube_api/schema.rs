@@ -49,7 +49,7 @@ impl Violations {
         self.0.push(Violation { text, blocks_rules: false });
     }
 
-    /// A type, a length, a count, a key that is missing.
+    /// A type, a length, a count, a key that is missing, a value that is none of those that there are.
     fn block(&mut self, text: String) {
         self.0.push(Violation { text, blocks_rules: true });
     }
@@ -141,7 +141,8 @@ impl Defined {
 }
 
 /// What an object breaks of its kind's definition, in the server's words. Kinds without one are not judged.
-pub(super) fn violations(resource: &Resource, object: &Value) -> Vec<String> {
+/// `before`: what stood there.
+pub(super) fn violations(resource: &Resource, object: &Value, before: Option<&Value>) -> Vec<String> {
     let Some(defined) = DEFINED.iter().find(|defined| *defined.resource == *resource) else { return Vec::new() };
     let mut found = Violations::default();
     defined.schema.judge("", object, &mut found);
@@ -150,7 +151,7 @@ pub(super) fn violations(resource: &Resource, object: &Value) -> Vec<String> {
     if unchecked {
         texts.push(RULES_UNCHECKED.to_owned());
     } else {
-        defined.schema.ask_rules("", object, &mut texts);
+        defined.schema.ask_rules("", object, before, &mut texts);
     }
     texts
 }
@@ -234,7 +235,7 @@ impl Schema {
         }
         if !self.one_of.is_empty() && !self.one_of.contains(value) {
             let supported: Vec<String> = self.one_of.iter().map(Value::to_string).collect();
-            found.add(format!("{path}: Unsupported value: {value}: supported values: {}", supported.join(", ")));
+            found.block(format!("{path}: Unsupported value: {value}: supported values: {}", supported.join(", ")));
         }
         match value {
             Value::String(text) => self.judge_text(path, text, found),
@@ -319,22 +320,23 @@ impl Schema {
 
 impl Schema {
     /// What the rules forbid, those of the outermost value first.
-    fn ask_rules(&self, path: &str, value: &Value, found: &mut Vec<String>) {
+    fn ask_rules(&self, path: &str, value: &Value, before: Option<&Value>, found: &mut Vec<String>) {
         if value.is_null() && self.nullable {
             return;
         }
-        found.extend(self.rules.iter().filter_map(|rule| rule.forbids(path, value)));
+        found.extend(self.rules.iter().filter_map(|rule| rule.forbids(path, value, before)));
         match value {
             Value::Object(map) => {
                 for (key, value) in map {
-                    let schema = self.of(key).into_iter();
-                    schema.for_each(|schema| schema.ask_rules(&within(path, key), value, found));
+                    let (schema, before) = (self.of(key).into_iter(), before.and_then(|before| before.get(key)));
+                    schema.for_each(|schema| schema.ask_rules(&within(path, key), value, before, found));
                 }
             }
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
+                    // Which item was which before is not known of a list.
                     let schema = self.items.iter();
-                    schema.for_each(|schema| schema.ask_rules(&format!("{path}[{index}]"), item, found));
+                    schema.for_each(|schema| schema.ask_rules(&format!("{path}[{index}]"), item, None, found));
                 }
             }
             _ => {}
@@ -380,7 +382,7 @@ mod tests {
     fn every_definition_can_be_read_and_judges() {
         for Defined { resource, schema, has_rules } in DEFINED.iter() {
             assert!(!schema.properties.is_empty(), "{}", resource.qualified());
-            let found = violations(resource, &json!({ "spec": 7 }));
+            let found = violations(resource, &json!({ "spec": 7 }), None);
             assert_eq!(found.len(), 1 + usize::from(*has_rules), "{}: {found:?}", resource.qualified());
         }
     }
@@ -391,7 +393,7 @@ mod tests {
             "hotStandbyRegions": ["hel", "hel"], "leaseClient": { "kind": "k8s-lease" },
             "regions": [{ "name": "fsn" }, { "name": "fsn" }] } });
         assert_eq!(
-            violations(&CONTINUUMS, &spec),
+            violations(&CONTINUUMS, &spec, None),
             [
                 r#"spec.hotStandbyRegions[1]: Duplicate value: "hel""#,
                 r#"spec.regions[1]: Duplicate value: {"name":"fsn"}"#

@@ -56,7 +56,11 @@ struct File(PathBuf);
 
 impl File {
     fn new() -> Self {
-        Self(std::env::temp_dir().join(format!("continuum-nats-{}.creds", std::process::id())))
+        Self(std::env::temp_dir().join(format!(
+            "continuum-nats-{}-{:?}.creds",
+            std::process::id(),
+            std::thread::current().id()
+        )))
     }
 
     /// Whose JWT; the key is the same.
@@ -80,9 +84,9 @@ impl Drop for File {
     }
 }
 
-fn stream(port: u16, credentials: &Path) -> AuditStream {
+fn link(port: u16, credentials: &Path) -> Link {
     let settings = Settings::new(&format!("nats://127.0.0.1:{port}"), "continuum").expect("a URL");
-    AuditStream::new(Settings { credentials: Credentials::File(credentials.to_owned()), ..settings })
+    Link::new(Settings { credentials: Credentials::File(credentials.to_owned()), ..settings }, "the audit stream")
 }
 
 #[tokio::test]
@@ -91,32 +95,50 @@ async fn credentials_that_change_are_used_and_those_that_are_not_taken_are_not()
     let came = || came.lock().expect("nobody panicked").clone();
     let file = File::new();
     file.put("one");
-    let stream = stream(port, &file.0);
+    let link = link(port, &file.0);
     for _ in 0..2 {
-        assert!(stream.connection().await.is_ok());
+        assert!(link.connection().await.is_ok());
     }
     assert_eq!(came(), ["one"], "the connection is kept");
     file.put("two");
     for _ in 0..2 {
-        assert!(stream.connection().await.is_ok());
+        assert!(link.connection().await.is_ok());
     }
     assert_eq!(came(), ["one", "two"]);
     // Not let in: what stood there before goes on, and no request after the first pays for the try.
     file.put(STRANGER);
-    assert!(stream.connection().await.is_ok_and(|connection| connection.is_whole()));
+    assert!(link.connection().await.is_ok_and(|connection| connection.is_whole()));
     let tried = came();
     assert!(tried.len() > 2 && tried[2..].iter().all(|jwt| jwt == STRANGER), "{tried:?}");
-    assert!(stream.connection().await.is_ok());
+    assert!(link.connection().await.is_ok());
     assert_eq!(came(), tried);
     // Gone: a new connection is made with what was read before.
     file.remove();
-    stream.drop_connection().await;
-    assert!(stream.connection().await.is_ok());
+    drop(link.under_way(&link.connection().await.expect("one with what was read before")));
+    assert!(link.connection().await.is_ok());
     assert_eq!(came().last().map(String::as_str), Some("two"));
     // Mended.
     file.put("three");
-    assert!(stream.connection().await.is_ok());
+    assert!(link.connection().await.is_ok());
     assert_eq!(came().last().map(String::as_str), Some("three"));
+}
+
+#[tokio::test]
+async fn a_request_that_was_given_up_leaves_its_connection_and_no_other() {
+    let (port, came) = server().await;
+    let came = || came.lock().expect("nobody panicked").len();
+    let file = File::new();
+    file.put("one");
+    let link = link(port, &file.0);
+    let first = link.connection().await.expect("it is let in");
+    link.under_way(&first).ended(true);
+    assert!(link.connection().await.is_ok());
+    assert_eq!(came(), 1, "what became of the request is known");
+    drop(link.under_way(&first));
+    let second = link.connection().await.expect("it is let in");
+    drop(link.under_way(&first));
+    assert!(link.connection().await.is_ok_and(|connection| connection.is(&second)));
+    assert_eq!(came(), 2, "what went over the first says nothing of the second");
 }
 
 #[tokio::test]
@@ -124,7 +146,7 @@ async fn what_is_no_creds_file_is_named_and_not_shown() {
     let (port, came) = server().await;
     let path = std::env::temp_dir().join(format!("continuum-nats-{}.no-creds", std::process::id()));
     std::fs::write(&path, "very-secret").expect("a file can be written");
-    let cause = stream(port, &path).connection().await.err().expect("it is no such file");
+    let cause = link(port, &path).connection().await.err().expect("it is no such file");
     let _ = std::fs::remove_file(&path);
     assert!(cause.contains("is no .creds file") && !cause.contains("very-secret"), "{cause}");
     assert!(came.lock().expect("nobody panicked").is_empty());
