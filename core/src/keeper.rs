@@ -284,7 +284,8 @@ impl Keeper {
     }
 
     fn until_read(state: &State, now: Monotonic) -> Duration {
-        let wanted = state.must_read || state.read_wanted;
+        // What is written counts as read; that the last read failed is told until one succeeds, so there has to be one.
+        let wanted = state.must_read || state.read_wanted || state.read_failed_at.is_some();
         let last = state.view.as_ref().filter(|_| !wanted).map(|v| v.read_at);
         let due = last.map_or(Monotonic::default(), |at| at + Self::read_every(state));
         // A read that failed is tried again soon, not at once.
@@ -318,7 +319,7 @@ impl Keeper {
     }
 
     async fn read(&self) {
-        let wanted = std::mem::take(&mut self.state().read_wanted);
+        self.state().read_wanted = false;
         let answer = within(&*self.clock, WITNESS_LIMIT, self.observe.read()).await;
         let now = self.clock.now();
         let mut state = self.state();
@@ -334,7 +335,6 @@ impl Keeper {
                     Some(Err(cause)) => cause,
                     _ => format!("no answer in {} s", WITNESS_LIMIT.as_secs()),
                 };
-                state.read_wanted |= wanted;
                 if state.unreachable.as_ref() != Some(&cause) {
                     tracing::warn!(%cause, "witness cannot be read");
                 }

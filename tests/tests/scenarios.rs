@@ -138,6 +138,7 @@ scenarios! {
     too_many_requests
     undo_of_the_records_is_asked_for
     watches_break_while_a_tool_writes
+    witness_away_before_the_drain
     witness_in_a_bucket
     witness_in_a_region
     witness_unreachable

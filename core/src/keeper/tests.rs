@@ -151,6 +151,24 @@ fn reads_that_hang_keep_neither_the_term_nor_a_change_from_being_written() {
 }
 
 #[test]
+fn a_read_that_failed_is_made_again_although_the_term_is_renewed_since() {
+    let mut rig = Rig::holding();
+    rig.run(5);
+    rig.witness.register().reads_hang = true;
+    rig.keeper.read_soon();
+    rig.run(4);
+    assert!(rig.keeper.unreachable().is_some());
+    // It answers again just before the next renewal is due.
+    rig.witness.register().reads_hang = false;
+    rig.update(mark).unwrap();
+    rig.run(2);
+    assert_eq!(rig.keeper.unreachable(), None);
+    let began = rig.clock.now().0;
+    rig.run(60);
+    assert!(rig.since(began).iter().all(|call| *call == Call::Write), "renewals are all that it costs");
+}
+
+#[test]
 fn after_an_unknown_outcome_it_reads_before_it_writes() {
     let mut rig = Rig::holding();
     let began = rig.clock.now().0;

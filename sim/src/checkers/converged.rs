@@ -96,7 +96,9 @@ fn of_objects(region: &Region, half: &Half<'_>, primary: &Region) -> Vec<String>
     }
     let phase = status["phase"].as_str().unwrap_or_default();
     if phase == "Degraded" {
-        missing.push(format!("the copy in {region} says {phase}"));
+        let conditions = status["conditions"].as_array().into_iter().flatten();
+        let why = conditions.filter(|condition| condition["type"] == "Ready").find_map(|c| c["message"].as_str());
+        missing.push(format!("the copy in {region} says {phase}: {}", why.unwrap_or("and not why")));
     }
     missing
 }
