@@ -32,7 +32,7 @@ use crate::record::Record;
 use crate::report::HealthReport;
 use crate::requests;
 use crate::sequencer::{RefusedOrder, Sequencer};
-use crate::spec::Spec;
+use crate::spec::{NamedHalves, Spec};
 use crate::status;
 use crate::term::REQUEST_LIMIT;
 use crate::transition;
@@ -75,6 +75,8 @@ impl Default for Options {
 #[derive(Default)]
 struct Shared {
     copies: BTreeMap<Region, Seen<CopyView>>,
+    /// Whose halves were looked at, and since when they are those.
+    halves_of: Option<(NamedHalves, Monotonic)>,
     /// Both halves as last looked at.
     halves: BTreeMap<Region, Half>,
     /// When each of them was, and where its Cluster was looked up.

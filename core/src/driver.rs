@@ -21,6 +21,7 @@ use crate::ports::{Actors, Observers, Outcome};
 use crate::preflight::{Facts, preflight};
 use crate::publisher::{Before, Publisher};
 use crate::record::{EndResult, Intent, Record};
+use crate::spec::NamedHalves;
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
 use crate::transition::{self, Edit, Ending, Told};
 use crate::{audit, steps};
@@ -60,9 +61,25 @@ pub struct Progress {
 struct Heard {
     abort: Option<String>,
     copy: Option<Arc<CopyView>>,
-    halves: Arc<BTreeMap<Region, Half>>,
-    /// No Cluster of them is one that a watch told of.
-    halves_asked: bool,
+    halves: KnownHalves,
+}
+
+/// Both halves, as looked at last.
+#[derive(Clone, Default)]
+pub(crate) struct KnownHalves {
+    /// Of which.
+    pub of: Option<NamedHalves>,
+    /// What was seen of them; one that was not looked at yet is absent.
+    pub halves: Arc<BTreeMap<Region, Half>>,
+    /// Each was looked at, and no Cluster of them is one that a watch told of.
+    pub asked: bool,
+}
+
+impl KnownHalves {
+    /// What is known of these; nothing where it is of others.
+    fn if_of(&self, named: Option<&NamedHalves>) -> Arc<BTreeMap<Region, Half>> {
+        if self.of.as_ref() == named { self.halves.clone() } else { Arc::default() }
+    }
 }
 
 /// See the module.
@@ -120,11 +137,9 @@ impl Driver {
         self.told().copy = Some(Arc::new(copy));
     }
 
-    /// Both halves, as looked at last: what a glance at the Clusters alone does not show. `asked`: servers were, and not
-    /// what watches told.
-    pub fn set_halves(&self, halves: BTreeMap<Region, Half>, asked: bool) {
-        let mut told = self.told();
-        (told.halves, told.halves_asked) = (Arc::new(halves), asked);
+    /// Both halves: what a glance at the Clusters alone does not show.
+    pub(crate) fn set_halves(&self, halves: KnownHalves) {
+        self.told().halves = halves;
     }
 
     /// What is being done.
@@ -194,7 +209,7 @@ impl Driver {
         self.watch_others(&mut mind.interference, &place);
         let (abort, halves) = {
             let told = self.told();
-            (told.abort.clone(), told.halves.clone())
+            (told.abort.clone(), told.halves.if_of(Some(&intent.plan.halves())))
         };
         let event = audit::switchover(intent, self.keeper.journal_time());
         let now = Now {

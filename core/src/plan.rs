@@ -4,7 +4,7 @@
 //! keys, a format version), so the same plan has the same value before and after it was executed.
 
 use crate::name::{ObjectName, Region};
-use crate::spec::{DnsSpec, LeaseSpec, RecordSpec, RouteSpec, Spec};
+use crate::spec::{DnsSpec, LeaseSpec, NamedHalves, RecordSpec, RouteSpec, Spec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
@@ -83,6 +83,11 @@ pub enum InvalidPlan {
 }
 
 impl Plan {
+    /// The halves that it is about.
+    pub fn halves(&self) -> NamedHalves {
+        NamedHalves { pair: self.pair.clone(), regions: [self.from.clone(), self.to.clone()].into() }
+    }
+
     /// The plan to move the role to `to`. `from` is `spec.primaryRegion`, or, where that is `to`, the first
     /// of `hotStandbyRegions`.
     pub fn new(

@@ -8,6 +8,7 @@ use crate::record::RecordSet;
 use crate::records;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 /// One Continuum's specification, valid.
@@ -287,6 +288,15 @@ pub struct Invalid {
 /// The time of one request beyond which its outcome is unknown, s (PROTOCOL: witness and audit have 3).
 pub const REQUEST_LIMIT_SECONDS: u32 = 5;
 
+/// Two halves, whichever of them leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedHalves {
+    /// The pair.
+    pub pair: ObjectName,
+    /// Where its halves stand.
+    pub regions: BTreeSet<Region>,
+}
+
 impl Spec {
     /// Checks the rules between fields; the adapter has checked each field alone.
     pub fn check(&self) -> Result<(), Invalid> {
@@ -324,6 +334,12 @@ impl Spec {
     /// All regions, the primary first.
     pub fn regions(&self) -> impl Iterator<Item = &Region> {
         std::iter::once(&self.primary).chain(&self.standbys)
+    }
+
+    /// The halves that it is about. Absent: it names no pair.
+    pub fn halves(&self) -> Option<NamedHalves> {
+        let regions = std::iter::once(&self.primary).chain(self.standbys.first());
+        Some(NamedHalves { pair: self.pair.clone()?, regions: regions.cloned().collect() })
     }
 
     /// The same with `region` as its primary and the former one first among the standbys, as the spec will

@@ -21,10 +21,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
-use versions::{Begun, VersionsRead};
+use versions::{SentAt, VersionsRead};
 
-/// A request that was given up sooner says nothing of its server: no answer is waited for long that nothing depends on, and
-/// tasks end. Less than any limit of a request that something depends on.
+/// A request that was given up sooner says nothing of its server: looks that nothing waits for have a second
+/// ([`continuum_core::look::BRIEF_LIMIT`]), and tasks end. Whatever else is asked has longer.
 const DOUBTED_AFTER: Duration = Duration::from_millis(1500);
 
 /// Who owns the fields that are written.
@@ -198,12 +198,12 @@ impl KubeApi {
 
     /// One object.
     pub(crate) async fn get(&self, kind: &Kind, object: &ObjectName) -> Result<Value, KubeError> {
-        let begun = self.read().begun();
+        let sent = self.versions().sent();
         let request = kind.requests(&object.namespace).get(&object.name, &GetParams::default());
         let found = self.send("GET", kind.plural, request).await;
         match &found {
-            Ok(found) => self.note(kind, found, begun),
-            Err(error) if error.is_missing() => self.read().note_missing(kind, object),
+            Ok(found) => self.note(kind, found, sent),
+            Err(error) if error.is_missing() => self.versions().note_missing(kind, object),
             Err(_) => {}
         }
         found
@@ -211,14 +211,14 @@ impl KubeApi {
 
     /// Whether this object was read or written at a version after this one. Versions of one object grow as numbers do.
     pub(crate) fn has_read_newer(&self, kind: &Kind, object: &ObjectName, version: &str) -> bool {
-        self.read().has_newer(kind, object, version)
+        self.versions().has_newer(kind, object, version)
     }
 
-    fn note(&self, kind: &Kind, object: &Value, begun: Begun) {
-        self.read().note(kind, object, begun);
+    fn note(&self, kind: &Kind, object: &Value, sent: SentAt) {
+        self.versions().note(kind, object, sent);
     }
 
-    fn read(&self) -> MutexGuard<'_, VersionsRead> {
+    fn versions(&self) -> MutexGuard<'_, VersionsRead> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -229,12 +229,12 @@ impl KubeApi {
         namespace: &str,
         selector: Option<&str>,
     ) -> Result<Vec<Value>, KubeError> {
-        let begun = self.read().begun();
+        let sent = self.versions().sent();
         let params = ListParams { label_selector: selector.map(str::to_owned), ..ListParams::default() };
         let mut list = self.send("GET", kind.plural, kind.requests(namespace).list(&params)).await?;
         match list.get_mut("items").map(Value::take) {
             Some(Value::Array(items)) => {
-                items.iter().for_each(|item| self.note(kind, item, begun));
+                items.iter().for_each(|item| self.note(kind, item, sent));
                 Ok(items)
             }
             _ => Err(KubeError { verb: "GET", what: kind.plural, place: self.place.clone(), cause: Cause::NoItems }),
@@ -251,9 +251,9 @@ impl KubeApi {
         patch: &Value,
         server_limit: Option<Duration>,
     ) -> Result<Value, KubeError> {
-        let begun = self.read().begun();
+        let sent = self.versions().sent();
         let patched = self.send_patch(kind, object, subresource, patch, server_limit, false).await?;
-        self.note(kind, &patched, begun);
+        self.note(kind, &patched, sent);
         Ok(patched)
     }
 

@@ -7,6 +7,8 @@
 
 mod cache;
 mod kept;
+#[cfg(test)]
+mod tests;
 
 pub use cache::{KubeCache, Watches};
 
@@ -50,6 +52,8 @@ const PAGE: u32 = 100;
 const APART: Duration = Duration::from_secs(1);
 /// Between two tries, at first and at last.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// The longest after a doubt.
+const DOUBT_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// A Cluster, and the pair that its label names.
 type LabelledCluster = (String, Result<ClusterView, String>);
@@ -103,6 +107,10 @@ impl ServerWatches {
     /// How much was told so far of each kind: what [`Self::doubt`] wants to know of the moment when a request was sent.
     pub(crate) fn told_so_far(&self) -> [u64; 3] {
         [self.clusters.told(), self.routes.told(), self.continuums.told()]
+    }
+
+    pub(crate) fn clusters_told(&self) -> u64 {
+        self.clusters.told()
     }
 
     /// A request to the server got no answer: a watch that told nothing since it was sent may be as dead. A machine that lost
@@ -170,28 +178,38 @@ impl ServerWatches {
             let began = clock.now();
             let watched = pin!(self.watched(&api, &config, kind, kept, clock));
             let (doubted, anew) = (pin!(kept.is_doubted()), pin!(kept.is_to_begin_anew()));
-            let (cause, failed) = match select(watched, select(doubted, anew)).await {
-                Either::Left((None, _)) => continue,
-                Either::Left((Some(cause), _)) => (cause, true),
-                // Whether the server can be watched is what is tried next.
-                Either::Right((Either::Left(_), _)) => ("a request to its server got no answer".to_owned(), false),
+            let (cause, pause_max) = match select(watched, select(doubted, anew)).await {
+                Either::Left((None, _)) => {
+                    failures = 0;
+                    continue;
+                }
+                Either::Left((Some(cause), _)) => (cause, PAUSE.1),
+                // Whether the server can be watched is what is tried next. Doubts may come one after the other, as while a hook
+                // of one kind hangs: then neither lists of everything do, nor is the server asked by everybody for long.
+                Either::Right((Either::Left(_), _)) => {
+                    ("a request to its server got no answer".to_owned(), DOUBT_PAUSE_MAX)
+                }
                 Either::Right((Either::Right(_), _)) => {
                     kept.broke("its server is another now".to_owned());
                     continue;
                 }
             };
             let was_well = clock.now().since(began) >= WELL_AFTER;
-            failures = if was_well { 0 } else { failures };
-            failures = failures.saturating_add(failed.into());
+            failures = if was_well { 1 } else { failures.saturating_add(1) };
             // Once: where a platform gives no right to watch, it stays so.
             if was_well || told_last.as_ref() != Some(&cause) {
-                tracing::warn!(region = %self.region, kind = kind.plural, cause, "not watched; its server is asked instead");
+                self.say_unwatched(kind, &cause);
                 told_last = Some(cause.clone());
             }
             kept.broke(cause);
             // Another server is asked at once.
-            let _ = select(pin!(clock.sleep(pause_after(failures))), pin!(kept.is_to_begin_anew())).await;
+            let _ =
+                select(pin!(clock.sleep(pause_after(failures).min(pause_max))), pin!(kept.is_to_begin_anew())).await;
         }
+    }
+
+    fn say_unwatched(&self, kind: &Kind, cause: &str) {
+        tracing::warn!(region = %self.region, kind = kind.plural, cause, "not watched; its server is asked instead");
     }
 
     /// Watches until something goes wrong, and why; nothing where it is time to list everything anew, until which what was
@@ -212,7 +230,9 @@ impl ServerWatches {
             let now = clock.now();
             let counts = whole_since.is_none() && kept.unknown().is_none();
             if counts && now.since(began) >= LIST_LIMIT {
-                kept.broke(format!("a list of everything takes longer than {} s", LIST_LIMIT.as_secs()));
+                let cause = format!("a list of everything takes longer than {} s", LIST_LIMIT.as_secs());
+                self.say_unwatched(kind, &cause);
+                kept.broke(cause);
                 continue;
             }
             let limit = match whole_since {

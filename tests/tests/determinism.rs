@@ -11,8 +11,8 @@ const FAULTY: [&str; 3] = ["controller-crash-at-step-5", "reply-lost-on-promotio
 /// SHA-256 of the trace of `planned-switchover` with seed 1. It holds in debug and in release, whatever the
 /// machine. It changes with everything that changes what a controller does or logs: then it is taken anew.
 const PLANNED_SWITCHOVER: [(Fabric, &str); 2] = [
-    (Fabric::Turmoil, "485a8b63bf492c57015b46f7b4c34b13ed13e9f8394dc352784e4f822d5f9137"),
-    (Fabric::Direct, "10d983dd15271a02c919cb2561b3533a1555e0b2dbc7a95012d2a2acba3e472a"),
+    (Fabric::Turmoil, "497b23f369699dbc3b5b0a87f146be6e52e842531ed8905f3de9a7c6cfccd7ba"),
+    (Fabric::Direct, "7e73393b11b33a2b4edf3e631e48b4e685d5275200b28bac47cb0b217dd1a81e"),
 ];
 
 fn hash(text: &str) -> String {

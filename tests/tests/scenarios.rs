@@ -80,6 +80,7 @@ scenarios! {
     fence_outlives_the_demotion
     fence_that_lists_nobody
     first_installation
+    gitops_heals_the_old_half_for_ever
     gitops_reverts_the_old_half_after_the_move
     gitops_reverts_the_old_half_before_the_promotion
     gitops_reverts_the_old_half_in_the_drain

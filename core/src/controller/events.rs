@@ -115,7 +115,7 @@ impl Controller {
             if let Some(last) = refused.last() {
                 shared.refused = Some(last.clone());
             }
-            let (lag, _) = replication(record.map(|(record, _)| record), &shared.halves);
+            let (lag, _) = replication(record.map(|(record, _)| record), shared.halves_named(&copy.spec));
             let phase = shared.phase.clone();
             let noted = shared.noted.get_or_insert_with(|| Noted::begin(Ledger::of(&copy.status)));
             noted.now.note(&Facts {

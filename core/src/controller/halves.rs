@@ -1,12 +1,16 @@
 //! What a controller sees of both halves beside what its driver needs.
 
-use super::{ATTEND_PAUSE, Controller};
+use super::{ATTEND_PAUSE, Controller, FIRST_LOOK_LIMIT, Shared};
+use crate::clock::Monotonic;
+use crate::driver::KnownHalves;
 use crate::look::half_within;
-use crate::name::{ObjectName, Region};
-use crate::observe::replication;
+use crate::name::Region;
+use crate::observe::{Half, replication};
 use crate::ports::Source;
+use crate::spec::{Invalid, NamedHalves, Spec};
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Between two looks at both halves while nothing is under way. Two looks that fail tell that nobody may be writing
@@ -18,27 +22,48 @@ const LOOK_LIMIT: Duration = Duration::from_secs(2);
 /// have restarted.
 const UNSEEN_SOON: u32 = 5;
 
+impl Shared {
+    /// What was seen of the halves that this spec names: of others nothing says anything of them. Where it cannot be followed,
+    /// of those that the last one named.
+    pub(super) fn halves_named(&self, spec: &Result<Spec, Invalid>) -> &BTreeMap<Region, Half> {
+        static NONE: BTreeMap<Region, Half> = BTreeMap::new();
+        match spec {
+            Ok(spec) if !self.are_of(spec) => &NONE,
+            _ => &self.halves,
+        }
+    }
+
+    /// Whether a first look at the halves that this spec names is under way, or about to be.
+    pub(super) fn awaits_halves(&self, spec: &Spec, now: Monotonic) -> bool {
+        let since = self.halves_of.as_ref().map(|(_, since)| *since).filter(|_| self.are_of(spec));
+        let is_first = since.is_none_or(|since| now.since(since) < FIRST_LOOK_LIMIT);
+        spec.pair.is_some() && is_first && self.halves_named(&Ok(spec.clone())).len() < 2
+    }
+
+    fn are_of(&self, spec: &Spec) -> bool {
+        self.halves_of.as_ref().map(|(of, _)| of) == spec.halves().as_ref()
+    }
+}
+
 impl Controller {
     /// Looks at both halves now and then, for position, lag and the status, and for what a glance at a Cluster does
     /// not show.
     pub(super) async fn look_at_halves(&self) {
-        let mut looked_at = None;
+        let mut named = None;
         loop {
             let started = self.clock.now();
-            let pair = self.followed().and_then(|(_, spec)| Some((spec.pair.clone()?, spec)));
-            let Some((pair, spec)) = pair else {
+            // Those of the last spec that could be followed: they are driven as that says for as long as there is no other.
+            if let Some((_, spec)) = self.followed() {
+                named = spec.halves();
+                self.keep_halves_of(named.as_ref());
+            }
+            let Some(named) = &named else {
                 self.clock.sleep(ATTEND_PAUSE).await;
                 continue;
             };
-            let regions: Vec<&Region> = std::iter::once(&spec.primary).chain(spec.standbys.first()).collect();
-            let named = (pair.clone(), regions.iter().map(|region| (*region).clone()).collect::<Vec<_>>());
-            if looked_at.as_ref() != Some(&named) {
-                self.forget_halves();
-                looked_at = Some(named);
-            }
             // One that is away holds back nothing that is known of the other.
             let source = self.source();
-            join_all(regions.into_iter().map(|region| self.look_at_half(&pair, region, source))).await;
+            join_all(named.regions.iter().map(|region| self.look_at_half(named, region, source))).await;
             let seen = replication(self.record().as_ref(), &self.shared().halves).1 == Some(true);
             let unseen = {
                 let mut shared = self.shared();
@@ -51,33 +76,44 @@ impl Controller {
         }
     }
 
-    /// The spec names other halves: what was seen of those says nothing, and is in nobody's way.
-    fn forget_halves(&self) {
-        {
-            let mut shared = self.shared();
-            shared.halves.clear();
-            shared.halves_at.clear();
+    /// What was seen of halves that the spec names no more says nothing, and is in nobody's way.
+    fn keep_halves_of(&self, named: Option<&NamedHalves>) {
+        let mut shared = self.shared();
+        let before = shared.halves_of.as_ref().map(|(before, _)| before);
+        if before == named {
+            return;
         }
-        if let Some(driver) = &self.driver {
-            driver.set_halves(BTreeMap::new(), false);
-        }
+        let same_pair = before.map(|before| &before.pair) == named.map(|named| &named.pair);
+        let stays = |region: &Region| same_pair && named.is_some_and(|named| named.regions.contains(region));
+        shared.halves.retain(|region, _| stays(region));
+        shared.halves_at.retain(|region, _| stays(region));
+        shared.halves_of = named.cloned().map(|named| (named, self.clock.now()));
+        drop(shared);
+        self.tell_halves();
     }
 
-    async fn look_at_half(&self, pair: &ObjectName, region: &Region, source: Source) {
-        let half = half_within(&self.observers, &*self.clock, pair, region, LOOK_LIMIT, source).await;
+    async fn look_at_half(&self, named: &NamedHalves, region: &Region, source: Source) {
+        let half = half_within(&self.observers, &*self.clock, &named.pair, region, LOOK_LIMIT, source).await;
         if let Some(keeper) = self.keeper.as_ref().filter(|_| *region == self.me) {
             let own = half.database.known().filter(|d| d.in_recovery == Some(false));
             keeper.set_position(own.and_then(|d| d.position()));
         }
-        let (halves, asked) = {
+        {
             let mut shared = self.shared();
             shared.halves.insert(region.clone(), half);
             shared.halves_at.insert(region.clone(), (self.clock.now(), source));
-            let asked = shared.halves_at.values().all(|(_, source)| *source == Source::Servers);
-            (shared.halves.clone(), asked)
-        };
-        if let Some(driver) = &self.driver {
-            driver.set_halves(halves, asked);
         }
+        self.tell_halves();
+    }
+
+    fn tell_halves(&self) {
+        let Some(driver) = &self.driver else { return };
+        let shared = self.shared();
+        let of = shared.halves_of.as_ref().map(|(named, _)| named.clone());
+        let asked = of
+            .iter()
+            .flat_map(|named| &named.regions)
+            .all(|region| shared.halves_at.get(region).is_some_and(|(_, source)| *source == Source::Servers));
+        driver.set_halves(KnownHalves { of, halves: Arc::new(shared.halves.clone()), asked });
     }
 }

@@ -1,6 +1,6 @@
 //! The status of a controller's own copy, made of what it knows.
 
-use super::{ATTEND_PAUSE, Controller, FIRST_LOOK_LIMIT, UNSEEN_TOLD, facts};
+use super::{ATTEND_PAUSE, Controller, UNSEEN_TOLD, facts};
 use crate::driver::Driver;
 use crate::ledger::{Ledger, whole_seconds};
 use crate::measures::{Measures, measures};
@@ -12,16 +12,17 @@ use serde_json::Value;
 impl Controller {
     /// Writes the status, whenever it would say something else.
     pub(super) async fn write_statuses(&self) {
-        let started = self.clock.now();
         loop {
-            let (copy, half_count) = {
+            let (copy, waits) = {
                 let shared = self.shared();
-                (shared.copies.get(&self.me).and_then(|copy| copy.known().cloned()), shared.halves.len())
+                let copy = shared.copies.get(&self.me).and_then(|copy| copy.known().cloned());
+                let spec = copy.as_ref().and_then(|copy| copy.spec.as_ref().ok());
+                let followed = spec.filter(|spec| self.unavailable(spec).is_none());
+                // What stands there says more than who has not looked yet.
+                let waits = followed.is_some_and(|spec| shared.awaits_halves(spec, self.clock.now()));
+                (copy, waits)
             };
-            // What stands there says more than a process that has not looked yet.
-            let looks = |copy: &CopyView| copy.spec.as_ref().is_ok_and(|spec| spec.pair.is_some());
-            let waits = half_count < 2 && self.clock.now().since(started) < FIRST_LOOK_LIMIT;
-            if let Some(copy) = copy.filter(|copy| !(waits && looks(copy))) {
+            if let Some(copy) = copy.filter(|_| !waits) {
                 self.write_status(&copy).await;
             }
             self.clock.sleep(ATTEND_PAUSE).await;
@@ -50,9 +51,10 @@ impl Controller {
         let since = shared.holder.as_ref().map(|(_, since)| *since);
         let fresh =
             |region: &Region| shared.halves_at.get(region).zip(since).is_some_and(|((at, _), since)| *at >= since);
-        let fresh = shared.halves.iter().filter(|(region, _)| fresh(region));
+        let halves = shared.halves_named(&copy.spec);
+        let fresh = halves.iter().filter(|(region, _)| fresh(region));
         let writers = facts::writers(record.as_ref(), fresh);
-        let (lag, standby_streams) = replication(record.as_ref(), &shared.halves);
+        let (lag, standby_streams) = replication(record.as_ref(), halves);
         Known {
             witness_unreachable: match &self.keeper {
                 _ if unbuilt.is_some() => unbuilt,
@@ -69,10 +71,10 @@ impl Controller {
             term_left: self.keeper.as_ref().filter(|_| holds).map(|k| k.term().left),
             lag_seconds: lag.map(whole_seconds),
             writers,
-            observed_primary: facts::observed_primary(&shared.halves),
+            observed_primary: facts::observed_primary(halves),
             standby_streams,
             // One look that failed makes nothing unhealthy.
-            standby_unseen: facts::standby_unseen(record.as_ref(), &shared.halves)
+            standby_unseen: facts::standby_unseen(record.as_ref(), halves)
                 .filter(|_| !shared.halves_ever_seen || shared.halves_unseen >= UNSEEN_TOLD),
             progress: self.driver.as_ref().map(Driver::progress).unwrap_or_default(),
             health: shared.health.clone(),

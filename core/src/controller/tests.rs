@@ -6,7 +6,7 @@ use crate::ports::{Cache, ClusterChange};
 use crate::preflight::fixture::{self, fsn, hel};
 use crate::record::Pending;
 use crate::sequencer::{Begun, ExecuteOrder, FailbackAnswer};
-use crate::spec::{LeaseKind, SwitchoverRequest};
+use crate::spec::{Invalid, LeaseKind, SwitchoverRequest};
 use crate::testing::outside::Outside;
 use crate::testing::witness::{Call, Witness};
 use crate::testing::{Bench, HandClock};
@@ -128,6 +128,10 @@ impl Cache for Late {
         None
     }
 
+    fn clusters_told(&self, _: &Region) -> u64 {
+        0
+    }
+
     fn copy(&self, region: &Region) -> Option<Seen<CopyView>> {
         let read = self.0.copy_read.lock().unwrap().clone();
         let mut copy = read.and_then(|seen| seen.known().cloned()).unwrap_or_else(fixture::copy);
@@ -146,14 +150,14 @@ impl Cache for Late {
 }
 
 /// A controller of fsn that runs and is told by `Late` watches.
-struct Told {
+struct Misled {
     bench: Bench<'static>,
     witness: Arc<Witness>,
     outside: Arc<Outside>,
     controller: Arc<Controller>,
 }
 
-impl Told {
+impl Misled {
     fn new(outside: Outside) -> Self {
         let clock = Arc::new(HandClock::default());
         let witness = Witness::new(&clock, Some(fixture::record()));
@@ -174,7 +178,7 @@ impl Told {
 
 #[test]
 fn nothing_is_done_for_what_watches_alone_tell() {
-    let Told { mut bench, witness, outside, controller } = Told::new(Outside::default());
+    let Misled { mut bench, witness, outside, controller } = Misled::new(Outside::default());
     bench.run(Duration::from_secs(120));
     // The fixture's halves carry no claim, which is the holder's to write.
     let claims = outside.writes.lock().unwrap().iter().all(|(write, _)| write.change == ClusterChange::Claim);
@@ -186,8 +190,8 @@ fn nothing_is_done_for_what_watches_alone_tell() {
 
 #[test]
 fn nothing_is_kept_by_a_copy_that_is_gone_though_watches_tell_of_it() {
-    let Told { mut bench, outside, .. } =
-        Told::new(Outside { copy_read: Some(Seen::Missing).into(), ..Outside::default() });
+    let Misled { mut bench, outside, .. } =
+        Misled::new(Outside { copy_read: Some(Seen::Missing).into(), ..Outside::default() });
     bench.run(Duration::from_secs(120));
     assert!(outside.writes.lock().unwrap().is_empty());
 }
@@ -197,7 +201,7 @@ fn a_free_record_is_not_taken_while_the_other_copy_names_another_kind_of_witness
     let mut other = fixture::copy();
     other.spec.as_mut().unwrap().lease.kind = LeaseKind::NatsKv;
     let outside = Outside { other_copy_read: Some(Seen::Is(other)).into(), ..Outside::default() };
-    let Told { mut bench, witness, outside, controller } = Told::new(outside);
+    let Misled { mut bench, witness, outside, controller } = Misled::new(outside);
     witness.change(|record| record.holder = None);
     bench.run(Duration::from_secs(60));
     assert_eq!(witness.record().holder, None);
@@ -211,7 +215,7 @@ fn a_free_record_is_not_taken_while_the_other_copy_names_another_kind_of_witness
 
 #[test]
 fn a_kind_that_changed_while_it_was_kept_leaves_the_register_that_is_held_and_is_told() {
-    let Told { mut bench, witness, outside, controller } = Told::new(Outside::default());
+    let Misled { mut bench, witness, outside, controller } = Misled::new(Outside::default());
     bench.run(Duration::from_secs(60));
     let mut copy = fixture::copy();
     let spec = copy.spec.as_mut().unwrap();
@@ -230,7 +234,7 @@ fn a_kind_that_changed_while_it_was_kept_leaves_the_register_that_is_held_and_is
 
 #[test]
 fn a_half_that_the_spec_names_no_more_is_in_nobodys_way() {
-    let Told { mut bench, witness, outside, controller } = Told::new(Outside::default());
+    let Misled { mut bench, witness, outside, controller } = Misled::new(Outside::default());
     bench.run(Duration::from_secs(60));
     let mut copy = fixture::copy();
     copy.spec.as_mut().unwrap().standbys = vec![Region::new("sin")];
@@ -240,4 +244,49 @@ fn a_half_that_the_spec_names_no_more_is_in_nobodys_way() {
     assert_eq!(witness.record().holder, Some(fsn()), "{:?}", controller.driver.as_ref().unwrap().progress());
     let halves = controller.shared().halves.keys().cloned().collect::<Vec<_>>();
     assert_eq!(halves, [fsn(), Region::new("sin")]);
+}
+
+#[test]
+fn halves_that_change_places_are_the_same_and_a_status_waits_for_a_look_at_others() {
+    let Misled { mut bench, outside, controller, .. } = Misled::new(Outside::default());
+    bench.run(Duration::from_secs(60));
+    let phases = |outside: &Outside| {
+        let patches = std::mem::take(&mut *outside.copy.lock().unwrap());
+        patches.iter().filter_map(|patch| patch["phase"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    phases(&outside);
+    let known = |controller: &Controller| controller.shared().halves.keys().cloned().collect::<Vec<_>>();
+    *outside.looks_hang.lock().unwrap() = true;
+    let mut copy = fixture::copy();
+    let spec = copy.spec.as_mut().unwrap();
+    spec.standbys = vec![std::mem::replace(&mut spec.primary, hel())];
+    *outside.copy_read.lock().unwrap() = Some(Seen::Is(copy.clone()));
+    bench.run(Duration::from_millis(5500));
+    assert_eq!(known(&controller), [fsn(), hel()], "who leads is not whom the spec names first");
+
+    copy.spec.as_mut().unwrap().pair = Some(ObjectName::new("shop", "another"));
+    *outside.copy_read.lock().unwrap() = Some(Seen::Is(copy.clone()));
+    phases(&outside);
+    bench.run(Duration::from_millis(2500));
+    assert_eq!(phases(&outside), [""; 0], "nothing is known of those");
+    *outside.looks_hang.lock().unwrap() = false;
+    bench.run(Duration::from_secs(10));
+    assert_eq!(known(&controller), [fsn(), hel()]);
+}
+
+#[test]
+fn what_is_known_of_the_halves_outlives_a_copy_that_cannot_be_followed() {
+    let Misled { mut bench, outside, controller, .. } = Misled::new(Outside::default());
+    bench.run(Duration::from_secs(60));
+    let invalid = Invalid { path: "spec.rto".into(), message: "is no duration".into() };
+    let unusable = CopyView { spec: Err(invalid), ..fixture::copy() };
+    for unread in [Seen::Is(unusable), Seen::Unknown("no answer".into())] {
+        *outside.copy_read.lock().unwrap() = Some(unread);
+        for _ in 0..40 {
+            bench.run(Duration::from_millis(300));
+            assert_eq!(controller.shared().halves.len(), 2);
+        }
+        *outside.copy_read.lock().unwrap() = None;
+        bench.run(Duration::from_secs(10));
+    }
 }

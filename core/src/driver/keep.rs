@@ -40,15 +40,15 @@ const INTERFERENCE_TOLD_FOR: Duration = Duration::from_secs(600);
 impl Driver {
     /// Nobody holds the record: the region whose half is the acting primary takes it.
     pub(super) async fn acquire(&self, mind: &mut Mind) -> Duration {
-        let (spec, halves) = {
+        let (spec, known) = {
             let told = self.told();
-            let spec = told.copy.as_ref().and_then(|copy| copy.spec.clone().ok());
-            // The record was held a moment ago, and watches were looked at: servers are asked at the next look.
-            let halves = if told.halves_asked { told.halves.clone() } else { Arc::default() };
-            (spec, halves)
+            (told.copy.as_ref().and_then(|copy| copy.spec.clone().ok()), told.halves.clone())
         };
         let kept = self.observers.witness.as_ref().map(|witness| witness.kind());
         let Some(spec) = spec.filter(|spec| spec.lease.kind.unavailable(kept).is_none()) else { return IDLE_PAUSE };
+        // The spec may name others since they were looked at. Or the record was held a moment ago, and watches were: servers
+        // are asked at the next look.
+        let halves = if known.asked { known.if_of(spec.halves().as_ref()) } else { Arc::default() };
         let told_of = self.publisher.is_configured().then_some(&self.name);
         match acquire(&self.me, &spec, &halves, told_of) {
             Ok(change) => {
@@ -56,18 +56,20 @@ impl Driver {
                     return IDLE_PAUSE;
                 }
                 // Whose halves they are may be another by now.
-                match self.own_copy().await {
-                    Seen::Is(copy) if copy.spec.as_ref() == Ok(&spec) => {}
-                    Seen::Is(copy) => {
+                let why = match self.own_copy().await {
+                    Seen::Is(copy) if copy.spec.as_ref() == Ok(&spec) => None,
+                    Seen::Is(copy) if copy.spec.is_ok() => {
                         self.set_copy(copy);
                         return IDLE_PAUSE;
                     }
-                    unread => {
-                        let why = unread.why().unwrap_or_default();
-                        let unread = Outcome::NotApplied(format!("its own copy cannot be read: {why}"));
-                        mind.upkeep.tried(&Object::Record, &unread, self.clock.now());
-                        return IDLE_PAUSE;
-                    }
+                    // The last one that could be followed stands.
+                    Seen::Is(copy) => copy.spec.err().map(|invalid| invalid.to_string()),
+                    unread => Some(format!("its own copy cannot be read: {}", unread.why().unwrap_or_default())),
+                };
+                if let Some(why) = why {
+                    mind.upkeep.tried(&Object::Record, &Outcome::NotApplied(why.clone()), self.clock.now());
+                    self.note(Progress { waiting: Some(why), ..Progress::default() });
+                    return IDLE_PAUSE;
                 }
                 if let Some(region) = self.keeps_another_register(&spec).await {
                     let kind = spec.lease.kind.name();
@@ -101,16 +103,18 @@ impl Driver {
 
     /// No intent to drive: both halves, routes, records and one's own copy are as the record says.
     pub(super) async fn keep(&self, mind: &mut Mind, view: &View, record: &Record, standing: Standing<'_>) -> Duration {
-        let (copy, told) = {
+        let (copy, known) = {
             let told = self.told();
-            (told.copy.clone(), told.halves.clone())
+            let named = told.copy.as_ref().and_then(|copy| copy.spec.as_ref().ok()?.halves());
+            (told.copy.clone(), told.halves.if_of(named.as_ref()))
         };
         let Some(copy) = copy else { return IDLE_PAUSE };
         mind.upkeep.stand(record, &standing);
         // The plan leads to the holder.
         let own_is_from = !record.held_by(&self.me);
         let now = self.clock.now();
-        let due = needs::of_standing(record, &standing, own_is_from, &mind.upkeep, &mut mind.rounds, now);
+        let told = self.observers.cache.as_ref().map_or(0, |cache| cache.clusters_told(&self.me));
+        let due = needs::of_standing(record, &standing, own_is_from, &mind.upkeep, &mut mind.rounds, told, now);
         let Some(due) = due else {
             // A deed of one's own copy waits for no look at the halves.
             return self.keep_copy(mind, record, &copy).await.unwrap_or(IDLE_PAUSE);
@@ -143,7 +147,7 @@ impl Driver {
             return Duration::ZERO;
         }
         self.watch_others(&mut mind.interference, &place);
-        complete(&mut seen, &told);
+        complete(&mut seen, &known);
         let place = Place { record, me: &self.me, plan: &plan, away, seen: &seen, at };
         let decision = match standing {
             Standing::Tends => tend(&place, &mind.upkeep),

@@ -106,6 +106,8 @@ pub(super) struct Rounds {
     own: Option<Monotonic>,
     other: Option<Monotonic>,
     traffic: Option<Monotonic>,
+    /// How much a watch had told of the own region's Clusters by then.
+    told: u64,
 }
 
 impl Rounds {
@@ -115,14 +117,16 @@ impl Rounds {
     }
 }
 
-/// What is due to be looked at while no intent stands; `None`: nothing yet. `own_is_from`: this region is the plan's
-/// `from`.
+/// What is due to be looked at while this region drives nothing; `None`: nothing yet. `own_is_from`: this region is the plan's
+/// `from`. `told`: how much a watch told of its Clusters. What somebody else makes of its half is answered at once: the
+/// operator promotes within a second.
 pub(super) fn of_standing(
     record: &Record,
     standing: &Standing<'_>,
     own_is_from: bool,
     upkeep: &Upkeep,
     rounds: &mut Rounds,
+    told: u64,
     now: Monotonic,
 ) -> Option<Needs> {
     let tends = matches!(standing, Standing::Tends);
@@ -133,6 +137,9 @@ pub(super) fn of_standing(
         }
         due
     };
+    if std::mem::replace(&mut rounds.told, told) != told {
+        rounds.own = None;
+    }
     let own = due(&mut rounds.own, if tends { CLUSTERS_EVERY } else { OWN_CLUSTER_EVERY });
     let other = (tends || upkeep.amiss) && due(&mut rounds.other, CLUSTERS_EVERY);
     // A record that knows of no move and is not the first of its kind may have lost what it knew.

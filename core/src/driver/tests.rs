@@ -1,9 +1,12 @@
 //! The discipline of acting. What is decided is tested where it is decided.
 
 use super::*;
+use crate::clock::Monotonic;
+use crate::look::Depth;
 use crate::ports::{ClusterChange, ClusterWrite};
 use crate::preflight::fixture::{self, fsn, hel};
 use crate::record::Kind;
+use crate::spec::Invalid;
 use crate::testing::outside::Outside;
 use crate::testing::witness::{Fate, Witness};
 use crate::testing::{Bench, HandClock, token};
@@ -193,5 +196,102 @@ fn a_step_that_another_process_started_is_not_taken_for_ones_own() {
             expected.begun(step);
         }
         assert_eq!(memory, expected, "step {step}");
+    }
+}
+
+/// As the fixture's halves are, looked at by asking their servers.
+fn known_halves() -> KnownHalves {
+    KnownHalves { of: fixture::spec().halves(), halves: Arc::new(fixture::observations().halves), asked: true }
+}
+
+fn elsewhere(copy: &mut CopyView) {
+    copy.spec.as_mut().unwrap().pair = Some(ObjectName::new("shop", "another"));
+}
+
+/// What a turn of the driver made of a free record: whether it was taken, and what is said.
+fn free(told: CopyView, read: Seen<CopyView>, known: KnownHalves) -> (bool, Option<String>) {
+    let mut rig = Rig::new();
+    rig.witness.change(|record| (record.holder, record.intent) = (None, None));
+    rig.bench.run(Duration::from_secs(20));
+    *rig.outside.copy_read.lock().unwrap() = Some(read);
+    rig.driver.set_copy(told);
+    rig.driver.set_halves(known);
+    let driver = rig.driver.clone();
+    rig.bench.finish(async move {
+        driver.turn(&mut Mind::default()).await;
+    });
+    assert!(rig.driver.told().copy.as_ref().unwrap().spec.is_ok(), "what cannot be followed is not followed");
+    (rig.witness.record().holder == Some(fsn()), rig.driver.progress().waiting)
+}
+
+#[test]
+fn a_free_record_is_taken_by_halves_that_the_copy_names_as_it_is_read_now() {
+    let copy = fixture::copy();
+    let read = || Seen::Is(fixture::copy());
+    assert_eq!(free(copy.clone(), read(), known_halves()), (true, None));
+
+    let mut others = known_halves();
+    others.of.as_mut().unwrap().pair = ObjectName::new("shop", "another");
+    assert!(!free(copy.clone(), read(), others).0, "what was looked at are halves of another pair");
+    let watched = KnownHalves { asked: false, ..known_halves() };
+    assert!(!free(copy.clone(), read(), watched).0, "watches told of them");
+
+    let mut changed = fixture::copy();
+    elsewhere(&mut changed);
+    assert!(!free(copy.clone(), Seen::Is(changed), known_halves()).0, "the copy names others by now");
+    let invalid = Invalid { path: "spec.rto".into(), message: "is no duration".into() };
+    let unread = [
+        (Seen::Is(CopyView { spec: Err(invalid), ..fixture::copy() }), "is no duration"),
+        (Seen::Unknown("no answer".into()), "its own copy cannot be read: no answer"),
+        (Seen::Missing, "its own copy cannot be read: "),
+    ];
+    for (read, said) in unread {
+        let (taken, waiting) = free(copy.clone(), read, known_halves());
+        assert!(!taken && waiting.as_ref().is_some_and(|why| why.contains(said)), "{said}: {waiting:?}");
+    }
+}
+
+#[test]
+fn a_half_is_kept_for_the_copy_as_it_is_read_now() {
+    for (changed, writes) in [(false, 1), (true, 0)] {
+        let mut rig = Rig::new();
+        rig.witness.change(|record| record.intent = None);
+        rig.bench.run(Duration::from_secs(20));
+        let mut read = fixture::copy();
+        if changed {
+            elsewhere(&mut read);
+        }
+        *rig.outside.copy_read.lock().unwrap() = Some(Seen::Is(read.clone()));
+        rig.driver.set_copy(fixture::copy());
+        rig.driver.set_halves(known_halves());
+        let driver = rig.driver.clone();
+        rig.bench.finish(async move {
+            let mut mind = Mind::default();
+            // A glance shows that something is amiss; what is done comes of a look at all of it.
+            driver.turn(&mut mind).await;
+            assert!(mind.upkeep.amiss);
+            driver.turn(&mut mind).await;
+        });
+        assert_eq!(rig.outside.writes.lock().unwrap().len(), writes, "changed: {changed}");
+        let told = rig.driver.told().copy.clone().unwrap();
+        assert_eq!(told.spec, read.spec, "it goes on with what was read");
+    }
+}
+
+#[test]
+fn what_a_watch_tells_of_the_own_half_is_looked_at_at_once() {
+    let record = fixture::record();
+    for standing in [Standing::Tends, Standing::GivesWay] {
+        let (upkeep, mut rounds) = (Upkeep::default(), Rounds::default());
+        let mut due = |told: u64, ms: u64| {
+            let now = Monotonic(Duration::from_millis(ms));
+            needs::of_standing(&record, &standing, true, &upkeep, &mut rounds, told, now)
+        };
+        assert!(due(7, 0).is_some());
+        assert!(due(7, 100).is_none(), "nothing was told since");
+        let needs = due(8, 200).unwrap();
+        assert_eq!((needs.from, needs.to), (Depth::Cluster, Depth::Not));
+        assert!(due(8, 300).is_none());
+        assert!(due(8, 1200).is_some(), "and without a word of it now and then");
     }
 }

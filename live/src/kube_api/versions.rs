@@ -1,4 +1,5 @@
-//! At what versions objects of one server were read or written last: what a watch tells later may be older.
+//! At what versions objects of one server were read or written last: what a watch tells later may be older. Clusters are read
+//! by lists, which say of none that it is gone: that is believed of their watch.
 
 use super::{CLUSTERS, CONTINUUMS, Kind, ROUTES, name_of, text};
 use continuum_core::name::ObjectName;
@@ -14,40 +15,41 @@ pub(super) struct VersionsRead {
 }
 
 struct Noted {
+    /// The largest there is: it is gone.
     version: u64,
     /// How many had been noted by then.
     at: u64,
 }
 
-/// When a request was begun, by what had been noted before.
+/// When a request was sent, by what had been noted before.
 #[derive(Clone, Copy)]
-pub(super) struct Begun(u64);
+pub(super) struct SentAt(u64);
 
 impl VersionsRead {
-    /// A request begins.
-    pub fn begun(&self) -> Begun {
-        Begun(self.noted)
+    /// A request is sent.
+    pub fn sent(&self) -> SentAt {
+        SentAt(self.noted)
     }
 
-    /// What a request gave. Of two that were under way at once the newer version counts. One that was begun after the other
+    /// What a request gave. Of two that were under way at once the newer version counts. One that was sent after the other
     /// had ended is right also where its version is lower: a server that was restored from a backup counts from there.
-    pub fn note(&mut self, kind: &Kind, object: &Value, begun: Begun) {
+    pub fn note(&mut self, kind: &Kind, object: &Value, sent: SentAt) {
         if ![CLUSTERS, ROUTES, CONTINUUMS].contains(kind) {
             return;
         }
         let Ok(version) = text(object, "/metadata/resourceVersion").parse() else { return };
         self.noted += 1;
         let key = (kind.plural, name_of(object));
-        let meanwhile = self.versions.get(&key).filter(|known| known.at > begun.0);
+        let meanwhile = self.versions.get(&key).filter(|known| known.at > sent.0);
         let version = meanwhile.map_or(version, |known| known.version.max(version));
         self.versions.insert(key, Noted { version, at: self.noted });
     }
 
-    /// The server has no such object: whatever was known of it is over.
+    /// The server has no such object: whatever a watch tells of it is older, until it was read again.
     pub fn note_missing(&mut self, kind: &Kind, object: &ObjectName) {
         if let Some(known) = self.versions.get_mut(&(kind.plural, object.clone())) {
             self.noted += 1;
-            (known.version, known.at) = (known.version.saturating_add(1), self.noted);
+            (known.version, known.at) = (u64::MAX, self.noted);
         }
     }
 
@@ -74,26 +76,29 @@ mod tests {
     #[test]
     fn of_two_reads_at_once_the_newer_counts_and_of_two_in_a_row_the_second() {
         let mut read = VersionsRead::default();
-        let (first, second) = (read.begun(), read.begun());
+        let (first, second) = (read.sent(), read.sent());
         read.note(&CLUSTERS, &at("7"), second);
         read.note(&CLUSTERS, &at("5"), first);
         assert!(read.has_newer(&CLUSTERS, &shop(), "6"), "the one that was answered late was no later read");
-        let restored = read.begun();
+        let restored = read.sent();
         read.note(&CLUSTERS, &at("3"), restored);
         assert!(!read.has_newer(&CLUSTERS, &shop(), "3"));
         assert!(read.has_newer(&CLUSTERS, &shop(), "2"));
     }
 
     #[test]
-    fn what_is_gone_was_read_after_all_that_was_known_of_it() {
+    fn what_is_gone_was_read_after_all_that_was_told_of_it() {
         let mut read = VersionsRead::default();
-        read.note_missing(&CLUSTERS, &shop());
-        assert!(!read.has_newer(&CLUSTERS, &shop(), "1"), "nothing is known of what came before");
-        let begun = read.begun();
-        read.note(&CLUSTERS, &at("7"), begun);
-        read.note_missing(&CLUSTERS, &shop());
-        assert!(read.has_newer(&CLUSTERS, &shop(), "7"));
-        assert!(!read.has_newer(&CLUSTERS, &shop(), "8"), "it was made anew");
+        read.note_missing(&CONTINUUMS, &shop());
+        assert!(!read.has_newer(&CONTINUUMS, &shop(), "1"), "nothing is known of what came before");
+        let sent = read.sent();
+        read.note(&CONTINUUMS, &at("7"), sent);
+        read.note_missing(&CONTINUUMS, &shop());
+        assert!(read.has_newer(&CONTINUUMS, &shop(), "7"));
+        assert!(read.has_newer(&CONTINUUMS, &shop(), "12"), "a watch told of it before it went");
+        let sent = read.sent();
+        read.note(&CONTINUUMS, &at("15"), sent);
+        assert!(!read.has_newer(&CONTINUUMS, &shop(), "15"), "it was made anew");
         assert!(!read.has_newer(&ROUTES, &shop(), "1"));
     }
 }

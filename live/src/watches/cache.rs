@@ -51,4 +51,8 @@ impl Cache for KubeCache {
         let view = self.specs.view(region, &object);
         self.is_recent(region, &CONTINUUMS, &self.continuum, &view.resource_version).then_some(Seen::Is(view))
     }
+
+    fn clusters_told(&self, region: &Region) -> u64 {
+        self.watches.get(region).map_or(0, |watches| watches.clusters_told())
+    }
 }

@@ -31,9 +31,9 @@ pub(super) fn explain(word: &str) -> u8 {
 fn overview(width: usize) -> String {
     let mut text = String::new();
     for kind in Kind::ALL {
-        row(&mut text, kind.word(), 11, kind.meaning(), width);
+        row(&mut text, kind.word(), 12, kind.meaning(), width);
         let names: Vec<String> = kind.topics().into_iter().map(|topic| topic.name).collect();
-        row(&mut text, "", 11, &names.join(" "), width);
+        row(&mut text, "", 12, &names.join(" "), width);
     }
     text
 }

@@ -105,7 +105,8 @@ impl<'a> Conductor<'a> {
 
     /// To the end.
     pub fn run(mut self) -> outcome::Outcome {
-        if let Err(GivenUp(why)) = self.steps().and_then(|()| judge::settle(&mut self)) {
+        let steps = self.steps().inspect_err(|_| judge::note_unfired(&mut self));
+        if let Err(GivenUp(why)) = steps.and_then(|()| judge::settle(&mut self)) {
             self.outcome.did_not_finish = Some(why);
         }
         judge::judge(&mut self);
@@ -119,9 +120,13 @@ impl<'a> Conductor<'a> {
         }
         self.arm_ahead();
         let ready = self.world.options.clone();
-        self.until("the world to become ready", READY_LIMIT, |run| facts::ready(&run.world))
-            .map_err(|GivenUp(why)| GivenUp(format!("{why}; instead: {}", instead::unsettled(&self.world))))
-            .or_else(|GivenUp(why)| if facts::can_be_ready(&ready) { Err(GivenUp(why)) } else { Ok(()) })?;
+        self.until_or(
+            "the world to become ready",
+            READY_LIMIT,
+            |run| facts::ready(&run.world),
+            |world| Some(instead::unready(world)),
+        )
+        .or_else(|GivenUp(why)| if facts::can_be_ready(&ready) { Err(GivenUp(why)) } else { Ok(()) })?;
         if self.scenario.spec.world.lease.expired {
             let over = facts::term_over(&ready);
             self.until("the term to be over", over, |run| run.world.now() >= over)?;
@@ -178,9 +183,8 @@ impl<'a> Conductor<'a> {
             Step::Wait(what) => {
                 let since = self.world.now();
                 let what_for = format!("{} (line {})", what.until, step.place.line);
-                self.until(&what_for, what.at_most.0, |run| facts::holds(&run.world, &what.until, since)).map_err(
-                    |GivenUp(why)| GivenUp(format!("{why}; instead: {}", instead::of(&self.world, &what.until))),
-                )?;
+                let holds = |run: &Self| facts::holds(&run.world, &what.until, since);
+                self.until_or(&what_for, what.at_most.0, holds, |world| Some(instead::of(world, &what.until)))?;
             }
             Step::Assert(expected) => facts::expect_facts(self, &|_| Some(step.place), "assert", expected),
             Step::Write(what) => {
@@ -347,8 +351,7 @@ impl<'a> Conductor<'a> {
     /// One tick, with everything that follows from it.
     pub fn tick(&mut self) -> Result<(), GivenUp> {
         if self.world.now() >= self.deadline {
-            let limit = self.deadline.as_secs();
-            return Err(GivenUp(format!("not at its end after {limit} s of simulated time")));
+            return Err(GivenUp(self.not_at_its_end()));
         }
         self.world.step().map_err(|error| GivenUp(error.to_string()))?;
         self.narrator.look(&self.world, &mut self.outcome);
@@ -414,14 +417,36 @@ impl<'a> Conductor<'a> {
 
     /// Ticks until a condition holds.
     pub fn until(&mut self, what: &str, at_most: Duration, holds: impl Fn(&Self) -> bool) -> Result<(), GivenUp> {
+        self.until_or(what, at_most, holds, |_| None)
+    }
+
+    /// The same; where it does not come to hold, what is so in its place is told.
+    fn until_or(
+        &mut self,
+        what: &str,
+        at_most: Duration,
+        holds: impl Fn(&Self) -> bool,
+        instead: impl Fn(&World) -> Option<String>,
+    ) -> Result<(), GivenUp> {
         let limit = self.world.now() + at_most;
         while !holds(self) {
-            if self.world.now() >= limit {
-                return Err(GivenUp(format!("waited {} s for {what}", at_most.as_secs())));
-            }
-            self.tick()?;
+            let now = self.world.now();
+            let why = if now >= limit {
+                format!("waited {} s for {what}", at_most.as_secs())
+            } else if now >= self.deadline {
+                format!("{}, waiting for {what}", self.not_at_its_end())
+            } else {
+                self.tick()?;
+                continue;
+            };
+            let instead = instead(&self.world).map(|instead| format!("; instead: {instead}"));
+            return Err(GivenUp(why + &instead.unwrap_or_default()));
         }
         Ok(())
+    }
+
+    fn not_at_its_end(&self) -> String {
+        format!("not at its end after {} s of simulated time", self.deadline.as_secs())
     }
 
     /// Whether nothing that was asked is still waited for.

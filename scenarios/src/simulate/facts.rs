@@ -40,11 +40,14 @@ pub(super) fn term_over(options: &WorldOptions) -> Duration {
 /// Whether the world is as its description says: the role where it should be, followed, and both controllers
 /// there.
 pub(super) fn ready(world: &World) -> bool {
-    let told = |region: &&str| {
-        let copy = world.store(region).get(&CONTINUUMS, NAMESPACE, APPLICATION);
-        copy.is_some_and(|copy| copy["status"]["seen"].is_object() && copy["status"]["phase"] == "Healthy")
-    };
-    converged(world) && REGIONS.iter().all(told)
+    converged(world) && REGIONS.iter().all(|region| told_phase(world, region).as_deref() == Some("Healthy"))
+}
+
+/// What the copy in this region says that its controller wrote; nothing before that read the witness.
+pub(super) fn told_phase(world: &World, region: &str) -> Option<String> {
+    let copy = world.store(region).get(&CONTINUUMS, NAMESPACE, APPLICATION)?;
+    let phase = copy["status"]["phase"].as_str().filter(|_| copy["status"]["seen"].is_object());
+    phase.map(str::to_owned)
 }
 
 /// Whether this region's half takes writes.

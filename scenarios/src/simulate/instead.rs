@@ -2,7 +2,7 @@
 
 use super::facts;
 use crate::format::Condition;
-use continuum_sim::world::World;
+use continuum_sim::world::{REGIONS, World};
 use std::collections::BTreeMap;
 
 /// See the module.
@@ -37,10 +37,31 @@ pub(super) fn of(world: &World, condition: &Condition) -> String {
 }
 
 /// What is missing to rest.
-pub(super) fn unsettled(world: &World) -> String {
-    let (unsettled, owed) = facts::missing(world);
-    let missing: Vec<String> = unsettled.into_iter().chain(owed).collect();
+fn unsettled(world: &World) -> String {
+    let missing = missing(world);
     if missing.is_empty() { "at rest".into() } else { missing.join("; ") }
+}
+
+/// What is missing to begin.
+pub(super) fn unready(world: &World) -> String {
+    let mut missing = missing(world);
+    for region in REGIONS {
+        let phase = facts::told_phase(world, region);
+        let told = match phase.as_deref() {
+            Some("Healthy") => continue,
+            Some(phase) => format!("the copy in {region} says {phase}"),
+            None => format!("the copy in {region} says nothing yet"),
+        };
+        if !missing.iter().any(|said| said.starts_with(&told)) {
+            missing.push(told);
+        }
+    }
+    missing.join("; ")
+}
+
+fn missing(world: &World) -> Vec<String> {
+    let (unsettled, owed) = facts::missing(world);
+    unsettled.into_iter().chain(owed).collect()
 }
 
 fn events(world: &World) -> String {

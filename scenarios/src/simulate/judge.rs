@@ -27,15 +27,19 @@ const REST: Duration = Duration::from_secs(2);
 /// What a request that was delayed and lands late leads to shows within this time: an operator acts on it.
 const LANDED_LIMIT: Duration = Duration::from_secs(15);
 
+/// A fault that never fires tests nothing.
+pub(super) fn note_unfired(run: &mut Conductor<'_>) {
+    for (id, fault) in run.world.board.unfired() {
+        run.unmet(run.place_of(id), "fault never fired", fault.to_string(), "the run ended before".into());
+    }
+}
+
 /// Heals, and waits for rest. A world that never comes to rest is told by the checkers.
 pub(super) fn settle(run: &mut Conductor<'_>) -> Result<(), GivenUp> {
     run.extend();
     // What was armed at the last line begins now.
     run.tick()?;
-    let unfired = run.world.board.unfired();
-    for (id, fault) in unfired {
-        run.unmet(run.place_of(id), "fault never fired", fault.to_string(), "the run ended before".into());
-    }
+    note_unfired(run);
     let unfelt = run.world.board.unfelt();
     for (id, fault) in unfelt {
         run.unmet(

@@ -34,7 +34,9 @@ impl Hand {
             self.pause(15..=40).await;
         }
         self.set_phase(APPLYING, Some("PostgreSQL configuration changed"), Some(false)).await;
-        if self.chance(85) {
+        // A half that was never promoted has nothing to demote, whatever it was told for a moment.
+        let demotes = !self.instance.snapshot().in_recovery;
+        if self.chance(85) || !demotes {
             self.pause(280..=430).await;
         } else {
             self.until_view(|view| view.role == Role::Primary || view.ended_a_demotion()).await;
