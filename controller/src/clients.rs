@@ -5,12 +5,14 @@
 
 use crate::config::{AuditConfig, Config, Mistake, Mistakes, OtherClusters, OwnCluster, Witness};
 use crate::secrets::{Contents, SecretError, Secrets};
+use crate::tls;
 use continuum_core::name::{ObjectName, Region};
 use continuum_live::kube_transport::{Limits, tls_client};
-use continuum_nats::{Credentials, Settings};
+use continuum_nats::{Credentials, Settings, check_credentials};
 use http::Uri;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fmt;
 use std::path::Path;
 
@@ -160,6 +162,10 @@ pub async fn read_files(config: &Config) -> Result<Kubeconfigs, Mistakes> {
         Some(audit) => Some(audit_of_files(audit, &mut mistakes).await),
         None => None,
     };
+    let of_records = config.records.as_ref().and_then(|records| records.scheme.authorities());
+    look_at_authorities("POWERDNS_CA_FILE", of_records, &mut mistakes).await;
+    let of_latency = config.latency.as_ref().and_then(|latency| latency.scheme.authorities());
+    look_at_authorities("PROMETHEUS_CA_FILE", of_latency, &mut mistakes).await;
     let by_files_alone = matches!(config.others, OtherClusters::Folder(_));
     if by_files_alone && mistakes.0.is_empty() {
         mistakes.0.extend(witness_region_unknown(config, &places));
@@ -197,18 +203,40 @@ pub(crate) async fn files(config: &Config, mistakes: &mut Mistakes) -> BTreeMap<
     well.collect()
 }
 
-/// The audit stream's settings, whose files can be read.
+/// The audit stream's settings, whose files are good.
 async fn audit_of_files(config: &AuditConfig, mistakes: &mut Mistakes) -> Settings {
     // The client reads them itself, again and again: here it is only said what is wrong with them.
-    let files = [("NATS_CREDS_FILE", &config.credentials), ("NATS_CA_FILE", &config.settings.ca)];
-    for (name, path) in files.into_iter().filter_map(|(name, path)| Some((name, path.as_ref()?))) {
-        if let Err(source) = tokio::fs::read(path).await {
-            mistakes.0.push(Mistake::Unreadable { name, path: path.clone(), source });
-        }
+    if let Some(path) = &config.credentials {
+        look_at("NATS_CREDS_FILE", path, mistakes, |text| check_credentials(&String::from_utf8_lossy(text))).await;
     }
+    look_at_authorities("NATS_CA_FILE", config.settings.ca.as_deref(), mistakes).await;
     let mut settings = config.settings.clone();
     settings.credentials = config.credentials.clone().map_or(Credentials::None, Credentials::File);
     settings
+}
+
+async fn look_at_authorities(name: &'static str, path: Option<&Path>, mistakes: &mut Mistakes) {
+    if let Some(path) = path {
+        look_at(name, path, mistakes, |pem| tls::authorities(pem).map(drop)).await;
+    }
+}
+
+/// Says what is wrong with a file that is read again and again by whoever uses it.
+async fn look_at<E: Error + Send + Sync + 'static>(
+    name: &'static str,
+    path: &Path,
+    mistakes: &mut Mistakes,
+    check: impl FnOnce(&[u8]) -> Result<(), E>,
+) {
+    let path = path.to_owned();
+    match tokio::fs::read(&path).await {
+        Err(source) => mistakes.0.push(Mistake::Unreadable { name, path, source }),
+        Ok(held) => {
+            if let Err(source) = check(&held) {
+                mistakes.0.push(Mistake::Unusable { name, path, source: Box::new(source) });
+            }
+        }
+    }
 }
 
 /// The files of the other regions.

@@ -14,6 +14,7 @@ pub(crate) use read::is_label;
 pub use mistake::{Mistake, Mistakes};
 pub use variables::{VARIABLES, Values, Variable};
 
+use crate::https::Scheme;
 use continuum_core::name::{ObjectName, Region};
 use continuum_live::http_api::Token;
 use std::fmt;
@@ -74,6 +75,8 @@ pub struct AuditConfig {
 /// How the server of the records is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordsConfig {
+    /// Whether it speaks TLS.
+    pub scheme: Scheme,
     /// Host of its API: a name or an address.
     pub host: String,
     /// Port of its API.
@@ -85,6 +88,8 @@ pub struct RecordsConfig {
 /// How latency is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LatencyConfig {
+    /// Whether Prometheus speaks TLS.
+    pub scheme: Scheme,
     /// Host of Prometheus: a name or an address.
     pub host: String,
     /// Its port.

@@ -3,6 +3,7 @@
 use crate::acting::Acting;
 use crate::config::{Config, LatencyConfig, RecordsConfig, Witness};
 use crate::gate::Gate;
+use crate::https;
 use crate::leader::Standing;
 use crate::metrics::Counts;
 use crate::postgres::connector::HalfConnector;
@@ -189,7 +190,7 @@ impl Host {
 /// Health checks alone ask for it.
 fn latency_of(config: &LatencyConfig, clock: Arc<dyn Clock>) -> PrometheusLatency {
     let client = HttpClient {
-        connect: plain_tcp(),
+        connect: https::connect(&config.scheme),
         host: config.host.clone(),
         port: config.port,
         user_agent: USER_AGENT_DRY_RUN.into(),
@@ -202,6 +203,7 @@ fn latency_of(config: &LatencyConfig, clock: Arc<dyn Clock>) -> PrometheusLatenc
 fn records_of(config: &RecordsConfig, vantages: &[SocketAddr]) -> Twice<Records> {
     let named = |user_agent: &str| {
         let api = PowerDnsApi {
+            connect: https::connect(&config.scheme),
             host: config.host.clone(),
             port: config.port,
             api_key: config.key.0.clone(),

@@ -26,6 +26,7 @@ mod group;
 mod groups;
 mod health;
 mod host;
+pub mod https;
 mod kept;
 mod kube_events;
 mod leader;
@@ -39,6 +40,7 @@ mod roster;
 pub mod run;
 pub mod secrets;
 mod serve;
+pub mod tls;
 mod watching;
 
 use continuum_live::kube_transport::USER_AGENT;

@@ -35,6 +35,8 @@ const DOUBLED: &str = "duplicate record";
 /// Where the API is, and what it is told.
 #[derive(Clone)]
 pub struct PowerDnsApi {
+    /// Opens streams to it: with TLS, where it speaks that.
+    pub connect: Connect,
     /// Host of the API.
     pub host: String,
     /// Port of the API.
@@ -62,6 +64,8 @@ pub enum Authorities {
 pub struct PowerDns<P: ConnectionProvider> {
     api_key: String,
     client: HttpClient,
+    /// To health URLs.
+    plain: Connect,
     /// Asked where the resource lists no server.
     authorities: Authorities,
     provider: P,
@@ -75,12 +79,12 @@ pub struct PowerDns<P: ConnectionProvider> {
 type Asked<P> = Mutex<BTreeMap<SocketAddr, (Arc<Resolver<P>>, bool)>>;
 
 impl<P: ConnectionProvider> PowerDns<P> {
-    /// The server with this API, over streams of `connect`. DNS servers are asked over the sockets of `provider`.
-    pub fn new(api: PowerDnsApi, connect: Connect, authorities: Authorities, provider: &P) -> Self {
-        let PowerDnsApi { host, port, api_key, user_agent } = api;
+    /// The server with this API. Health URLs are asked over streams of `plain`, DNS servers over the sockets of `provider`.
+    pub fn new(api: PowerDnsApi, plain: Connect, authorities: Authorities, provider: &P) -> Self {
+        let PowerDnsApi { connect, host, port, api_key, user_agent } = api;
         let client = HttpClient { connect, host, port, user_agent };
         let provider = provider.clone();
-        Self { api_key, client, authorities, provider, asked: Mutex::default(), turn: Arc::default() }
+        Self { api_key, client, plain, authorities, provider, asked: Mutex::default(), turn: Arc::default() }
     }
 
     /// The same server for another controller: changes of both take turns.
@@ -88,6 +92,7 @@ impl<P: ConnectionProvider> PowerDns<P> {
         Self {
             api_key: self.api_key.clone(),
             client: self.client.clone(),
+            plain: self.plain.clone(),
             authorities: self.authorities.clone(),
             provider: self.provider.clone(),
             asked: Mutex::default(),
@@ -431,7 +436,7 @@ impl<P: ConnectionProvider> ObserveRecords for PowerDns<P> {
     }
 
     async fn health(&self, url: &str, address: IpAddr) -> Seen<u16> {
-        health_url::ask(&self.client.connect, &self.client.user_agent, url, address).await
+        health_url::ask(&self.plain, &self.client.user_agent, url, address).await
     }
 }
 
@@ -469,5 +474,44 @@ impl<P: ConnectionProvider> PublishRecords for PowerDns<P> {
             408 | 500.. => Outcome::Unknown(words(&answer)),
             _ => Outcome::Refused(words(&answer)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hickory_resolver::net::runtime::TokioRuntimeProvider;
+    use std::sync::Mutex as Lock;
+
+    /// Leads nowhere, and notes where somebody wanted to.
+    fn noting() -> (Connect, Arc<Lock<Vec<String>>>) {
+        let asked = Arc::<Lock<Vec<String>>>::default();
+        let kept = asked.clone();
+        let connect: Connect = Arc::new(move |host: &str, port: u16| {
+            kept.lock().expect("no test panics with it").push(format!("{host}:{port}"));
+            Box::pin(async { Err(std::io::ErrorKind::ConnectionRefused.into()) })
+        });
+        (connect, asked)
+    }
+
+    #[tokio::test]
+    async fn the_key_goes_by_the_way_to_the_api_and_by_no_other() {
+        let ((api_way, api_asked), (plain, plain_asked)) = (noting(), noting());
+        let api = PowerDnsApi {
+            connect: api_way,
+            host: "dns".into(),
+            port: 443,
+            api_key: "key".into(),
+            user_agent: "continuum".into(),
+        };
+        let dns = PowerDns::new(api, plain, Authorities::Listed(Vec::new()), &TokioRuntimeProvider::default());
+        let dns = dns.beside();
+        assert!(dns.send(Method::GET, "/api/v1/servers", Vec::new()).await.is_err());
+        assert!(dns.patch("example.org", b"{}".to_vec()).await.is_err());
+        assert_eq!(*api_asked.lock().unwrap(), ["dns:443", "dns:443"]);
+        assert!(plain_asked.lock().unwrap().is_empty());
+        dns.health("http://shop.example.org/healthz", IpAddr::from([10, 1, 0, 1])).await;
+        assert_eq!(*plain_asked.lock().unwrap(), ["10.1.0.1:80"]);
+        assert_eq!(api_asked.lock().unwrap().len(), 2);
     }
 }

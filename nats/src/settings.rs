@@ -53,6 +53,19 @@ pub enum SettingsError {
     },
 }
 
+/// What is wrong with the text of a `.creds` file. It is not told: it holds a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is no .creds file: those hold a user's JWT and the seed of its key, each between lines of dashes")]
+pub struct NoCredentials;
+
+/// Whether this is the text of a `.creds` file.
+///
+/// # Errors
+/// It is not.
+pub fn check_credentials(text: &str) -> Result<(), NoCredentials> {
+    async_nats::ConnectOptions::new().credentials(text).map(drop).map_err(|_| NoCredentials)
+}
+
 impl Settings {
     /// Of a list of URLs with commas between.
     ///

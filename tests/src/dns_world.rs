@@ -52,7 +52,7 @@ impl World {
 
     /// The same, at this port.
     pub fn client_at(&self, port: u16, key: &str) -> Client<SimDns> {
-        let api = PowerDnsApi { host: "dns".into(), port, api_key: key.into(), user_agent: "continuum".into() };
+        let api = self.api(port, key);
         Client::new(
             api,
             http_connect(self.net.clone()),
@@ -61,11 +61,20 @@ impl World {
         )
     }
 
+    fn api(&self, port: u16, key: &str) -> PowerDnsApi {
+        PowerDnsApi {
+            connect: http_connect(self.net.clone()),
+            host: "dns".into(),
+            port,
+            api_key: key.into(),
+            user_agent: "continuum".into(),
+        }
+    }
+
     /// The same, for which the zone names the authoritative servers.
     pub fn client_of_zone(&self, resolvers: &[&str]) -> Client<SimDns> {
         let resolvers = resolvers.iter().map(|host| self.address(host)).collect();
-        let api =
-            PowerDnsApi { host: "dns".into(), port: API_PORT, api_key: KEY.into(), user_agent: "continuum".into() };
+        let api = self.api(API_PORT, KEY);
         let authorities = Authorities::OfZone { resolvers };
         Client::new(api, http_connect(self.net.clone()), authorities, &SimDns::new(self.net.clone()))
     }

@@ -277,7 +277,7 @@ async fn a_zone_names_its_servers<P: ConnectionProvider>(on: Subject<P>) {
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 fn api(host: String, port: u16, key: &str) -> PowerDnsApi {
-    PowerDnsApi { host, port, api_key: key.into(), user_agent: "continuum".into() }
+    PowerDnsApi { connect: plain_tcp(), host, port, api_key: key.into(), user_agent: "continuum".into() }
 }
 
 macro_rules! claims {

@@ -69,6 +69,10 @@
 - name: POWERDNS_API_URL
   value: {{ . | quote }}
 {{- end }}
+{{- with $c.powerdns.caSecretRef }}
+- name: POWERDNS_CA_FILE
+  value: /etc/continuum/powerdns-ca/{{ .key }}
+{{- end }}
 {{- with $c.powerdns.apiKeySecretRef }}
 - name: POWERDNS_API_KEY
   {{- include "continuum.fromSecret" . | nindent 2 }}
@@ -76,6 +80,10 @@
 {{- with $c.latency.prometheusURL }}
 - name: PROMETHEUS_URL
   value: {{ . | quote }}
+{{- end }}
+{{- with $c.latency.caSecretRef }}
+- name: PROMETHEUS_CA_FILE
+  value: /etc/continuum/prometheus-ca/{{ .key }}
 {{- end }}
 {{- with $c.latency.query }}
 - name: PROMETHEUS_LATENCY_QUERY

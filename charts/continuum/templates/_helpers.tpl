@@ -57,13 +57,23 @@ continuum-controller-witness
 {{- end }}
 {{- end }}
 
+{{- /* What the process reads as files: folder by folder the secret and its key, a map as YAML. */ -}}
+{{- define "continuum.files" -}}
+{{- $c := .Values.continuum -}}
+{{- range $name, $ref := dict "nats-creds" $c.natsCredsSecretRef "nats-ca" $c.natsCASecretRef "powerdns-ca" $c.powerdns.caSecretRef "prometheus-ca" $c.latency.caSecretRef }}
+{{- with $ref }}
+{{ $name }}: {{ toJson . }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- /* The ports of servers whose addresses stand in the values, by the value: a map as YAML. */ -}}
 {{- define "continuum.reached" -}}
 {{- with .Values.continuum.powerdns.apiURL }}
-continuum.powerdns.apiURL: {{ include "continuum.port" (dict "url" . "default" 8081) }}
+continuum.powerdns.apiURL: {{ include "continuum.port" (dict "url" . "default" (ternary 443 8081 (hasPrefix "https:" .))) }}
 {{- end }}
 {{- with .Values.continuum.latency.prometheusURL }}
-continuum.latency.prometheusURL: {{ include "continuum.port" (dict "url" . "default" 9090) }}
+continuum.latency.prometheusURL: {{ include "continuum.port" (dict "url" . "default" (ternary 443 9090 (hasPrefix "https:" .))) }}
 {{- end }}
 {{- range $index, $url := splitList "," (.Values.continuum.natsURL | default "") }}
 {{- with trim $url }}

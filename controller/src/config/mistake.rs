@@ -53,6 +53,17 @@ pub enum Mistake {
         #[source]
         source: std::io::Error,
     },
+    /// A file holds something else than it should.
+    #[error("{name}={}: it is of no use; mend what it holds", path.display())]
+    Unusable {
+        /// Variable.
+        name: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// This process has no account of a pod.
     #[error("{name} is not set, and this process runs in no pod: name the kubeconfig file of the region's own cluster")]
     NoPod {

@@ -4,6 +4,7 @@ use super::{
     AuditConfig, Config, ElectionConfig, Key, LatencyConfig, Listen, LogFormat, Logs, Mistake, Mistakes, OtherClusters,
     OwnCluster, RecordsConfig, Values, Witness,
 };
+use crate::https::Scheme;
 use continuum_core::name::{ObjectName, Region};
 use continuum_live::http_api::Token;
 use continuum_live::kube_transport::USER_AGENT;
@@ -17,6 +18,8 @@ use std::time::Duration;
 
 /// Where PowerDNS's API listens unless it is told another place (its setting `webserver-port`).
 const POWERDNS_PORT: u16 = 8081;
+/// Of a URL of https that names none: a server or proxy in front of it, and not its own port.
+const HTTPS_PORT: u16 = 443;
 
 /// The greatest delay of a health check, s.
 const HEALTH_DELAY_SECONDS_MAX: u32 = 3_600;
@@ -299,41 +302,64 @@ impl Reader<'_> {
 
     fn records(&mut self) -> Option<Option<RecordsConfig>> {
         let key = self.values.filled("POWERDNS_API_KEY");
-        let Some(url) = self.values.filled("POWERDNS_API_URL") else {
-            if key.is_some() {
+        let place = self.http_server("POWERDNS_API_URL", "POWERDNS_CA_FILE", POWERDNS_PORT);
+        let is_set = self.values.filled("POWERDNS_API_URL").is_some();
+        match (is_set, key) {
+            (false, Some(_)) => {
                 let cure = "it is for the server of POWERDNS_API_URL, which is not set";
                 self.mistakes.0.push(Mistake::WrongSecret { name: "POWERDNS_API_KEY", cure });
             }
-            return Some(None);
-        };
-        let place = url.parse().ok().and_then(|url| host_and_port(&url, POWERDNS_PORT));
-        if place.is_none() {
-            self.wrong("POWERDNS_API_URL", "write http://host:port and nothing after it; TLS is not spoken to it");
-        }
-        if key.is_none() {
-            self.mistakes.0.push(Mistake::Missing {
+            (true, None) => self.mistakes.0.push(Mistake::Missing {
                 name: "POWERDNS_API_KEY",
                 cure: "set it to the key of the API of POWERDNS_API_URL (its setting api-key)",
-            });
+            }),
+            _ => {}
         }
-        let ((host, port), key) = (place?, Key(key?.to_owned()));
-        Some(Some(RecordsConfig { host, port, key }))
+        let Some(HttpPlace { scheme, host, port }) = place? else { return Some(None) };
+        Some(Some(RecordsConfig { scheme, host, port, key: Key(key?.to_owned()) }))
     }
 
     fn latency(&mut self) -> Option<Option<LatencyConfig>> {
         let query = self.values.filled("PROMETHEUS_LATENCY_QUERY");
-        let Some(url) = self.values.filled("PROMETHEUS_URL") else {
-            if query.is_some() {
-                self.wrong("PROMETHEUS_LATENCY_QUERY", "it is for the server of PROMETHEUS_URL, which is not set");
-            }
-            return query.is_none().then_some(None);
-        };
-        let place = url.parse().ok().and_then(|url| host_and_port(&url, PROMETHEUS_PORT));
-        if place.is_none() {
-            self.wrong("PROMETHEUS_URL", "write http://host:port and nothing after it; TLS is not spoken to it");
+        let place = self.http_server("PROMETHEUS_URL", "PROMETHEUS_CA_FILE", PROMETHEUS_PORT);
+        if query.is_some() && self.values.filled("PROMETHEUS_URL").is_none() {
+            self.wrong("PROMETHEUS_LATENCY_QUERY", "it is for the server of PROMETHEUS_URL, which is not set");
         }
-        let (host, port) = place?;
-        Some(Some(LatencyConfig { host, port, query: query.unwrap_or(DEFAULT_QUERY).to_owned() }))
+        let Some(HttpPlace { scheme, host, port }) = place? else { return Some(None) };
+        Some(Some(LatencyConfig { scheme, host, port, query: query.unwrap_or(DEFAULT_QUERY).to_owned() }))
+    }
+
+    /// `http://host:port`, or `https://host:port` with its authorities in a file. The inner `None`: not set.
+    fn http_server(&mut self, name: &'static str, ca_name: &'static str, port: u16) -> Option<Option<HttpPlace>> {
+        let ca = self.values.filled(ca_name).map(PathBuf::from);
+        let Some(url) = self.values.filled(name) else {
+            if ca.is_some() {
+                self.wrong(ca_name, format!("it is for the server of {name}, which is not set"));
+            }
+            return Some(None);
+        };
+        let place = url.parse().ok().and_then(|url| http_place(&url, port));
+        let Some(mut place) = place else {
+            let cure = "write http://host:port or https://host:port, and nothing after it; no user is told to it";
+            // Where there is one, a password may be there too.
+            match url.contains('@') {
+                true => self.mistakes.0.push(Mistake::WrongSecret { name, cure }),
+                false => self.wrong(name, cure),
+            }
+            return None;
+        };
+        match &mut place.scheme {
+            Scheme::Https(of) => *of = ca,
+            Scheme::Http if ca.is_some() => {
+                self.wrong(
+                    ca_name,
+                    format!("it is for a server that speaks TLS; write https:// in {name}, or leave it out"),
+                );
+                return None;
+            }
+            Scheme::Http => {}
+        }
+        Some(Some(place))
     }
 
     fn vantages(&mut self) -> Option<Vec<SocketAddr>> {
@@ -384,10 +410,22 @@ pub(crate) fn is_label(text: &str) -> bool {
     (1..=63).contains(&text.len()) && inner && text.starts_with(plain) && text.ends_with(plain)
 }
 
-/// Of a URL that names a server alone.
-fn host_and_port(url: &Uri, default: u16) -> Option<(String, u16)> {
-    let is_server = url.scheme_str() == Some("http") && url.path() == "/" && url.query().is_none();
+/// A server of HTTP.
+struct HttpPlace {
+    scheme: Scheme,
+    host: String,
+    port: u16,
+}
+
+/// Of a URL that names a server alone. `port`: where it listens without TLS, unless the URL says so.
+fn http_place(url: &Uri, port: u16) -> Option<HttpPlace> {
+    let (scheme, port) = match url.scheme_str()? {
+        "http" => (Scheme::Http, port),
+        "https" => (Scheme::Https(None), HTTPS_PORT),
+        _ => return None,
+    };
+    let is_server = url.path() == "/" && url.query().is_none();
     let authority = url.authority().filter(|authority| is_server && !authority.as_str().contains('@'))?;
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    Some((host.to_owned(), authority.port_u16().unwrap_or(default)))
+    Some(HttpPlace { scheme, host: host.to_owned(), port: authority.port_u16().unwrap_or(port) })
 }

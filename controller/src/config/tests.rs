@@ -48,6 +48,28 @@ fn latency_is_read_from_a_url_without_a_path_and_by_a_query_of_ones_own() {
 }
 
 #[test]
+fn tls_is_spoken_to_a_server_of_https_on_its_port() {
+    let scheme = |values: &[(&'static str, &str)]| {
+        let latency = read(values).unwrap().latency.unwrap();
+        (latency.scheme, latency.port)
+    };
+    assert_eq!(scheme(&[("PROMETHEUS_URL", "http://p")]), (Scheme::Http, 9090));
+    assert_eq!(scheme(&[("PROMETHEUS_URL", "https://p")]), (Scheme::Https(None), 443));
+    let by_ca = scheme(&[("PROMETHEUS_URL", "https://p:9090"), ("PROMETHEUS_CA_FILE", "/ca.crt")]);
+    assert_eq!(by_ca, (Scheme::Https(Some("/ca.crt".into())), 9090));
+    let records =
+        read(&[("POWERDNS_API_URL", "https://dns"), ("POWERDNS_API_KEY", "word"), ("POWERDNS_CA_FILE", "/ca.crt")]);
+    assert_eq!(records.unwrap().records.unwrap().scheme, Scheme::Https(Some("/ca.crt".into())));
+    let plain = read(&[("PROMETHEUS_URL", "http://p"), ("PROMETHEUS_CA_FILE", "/ca.crt")]).unwrap_err();
+    assert_eq!(
+        plain,
+        [
+            "PROMETHEUS_CA_FILE=/ca.crt: it is for a server that speaks TLS; write https:// in PROMETHEUS_URL, or leave it out"
+        ]
+    );
+}
+
+#[test]
 fn the_server_of_the_records_is_a_url_without_a_path() {
     let url = |url: &str| read(&[("POWERDNS_API_URL", url), ("POWERDNS_API_KEY", "very-secret")]);
     for (given, host, port) in
@@ -58,7 +80,8 @@ fn the_server_of_the_records_is_a_url_without_a_path() {
         let records = config.records.unwrap();
         assert_eq!((records.host.as_str(), records.port, records.key.0.as_str()), (host, port, "very-secret"));
     }
-    for given in ["https://dns", "http://dns/api/v1", "http://user@dns", "dns:8081", "http://dns?a"] {
+    for given in ["ftp://dns", "https://dns/api/v1", "http://dns/api/v1", "http://user@dns", "dns:8081", "http://dns?a"]
+    {
         let mistakes = url(given).unwrap_err();
         assert!(mistakes.len() == 1 && mistakes[0].starts_with("POWERDNS_API_URL="), "{mistakes:?}");
     }
@@ -144,6 +167,8 @@ fn each_mistake_names_variable_value_and_cure() {
         ("METRICS_ADDR", ":8081", "METRICS_ADDR=:8081: HEALTH_ADDR listens there too"),
         ("PDM_API_URL", "http://pdm", "PDM_API_URL=http://pdm: this is not built yet"),
         ("POWERDNS_API_KEY", "word", "POWERDNS_API_KEY=(not shown): it is for the server of POWERDNS_API_URL"),
+        ("POWERDNS_CA_FILE", "/ca", "POWERDNS_CA_FILE=/ca: it is for the server of POWERDNS_API_URL"),
+        ("PROMETHEUS_CA_FILE", "/ca", "PROMETHEUS_CA_FILE=/ca: it is for the server of PROMETHEUS_URL"),
         ("POWERDNS_API_URL", "http://dns:8081", "POWERDNS_API_KEY is not set: set it to the key"),
         ("NATS_URL", "http://user:word@nats", "NATS_URL=(not shown): it is no list of NATS servers"),
         ("NATS_URL", "nats", "NATS_URL=(not shown): it is no list of NATS servers"),

@@ -29,7 +29,7 @@ const fn secret(name: &'static str, help: &'static str) -> Variable {
 }
 
 /// All of them, in the order of the documentation.
-pub const VARIABLES: [Variable; 30] = [
+pub const VARIABLES: [Variable; 32] = [
     variable("CATALYST_REGION", "region", None, "the region that this process stands in; required"),
     variable(
         "OWN_KUBECONFIG",
@@ -126,14 +126,26 @@ pub const VARIABLES: [Variable; 30] = [
         "POWERDNS_API_URL",
         "powerdns-api-url",
         None,
-        "the PowerDNS server that records are published on, http://host:port; not set: no switchover is begun",
+        "the PowerDNS server that records are published on, http://host:port or https://; not set: no switchover is begun",
+    ),
+    variable(
+        "POWERDNS_CA_FILE",
+        "powerdns-ca-file",
+        None,
+        "authorities of that server where it speaks TLS, PEM; not set: those that this machine trusts",
     ),
     secret("POWERDNS_API_KEY", "what its API is told as X-API-Key"),
     variable(
         "PROMETHEUS_URL",
         "prometheus-url",
         None,
-        "the Prometheus that latency is read from after a switchover, http://host:port; not set: that check is deferred",
+        "the Prometheus that latency is read from after a switchover, http://host:port or https://; not set: that check is deferred",
+    ),
+    variable(
+        "PROMETHEUS_CA_FILE",
+        "prometheus-ca-file",
+        None,
+        "authorities of that server where it speaks TLS, PEM; not set: those that this machine trusts",
     ),
     variable(
         "PROMETHEUS_LATENCY_QUERY",

@@ -5,6 +5,7 @@ use super::tls::{TlsError, client_config, encrypt};
 use crate::kept::Kept;
 use crate::resource::Resource;
 use crate::secrets::{SecretError, Secrets};
+use crate::tls::TrustError;
 use async_trait::async_trait;
 use continuum_core::clock::Clock;
 use continuum_core::name::{ObjectName, Region};
@@ -79,7 +80,7 @@ pub enum NotReached {
         authority: SecretKey,
         /// Why.
         #[source]
-        source: TlsError,
+        source: TrustError,
     },
     /// There is no encrypted stream.
     #[error("PostgreSQL of {region} at {host}:{port}, verified by {authority}")]

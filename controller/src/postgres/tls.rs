@@ -4,6 +4,7 @@
 //! costs SCRAM's channel binding, which a client can only ask for that also holds the TLS session; a server's certificate is
 //! always verified here, which is what the binding would be a second net for.
 
+use crate::tls::{self, TrustError};
 use std::io;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -12,7 +13,6 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::client::verify_server_cert_signed_by_trust_anchor;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{self, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
@@ -23,18 +23,6 @@ const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 /// Why there is no encrypted stream.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// It is not written in PEM.
-    #[error("the CA is no PEM; it begins with -----BEGIN CERTIFICATE-----")]
-    Pem(#[source] pem::Error),
-    /// Nothing in it.
-    #[error("the CA holds no certificate; it begins with -----BEGIN CERTIFICATE-----")]
-    NoCertificate,
-    /// Not a certificate that others can be verified by.
-    #[error("the CA holds a certificate that nothing can be verified by")]
-    Authority(#[source] rustls::Error),
-    /// The cryptography cannot do what is asked of it.
-    #[error("TLS cannot be set up")]
-    Setup(#[source] rustls::Error),
     /// It is neither a name nor an address.
     #[error("`{0}` is neither a DNS name nor an address, so no certificate is for it")]
     Name(String),
@@ -60,27 +48,17 @@ pub enum TlsError {
 /// # Errors
 ///
 /// The authority is none.
-pub fn client_config(authority: &[u8], with_name: bool) -> Result<Arc<ClientConfig>, TlsError> {
-    let certificates: Vec<CertificateDer<'static>> =
-        CertificateDer::pem_slice_iter(authority).collect::<Result<_, _>>().map_err(TlsError::Pem)?;
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates {
-        roots.add(certificate).map_err(TlsError::Authority)?;
-    }
-    if roots.is_empty() {
-        return Err(TlsError::NoCertificate);
+pub fn client_config(authority: &[u8], with_name: bool) -> Result<Arc<ClientConfig>, TrustError> {
+    let roots = tls::authorities(authority)?;
+    if with_name {
+        return tls::client_config(roots);
     }
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(TlsError::Setup)?;
-    let config = if with_name {
-        builder.with_root_certificates(roots).with_no_client_auth()
-    } else {
-        let verifier = Arc::new(ByAuthority { roots, provider });
-        builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
-    };
-    Ok(Arc::new(config))
+        .map_err(TrustError::Setup)?;
+    let verifier = Arc::new(ByAuthority { roots, provider });
+    Ok(Arc::new(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
 }
 
 /// Asks the server for TLS, and encrypts the stream.

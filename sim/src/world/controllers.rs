@@ -255,8 +255,15 @@ fn powerdns(options: &WorldOptions, net: &Net, user_agent: &str) -> PowerDns<Sim
         true => Authorities::OfZone { resolvers: super::VANTAGES.map(|host| socket(net, host)).to_vec() },
         false => Authorities::Listed(vec![socket(net, "dns")]),
     };
-    let api = PowerDnsApi { host: "dns".into(), port: 8081, api_key: DNS_KEY.into(), user_agent: user_agent.into() };
-    PowerDns::new(api, http_connect(net.clone()), authorities, &SimDns::new(net.clone()))
+    let connect = http_connect(net.clone());
+    let api = PowerDnsApi {
+        connect: connect.clone(),
+        host: "dns".into(),
+        port: 8081,
+        api_key: DNS_KEY.into(),
+        user_agent: user_agent.into(),
+    };
+    PowerDns::new(api, connect, authorities, &SimDns::new(net.clone()))
 }
 
 fn vantages(net: &Net) -> Vantages<SimDns> {

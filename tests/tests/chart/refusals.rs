@@ -6,7 +6,7 @@ use continuum_tests::chart::Helm;
 #[test]
 fn values_that_are_wrong_are_refused_by_name() {
     let Some(helm) = Helm::find() else { return };
-    let cases: [(&str, &str); 49] = [
+    let cases: [(&str, &str); 52] = [
         ("continuum.image.tag=", "continuum.image.tag is empty: name the tag"),
         ("continuum.image.tga=1", "'/continuum/image': additional properties 'tga'"),
         ("continum.image.tag=1", "additional properties 'continum'"),
@@ -36,8 +36,20 @@ fn values_that_are_wrong_are_refused_by_name() {
             "continuum.leaderElection.enabled=false",
             "continuum.replicas is 2: without continuum.leaderElection.enabled run",
         ),
-        ("continuum.powerdns.apiURL=https://dns", "'/continuum/powerdns/apiURL'"),
-        ("continuum.latency.prometheusURL=https://p", "'/continuum/latency/prometheusURL'"),
+        ("continuum.powerdns.apiURL=ftp://dns", "'/continuum/powerdns/apiURL'"),
+        ("continuum.latency.prometheusURL=https://p/prometheus", "'/continuum/latency/prometheusURL'"),
+        (
+            "continuum.powerdns.caSecretRef.name=pdns,continuum.powerdns.caSecretRef.key=ca.crt",
+            "continuum.powerdns.caSecretRef is for a server that speaks TLS: write https:// in continuum.powerdns.apiURL",
+        ),
+        (
+            "continuum.latency.caSecretRef.name=p,continuum.latency.caSecretRef.key=ca.crt",
+            "continuum.latency.caSecretRef is for a server that speaks TLS: write https:// in continuum.latency",
+        ),
+        (
+            "continuum.vantages={8.8.8.8,[2606:4700:4700::1111]:5300}",
+            "networkPolicy.dnsPorts lacks 5300, the port of [2606:4700:4700::1111]:5300 of continuum.vantages",
+        ),
         ("continuum.latency.query=up", "continuum.latency.prometheusURL is empty, and there is a query for it"),
         ("continuum.powerdns.apiURL=http://dns:65536", "'/continuum/powerdns/apiURL'"),
         (
@@ -125,7 +137,7 @@ fn addresses_that_are_good_are_taken() {
     for set in [
         "continuum.natsURLSecretRef=null,continuum.natsURL=nats://bob:word@nats-0:4222\\, tls://[fd00::4]",
         "continuum.powerdns.apiURL=http://[fd00::53]:8081/",
-        "continuum.vantages={8.8.8.8,10.0.0.53:5353,fd00::53,[fd00::53]:5353,::1}",
+        "continuum.vantages={8.8.8.8,10.0.0.53:5353,fd00::53,[fd00::53]:5353,::1},networkPolicy.dnsPorts={53,5353}",
         "continuum.clusterDomain=k8s.example.org.",
         "continuum.replicas=0",
         "networkPolicy.enabled=false,networkPolicy.egressPorts={443}",

@@ -102,6 +102,28 @@ fn a_zero_and_an_empty_list_reach_the_process() {
 }
 
 #[test]
+fn authorities_reach_the_process_as_files() {
+    let Some(helm) = Helm::find() else { return };
+    let set = "continuum.powerdns.apiURL=https://dns,continuum.powerdns.caSecretRef.name=pdns,\
+               continuum.powerdns.caSecretRef.key=ca.crt,continuum.latency.prometheusURL=https://p,\
+               continuum.latency.caSecretRef.name=prometheus,continuum.latency.caSecretRef.key=tls.crt";
+    let objects = helm.template(&ci("fsn"), &["--set", set]).expect("good values");
+    let pod = &of_kind(&objects, "Deployment", None)[0]["spec"]["template"]["spec"];
+    for (name, folder, secret, key) in [
+        ("POWERDNS_CA_FILE", "powerdns-ca", "pdns", "ca.crt"),
+        ("PROMETHEUS_CA_FILE", "prometheus-ca", "prometheus", "tls.crt"),
+    ] {
+        let path = format!("/etc/continuum/{folder}");
+        assert_eq!(variable(&objects, name).expect("it is set")["value"], format!("{path}/{key}"));
+        let mounts = pod["containers"][0]["volumeMounts"].as_array().expect("mounts");
+        assert!(mounts.contains(&json!({ "name": folder, "mountPath": path, "readOnly": true })), "{mounts:?}");
+        let volume =
+            json!({ "name": folder, "secret": { "secretName": secret, "items": [{ "key": key, "path": key }] } });
+        assert!(pod["volumes"].as_array().expect("volumes").contains(&volume), "{volume}");
+    }
+}
+
+#[test]
 fn images_come_from_the_registry_that_is_named_for_all() {
     let Some(helm) = Helm::find() else { return };
     for registry in ["registry.example.org", "registry.example.org/"] {

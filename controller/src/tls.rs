@@ -1,0 +1,54 @@
+//! Whom a client of TLS trusts.
+
+use std::sync::Arc;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+
+/// Why there is nobody to trust.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// It is not written in PEM.
+    #[error("the CA is no PEM; it begins with -----BEGIN CERTIFICATE-----")]
+    Pem(#[source] pem::Error),
+    /// Nothing in it.
+    #[error("the CA holds no certificate; it begins with -----BEGIN CERTIFICATE-----")]
+    NoCertificate,
+    /// Not a certificate that others can be verified by.
+    #[error("the CA holds a certificate that nothing can be verified by")]
+    Authority(#[source] rustls::Error),
+    /// The cryptography cannot do what is asked of it.
+    #[error("TLS cannot be set up")]
+    Setup(#[source] rustls::Error),
+}
+
+/// The authorities of this PEM.
+///
+/// # Errors
+///
+/// There is none in it, or one that is none.
+pub fn authorities(pem: &[u8]) -> Result<RootCertStore, TrustError> {
+    let certificates: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(TrustError::Pem)?;
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots.add(certificate).map_err(TrustError::Authority)?;
+    }
+    if roots.is_empty() {
+        return Err(TrustError::NoCertificate);
+    }
+    Ok(roots)
+}
+
+/// A client that wants a certificate of the host's name, by one of these.
+///
+/// # Errors
+///
+/// See [`TrustError::Setup`].
+pub fn client_config(roots: RootCertStore) -> Result<Arc<ClientConfig>, TrustError> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(TrustError::Setup)?;
+    Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+}
