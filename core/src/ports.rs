@@ -322,8 +322,8 @@ pub trait Cache: Send + Sync {
     fn route(&self, region: &Region, route: &ObjectName) -> Option<Seen<RouteView>>;
     /// As [`ObserveCopies::copy`].
     fn copy(&self, region: &Region) -> Option<Seen<CopyView>>;
-    /// Grows with whatever is told of Clusters of this region: where it stands still, so do they.
-    fn clusters_told(&self, region: &Region) -> u64;
+    /// Grows with whatever is told of Clusters beside those of this pair: where it stands still, so do they.
+    fn clusters_told(&self, region: &Region, pair: &ObjectName) -> u64;
 }
 
 /// Whether what watches told will do.

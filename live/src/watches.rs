@@ -109,8 +109,8 @@ impl ServerWatches {
         [self.clusters.told(), self.routes.told(), self.continuums.told()]
     }
 
-    pub(crate) fn clusters_told(&self) -> u64 {
-        self.clusters.told()
+    fn clusters_told(&self, namespace: &str) -> u64 {
+        self.clusters.told_in(namespace)
     }
 
     /// A request to the server got no answer: a watch that told nothing since it was sent may be as dead. A machine that lost

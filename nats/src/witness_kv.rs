@@ -271,7 +271,7 @@ fn shortcomings(bucket: &str, config: &stream::Config) -> Shortcomings {
         warning(&format!("has {} of {REPLICAS_MIN} replicas: with a server the witness is lost", config.num_replicas));
     }
     if limited {
-        warning("has max_bytes or max_msgs: once they are reached no record is taken that has grown");
+        warning("has max_bytes or max_msgs: once they are reached records are refused");
     }
     found
 }

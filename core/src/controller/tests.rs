@@ -128,7 +128,7 @@ impl Cache for Late {
         None
     }
 
-    fn clusters_told(&self, _: &Region) -> u64 {
+    fn clusters_told(&self, _: &Region, _: &ObjectName) -> u64 {
         0
     }
 

@@ -113,7 +113,9 @@ impl Driver {
         // The plan leads to the holder.
         let own_is_from = !record.held_by(&self.me);
         let now = self.clock.now();
-        let told = self.observers.cache.as_ref().map_or(0, |cache| cache.clusters_told(&self.me));
+        let pair = copy.spec.as_ref().ok().and_then(|spec| spec.pair.as_ref());
+        let cache = self.observers.cache.as_ref();
+        let told = cache.zip(pair).map_or(0, |(cache, pair)| cache.clusters_told(&self.me, pair));
         let due = needs::of_standing(record, &standing, own_is_from, &mind.upkeep, &mut mind.rounds, told, now);
         let Some(due) = due else {
             // A deed of one's own copy waits for no look at the halves.

@@ -52,7 +52,7 @@ impl Cache for KubeCache {
         self.is_recent(region, &CONTINUUMS, &self.continuum, &view.resource_version).then_some(Seen::Is(view))
     }
 
-    fn clusters_told(&self, region: &Region) -> u64 {
-        self.watches.get(region).map_or(0, |watches| watches.clusters_told())
+    fn clusters_told(&self, region: &Region, pair: &ObjectName) -> u64 {
+        self.watches.get(region).map_or(0, |watches| watches.clusters_told(&pair.namespace))
     }
 }

@@ -24,6 +24,8 @@ struct State<V> {
     unknown: Option<String>,
     /// How much was told so far.
     told: u64,
+    /// How often something was told of the objects of a namespace: one at a time, or all of them.
+    told_in: BTreeMap<String, u64>,
     objects: BTreeMap<ObjectName, V>,
     /// What a list has given so far.
     listed: BTreeMap<ObjectName, V>,
@@ -37,6 +39,7 @@ impl<V: Clone> Kept<V> {
         let state = State {
             unknown: Some("it was not listed yet".into()),
             told: 0,
+            told_in: BTreeMap::new(),
             objects: BTreeMap::new(),
             listed: BTreeMap::new(),
             changed: tells.then(BTreeSet::new),
@@ -60,7 +63,10 @@ impl<V: Clone> Kept<V> {
                 let listed = std::mem::take(&mut state.listed);
                 let before = std::mem::replace(&mut state.objects, listed);
                 state.unknown = None;
-                let State { objects, changed, .. } = &mut *state;
+                let State { objects, changed, told_in, .. } = &mut *state;
+                let namespaces: BTreeSet<&String> =
+                    before.keys().chain(objects.keys()).map(|name| &name.namespace).collect();
+                namespaces.into_iter().for_each(|namespace| *told_in.entry(namespace.clone()).or_default() += 1);
                 if let Some(changed) = changed {
                     // Which of them changed meanwhile, whoever asks finds out.
                     changed.extend(before.into_keys().chain(objects.keys().cloned()));
@@ -72,12 +78,14 @@ impl<V: Clone> Kept<V> {
                 if let Some(changed) = &mut state.changed {
                     changed.insert(name.clone());
                 }
+                *state.told_in.entry(name.namespace.clone()).or_default() += 1;
                 state.objects.insert(name, (self.make)(object));
             }
             // What it holds is what the object was before, and is not looked at.
             Event::Delete(object) => {
                 let name = name_of(&as_value(&object));
                 state.objects.remove(&name);
+                *state.told_in.entry(name.namespace.clone()).or_default() += 1;
                 if let Some(changed) = &mut state.changed {
                     changed.insert(name);
                 }
@@ -102,6 +110,11 @@ impl<V: Clone> Kept<V> {
     /// How much was told so far.
     pub fn told(&self) -> u64 {
         self.state().told
+    }
+
+    /// How often something was told of this namespace.
+    pub fn told_in(&self, namespace: &str) -> u64 {
+        self.state().told_in.get(namespace).copied().unwrap_or_default()
     }
 
     /// What was told does not count, unless there was more since this much was: the watch may be dead. Who lists already, or
@@ -224,6 +237,17 @@ mod tests {
         assert_eq!(kept.get(&name("a")), None, "what was there before may be gone");
         kept.take(Event::InitDone);
         assert!(kept.get(&name("a")).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_is_told_of_one_namespace_is_no_word_of_another() {
+        let kept = Kept::new(Arc::new, false);
+        list(&kept, &[("a", "1"), ("b", "1")]);
+        assert_eq!((kept.told_in("shop"), kept.told_in("blog")), (1, 0), "a list is one word");
+        kept.take(Event::Apply(object("a", "2")));
+        kept.take(Event::Delete(object("b", "3")));
+        list(&kept, &[]);
+        assert_eq!((kept.told_in("shop"), kept.told_in("blog")), (4, 0), "also where nothing is left");
     }
 
     #[test]

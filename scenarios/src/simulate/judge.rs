@@ -38,8 +38,9 @@ pub(super) fn note_unfired(run: &mut Conductor<'_>) {
 pub(super) fn settle(run: &mut Conductor<'_>) -> Result<(), GivenUp> {
     run.extend();
     // What was armed at the last line begins now.
-    run.tick()?;
+    let begun = run.tick();
     note_unfired(run);
+    begun?;
     let unfelt = run.world.board.unfelt();
     for (id, fault) in unfelt {
         run.unmet(

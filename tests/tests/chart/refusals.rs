@@ -6,7 +6,7 @@ use continuum_tests::chart::Helm;
 #[test]
 fn values_that_are_wrong_are_refused_by_name() {
     let Some(helm) = Helm::find() else { return };
-    let cases: [(&str, &str); 52] = [
+    let cases: [(&str, &str); 53] = [
         ("continuum.image.tag=", "continuum.image.tag is empty: name the tag"),
         ("continuum.image.tga=1", "'/continuum/image': additional properties 'tga'"),
         ("continum.image.tag=1", "additional properties 'continum'"),
@@ -50,6 +50,7 @@ fn values_that_are_wrong_are_refused_by_name() {
             "continuum.vantages={8.8.8.8,[2606:4700:4700::1111]:5300}",
             "networkPolicy.dnsPorts lacks 5300, the port of [2606:4700:4700::1111]:5300 of continuum.vantages",
         ),
+        ("networkPolicy.dnsPorts=null", "'/networkPolicy': missing property 'dnsPorts'"),
         ("continuum.latency.query=up", "continuum.latency.prometheusURL is empty, and there is a query for it"),
         ("continuum.powerdns.apiURL=http://dns:65536", "'/continuum/powerdns/apiURL'"),
         (
