@@ -77,7 +77,7 @@ impl Controller {
     }
 
     /// What was seen of halves that the spec names no more says nothing, and is in nobody's way.
-    fn keep_halves_of(&self, named: Option<&NamedHalves>) {
+    pub(super) fn keep_halves_of(&self, named: Option<&NamedHalves>) {
         let mut shared = self.shared();
         let before = shared.halves_of.as_ref().map(|(before, _)| before);
         if before == named {

@@ -6,7 +6,7 @@ use crate::ports::{Cache, ClusterChange};
 use crate::preflight::fixture::{self, fsn, hel};
 use crate::record::Pending;
 use crate::sequencer::{Begun, ExecuteOrder, FailbackAnswer};
-use crate::spec::{Invalid, LeaseKind, SwitchoverRequest};
+use crate::spec::{Invalid, LeaseKind, NamedHalves, SwitchoverRequest};
 use crate::testing::outside::Outside;
 use crate::testing::witness::{Call, Witness};
 use crate::testing::{Bench, HandClock};
@@ -289,4 +289,22 @@ fn what_is_known_of_the_halves_outlives_a_copy_that_cannot_be_followed() {
         *outside.copy_read.lock().unwrap() = None;
         bench.run(Duration::from_secs(10));
     }
+}
+
+#[test]
+fn what_is_known_of_a_half_stays_as_long_as_it_is_named() {
+    let Misled { mut bench, controller, .. } = Misled::new(Outside::default());
+    bench.run(Duration::from_secs(60));
+    let named = |pair: &str, regions: &[Region]| NamedHalves {
+        pair: ObjectName::new("shop", pair),
+        regions: regions.iter().cloned().collect(),
+    };
+    let known = || controller.shared().halves.keys().cloned().collect::<Vec<_>>();
+    let pair = fixture::spec().pair.unwrap().name;
+    controller.keep_halves_of(Some(&named(&pair, &[hel(), fsn()])));
+    assert_eq!(known(), [fsn(), hel()]);
+    controller.keep_halves_of(Some(&named(&pair, &[fsn(), Region::new("sin")])));
+    assert_eq!(known(), [fsn()]);
+    controller.keep_halves_of(Some(&named("another", &[fsn(), hel()])));
+    assert_eq!(known(), []);
 }
