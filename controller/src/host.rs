@@ -81,8 +81,12 @@ impl Host {
             cluster_domain: config.cluster_domain.clone(),
             health_delay: config.health_delay,
             vantages,
-            bucket: config.witness_bucket.as_deref().zip(audit.clone()).map(|(name, servers)| buckets(name, servers)),
-            audit: audit.map(audit_streams),
+            bucket: config
+                .witness_bucket
+                .as_deref()
+                .zip(audit.clone())
+                .map(|(name, servers)| on_servers(servers, |settings| KvBucket::new(settings, name))),
+            audit: audit.map(|servers| on_servers(servers, AuditStream::new)),
             latency: config.latency.as_ref().map(|latency| Arc::new(latency_of(latency, clock.clone()))),
             records: config.records.as_ref().map(|records| records_of(records, &config.vantages)),
             clock,
@@ -215,18 +219,11 @@ fn records_of(config: &RecordsConfig, vantages: &[SocketAddr]) -> Twice<Records>
     Twice { driving: named(USER_AGENT), dry_run: named(USER_AGENT_DRY_RUN) }
 }
 
-/// The stream for driving, and for dry runs, which the server tells apart by their name.
-fn audit_streams(settings: Settings) -> Twice<Arc<AuditStream>> {
+/// What is on these servers, for driving and for dry runs, which the servers tell apart by their name.
+fn on_servers<T>(settings: Settings, make: impl Fn(Settings) -> T) -> Twice<Arc<T>> {
     let mut dry_run = settings.clone();
     dry_run.name = USER_AGENT_DRY_RUN.into();
-    Twice { driving: Arc::new(AuditStream::new(settings)), dry_run: Arc::new(AuditStream::new(dry_run)) }
-}
-
-/// The bucket for driving, and for dry runs, which the server tells apart by their name.
-fn buckets(name: &str, settings: Settings) -> Twice<Arc<KvBucket>> {
-    let mut dry_run = settings.clone();
-    dry_run.name = USER_AGENT_DRY_RUN.into();
-    Twice { driving: Arc::new(KvBucket::new(settings, name)), dry_run: Arc::new(KvBucket::new(dry_run, name)) }
+    Twice { driving: Arc::new(make(settings)), dry_run: Arc::new(make(dry_run)) }
 }
 
 fn registers(buckets: &Twice<Arc<KvBucket>>, name: &ObjectName, gates: &Twice<Gate>) -> Twice<Register> {

@@ -1,6 +1,6 @@
 //! The way to a server of HTTP: plain, or with TLS.
 
-use crate::tls::{TrustError, authorities, client_config};
+use crate::tls::{TrustError, authorities, client_config, is_distrust};
 use continuum_live::byte_stream::ByteStream;
 use continuum_live::http_client::{Connect, plain_tcp};
 use std::io;
@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// For so long the machine's authorities are kept.
 const KEPT_FOR: Duration = Duration::from_secs(300);
@@ -69,11 +69,8 @@ pub fn connect(scheme: &Scheme) -> Connect {
             let connector = TlsConnector::from(config.map_err(io::Error::other)?);
             let name = ServerName::try_from(host.clone()).map_err(|_| io::Error::other(HttpsError::Name(host)))?;
             let encrypted = connector.connect(name, stream.await?).await.map_err(|error| {
-                let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-                io::Error::other(match cause {
-                    Some(rustls::Error::InvalidCertificate(_)) => HttpsError::Certificate(error),
-                    _ => HttpsError::Handshake(error),
-                })
+                let of = if is_distrust(&error) { HttpsError::Certificate } else { HttpsError::Handshake };
+                io::Error::other(of(error))
             })?;
             Ok(Box::new(encrypted) as Box<dyn ByteStream>)
         })

@@ -1,10 +1,11 @@
 //! Whom a client of TLS trusts.
 
+use std::io;
 use std::sync::Arc;
-use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
-use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{self, ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 
 /// Why there is nobody to trust.
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +48,17 @@ pub fn authorities(pem: &[u8]) -> Result<RootCertStore, TrustError> {
 ///
 /// See [`TrustError::Setup`].
 pub fn client_config(roots: RootCertStore) -> Result<Arc<ClientConfig>, TrustError> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(TrustError::Setup)?;
+    let builder = builder(Arc::new(ring::default_provider()))?;
     Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
+}
+
+/// A client that has to be told whom it trusts.
+pub(crate) fn builder(provider: Arc<CryptoProvider>) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, TrustError> {
+    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(TrustError::Setup)
+}
+
+/// Whether a handshake failed because the server is not whom we trust.
+pub(crate) fn is_distrust(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(cause, Some(rustls::Error::InvalidCertificate(_)))
 }

@@ -355,7 +355,7 @@ impl Controller {
 
     /// Why there is no such witness as the spec names.
     fn unavailable(&self, spec: &Spec) -> Option<String> {
-        spec.lease.kind.unavailable(self.observers.witness.as_ref().map(|witness| witness.kind()))
+        spec.lease.kind.unavailable(self.observers.witness_kind())
     }
 
     /// The intent that a copy says is to be aborted.

@@ -283,7 +283,7 @@ async fn preflight_facts(observers: &Observers, clock: &dyn Clock, plan: &Plan, 
     seen.stream = stream;
     seen.witness_shares = observers.witness.as_ref().and_then(|w| w.shares());
     seen.witness_shortcomings = register;
-    seen.witness_kind = observers.witness.as_ref().map(|w| w.kind());
+    seen.witness_kind = observers.witness_kind();
     for (region, (rights, (roles, (admitted, weights)))) in regions {
         seen.rights.insert(region.to_string(), rights);
         seen.roles.extend(roles.map(|roles| (region.clone(), roles)));

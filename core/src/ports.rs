@@ -362,6 +362,13 @@ pub struct Observers {
 }
 
 impl Observers {
+    /// Which kind of witness there is; absent: none.
+    pub fn witness_kind(&self) -> Option<LeaseKind> {
+        self.witness.as_ref().map(|witness| witness.kind())
+    }
+}
+
+impl Observers {
     fn told<T>(&self, source: Source, look: impl FnOnce(&dyn Cache) -> Option<Seen<T>>) -> Option<Seen<T>> {
         self.cache.as_deref().filter(|_| source == Source::Watches).and_then(look)
     }

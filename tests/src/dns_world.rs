@@ -1,5 +1,6 @@
 //! Two DNS servers on one database, three vantages and the host that asks them, on the simulated network.
 
+use crate::simulated::{Faults, to_the_end};
 use continuum_core::observe::Seen;
 use continuum_core::ports::ObserveRecords;
 use continuum_live::powerdns::{Authorities, PowerDns as Client, PowerDnsApi};
@@ -12,13 +13,10 @@ use continuum_sim::http_connect::http_connect;
 use continuum_sim::servers::gateway::{self, Answer};
 use continuum_sim::servers::powerdns::{API_PORT, PowerDns};
 use continuum_sim::servers::{dns_wire, vantage::Vantage};
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 /// The zone that its DNS server has.
 pub const ZONE: &str = "example.org";
@@ -109,9 +107,6 @@ impl World {
     }
 }
 
-/// What happens to the network, and when.
-pub type Faults = Vec<(Duration, fn(&mut TurmoilFabric))>;
-
 /// Runs `work` as the software of `controller.fsn` in a world of its own, to its end.
 pub fn simulate<F>(gate: SharedGate, faults: Faults, work: impl Fn(World) -> F + Copy + Send + 'static)
 where
@@ -138,29 +133,7 @@ where
             fabric.host(&format!("vantage{}", i + 1), vantage.software());
         }
         let world = World { net, dns, vantages, gateways };
-        let done = Rc::new(Cell::new(false));
-        let ended = done.clone();
-        fabric.host(
-            "controller.fsn",
-            Box::new(move || {
-                let (world, ended) = (world.clone(), ended.clone());
-                Box::pin(async move {
-                    // The servers take their ports in their first tick.
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                    work(world).await;
-                    ended.set(true);
-                })
-            }),
-        );
-        let mut faults = faults.into_iter().peekable();
-        while !done.get() {
-            if let Some((_, fault)) = faults.next_if(|(at, _)| *at <= fabric.now()) {
-                fault(&mut fabric);
-            }
-            if let Err(error) = fabric.step() {
-                panic!("{error}");
-            }
-        }
+        to_the_end(fabric, faults, move || work(world.clone()));
     })
     .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }

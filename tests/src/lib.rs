@@ -13,6 +13,7 @@ pub mod real_prometheus;
 pub mod register;
 pub mod scenario_files;
 pub mod server;
+pub mod simulated;
 pub mod simulated_kube;
 pub mod simulated_nats;
 pub mod stage;

@@ -54,9 +54,7 @@ pub fn client_config(authority: &[u8], with_name: bool) -> Result<Arc<ClientConf
         return tls::client_config(roots);
     }
     let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(TrustError::Setup)?;
+    let builder = tls::builder(provider.clone())?;
     let verifier = Arc::new(ByAuthority { roots, provider });
     Ok(Arc::new(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
 }
@@ -80,11 +78,8 @@ where
         other => return Err(TlsError::NotPostgres(other)),
     }
     TlsConnector::from(config).connect(name, stream).await.map_err(|error| {
-        let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        match cause {
-            Some(rustls::Error::InvalidCertificate(_)) => TlsError::Certificate(error),
-            _ => TlsError::Handshake(error),
-        }
+        let of = if tls::is_distrust(&error) { TlsError::Certificate } else { TlsError::Handshake };
+        of(error)
     })
 }
 

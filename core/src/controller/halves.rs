@@ -36,8 +36,8 @@ impl Shared {
     /// Whether a first look at the halves that this spec names is under way, or about to be.
     pub(super) fn awaits_halves(&self, spec: &Spec, now: Monotonic) -> bool {
         let since = self.halves_of.as_ref().map(|(_, since)| *since).filter(|_| self.are_of(spec));
-        let is_first = since.is_none_or(|since| now.since(since) < FIRST_LOOK_LIMIT);
-        spec.pair.is_some() && is_first && self.halves_named(&Ok(spec.clone())).len() < 2
+        let seen_in_time = |since| self.halves.len() >= 2 || now.since(since) >= FIRST_LOOK_LIMIT;
+        spec.pair.is_some() && !since.is_some_and(seen_in_time)
     }
 
     fn are_of(&self, spec: &Spec) -> bool {

@@ -44,7 +44,7 @@ impl Driver {
             let told = self.told();
             (told.copy.as_ref().and_then(|copy| copy.spec.clone().ok()), told.halves.clone())
         };
-        let kept = self.observers.witness.as_ref().map(|witness| witness.kind());
+        let kept = self.observers.witness_kind();
         let Some(spec) = spec.filter(|spec| spec.lease.kind.unavailable(kept).is_none()) else { return IDLE_PAUSE };
         // The spec may name others since they were looked at. Or the record was held a moment ago, and watches were: servers
         // are asked at the next look.
@@ -66,17 +66,13 @@ impl Driver {
                     Seen::Is(copy) => copy.spec.err().map(|invalid| invalid.to_string()),
                     unread => Some(format!("its own copy cannot be read: {}", unread.why().unwrap_or_default())),
                 };
-                if let Some(why) = why {
+                let why = match why {
+                    Some(why) => Some((why, false)),
+                    None => self.keeps_another_register(&spec).await.map(|why| (why, true)),
+                };
+                if let Some((why, stuck)) = why {
                     mind.upkeep.tried(&Object::Record, &Outcome::NotApplied(why.clone()), self.clock.now());
-                    self.note(Progress { waiting: Some(why), ..Progress::default() });
-                    return IDLE_PAUSE;
-                }
-                if let Some(region) = self.keeps_another_register(&spec).await {
-                    let kind = spec.lease.kind.name();
-                    let why =
-                        format!("the copy in {region} names another kind of witness than {kind}; bring both to one");
-                    mind.upkeep.tried(&Object::Record, &Outcome::NotApplied(why.clone()), self.clock.now());
-                    self.note(Progress { stuck: true, waiting: Some(why), ..Progress::default() });
+                    self.note(Progress { stuck, waiting: Some(why), ..Progress::default() });
                     return IDLE_PAUSE;
                 }
                 self.note(Progress::default());
@@ -89,16 +85,18 @@ impl Driver {
         }
     }
 
-    /// The region whose copy is known to name another kind of witness: there its controller looks into another register, and
+    /// Of a region whose copy is known to name another kind of witness: there its controller looks into another register, and
     /// each of the two could be held by somebody else.
-    async fn keeps_another_register(&self, spec: &Spec) -> Option<Region> {
+    async fn keeps_another_register(&self, spec: &Spec) -> Option<String> {
         let others = spec.regions().filter(|region| **region != self.me);
         let looks = others.map(|region| async move {
             let copy = limited(&*self.clock, BRIEF_LIMIT, self.observers.copies.copy(region)).await;
             let kind = copy.known()?.spec.as_ref().ok()?.lease.kind;
-            (kind != spec.lease.kind).then(|| region.clone())
+            (kind != spec.lease.kind).then_some(region)
         });
-        join_all(looks).await.into_iter().flatten().next()
+        let region = join_all(looks).await.into_iter().flatten().next()?;
+        let kind = spec.lease.kind.name();
+        Some(format!("the copy in {region} names another kind of witness than {kind}; bring both to one"))
     }
 
     /// No intent to drive: both halves, routes, records and one's own copy are as the record says.
