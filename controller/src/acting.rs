@@ -3,7 +3,6 @@
 //! its task group as requests of clients do, and like those it is waited for where the group ends.
 
 use crate::gate::Gate;
-use crate::host::Records;
 use async_trait::async_trait;
 use continuum_core::audit::Event;
 use continuum_core::name::{ObjectName, Region};
@@ -14,15 +13,15 @@ use continuum_nats::{AuditStream, KvWitness};
 use std::sync::Arc;
 
 /// Acts as far as the gate lets it.
-pub(crate) struct Acting<T> {
+pub(crate) struct Acting<T: ?Sized> {
     pub inner: Arc<T>,
     pub gate: Gate,
 }
 
 #[async_trait]
-impl PublishRecords for Acting<Records> {
-    async fn publish(&self, zone: &str, sets: &[RecordSet]) -> Outcome {
-        self.gate.pass(self.inner.publish(zone, sets)).await
+impl PublishRecords for Acting<dyn PublishRecords> {
+    async fn publish(&self, zone: &str, leads_to: &Region, sets: &[RecordSet]) -> Outcome {
+        self.gate.pass(self.inner.publish(zone, leads_to, sets)).await
     }
 }
 

@@ -81,8 +81,17 @@ pub struct RecordsConfig {
     pub host: String,
     /// Port of its API.
     pub port: u16,
-    /// What its API is told.
-    pub key: Key,
+    /// What it is, and what its API is told.
+    pub publisher: Publisher,
+}
+
+/// By what records are published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Publisher {
+    /// PowerDNS, with its `X-API-Key`.
+    PowerDns(Key),
+    /// A manager of zones (PDM), with its `X-Catalyst-Token`; absent: it asks for none.
+    Pdm(Option<Key>),
 }
 
 /// How latency is asked for.

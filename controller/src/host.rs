@@ -1,13 +1,14 @@
 //! Builds the controller of one Continuum from what the process has.
 
 use crate::acting::Acting;
-use crate::config::{Config, LatencyConfig, RecordsConfig, Witness};
+use crate::config::{Config, LatencyConfig, Witness};
 use crate::gate::Gate;
 use crate::https;
 use crate::leader::Standing;
 use crate::metrics::Counts;
 use crate::postgres::connector::HalfConnector;
 use crate::postgres::logins::SecretLogins;
+use crate::records::{Records, Server, servers};
 use crate::reload::Pool;
 use crate::resource::Resource;
 use crate::secrets::Secrets;
@@ -19,10 +20,9 @@ use continuum_core::spec::LeaseKind;
 use continuum_live::assemble::{
     KubeClients, OtherActors, OtherObservers, Ports, Register, Transports, Twice, assemble,
 };
-use continuum_live::http_client::{HttpClient, plain_tcp};
-use continuum_live::kube_transport::{USER_AGENT, USER_AGENT_DRY_RUN};
+use continuum_live::http_client::HttpClient;
+use continuum_live::kube_transport::USER_AGENT_DRY_RUN;
 use continuum_live::postgres::PostgresProbe;
-use continuum_live::powerdns::{Authorities, PowerDns, PowerDnsApi};
 use continuum_live::prometheus::PrometheusLatency;
 use continuum_live::vantages::Vantages;
 use continuum_nats::{AuditStream, KvBucket, KvWitness, Settings};
@@ -32,9 +32,6 @@ use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The server that records are published on.
-pub(crate) type Records = PowerDns<TokioRuntimeProvider>;
 
 /// What all Continuums of a process share.
 pub(crate) struct Host {
@@ -51,7 +48,7 @@ pub(crate) struct Host {
     bucket: Option<Twice<Arc<KvBucket>>>,
     latency: Option<Arc<PrometheusLatency>>,
     /// For driving, and for dry runs: a trial of theirs does not take the turn of a change.
-    records: Option<Twice<Records>>,
+    records: Option<Twice<Server>>,
     clock: Arc<dyn Clock>,
     counts: Counts,
 }
@@ -88,7 +85,7 @@ impl Host {
                 .map(|(name, servers)| on_servers(servers, |settings| KvBucket::new(settings, name))),
             audit: audit.map(|servers| on_servers(servers, AuditStream::new)),
             latency: config.latency.as_ref().map(|latency| Arc::new(latency_of(latency, clock.clone()))),
-            records: config.records.as_ref().map(|records| records_of(records, &config.vantages)),
+            records: config.records.as_ref().map(|records| servers(records, &config.vantages)),
             clock,
             counts,
         })
@@ -124,10 +121,9 @@ impl Host {
         let register = self.bucket.as_ref().filter(|_| in_a_bucket).map(|both| registers(both, name, gates));
         let probe = Arc::new(self.probe(&kube.driving, resource));
         let dry_run = Arc::new(self.probe(&kube.dry_run, resource).for_dry_run());
-        // One value observes and publishes.
         let records = Twice {
-            driving: self.records.as_ref().map(|both| Arc::new(both.driving.beside())),
-            dry_run: self.records.as_ref().map(|both| Arc::new(both.dry_run.beside())),
+            driving: self.records.as_ref().map(|both| both.driving.beside()),
+            dry_run: self.records.as_ref().map(|both| both.dry_run.beside()),
         };
         let gate = || gates.driving.clone();
         let transports = Transports {
@@ -139,7 +135,7 @@ impl Host {
             },
             actors: OtherActors {
                 database: Some(Arc::new(Acting { inner: probe, gate: gate() })),
-                records: records.driving.map(|inner| Arc::new(Acting { inner, gate: gate() }) as _),
+                records: records.driving.map(|records| Arc::new(Acting { inner: records.act, gate: gate() }) as _),
                 audit: self
                     .audit
                     .as_ref()
@@ -170,11 +166,11 @@ impl Host {
         &self,
         probe: Arc<PostgresProbe>,
         audit: fn(&Twice<Arc<AuditStream>>) -> &Arc<AuditStream>,
-        records: &Option<Arc<Records>>,
+        records: &Option<Records>,
     ) -> OtherObservers {
         OtherObservers {
             database: Some(probe),
-            records: records.clone().map(|records| records as _),
+            records: records.clone().map(|records| records.observe),
             vantages: self.vantages.clone().map(|vantages| vantages as _),
             audit: self.audit.as_ref().map(|both| audit(both).clone() as _),
             latency: self.latency.clone().map(|latency| latency as _),
@@ -200,23 +196,6 @@ fn latency_of(config: &LatencyConfig, clock: Arc<dyn Clock>) -> PrometheusLatenc
         user_agent: USER_AGENT_DRY_RUN.into(),
     };
     PrometheusLatency::new(client, config.query.clone(), clock)
-}
-
-/// Where the resource lists no authoritative servers the zone names them, and the vantages know the addresses that do not
-/// stand in it.
-fn records_of(config: &RecordsConfig, vantages: &[SocketAddr]) -> Twice<Records> {
-    let named = |user_agent: &str| {
-        let api = PowerDnsApi {
-            connect: https::connect(&config.scheme),
-            host: config.host.clone(),
-            port: config.port,
-            api_key: config.key.0.clone(),
-            user_agent: user_agent.to_owned(),
-        };
-        let authorities = Authorities::OfZone { resolvers: vantages.to_vec() };
-        PowerDns::new(api, plain_tcp(), authorities, &TokioRuntimeProvider::default())
-    };
-    Twice { driving: named(USER_AGENT), dry_run: named(USER_AGENT_DRY_RUN) }
 }
 
 /// What is on these servers, for driving and for dry runs, which the servers tell apart by their name.

@@ -34,6 +34,7 @@ pub mod logs;
 mod metrics;
 mod pause;
 pub mod postgres;
+mod records;
 mod reload;
 pub mod resource;
 mod roster;

@@ -95,7 +95,9 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
     match &config.records {
         Some(records) => tracing::info!(server = records.host, port = records.port, "records are published on this"),
         None => {
-            tracing::warn!("POWERDNS_API_URL is not set: records are published nowhere, and no switchover is begun")
+            tracing::warn!(
+                "neither POWERDNS_API_URL nor PDM_API_URL is set: records are published nowhere, and no switchover is begun"
+            )
         }
     }
     match &config.audit {

@@ -374,8 +374,8 @@ impl Driver {
             Action::Record(_) => Outcome::Done(()),
             Action::Cluster(write) => self.actors.pair.write(write).await,
             Action::Route(write) => self.actors.route.set_weights(write).await,
-            Action::Publish(sets) => match (&self.actors.records, &plan.zone) {
-                (Some(records), Some(zone)) => records.publish(zone, sets).await,
+            Action::Publish { leads_to, sets } => match (&self.actors.records, &plan.zone) {
+                (Some(records), Some(zone)) => records.publish(zone, leads_to, sets).await,
                 _ => Outcome::Refused("no DNS publisher is configured".into()),
             },
             Action::TryWrite { region, commit } => self.try_write(region, plan, *commit).await,

@@ -4,9 +4,10 @@
 use crate::clock::{Clock, within};
 use crate::name::{ObjectName, Region};
 use crate::next::{Permit, cluster_write};
-use crate::observe::{Answers, Claim, ClusterView, Half, Observations, Role, RouteView, Seen};
+use crate::observe::{Answers, Claim, ClusterView, Half, Observations, Role, RouteView, Seen, ZoneView};
 use crate::plan::Plan;
 use crate::ports::{ClusterChange, ClusterWrite, Observers, RouteWrite, Source};
+use crate::record::RecordSet;
 use crate::records;
 use crate::roles::Roles;
 use crate::spec::Selector;
@@ -124,10 +125,7 @@ pub async fn look(
         let seen = when(needs.copies, limited(clock, REQUEST_LIMIT, observers.copy(needs.source, region))).await;
         (region.clone(), seen)
     }));
-    let dns = join(
-        zone(observers, clock, plan, (needs.zone, needs.brief.zone)),
-        answers(observers, clock, plan, needs.answers, authorities),
-    );
+    let dns = dns(observers, clock, plan, needs, authorities);
     let (((from, to), routes), (copies, (zone, (authorities, answers)))) =
         join(join(halves, routes), join(copies, dns)).await;
     let mut seen = Observations {
@@ -187,12 +185,32 @@ pub(crate) async fn half_within(
     Half { cluster, database, ..Half::default() }
 }
 
-async fn zone(
+/// Where the publisher shows no records, the zone is what its servers answer.
+async fn dns(
     observers: &Observers,
     clock: &dyn Clock,
     plan: &Plan,
-    (wanted, brief): (bool, bool),
-) -> Seen<crate::observe::ZoneView> {
+    needs: Needs,
+    known: &[SocketAddr],
+) -> (Seen<ZoneView>, (Seen<Vec<SocketAddr>>, BTreeMap<String, Answers>)) {
+    let is_answered = plan.zone.is_some() && observers.records.as_ref().is_some_and(|records| !records.shows_zone());
+    if !needs.zone || !is_answered {
+        let zone = zone(observers, clock, plan, (needs.zone, needs.brief.zone));
+        return join(zone, answers(observers, clock, plan, needs.answers, known)).await;
+    }
+    let look = answers(observers, clock, plan, true, known);
+    let looked = match needs.brief.zone && !needs.answers {
+        true => within(clock, BRIEF_LIMIT, look).await.unwrap_or_default(),
+        false => look.await,
+    };
+    let zone = match &looked.0 {
+        Seen::NotLooked => Seen::Unknown(format!("no answer in {} s", BRIEF_LIMIT.as_secs())),
+        _ => Seen::Is(records::of_answers(&plan.records.hostnames, &looked.1)),
+    };
+    (zone, looked)
+}
+
+async fn zone(observers: &Observers, clock: &dyn Clock, plan: &Plan, (wanted, brief): (bool, bool)) -> Seen<ZoneView> {
     let limit = if brief { BRIEF_LIMIT } else { REQUEST_LIMIT };
     match (&observers.records, &plan.zone) {
         (Some(records), Some(zone)) => {
@@ -261,10 +279,19 @@ async fn preflight_facts(observers: &Observers, clock: &dyn Clock, plan: &Plan, 
         },
     ));
     let takes = async {
-        let set = records::record_sets(plan).ok().and_then(|sets| sets.into_iter().next());
-        match (&observers.records, &plan.zone, set) {
-            (Some(records), Some(zone), Some(set)) => limited(clock, REQUEST_LIMIT, records.takes(zone, &set)).await,
-            _ => Seen::NotLooked,
+        let first = |sets: Result<Vec<RecordSet>, String>| sets.ok().and_then(|sets| sets.into_iter().next());
+        let (Some(records), Some(zone), Some(set)) =
+            (&observers.records, &plan.zone, first(records::record_sets(plan)))
+        else {
+            return Seen::NotLooked;
+        };
+        let taken = limited(clock, REQUEST_LIMIT, records.takes(zone, &set)).await;
+        match first(records::former_sets(plan)).filter(|_| !records.shows_zone()) {
+            // An undo publishes it.
+            Some(former) if !matches!(taken, Seen::Is(Err(_)) | Seen::Unknown(_)) => {
+                limited(clock, REQUEST_LIMIT, records.takes(zone, &former)).await
+            }
+            _ => taken,
         }
     };
     let backup = async {

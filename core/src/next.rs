@@ -46,11 +46,13 @@ pub use upkeep::Upkeep;
 use crate::audit::Event;
 use crate::clock::Monotonic;
 use crate::name::{ObjectName, Region};
-use crate::observe::{Accepts, Answer, Claim, ClusterView, DatabaseView, Half, Observations, RouteView, Seen};
+use crate::observe::{
+    Accepts, Answer, Claim, ClusterView, DatabaseView, Half, Observations, RouteView, Seen, ZoneView,
+};
 use crate::plan::Plan;
 use crate::ports::{ClusterChange, ClusterWrite, RouteWrite};
 use crate::record::{Direction, EndResult, Intent, Lineage, Record, RecordSet};
-use crate::records::replacing;
+use crate::records::{change_of, holds};
 use crate::term::REQUEST_LIMIT;
 use crate::transition::{Beginning, Effect};
 use crate::weights::Weights;
@@ -88,7 +90,12 @@ pub enum Action {
     /// A write to a route.
     Route(RouteWrite),
     /// Publish these records.
-    Publish(Vec<RecordSet>),
+    Publish {
+        /// The region whose addresses they name.
+        leads_to: Region,
+        /// All of them; one with no contents is to be gone.
+        sets: Vec<RecordSet>,
+    },
     /// Try a write over a new connection in this region; with `commit`, a commit.
     TryWrite {
         /// Where.
@@ -319,23 +326,45 @@ impl Case<'_> {
 
     /// How long a server may answer from its caches what was before this step 4.
     fn caches(&self) -> Duration {
-        let standing = self.intent.former.records.as_deref().unwrap_or_default();
+        // Where nothing shows what stood before, the most is allowed for.
+        let standing = self.intent.former.records.as_deref().filter(|_| !self.memory.zone_is_answered);
+        let standing = standing.unwrap_or_default();
         let (plan, count) = (self.plan(), self.memory.authorities().len());
         Duration::from_secs(plan.dns.cache_seconds_of(count, &plan.records.hostnames, standing).into())
     }
 
-    /// Whether the zone holds these sets.
+    fn zone(&self) -> Result<&ZoneView, String> {
+        match &self.seen.zone {
+            Seen::Is(zone) => Ok(zone),
+            other => Err(format!("zone: {}", other.why().unwrap_or_default())),
+        }
+    }
+
+    /// Whether the zone holds these sets, as far as can be seen.
     fn zone_holds(&self, wanted: &[RecordSet]) -> Result<bool, String> {
-        let zone = match &self.seen.zone {
-            Seen::Is(zone) => zone,
-            other => return Err(format!("zone: {}", other.why().unwrap_or_default())),
-        };
-        Ok(left::holds(&zone.records, wanted))
+        Ok(holds(self.zone()?, wanted))
+    }
+
+    /// Whether these sets are published. Where nothing shows what the zone holds, this process published them itself, and
+    /// does so again where servers go on answering otherwise.
+    fn is_published(&self, wanted: &[RecordSet]) -> Result<bool, String> {
+        let zone = self.zone()?;
+        if zone.by_api() {
+            return Ok(holds(zone, wanted));
+        }
+        let is_new = self.memory.dns_tried.is_some_and(|last| self.now.at.since(last) < REQUEST_LIMIT);
+        Ok(match &self.memory.sent {
+            Some(sent) if sent.sets != wanted => false,
+            Some(sent) if sent.taken => is_new || holds(zone, wanted),
+            // Nobody said so; but names that led elsewhere lead there since.
+            Some(_) => self.memory.led_elsewhere && zone.is_whole() && holds(zone, wanted),
+            None => false,
+        })
     }
 
     /// What to publish so that the zone holds these sets and no others that decide addresses.
-    fn publish(&self, wanted: &[RecordSet]) -> Action {
-        Action::Publish(replacing(wanted, self.seen.zone.known().map_or(&[], |zone| &zone.records)))
+    fn publish(&self, leads_to: &Region, wanted: &[RecordSet]) -> Action {
+        Action::Publish { leads_to: leads_to.clone(), sets: change_of(self.seen.zone.known(), wanted) }
     }
 }
 

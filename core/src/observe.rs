@@ -15,7 +15,7 @@ use crate::roles::Roles;
 use crate::spec::{Invalid, LeaseKind, Spec};
 use jiff::Timestamp;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -299,11 +299,38 @@ impl Answer {
     }
 }
 
-/// The zone as its server's API shows it.
+/// The zone, for the names asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneView {
-    /// The sets of the names asked for. A name without records is absent.
+    /// Their sets. A name without records is absent.
     pub records: Vec<RecordSet>,
+    /// How they are known.
+    pub shown: Shown,
+}
+
+/// How the records of a zone are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// The publisher shows the sets themselves.
+    ByApi,
+    /// The publisher shows none: these are the addresses that the zone's servers answer. Another record may stand behind
+    /// the same answer.
+    ByAnswers {
+        /// Names for which no server answered.
+        silent: BTreeSet<String>,
+    },
+}
+
+impl ZoneView {
+    /// Whether the publisher shows the sets themselves.
+    pub fn by_api(&self) -> bool {
+        self.shown == Shown::ByApi
+    }
+
+    /// Whether each name was answered for, or its sets were shown.
+    pub fn is_whole(&self) -> bool {
+        matches!(&self.shown, Shown::ByApi) || matches!(&self.shown, Shown::ByAnswers { silent } if silent.is_empty())
+    }
 }
 
 /// The audit stream.

@@ -7,10 +7,11 @@ use crate::name::{ObjectName, Region};
 use crate::spec::{DnsSpec, LeaseSpec, NamedHalves, RecordSpec, RouteSpec, Spec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// Version of the plan's form; part of the fingerprint.
-pub const PLAN_FORMAT: u32 = 1;
+pub const PLAN_FORMAT: u32 = 2;
 
 /// The reason where none is given.
 pub const REASON_DEFAULT: &str = "operator-requested";
@@ -48,6 +49,9 @@ pub struct Plan {
     pub dns: DnsSpec,
     /// Addresses of `to`, sorted.
     pub addresses: Vec<IpAddr>,
+    /// Addresses of `from`, sorted: what an undo leads clients to, where nothing shows the records that stood before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_addresses: Vec<IpAddr>,
     /// Lease kind and timings.
     pub lease: LeaseSpec,
     /// Recovery-time objective, s.
@@ -115,9 +119,7 @@ impl Plan {
             return Err(InvalidPlan::UnknownRegion { to: to.clone(), known: known.join(", ") });
         }
         let pair = spec.pair.clone().ok_or(InvalidPlan::NoPair)?;
-        let mut addresses = spec.addresses(to).to_vec();
-        addresses.sort();
-        addresses.dedup();
+        let addresses = |region: &Region| Vec::from_iter(BTreeSet::from_iter(spec.addresses(region).to_vec()));
         Ok(Self {
             format: PLAN_FORMAT,
             continuum: continuum.clone(),
@@ -129,7 +131,8 @@ impl Plan {
             zone: spec.zone.clone(),
             records: spec.records.clone(),
             dns: spec.dns.clone(),
-            addresses,
+            addresses: addresses(to),
+            former_addresses: addresses(from),
             lease: spec.lease,
             rto_seconds: spec.rto_seconds,
             rpo_seconds: spec.rpo_seconds,
@@ -200,6 +203,7 @@ mod tests {
         ("authorities", |p| p.dns.authorities.push(fixture::server(2))),
         ("caches", |p| p.dns.cache_seconds = Some(30)),
         ("addresses", |p| p.addresses.push("10.2.0.2".parse().unwrap())),
+        ("former addresses", |p| p.former_addresses.push("10.1.0.2".parse().unwrap())),
         ("lease kind", |p| p.lease.kind = LeaseKind::NatsKv),
         ("lease TTL", |p| p.lease.ttl_seconds += 1),
         ("renewal", |p| p.lease.renew_seconds += 1),
@@ -237,7 +241,7 @@ mod tests {
     #[test]
     fn the_fingerprint_of_a_known_plan_never_changes() {
         // It is what a person confirmed, perhaps with another version: a new value needs a new PLAN_FORMAT.
-        assert_eq!(fixture::plan().fingerprint(), "1c28dd23dde8f75a");
+        assert_eq!(fixture::plan().fingerprint(), "0cc93b2cf85f9f62");
     }
 
     #[test]

@@ -224,10 +224,15 @@ pub trait ActOnRoute: Send + Sync {
 /// The application's records, looked at.
 #[async_trait]
 pub trait ObserveRecords: Send + Sync {
+    /// Whether the publisher shows what stands in the zone. Where it does not, what the zone's servers answer is all that
+    /// is known, and [`ObserveRecords::zone`] is not asked.
+    fn shows_zone(&self) -> bool {
+        true
+    }
     /// What the zone's API shows of these names.
     async fn zone(&self, zone: &str, hostnames: &[String]) -> Seen<ZoneView>;
     /// Whether the zone's API would take this set, tried without a change. `Is(Err)`: it would not, and why.
-    /// `Unknown`: it did not say so.
+    /// `Unknown`: it did not say so. `NotLooked`: there is no way to try it.
     async fn takes(&self, zone: &str, set: &RecordSet) -> Seen<Result<(), String>>;
     /// The authoritative servers of the zone, where nobody lists them.
     async fn authorities(&self, zone: &str) -> Seen<Vec<SocketAddr>>;
@@ -241,8 +246,8 @@ pub trait ObserveRecords: Send + Sync {
 /// The application's records, published.
 #[async_trait]
 pub trait PublishRecords: Send + Sync {
-    /// Replaces the sets; one with no contents is removed. All or nothing.
-    async fn publish(&self, zone: &str, sets: &[RecordSet]) -> Outcome;
+    /// Replaces the sets, which name addresses of the region `leads_to`; one with no contents is removed. All or nothing.
+    async fn publish(&self, zone: &str, leads_to: &Region, sets: &[RecordSet]) -> Outcome;
 }
 
 /// Resolvers elsewhere in the world.

@@ -4,10 +4,12 @@
 //! region that is not primary (H20). Only forms that PowerDNS is known to run are made, because its API
 //! accepts broken Lua too and then answers SERVFAIL (H19). Nothing is sent here, and no answer is judged.
 
+use crate::name::Region;
+use crate::observe::{Answers, Seen, Shown, ZoneView};
 use crate::plan::Plan;
 use crate::record::RecordSet;
 use crate::spec::Selector;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// The record type whose content is run at each query.
@@ -23,16 +25,25 @@ const WEIGHT: u32 = 100;
 /// One `LUA` set for each hostname of the plan, in the plan's order, with the addresses of `plan.to`: an `A`
 /// for those of IPv4 and an `AAAA` for those of IPv6. The error names the field that is wrong.
 pub fn record_sets(plan: &Plan) -> Result<Vec<RecordSet>, String> {
+    sets_of(plan, &plan.to, &plan.addresses)
+}
+
+/// The same with the addresses of `plan.from`: what leads clients back where nothing shows what stood before.
+pub fn former_sets(plan: &Plan) -> Result<Vec<RecordSet>, String> {
+    sets_of(plan, &plan.from, &plan.former_addresses)
+}
+
+fn sets_of(plan: &Plan, region: &Region, addresses: &[IpAddr]) -> Result<Vec<RecordSet>, String> {
     if plan.records.hostnames.is_empty() {
         return Ok(Vec::new());
     }
     for hostname in &plan.records.hostnames {
         check_hostname(hostname, plan.zone.as_deref())?;
     }
-    if plan.addresses.is_empty() {
-        return Err(format!("spec.regions: `{}` has no addresses; list its load balancers in lbIPs", plan.to));
+    if addresses.is_empty() {
+        return Err(format!("spec.regions: `{region}` has no addresses; list its load balancers in lbIPs"));
     }
-    let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = plan.addresses.iter().partition(|address| address.is_ipv4());
+    let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = addresses.iter().partition(|address| address.is_ipv4());
     let mut contents = Vec::new();
     for (kind, addresses) in [("A", v4), ("AAAA", v6)] {
         if !addresses.is_empty() {
@@ -108,6 +119,63 @@ pub fn replacing(wanted: &[RecordSet], standing: &[RecordSet]) -> Vec<RecordSet>
     });
     // Removals first: PowerDNS goes through the sets in order and refuses another set beside a CNAME.
     removed.chain(put).collect()
+}
+
+/// The zone as its authoritative servers answer for these names: plain sets of the addresses. A name that one of them was
+/// silent about is known by the others; one that is answered with no address is known to lead nowhere.
+pub fn of_answers(hostnames: &[String], answers: &BTreeMap<String, Answers>) -> ZoneView {
+    let (mut records, mut silent) = (Vec::new(), BTreeSet::new());
+    for hostname in hostnames {
+        let known: Vec<_> =
+            answers.get(hostname).into_iter().flat_map(BTreeMap::values).filter_map(Seen::known).collect();
+        if known.is_empty() {
+            silent.insert(hostname.clone());
+        }
+        let ttl_seconds = known.iter().filter_map(|answer| answer.ttl_seconds).max().unwrap_or_default();
+        let addresses: BTreeSet<IpAddr> =
+            known.iter().filter(|answer| answer.leads()).flat_map(|answer| answer.addresses.iter().copied()).collect();
+        for (kind, of_kind) in [("A", IpAddr::is_ipv4 as fn(&IpAddr) -> bool), ("AAAA", IpAddr::is_ipv6)] {
+            let contents: Vec<String> = addresses.iter().filter(|a| of_kind(a)).map(ToString::to_string).collect();
+            if !contents.is_empty() {
+                records.push(RecordSet { hostname: hostname.clone(), kind: kind.into(), ttl_seconds, contents });
+            }
+        }
+    }
+    ZoneView { records, shown: Shown::ByAnswers { silent } }
+}
+
+/// Whether the zone holds these sets and no others that decide where their names lead. Where only answers are known:
+/// whether each name that was answered leads somewhere, and nowhere but where its sets lead.
+pub fn holds(zone: &ZoneView, wanted: &[RecordSet]) -> bool {
+    let Shown::ByAnswers { silent } = &zone.shown else { return same_sets(&zone.records, wanted) };
+    let of = |sets: &[RecordSet], name: &str| -> Vec<RecordSet> {
+        address_parts(sets).into_iter().filter(|set| set.hostname == name).collect()
+    };
+    let names: BTreeSet<&str> = wanted.iter().map(|set| set.hostname.as_str()).collect();
+    names.into_iter().filter(|name| !silent.contains(*name)).all(|name| {
+        let answered = addresses_of(&of(&zone.records, name)).unwrap_or_default();
+        let wanted = addresses_of(&of(wanted, name)).unwrap_or_default();
+        !answered.is_empty() && answered.is_subset(&wanted)
+    })
+}
+
+/// What to publish so that `wanted` holds. Of sets that are only answered none can be removed.
+pub fn change_of(zone: Option<&ZoneView>, wanted: &[RecordSet]) -> Vec<RecordSet> {
+    match zone {
+        Some(ZoneView { records, shown: Shown::ByApi }) => replacing(wanted, records),
+        _ => wanted.to_vec(),
+    }
+}
+
+/// A server keeps the records of a set in an order of its own.
+fn sorted(mut sets: Vec<RecordSet>) -> Vec<RecordSet> {
+    sets.iter_mut().for_each(|set| set.contents.sort());
+    sets
+}
+
+fn same_sets(standing: &[RecordSet], wanted: &[RecordSet]) -> bool {
+    let (standing, wanted) = (sorted(address_parts(standing)), sorted(address_parts(wanted)));
+    standing.len() == wanted.len() && wanted.iter().all(|want| standing.contains(want))
 }
 
 fn lua(plan: &Plan, addresses: &[IpAddr]) -> Result<String, String> {
@@ -197,6 +265,7 @@ mod tests {
             },
             dns: DnsSpec::default(),
             addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
+            former_addresses: Vec::new(),
             lease: LeaseSpec {
                 kind: LeaseKind::K8sLease,
                 ttl_seconds: 30,
@@ -311,6 +380,37 @@ mod tests {
         let back = replacing(&plain, &change);
         assert_eq!(back, [set("shop.example.org", "LUA", &[mail]), plain[0].clone()]);
         assert_eq!(replacing(&standing, &standing), standing, "a former set that has it already has it once");
+    }
+
+    #[test]
+    fn what_is_answered_is_known_by_those_who_answered() {
+        let name = "shop.example.org".to_owned();
+        let answer = |code: &str, addresses: &[&str]| {
+            let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+            Seen::Is(crate::observe::Answer { code: code.into(), addresses, ttl_seconds: Some(30) })
+        };
+        let zone = |answers: Vec<Seen<crate::observe::Answer>>| {
+            let answers = (1..).map(crate::preflight::fixture::server).zip(answers).collect();
+            of_answers(std::slice::from_ref(&name), &[(name.clone(), answers)].into())
+        };
+        let (old, new) = (answer("NOERROR", &["10.1.0.1"]), answer("NOERROR", &["10.2.0.1"]));
+        let (none, silence) = (answer("SERVFAIL", &[]), Seen::Unknown("time-out".into()));
+        let wanted = record_sets(&plan(Selector::Pickclosest, &["10.2.0.1", "10.2.0.2"])).unwrap();
+        for (answers, fits, whole) in [
+            (vec![new.clone()], true, true),
+            (vec![new.clone(), silence.clone()], true, true),
+            (vec![new.clone(), old.clone()], false, true),
+            (vec![old], false, true),
+            (vec![none], false, true),
+            (vec![silence], true, false),
+            (vec![], true, false),
+        ] {
+            let zone = zone(answers.clone());
+            assert_eq!((holds(&zone, &wanted), zone.is_whole()), (fits, whole), "{answers:?}");
+        }
+        let zone = zone(vec![new]);
+        assert_eq!(zone.records, [set("shop.example.org", "A", &["10.2.0.1"])]);
+        assert_eq!(change_of(Some(&zone), &wanted), wanted, "what is only answered cannot be removed");
     }
 
     #[test]

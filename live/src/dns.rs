@@ -71,6 +71,20 @@ pub async fn ask<P: ConnectionProvider>(
     }
 }
 
+/// The names in the NS records that it answers for a zone; empty: it has none.
+pub async fn name_servers<P: ConnectionProvider>(resolver: &Resolver<P>, zone: &str) -> Result<Vec<String>, NetError> {
+    let name = Name::from_ascii(format!("{}.", zone.trim_end_matches('.')))?;
+    let named = |data: &RData| match data {
+        RData::NS(ns) => Some(ns.0.to_ascii().trim_end_matches('.').to_owned()),
+        _ => None,
+    };
+    match resolver.lookup(name, RecordType::NS).await {
+        Ok(lookup) => Ok(lookup.answers().iter().filter_map(|record| named(&record.data)).collect()),
+        Err(NetError::Dns(DnsError::NoRecordsFound(_))) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
 /// What the server answers for a name in both address families. Where one of them fails, so does the whole:
 /// a client may ask for either.
 pub async fn ask_both<P: ConnectionProvider>(resolver: &Resolver<P>, hostname: &str) -> Result<Answer, NetError> {

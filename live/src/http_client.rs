@@ -92,6 +92,16 @@ impl HttpError {
 }
 
 impl HttpClient {
+    /// Whether the server can be reached. Nothing is asked.
+    pub async fn reach(&self) -> Result<(), HttpError> {
+        self.open().await.map(drop)
+    }
+
+    async fn open(&self) -> Result<Box<dyn ByteStream>, HttpError> {
+        let opened = (self.connect)(&self.host, self.port).await;
+        opened.map_err(|source| HttpError::Connect { host: self.host.clone(), port: self.port, source })
+    }
+
     /// Sends one request and reads the answer. Dropped, it closes the connection; the server may still act.
     pub async fn send(
         &self,
@@ -109,11 +119,7 @@ impl HttpClient {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(Bytes::from(body))).map_err(HttpError::Invalid)?;
-        let stream = (self.connect)(&self.host, self.port).await.map_err(|source| HttpError::Connect {
-            host: self.host.clone(),
-            port: self.port,
-            source,
-        })?;
+        let stream = self.open().await?;
         exchange(stream, request).await.map_err(|source| HttpError::Lost {
             host: self.host.clone(),
             port: self.port,

@@ -2,6 +2,7 @@
 //! passes, which is how the simulator carries them unchanged.
 
 pub mod assemble;
+pub mod authoritative;
 pub mod byte_stream;
 pub mod causes;
 pub mod clock;
@@ -14,6 +15,7 @@ pub mod http_client;
 pub mod kube_api;
 pub mod kube_transport;
 pub mod pair;
+pub mod pdm;
 pub mod postgres;
 pub mod powerdns;
 pub mod prometheus;

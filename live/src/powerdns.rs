@@ -3,23 +3,21 @@
 //!
 //! Host names stand without a trailing dot in core and with one on the wire.
 
-use crate::dns;
+use crate::authoritative::{self, Authoritative, Authorities};
 use crate::health_url;
 use crate::http_client::{Connect, HttpAnswer, HttpClient, HttpError, told};
-use crate::vantages::DNS_PORT;
 use async_trait::async_trait;
-use continuum_core::observe::{Answer, Seen, ZoneView};
+use continuum_core::name::Region;
+use continuum_core::observe::{Answer, Seen, Shown, ZoneView};
 use continuum_core::ports::{ObserveRecords, Outcome, PublishRecords};
 use continuum_core::record::RecordSet;
 use futures_util::future::{join, join_all};
 use futures_util::lock::Mutex;
-use hickory_resolver::net::NetError;
-use hickory_resolver::proto::rr::RecordType;
-use hickory_resolver::{ConnectionProvider, Resolver};
+use hickory_resolver::ConnectionProvider;
 use http::Method;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -47,18 +45,6 @@ pub struct PowerDnsApi {
     pub user_agent: String,
 }
 
-/// The authoritative servers of a zone, where its resource lists none.
-#[derive(Clone, Debug)]
-pub enum Authorities {
-    /// These.
-    Listed(Vec<SocketAddr>),
-    /// Those that the zone's NS records name. Their addresses stand in the zone itself, or these resolvers know them.
-    OfZone {
-        /// In the order in which they are asked.
-        resolvers: Vec<SocketAddr>,
-    },
-}
-
 /// A PowerDNS server. One value observes and publishes for a controller: the servers that it asked are those that a
 /// change has to reach.
 pub struct PowerDns<P: ConnectionProvider> {
@@ -66,25 +52,19 @@ pub struct PowerDns<P: ConnectionProvider> {
     client: HttpClient,
     /// To health URLs.
     plain: Connect,
-    /// Asked where the resource lists no server.
-    authorities: Authorities,
-    provider: P,
-    asked: Asked<P>,
+    authoritative: Authoritative<P>,
     /// Held by the one change that is under way: of two at once, also of other zones, a server may fail both or keep
     /// what each of them wrote.
     turn: Arc<Mutex<()>>,
 }
-
-/// The authoritative servers that were asked so far, and whether each of them answered last.
-type Asked<P> = Mutex<BTreeMap<SocketAddr, (Arc<Resolver<P>>, bool)>>;
 
 impl<P: ConnectionProvider> PowerDns<P> {
     /// The server with this API. Health URLs are asked over streams of `plain`, DNS servers over the sockets of `provider`.
     pub fn new(api: PowerDnsApi, plain: Connect, authorities: Authorities, provider: &P) -> Self {
         let PowerDnsApi { connect, host, port, api_key, user_agent } = api;
         let client = HttpClient { connect, host, port, user_agent };
-        let provider = provider.clone();
-        Self { api_key, client, plain, authorities, provider, asked: Mutex::default(), turn: Arc::default() }
+        let authoritative = Authoritative::new(authorities, provider.clone());
+        Self { api_key, client, plain, authoritative, turn: Arc::default() }
     }
 
     /// The same server for another controller: changes of both take turns.
@@ -93,9 +73,7 @@ impl<P: ConnectionProvider> PowerDns<P> {
             api_key: self.api_key.clone(),
             client: self.client.clone(),
             plain: self.plain.clone(),
-            authorities: self.authorities.clone(),
-            provider: self.provider.clone(),
-            asked: Mutex::default(),
+            authoritative: self.authoritative.beside(),
             turn: self.turn.clone(),
         }
     }
@@ -145,18 +123,6 @@ impl<P: ConnectionProvider> PowerDns<P> {
         Ok(disabled)
     }
 
-    /// For a question to this server, which counts as not answered until it is.
-    async fn resolver(&self, server: SocketAddr) -> Result<Arc<Resolver<P>>, NetError> {
-        let mut asked = self.asked.lock().await;
-        if let Some((resolver, answered)) = asked.get_mut(&server) {
-            *answered = false;
-            return Ok(resolver.clone());
-        }
-        let resolver = Arc::new(dns::resolver(server, self.provider.clone())?);
-        asked.insert(server, (resolver.clone(), false));
-        Ok(resolver)
-    }
-
     /// The addresses of a server of the zone: those in the zone itself, or else what the first resolver says that
     /// knows one.
     async fn addresses_of(&self, zone: &str, name: &str, resolvers: &[SocketAddr]) -> Result<Vec<IpAddr>, String> {
@@ -173,25 +139,7 @@ impl<P: ConnectionProvider> PowerDns<P> {
                 Err(unread) => why = unread.cause(),
             }
         }
-        for server in resolvers {
-            let resolver = dns::resolver(*server, self.provider.clone()).map_err(|error| error.to_string())?;
-            match dns::ask_both(&resolver, name).await {
-                Ok(answer) if !answer.addresses.is_empty() => return Ok(answer.addresses),
-                Ok(answer) => why = format!("{server} answers {}", answer.code),
-                Err(error) => why = format!("{server}: {error}"),
-            }
-        }
-        Err(why)
-    }
-
-    /// Whether a server refuses to answer for a name of these sets: it has not noticed the zone yet. One that did not
-    /// answer last is not waited for.
-    async fn is_refused(&self, sets: &[RecordSet]) -> bool {
-        let Some(set) = sets.first() else { return false };
-        let known = self.asked.lock().await.clone();
-        let asked = known.values().filter(|(_, answered)| *answered);
-        let answers = join_all(asked.map(|(server, _)| dns::ask(server, &set.hostname, RecordType::A))).await;
-        answers.iter().any(|answer| answer.as_ref().is_ok_and(|answer| answer.code == "REFUSED"))
+        self.authoritative.addresses(name, resolvers, why).await
     }
 
     /// A zone that was not made through this API is unknown to the server's DNS side for up to 300 s (its zone
@@ -368,7 +316,7 @@ impl<P: ConnectionProvider> ObserveRecords for PowerDns<P> {
             }
         }
         records.retain(|set| hostnames.contains(&set.hostname));
-        Seen::Is(ZoneView { records })
+        Seen::Is(ZoneView { records, shown: Shown::ByApi })
     }
 
     /// Tries the set with each record twice, which every version refuses after all that it asks of a change and
@@ -398,7 +346,7 @@ impl<P: ConnectionProvider> ObserveRecords for PowerDns<P> {
     }
 
     async fn authorities(&self, zone: &str) -> Seen<Vec<SocketAddr>> {
-        let resolvers = match &self.authorities {
+        let resolvers = match &self.authoritative.which {
             Authorities::Listed(servers) => return Seen::Is(servers.clone()),
             Authorities::OfZone { resolvers } => resolvers,
         };
@@ -411,28 +359,11 @@ impl<P: ConnectionProvider> ObserveRecords for PowerDns<P> {
             return Seen::Unknown(format!("zone {zone} has no NS records"));
         }
         let found = join_all(names.iter().map(|name| self.addresses_of(zone, name.trim_end_matches('.'), resolvers)));
-        let mut servers = BTreeSet::new();
-        for (name, addresses) in names.iter().zip(found.await) {
-            match addresses {
-                Ok(addresses) => servers.extend(addresses.into_iter().map(|ip| SocketAddr::new(ip, DNS_PORT))),
-                Err(why) => return Seen::Unknown(format!("no address of its server {name} is known: {why}")),
-            }
-        }
-        Seen::Is(servers.into_iter().collect())
+        authoritative::sockets(names.iter().zip(found.await))
     }
 
     async fn answer(&self, server: SocketAddr, hostname: &str) -> Seen<Answer> {
-        let resolver = match self.resolver(server).await {
-            Ok(resolver) => resolver,
-            Err(error) => return Seen::Unknown(format!("the authoritative server cannot be asked: {error}")),
-        };
-        match dns::ask_both(&resolver, hostname).await {
-            Ok(answer) => {
-                self.asked.lock().await.insert(server, (resolver, true));
-                Seen::Is(answer)
-            }
-            Err(error) => Seen::Unknown(format!("no answer from the authoritative server: {error}")),
-        }
+        self.authoritative.answer(server, hostname).await
     }
 
     async fn health(&self, url: &str, address: IpAddr) -> Seen<u16> {
@@ -442,11 +373,11 @@ impl<P: ConnectionProvider> ObserveRecords for PowerDns<P> {
 
 #[async_trait]
 impl<P: ConnectionProvider> PublishRecords for PowerDns<P> {
-    async fn publish(&self, zone: &str, sets: &[RecordSet]) -> Outcome {
+    async fn publish(&self, zone: &str, _leads_to: &Region, sets: &[RecordSet]) -> Outcome {
         if sets.is_empty() {
             return Outcome::Done(());
         }
-        let (disabled, is_refused) = join(self.disabled(zone, sets), self.is_refused(sets)).await;
+        let (disabled, is_refused) = join(self.disabled(zone, sets), self.authoritative.is_refused(sets)).await;
         let disabled = match disabled {
             Ok(disabled) => disabled,
             // No search, or no zone: the PATCH tells.

@@ -32,6 +32,7 @@ use crate::servers::gateway;
 use crate::servers::jetstream::JetStream;
 use crate::servers::kube_api::{self, CONTINUUMS, HTTP_ROUTES, LEASES, SECRETS, Store};
 use crate::servers::operator::{ClusterOptions, Operator, cluster_object};
+use crate::servers::pdm;
 use crate::servers::postgres::{Instance, Journal, Settings};
 use crate::servers::powerdns::{PowerDns, SECOND_HOST};
 use crate::servers::vantage::Vantage;
@@ -40,8 +41,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use continuum_core::name::ObjectName;
 use continuum_core::name::Region;
-use objects::{DNS_KEY, ZONE, cluster};
-use options::{Lease, Standby, Witness, witness_store};
+use objects::{DNS_KEY, PDM_TOKEN, ZONE, cluster};
+use options::{Lease, Publisher, Standby, Witness, witness_store};
 use rand::RngExt;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -127,6 +128,9 @@ impl World {
         dns.put(objects::record_set(&options));
         dns.break_lua(options.broken_lua);
         fabric.host("dns", dns.software());
+        if options.publisher == Publisher::Pdm {
+            fabric.host(pdm::HOST, pdm::software(net.clone(), gate.clone(), PDM_TOKEN, dns.clone()));
+        }
         if options.second_authority {
             fabric.host(SECOND_HOST, dns.second(seeds.generator(SECOND_HOST)));
             objects::name_servers(&net).into_iter().for_each(|set| dns.put(set));

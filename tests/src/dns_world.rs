@@ -3,7 +3,8 @@
 use crate::simulated::{Faults, to_the_end};
 use continuum_core::observe::Seen;
 use continuum_core::ports::ObserveRecords;
-use continuum_live::powerdns::{Authorities, PowerDns as Client, PowerDnsApi};
+use continuum_live::authoritative::Authorities;
+use continuum_live::powerdns::{PowerDns as Client, PowerDnsApi};
 use continuum_live::vantages::Vantages;
 use continuum_sim::determinism::{Seeds, on_seeded_thread};
 use continuum_sim::dns_runtime::SimDns;

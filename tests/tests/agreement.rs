@@ -6,7 +6,7 @@ use continuum_sim::faults::{AuditFault, WorldFault};
 use continuum_sim::ground::{differences, whole_world};
 use continuum_sim::servers::kube_api::{CLUSTERS, CONTINUUMS, Resource};
 use continuum_sim::world::objects::{APPLICATION, NAMESPACE};
-use continuum_sim::world::options::{Lease, Route, Standby, Witness};
+use continuum_sim::world::options::{Lease, Publisher, Route, Standby, Witness};
 use continuum_sim::world::{REGIONS, WorldOptions, controller_host};
 use continuum_tests::stage::{Stage, copy, other};
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ const BLOCKED: &[Case] = &[
     case("role secrets differ", |o| o.secrets_agree = false),
     case("an unmatched route", |o| o.route = Route::Unmatched),
     case("no address of the standby", |o| o.addresses = false),
-    case("no publisher", |o| o.publisher = false),
+    case("no publisher", |o| o.publisher = Publisher::None),
     case("an unknown selector", |o| o.selector = "pickfirst".into()),
     case("no audit stream", |o| o.audit = false),
     case("a smart shutdown longer than the objective", |o| o.smart_shutdown_timeout_seconds = 180),
@@ -87,6 +87,11 @@ const BLOCKED: &[Case] = &[
     prepared("the DNS server unreachable", |stage| {
         stage.world.hurt(&WorldFault::Partition("controller.fsn".into(), "dns".into()));
     }),
+    Case {
+        name: "the manager of zones unreachable",
+        options: |o| o.publisher = Publisher::Pdm,
+        prepare: |stage| stage.world.hurt(&WorldFault::Partition("controller.fsn".into(), "pdm".into())),
+    },
     prepared("the copies differ", |stage| {
         edit(stage, "hel", &CONTINUUMS, APPLICATION, json!({ "spec": { "rto": "90s" } }));
         stage.pass(Duration::from_secs(2));

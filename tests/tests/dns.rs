@@ -1,5 +1,6 @@
 //! What the DNS adapters of `live` do against PowerDNS and public resolvers, all simulated.
 
+use continuum_core::name::Region;
 use continuum_core::observe::{Answer, Seen};
 use continuum_core::ports::{ObserveRecords, ObserveVantages, Outcome, PublishRecords};
 use continuum_core::record::RecordSet;
@@ -23,6 +24,11 @@ const HEL: &str = "10.2.0.1";
 
 /// Within it every address has been checked again.
 const ROUND: Duration = CHECK_INTERVAL.saturating_add(Duration::from_secs(1));
+
+/// PowerDNS is not told which region the records lead to.
+fn leads_to() -> Region {
+    Region::new("hel")
+}
 
 fn open() -> SharedGate {
     Arc::new(Open)
@@ -54,7 +60,7 @@ fn published_records_are_read_back_and_answered() {
     simulate(open(), vec![], |world| async move {
         let client = world.client(KEY);
         world.dns.put(set("TXT", "\"owner\""));
-        assert_eq!(client.publish(ZONE, &[only(HEL)]).await, Outcome::Done(()));
+        assert_eq!(client.publish(ZONE, &leads_to(), &[only(HEL)]).await, Outcome::Done(()));
         let zone = client.zone(ZONE, &names()).await;
         assert_eq!(zone.known().unwrap().records, [only(HEL), set("TXT", "\"owner\"")]);
         assert_eq!(
@@ -73,7 +79,7 @@ fn a_set_without_contents_is_removed() {
         let client = world.client(KEY);
         world.dns.put(only(FSN));
         let gone = RecordSet { contents: vec![], ..only(FSN) };
-        assert_eq!(client.publish(ZONE, &[gone]).await, Outcome::Done(()));
+        assert_eq!(client.publish(ZONE, &leads_to(), &[gone]).await, Outcome::Done(()));
         let Seen::Is(answer) = world.answer(&client, SHOP).await else { panic!() };
         assert_eq!(answer.code, "NXDOMAIN");
     });
@@ -94,7 +100,7 @@ fn addresses_of_both_families_are_answered() {
 fn a_wrong_key_is_refused_and_named() {
     simulate(open(), vec![], |world| async move {
         let client = world.client("another");
-        let Outcome::Refused(text) = client.publish(ZONE, &[only(HEL)]).await else { panic!() };
+        let Outcome::Refused(text) = client.publish(ZONE, &leads_to(), &[only(HEL)]).await else { panic!() };
         assert!(text.contains("X-API-Key") && text.contains("401"), "{text}");
         assert!(client.zone(ZONE, &names()).await.why().unwrap().contains("X-API-Key"));
         assert!(world.dns.history().is_empty());
@@ -112,7 +118,9 @@ fn a_zone_that_does_not_exist_is_missing() {
 fn a_rejected_set_is_refused_in_the_servers_words_and_changes_nothing() {
     simulate(open(), vec![], |world| async move {
         let outside = RecordSet { hostname: "shop.example.com".into(), ..only(HEL) };
-        let Outcome::Refused(text) = world.client(KEY).publish(ZONE, &[only(HEL), outside]).await else { panic!() };
+        let Outcome::Refused(text) = world.client(KEY).publish(ZONE, &leads_to(), &[only(HEL), outside]).await else {
+            panic!()
+        };
         assert!(text.contains("422") && text.contains("out of zone"), "{text}");
         assert!(world.dns.record_sets().is_empty());
     });
@@ -124,7 +132,7 @@ fn broken_lua_is_accepted_and_only_a_query_tells() {
     simulate(open(), vec![], |world| async move {
         let client = world.client(KEY);
         for broken in ["pickfirst({'10.2.0.1'})", "pickclosest('http://h/', {'10.2.0.1'})"] {
-            assert_eq!(client.publish(ZONE, &[lua(broken)]).await, Outcome::Done(()));
+            assert_eq!(client.publish(ZONE, &leads_to(), &[lua(broken)]).await, Outcome::Done(()));
             let Seen::Is(answer) = world.answer(&client, SHOP).await else { panic!() };
             assert_eq!((answer.code.as_str(), answer.addresses.len()), ("SERVFAIL", 0));
             assert_eq!(world.vantages().lookup("vantage1", SHOP).await, Err("SERVFAIL".into()));
@@ -141,7 +149,7 @@ fn whether_the_zone_takes_a_set_is_tried_without_a_change() {
         world.dns.make_lua_read_only(true);
         let Seen::Is(Err(cause)) = client.takes(ZONE, &only(HEL)).await else { panic!() };
         assert!(cause.contains("update of Lua records is not allowed") && !cause.contains("uplicate"), "{cause}");
-        assert!(matches!(client.publish(ZONE, &[only(HEL)]).await, Outcome::Refused(_)), "and so it is");
+        assert!(matches!(client.publish(ZONE, &leads_to(), &[only(HEL)]).await, Outcome::Refused(_)), "and so it is");
         world.dns.make_lua_read_only(false);
         let Seen::Is(Err(cause)) = client.takes(ZONE, &lua("unclosed\" quote")).await else { panic!() };
         assert!(cause.contains("422"), "{cause}");
@@ -163,10 +171,10 @@ fn a_disabled_record_stays_disabled() {
         let standing = client.zone(ZONE, &names()).await.known().unwrap().records.clone();
         assert_eq!(standing, [set("A", FSN)], "what is not answered is not shown");
         let change = replacing(&[only(HEL)], &standing);
-        assert_eq!(client.publish(ZONE, &change).await, Outcome::Done(()));
+        assert_eq!(client.publish(ZONE, &leads_to(), &change).await, Outcome::Done(()));
         assert_eq!(world.answer(&client, SHOP).await, noerror(&[HEL]));
         let back = replacing(&standing, &[only(HEL)]);
-        assert_eq!(client.publish(ZONE, &back).await, Outcome::Done(()));
+        assert_eq!(client.publish(ZONE, &leads_to(), &back).await, Outcome::Done(()));
         assert_eq!(world.answer(&client, SHOP).await, noerror(&[FSN]));
         let mut disabled = world.dns.disabled_records();
         disabled.sort();
@@ -183,7 +191,7 @@ fn a_zone_that_the_dns_side_has_not_noticed_is_flushed_with_the_first_write() {
         world.dns.leave_unnoticed();
         let Seen::Is(answer) = world.answer(&client, SHOP).await else { panic!() };
         assert_eq!(answer.code, "REFUSED");
-        assert_eq!(client.publish(ZONE, &[only(HEL)]).await, Outcome::Done(()));
+        assert_eq!(client.publish(ZONE, &leads_to(), &[only(HEL)]).await, Outcome::Done(()));
         assert_eq!(world.answer(&client, SHOP).await, noerror(&[HEL]));
     });
 }
@@ -204,9 +212,9 @@ fn a_path_that_is_not_there_is_not_a_zone_that_is_not_there() {
 fn a_second_server_answers_what_its_caches_hold() {
     simulate(open(), vec![], |world| async move {
         let (client, second) = (world.client(KEY), world.address("dns2"));
-        assert_eq!(client.publish(ZONE, &[only(FSN)]).await, Outcome::Done(()));
+        assert_eq!(client.publish(ZONE, &leads_to(), &[only(FSN)]).await, Outcome::Done(()));
         assert_eq!(client.answer(second, SHOP).await, noerror(&[FSN]));
-        assert_eq!(client.publish(ZONE, &[only(HEL)]).await, Outcome::Done(()));
+        assert_eq!(client.publish(ZONE, &leads_to(), &[only(HEL)]).await, Outcome::Done(()));
         assert_eq!(world.answer(&client, SHOP).await, noerror(&[HEL]));
         tokio::time::sleep(Duration::from_secs(19)).await;
         assert_eq!(client.answer(second, SHOP).await, noerror(&[FSN]));
@@ -228,7 +236,10 @@ fn the_caches_of_a_second_server_add_up_for_plain_records() {
         tokio::time::sleep(Duration::from_secs(19)).await;
         let asks = || dns_client::ask(&world.net, second.ip(), SHOP, RecordType::A, 7);
         assert_eq!(asks().await.unwrap().answers.len(), 1);
-        assert_eq!(client.publish(ZONE, &replacing(&[only(HEL)], &[set("A", FSN)])).await, Outcome::Done(()));
+        assert_eq!(
+            client.publish(ZONE, &leads_to(), &replacing(&[only(HEL)], &[set("A", FSN)])).await,
+            Outcome::Done(())
+        );
         tokio::time::sleep(Duration::from_secs(19)).await;
         assert_eq!(client.answer(second, SHOP).await, noerror(&[HEL]));
         let data = |answer: Message| format!("{:?}", answer.answers[0].data);
@@ -315,7 +326,7 @@ fn a_server_that_lies_is_found_out_by_the_query() {
         let client = world.client(KEY);
         world.dns.put(only(FSN));
         world.dns.lie(true);
-        assert_eq!(client.publish(ZONE, &[only(HEL)]).await, Outcome::Done(()));
+        assert_eq!(client.publish(ZONE, &leads_to(), &[only(HEL)]).await, Outcome::Done(()));
         assert_eq!(client.zone(ZONE, &names()).await.known().unwrap().records, [only(HEL)]);
         assert_eq!(world.answer(&client, SHOP).await, noerror(&[FSN]));
         world.dns.lie(false);
@@ -353,7 +364,11 @@ fn changes_are_made_one_at_a_time() {
     simulate(Arc::new(SlowChanges::default()), vec![], |world| async move {
         let client = world.client(KEY);
         let (one, other) = ([only(FSN)], [RecordSet { hostname: "other.example.org".into(), ..only(HEL) }]);
-        let both = futures_util::future::join(client.publish(ZONE, &one), client.publish(ZONE, &other)).await;
+        let both = futures_util::future::join(
+            client.publish(ZONE, &leads_to(), &one),
+            client.publish(ZONE, &leads_to(), &other),
+        )
+        .await;
         assert_eq!(both, (Outcome::Done(()), Outcome::Done(())));
     });
 }
@@ -374,13 +389,13 @@ impl Gate for FailChanges {
 #[test]
 fn a_server_error_leaves_the_outcome_unknown_and_a_refused_connection_does_not() {
     simulate(Arc::new(FailChanges), vec![], |world| async move {
-        let outcome = world.client(KEY).publish(ZONE, &[only(HEL)]).await;
+        let outcome = world.client(KEY).publish(ZONE, &leads_to(), &[only(HEL)]).await;
         assert!(matches!(outcome, Outcome::Unknown(_)), "{outcome:?}");
         // No program listens there.
-        let outcome = world.client_at(API_PORT + 1, KEY).publish(ZONE, &[only(HEL)]).await;
+        let outcome = world.client_at(API_PORT + 1, KEY).publish(ZONE, &leads_to(), &[only(HEL)]).await;
         assert!(matches!(outcome, Outcome::NotApplied(_)), "{outcome:?}");
         world.dns.refuse(Some(500));
-        let outcome = world.client(KEY).publish(ZONE, &[only(HEL)]).await;
+        let outcome = world.client(KEY).publish(ZONE, &leads_to(), &[only(HEL)]).await;
         assert!(matches!(outcome, Outcome::NotApplied(_)), "what could not be read was not written: {outcome:?}");
     });
 }
@@ -402,7 +417,7 @@ fn the_zone_survives_a_crash_of_the_server() {
     ];
     simulate(open(), faults, |world| async move {
         let client = world.client(KEY);
-        assert_eq!(client.publish(ZONE, &[only(HEL)]).await, Outcome::Done(()));
+        assert_eq!(client.publish(ZONE, &leads_to(), &[only(HEL)]).await, Outcome::Done(()));
         tokio::time::sleep(Duration::from_secs(4)).await;
         assert_eq!(world.answer(&client, SHOP).await, noerror(&[HEL]));
     });
@@ -492,9 +507,10 @@ fn a_change_whose_answer_is_lost_was_applied_all_the_same() {
     simulate(Arc::new(LoseFirst(Mutex::default())), vec![], |world| async move {
         let client = world.client(KEY);
         let sets = [only(HEL)];
-        let attempt = tokio::time::timeout(Duration::from_secs(5), client.publish(ZONE, &sets));
+        let hel = leads_to();
+        let attempt = tokio::time::timeout(Duration::from_secs(5), client.publish(ZONE, &hel, &sets));
         assert!(attempt.await.is_err(), "no answer within the caller's limit");
         assert_eq!(world.answer(&client, SHOP).await, noerror(&[HEL]));
-        assert_eq!(client.publish(ZONE, &sets).await, Outcome::Done(()), "and may be repeated");
+        assert_eq!(client.publish(ZONE, &leads_to(), &sets).await, Outcome::Done(()), "and may be repeated");
     });
 }

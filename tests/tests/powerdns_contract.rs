@@ -10,8 +10,9 @@ use continuum_core::ports::{ObserveRecords, Outcome, PublishRecords};
 use continuum_core::record::RecordSet;
 use continuum_core::records::{address_parts, record_sets, replacing};
 use continuum_core::spec::{DnsSpec, HealthCheckSpec, LeaseKind, LeaseSpec, RecordSpec, Selector};
+use continuum_live::authoritative::Authorities;
 use continuum_live::http_client::plain_tcp;
-use continuum_live::powerdns::{Authorities, PowerDns, PowerDnsApi};
+use continuum_live::powerdns::{PowerDns, PowerDnsApi};
 use continuum_sim::gate::Open;
 use continuum_tests::dns_world::{KEY, ZONE, simulate};
 use continuum_tests::real_powerdns::RealPowerDns;
@@ -31,7 +32,7 @@ struct Subject<P: ConnectionProvider> {
 
 impl<P: ConnectionProvider> Subject<P> {
     async fn publish(&self, sets: &[RecordSet]) -> Outcome {
-        self.client.publish(ZONE, sets).await
+        self.client.publish(ZONE, &leads_to(), sets).await
     }
 
     async fn answer_for(&self, hostname: &str) -> Seen<Answer> {
@@ -86,6 +87,7 @@ impl<P: ConnectionProvider> Subject<P> {
             },
             dns: DnsSpec::default(),
             addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+            former_addresses: vec![],
             lease: LeaseSpec {
                 kind: LeaseKind::K8sLease,
                 ttl_seconds: 30,
@@ -217,7 +219,7 @@ async fn a_name_without_records_does_not_exist_and_removing_them_again_is_done<P
 }
 
 async fn a_wrong_key_is_refused_and_changes_nothing<P: ConnectionProvider>(on: Subject<P>) {
-    let outcome = on.stranger.publish(ZONE, &[on.set("A", &["127.0.0.5"])]).await;
+    let outcome = on.stranger.publish(ZONE, &leads_to(), &[on.set("A", &["127.0.0.5"])]).await;
     assert!(matches!(&outcome, Outcome::Refused(text) if text.contains("X-API-Key")), "{outcome:?}");
     let seen = on.stranger.zone(ZONE, &[]).await;
     assert!(matches!(&seen, Seen::Unknown(text) if text.contains("X-API-Key")), "{seen:?}");
@@ -227,7 +229,7 @@ async fn a_wrong_key_is_refused_and_changes_nothing<P: ConnectionProvider>(on: S
 async fn another_zone_is_missing_and_takes_no_records<P: ConnectionProvider>(on: Subject<P>) {
     assert_eq!(on.client.zone("example.com", &[]).await, Seen::Missing);
     let set = RecordSet { hostname: "shop.example.com".into(), ..on.set("A", &["127.0.0.5"]) };
-    assert!(matches!(on.client.publish("example.com", &[set]).await, Outcome::Refused(_)));
+    assert!(matches!(on.client.publish("example.com", &leads_to(), &[set]).await, Outcome::Refused(_)));
     let seen = on.answer_for("shop.example.com").await;
     assert_eq!(seen.known().unwrap().code, "REFUSED");
 }
@@ -275,6 +277,11 @@ async fn a_zone_names_its_servers<P: ConnectionProvider>(on: Subject<P>) {
 
 /// One claim after another on the real server: over SQLite it answers 500 to a change beside another.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// PowerDNS is not told which region the records lead to.
+fn leads_to() -> Region {
+    Region::new("hel")
+}
 
 fn api(host: String, port: u16, key: &str) -> PowerDnsApi {
     PowerDnsApi { connect: plain_tcp(), host, port, api_key: key.into(), user_agent: "continuum".into() }

@@ -101,12 +101,16 @@ scenarios! {
     operator_that_keeps_archive_mode
     operators_on_busy_machines
     password_changed_in_the_database
+    pdm_before_two_authorities
+    pdm_refuses_at_step_4
+    pdm_takes_lua_that_does_not_run
     planned_switchover
     postgres_killed_then_demoted
     primary_dies_at_rest
     promotion_slow
     record_deleted_in_mid_move
     records_set_back
+    records_through_pdm
     regions_far_apart
     replay_paused_in_mid_move
     reply_lost_on_promotion

@@ -93,6 +93,10 @@
 - name: PDM_API_URL
   value: {{ . | quote }}
 {{- end }}
+{{- with $c.pdmCASecretRef }}
+- name: PDM_CA_FILE
+  value: /etc/continuum/pdm-ca/{{ .key }}
+{{- end }}
 {{- with $c.pdmTokenSecretRef }}
 - name: PDM_AUTH_TOKEN
   {{- include "continuum.fromSecret" . | nindent 2 }}

@@ -60,7 +60,7 @@ continuum-controller-witness
 {{- /* What the process reads as files: folder by folder the secret and its key, a map as YAML. */ -}}
 {{- define "continuum.files" -}}
 {{- $c := .Values.continuum -}}
-{{- range $name, $ref := dict "nats-creds" $c.natsCredsSecretRef "nats-ca" $c.natsCASecretRef "powerdns-ca" $c.powerdns.caSecretRef "prometheus-ca" $c.latency.caSecretRef }}
+{{- range $name, $ref := dict "nats-creds" $c.natsCredsSecretRef "nats-ca" $c.natsCASecretRef "powerdns-ca" $c.powerdns.caSecretRef "prometheus-ca" $c.latency.caSecretRef "pdm-ca" $c.pdmCASecretRef }}
 {{- with $ref }}
 {{ $name }}: {{ toJson . }}
 {{- end }}
@@ -71,6 +71,9 @@ continuum-controller-witness
 {{- define "continuum.reached" -}}
 {{- with .Values.continuum.powerdns.apiURL }}
 continuum.powerdns.apiURL: {{ include "continuum.port" (dict "url" . "default" (ternary 443 8081 (hasPrefix "https:" .))) }}
+{{- end }}
+{{- with .Values.continuum.pdmURL }}
+continuum.pdmURL: {{ include "continuum.port" (dict "url" . "default" (ternary 443 8080 (hasPrefix "https:" .))) }}
 {{- end }}
 {{- with .Values.continuum.latency.prometheusURL }}
 continuum.latency.prometheusURL: {{ include "continuum.port" (dict "url" . "default" (ternary 443 9090 (hasPrefix "https:" .))) }}

@@ -2,7 +2,7 @@
 
 use super::{
     AuditConfig, Config, ElectionConfig, Key, LatencyConfig, Listen, LogFormat, Logs, Mistake, Mistakes, OtherClusters,
-    OwnCluster, RecordsConfig, Values, Witness,
+    OwnCluster, Publisher, RecordsConfig, Values, Witness,
 };
 use crate::https::Scheme;
 use continuum_core::name::{ObjectName, Region};
@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// Where PowerDNS's API listens unless it is told another place (its setting `webserver-port`).
 const POWERDNS_PORT: u16 = 8081;
+/// Where a manager of zones listens unless it is told another place.
+const PDM_PORT: u16 = 8080;
 /// Of a URL of https that names none: a server or proxy in front of it, and not its own port.
 const HTTPS_PORT: u16 = 443;
 
@@ -41,7 +43,6 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// `None` only where a mistake was noted. Every field is read before the first is given up on.
     fn config(&mut self) -> Option<Config> {
-        self.not_built();
         let region = self.region();
         let own = match self.values.filled("OWN_KUBECONFIG") {
             Some(path) => OwnCluster::File(PathBuf::from(path)),
@@ -100,17 +101,6 @@ impl Reader<'_> {
     fn wrong(&mut self, name: &'static str, cure: impl Into<String>) {
         let (value, cure) = (self.values.value(name).to_owned(), cure.into());
         self.mistakes.0.push(Mistake::Wrong { name, value, cure });
-    }
-
-    /// What would do nothing is refused: who sets it counts on it.
-    fn not_built(&mut self) {
-        let cure = "this is not built yet; leave it out or empty";
-        if self.values.filled("PDM_AUTH_TOKEN").is_some() {
-            self.mistakes.0.push(Mistake::WrongSecret { name: "PDM_AUTH_TOKEN", cure });
-        }
-        if self.values.filled("PDM_API_URL").is_some() {
-            self.wrong("PDM_API_URL", cure);
-        }
     }
 
     fn region(&mut self) -> Option<Region> {
@@ -301,6 +291,18 @@ impl Reader<'_> {
     }
 
     fn records(&mut self) -> Option<Option<RecordsConfig>> {
+        let (powerdns, pdm) = (self.powerdns(), self.pdm());
+        if self.values.filled("POWERDNS_API_URL").is_some() && self.values.filled("PDM_API_URL").is_some() {
+            self.wrong(
+                "PDM_API_URL",
+                "POWERDNS_API_URL is set too; records are published by one of them, leave the other out",
+            );
+            return None;
+        }
+        Some(powerdns?.or(pdm?))
+    }
+
+    fn powerdns(&mut self) -> Option<Option<RecordsConfig>> {
         let key = self.values.filled("POWERDNS_API_KEY");
         let place = self.http_server("POWERDNS_API_URL", "POWERDNS_CA_FILE", POWERDNS_PORT);
         let is_set = self.values.filled("POWERDNS_API_URL").is_some();
@@ -316,7 +318,24 @@ impl Reader<'_> {
             _ => {}
         }
         let Some(HttpPlace { scheme, host, port }) = place? else { return Some(None) };
-        Some(Some(RecordsConfig { scheme, host, port, key: Key(key?.to_owned()) }))
+        Some(Some(RecordsConfig { scheme, host, port, publisher: Publisher::PowerDns(Key(key?.to_owned())) }))
+    }
+
+    fn pdm(&mut self) -> Option<Option<RecordsConfig>> {
+        let token = self.values.filled("PDM_AUTH_TOKEN").map(str::to_owned);
+        let place = self.http_server("PDM_API_URL", "PDM_CA_FILE", PDM_PORT);
+        if token.is_some() && self.values.filled("PDM_API_URL").is_none() {
+            let cure = "it is for the server of PDM_API_URL, which is not set";
+            self.mistakes.0.push(Mistake::WrongSecret { name: "PDM_AUTH_TOKEN", cure });
+            return None;
+        }
+        if token.as_ref().is_some_and(|token| token.chars().any(|c| !c.is_ascii_graphic())) {
+            let cure = "it holds a space or a character outside ASCII, which no header carries; look for a line break at its end";
+            self.mistakes.0.push(Mistake::WrongSecret { name: "PDM_AUTH_TOKEN", cure });
+            return None;
+        }
+        let Some(HttpPlace { scheme, host, port }) = place? else { return Some(None) };
+        Some(Some(RecordsConfig { scheme, host, port, publisher: Publisher::Pdm(token.map(Key)) }))
     }
 
     fn latency(&mut self) -> Option<Option<LatencyConfig>> {

@@ -78,13 +78,28 @@ fn the_server_of_the_records_is_a_url_without_a_path() {
         let config = url(given).unwrap();
         assert!(!format!("{config:?}").contains("very-secret"));
         let records = config.records.unwrap();
-        assert_eq!((records.host.as_str(), records.port, records.key.0.as_str()), (host, port, "very-secret"));
+        assert_eq!((records.host.as_str(), records.port), (host, port));
+        assert_eq!(records.publisher, Publisher::PowerDns(Key("very-secret".into())));
     }
     for given in ["ftp://dns", "https://dns/api/v1", "http://dns/api/v1", "http://user@dns", "dns:8081", "http://dns?a"]
     {
         let mistakes = url(given).unwrap_err();
         assert!(mistakes.len() == 1 && mistakes[0].starts_with("POWERDNS_API_URL="), "{mistakes:?}");
     }
+}
+
+#[test]
+fn records_are_published_by_one_server_and_a_managers_token_may_be_left_out() {
+    let pdm = |values: &[(&'static str, &str)]| read(values).map(|config| config.records.unwrap());
+    let url = ("PDM_API_URL", "http://pdm.example.org");
+    let records = pdm(&[url, ("PDM_AUTH_TOKEN", "very-secret")]).unwrap();
+    assert!(!format!("{records:?}").contains("very-secret"));
+    assert_eq!((records.port, records.publisher), (8080, Publisher::Pdm(Some(Key("very-secret".into())))));
+    assert_eq!(pdm(&[url]).unwrap().publisher, Publisher::Pdm(None));
+    let both = pdm(&[url, ("POWERDNS_API_URL", "http://dns"), ("POWERDNS_API_KEY", "word")]).unwrap_err();
+    assert!(both.len() == 1 && both[0].contains("POWERDNS_API_URL is set too"), "{both:?}");
+    let broken = pdm(&[url, ("PDM_AUTH_TOKEN", "word\n")]).unwrap_err();
+    assert!(broken.len() == 1 && broken[0].contains("line break") && !broken[0].contains("word"), "{broken:?}");
 }
 
 #[test]
@@ -165,7 +180,8 @@ fn each_mistake_names_variable_value_and_cure() {
         ),
         ("CONTINUUM_HEALTH_DELAY_SECONDS", "", "CONTINUUM_HEALTH_DELAY_SECONDS=: write a whole number"),
         ("METRICS_ADDR", ":8081", "METRICS_ADDR=:8081: HEALTH_ADDR listens there too"),
-        ("PDM_API_URL", "http://pdm", "PDM_API_URL=http://pdm: this is not built yet"),
+        ("PDM_API_URL", "http://pdm/v1", "PDM_API_URL=http://pdm/v1: write http://host:port"),
+        ("PDM_CA_FILE", "/ca", "PDM_CA_FILE=/ca: it is for the server of PDM_API_URL"),
         ("POWERDNS_API_KEY", "word", "POWERDNS_API_KEY=(not shown): it is for the server of POWERDNS_API_URL"),
         ("POWERDNS_CA_FILE", "/ca", "POWERDNS_CA_FILE=/ca: it is for the server of POWERDNS_API_URL"),
         ("PROMETHEUS_CA_FILE", "/ca", "PROMETHEUS_CA_FILE=/ca: it is for the server of PROMETHEUS_URL"),
@@ -174,7 +190,7 @@ fn each_mistake_names_variable_value_and_cure() {
         ("NATS_URL", "nats", "NATS_URL=(not shown): it is no list of NATS servers"),
         ("NATS_CREDS_FILE", "/creds", "NATS_CREDS_FILE=/creds: it is for the servers of NATS_URL"),
         ("NATS_CA_FILE", "/ca", "NATS_CA_FILE=/ca: it is for the servers of NATS_URL"),
-        ("PDM_AUTH_TOKEN", "word", "PDM_AUTH_TOKEN=(not shown): this is not built yet"),
+        ("PDM_AUTH_TOKEN", "word", "PDM_AUTH_TOKEN=(not shown): it is for the server of PDM_API_URL"),
         ("LEADER_ELECT", "yes", "LEADER_ELECT=yes: write true or false"),
         ("CLUSTER_DOMAIN", "", "CLUSTER_DOMAIN=: it is no domain"),
         ("CONTINUUM_VANTAGES", "dns.example.org", "CONTINUUM_VANTAGES=dns.example.org: write addresses"),

@@ -29,7 +29,7 @@ const fn secret(name: &'static str, help: &'static str) -> Variable {
 }
 
 /// All of them, in the order of the documentation.
-pub const VARIABLES: [Variable; 32] = [
+pub const VARIABLES: [Variable; 33] = [
     variable("CATALYST_REGION", "region", None, "the region that this process stands in; required"),
     variable(
         "OWN_KUBECONFIG",
@@ -153,8 +153,19 @@ pub const VARIABLES: [Variable; 32] = [
         None,
         "PromQL for a median in seconds, with $application and $window in it; not set: what Cilium's Hubble counts",
     ),
-    variable("PDM_API_URL", "pdm-api-url", None, "not built yet; leave it out or empty"),
-    secret("PDM_AUTH_TOKEN", "not built yet; leave it out or empty"),
+    variable(
+        "PDM_API_URL",
+        "pdm-api-url",
+        None,
+        "the manager of zones (PDM) through which records are published, in place of POWERDNS_API_URL, http://host:port or https://",
+    ),
+    variable(
+        "PDM_CA_FILE",
+        "pdm-ca-file",
+        None,
+        "authorities of that server where it speaks TLS, PEM; not set: those that this machine trusts",
+    ),
+    secret("PDM_AUTH_TOKEN", "what it is told as X-Catalyst-Token; not set: it asks for none"),
 ];
 
 /// The values that are set, by name. A set value may be empty.

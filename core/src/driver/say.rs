@@ -44,7 +44,7 @@ pub(super) fn describe(action: &Action) -> String {
             format!("{what} {} in {}", write.object, write.region)
         }
         Action::Route(write) => format!("weights of {} in {}", write.object, write.region),
-        Action::Publish(_) => "publish records".into(),
+        Action::Publish { .. } => "publish records".into(),
         Action::TryWrite { region, .. } => format!("write over a new connection in {region}"),
         Action::Emit(event) => format!("publish {}", event.body.kind.as_str()),
         Action::Admit(write) => format!("ask whether {} in {} would be promoted", write.object, write.region),

@@ -7,7 +7,7 @@ use crate::name::Region;
 use crate::observe::{Claim, Observations, RouteView, Seen};
 use crate::plan::Plan;
 use crate::record::{EndResult, FormerWeights, Intent, Left, RecordSet};
-use crate::records::{address_parts, addresses_of, record_sets, replacing};
+use crate::records::{address_parts, addresses_of, change_of, holds, record_sets};
 use crate::weights::{self, Weights};
 
 /// Whether the weights that a move leaves are those of its end, or those before it.
@@ -50,19 +50,21 @@ fn route_otherwise(
 }
 
 /// The records, where these do not stand there.
-fn records_otherwise(seen: &Observations, wanted: &[RecordSet]) -> Option<Otherwise> {
+fn records_otherwise(seen: &Observations, leads_to: &Region, wanted: &[RecordSet]) -> Option<Otherwise> {
     let zone = seen.zone.known()?;
-    if wanted.is_empty() || holds(&zone.records, wanted) {
+    if wanted.is_empty() || holds(zone, wanted) {
         return None;
     }
     let addresses = addresses_of(&address_parts(&zone.records));
     let addresses = addresses.map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
     let what = match addresses {
-        Some(addresses) if addresses.is_empty() => "deleted".to_owned(),
+        Some(addresses) if addresses.is_empty() && zone.by_api() => "deleted".to_owned(),
+        Some(addresses) if addresses.is_empty() => "changed: they lead to no address".to_owned(),
         Some(addresses) => format!("changed: they lead to {addresses}"),
         None => "changed: where they lead is not understood".to_owned(),
     };
-    Some(Otherwise { object: Object::Records, what, action: Action::Publish(replacing(wanted, &zone.records)) })
+    let action = Action::Publish { leads_to: leads_to.clone(), sets: change_of(Some(zone), wanted) };
+    Some(Otherwise { object: Object::Records, what, action })
 }
 
 fn of_end(former: &FormerWeights, end: End) -> impl Fn(&RouteView, &str, &str) -> Weights {
@@ -100,7 +102,7 @@ pub(super) fn brought_otherwise(intent: &Intent, seen: &Observations, claim: &Cl
     let routes = routes_brought_otherwise(intent, seen, claim)
         .filter(|otherwise| done(3) || intent.forward() && written(otherwise));
     let records = record_sets(&intent.plan).ok().filter(|_| done(4));
-    routes.chain(records.and_then(|wanted| records_otherwise(seen, &wanted))).collect()
+    routes.chain(records.and_then(|wanted| records_otherwise(seen, intent.to(), &wanted))).collect()
 }
 
 /// What is otherwise than the last move left it, and what puts it right. `here`: the plan that leads to this
@@ -128,7 +130,7 @@ pub(super) fn left_otherwise(left: &Left, here: &Plan, seen: &Observations, clai
         _ => left.former.records.clone(),
     };
     let wanted = wanted.filter(|_| same_records);
-    found.extend(wanted.and_then(|wanted| records_otherwise(seen, &wanted)));
+    found.extend(wanted.and_then(|wanted| records_otherwise(seen, leads, &wanted)));
     found
 }
 
@@ -144,19 +146,7 @@ pub(super) fn led_away(place: &Place<'_>, claim: &Claim) -> Vec<Otherwise> {
     let led_back = |view: &RouteView, from: &str, to: &str| weights::led_back(view, to, from);
     let routes = regions.filter_map(|region| route_otherwise(seen, region, here, led_back, claim));
     let published = record_sets(away).ok().filter(|sets| !sets.is_empty() && place.record.generation > 1);
-    let published = published.zip(seen.zone.known()).is_some_and(|(sets, zone)| holds(&zone.records, &sets));
+    let published = published.zip(seen.zone.known()).is_some_and(|(sets, zone)| zone.is_whole() && holds(zone, &sets));
     let wanted = record_sets(here).ok().filter(|_| published);
-    routes.chain(wanted.and_then(|wanted| records_otherwise(seen, &wanted))).collect()
-}
-
-/// A server keeps the records of a set in an order of its own.
-fn sorted(mut sets: Vec<RecordSet>) -> Vec<RecordSet> {
-    sets.iter_mut().for_each(|set| set.contents.sort());
-    sets
-}
-
-/// Whether these are the sets that decide addresses. Another beside them would be answered too.
-pub(super) fn holds(standing: &[RecordSet], wanted: &[RecordSet]) -> bool {
-    let (standing, wanted) = (sorted(address_parts(standing)), sorted(address_parts(wanted)));
-    standing.len() == wanted.len() && wanted.iter().all(|want| standing.contains(want))
+    routes.chain(wanted.and_then(|wanted| records_otherwise(seen, &here.to, &wanted))).collect()
 }

@@ -7,7 +7,8 @@ use crate::clock::Monotonic;
 use crate::name::Region;
 use crate::observe::{Observations, Seen};
 use crate::ports::{ClusterChange, Outcome};
-use crate::record::{Direction, Intent, Record};
+use crate::record::{Direction, Intent, Record, RecordSet};
+use crate::records::{holds, record_sets};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -46,6 +47,14 @@ pub(super) struct Tries {
     pub cause: Option<String>,
 }
 
+/// Records on their way.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Sent {
+    pub sets: Vec<RecordSet>,
+    /// The publisher said that it took them.
+    pub taken: bool,
+}
+
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Memory {
@@ -73,6 +82,12 @@ pub struct Memory {
     /// Of these, how many after their step was through: others write them too.
     settled: u32,
     settling: bool,
+    /// What was sent to the publisher last, unless it was not applied.
+    pub(super) sent: Option<Sent>,
+    /// Where only answers tell: names were seen that led elsewhere than this step or undo leads them.
+    pub(super) led_elsewhere: bool,
+    /// The publisher shows no records: only servers' answers tell of them.
+    pub(super) zone_is_answered: bool,
     /// The region whose route was written last, or tried to be.
     pub(super) route_tried: Option<Region>,
     /// When a step's servers were looked at last although its undo is past its limit.
@@ -144,6 +159,14 @@ impl Memory {
                 Memory { about: Some(about), driving: Some(now), dns_tried, known, authorities, ..Memory::default() };
         }
         self.know(record, now);
+        if let Some(zone) = seen.zone.known() {
+            self.zone_is_answered = !zone.by_api();
+            if self.zone_is_answered && zone.is_whole() {
+                let wanted =
+                    if intent.forward() { record_sets(&intent.plan).ok() } else { intent.former.records.clone() };
+                self.led_elsewhere |= wanted.is_some_and(|wanted| !holds(zone, &wanted));
+            }
+        }
         if let Some(servers) = seen.authorities.known() {
             self.authorities = servers.clone();
         }
@@ -205,8 +228,11 @@ impl Memory {
     pub fn tried(&mut self, decision: &Decision, outcome: &Outcome<()>, now: Monotonic) {
         let (Decision::Act(step, action) | Decision::Undo(step, action)) = decision else { return };
         match action {
-            Action::Publish(_) => {
+            Action::Publish { sets, .. } => {
                 self.dns_tried = Some(now);
+                let is_refused = matches!(outcome, Outcome::Refused(_) | Outcome::NotApplied(_));
+                let taken = matches!(outcome, Outcome::Done(()));
+                self.sent = (!is_refused).then(|| Sent { sets: sets.clone(), taken });
                 // A server that does not take them now keeps no intent standing either.
                 self.settled += u32::from(self.settling);
             }
@@ -260,7 +286,7 @@ impl Memory {
         }
         let tries = &self.steps[usize::from(step)];
         let forward = self.about.as_ref().is_some_and(|about| about.2);
-        matches!(action, Action::Cluster(_) | Action::Route(_) | Action::Publish(_) | Action::Emit(_))
+        matches!(action, Action::Cluster(_) | Action::Route(_) | Action::Publish { .. } | Action::Emit(_))
             && (tries.count > 0 || forward && !tries.begun)
     }
 

@@ -3,7 +3,7 @@
 
 use crate::clock::Monotonic;
 use crate::name::Region;
-use crate::observe::{Half, Observations, Seen};
+use crate::observe::{Half, Observations, Seen, ZoneView};
 use crate::plan::Plan;
 use crate::record::{Intent, Record};
 use std::fmt;
@@ -97,7 +97,7 @@ impl Place<'_> {
             Object::Route(region) => self.seen.routes.get(region).is_some_and(|route| route.known().is_some()),
             // What a lost record knew is told by what moves wrote.
             Object::Records | Object::Record => {
-                self.seen.zone.known().is_some() || self.seen.zone == Seen::Unconfigured
+                self.seen.zone.known().is_some_and(ZoneView::is_whole) || self.seen.zone == Seen::Unconfigured
             }
             Object::Copy => true,
         }

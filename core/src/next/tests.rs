@@ -1,5 +1,6 @@
 //! What is decided, by step. A decision is a pure function, so a world is plain data and time is a number.
 
+mod answered;
 mod forward;
 mod give_way;
 mod interference;

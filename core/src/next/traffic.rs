@@ -3,7 +3,7 @@
 use super::{Action, Case, Decision, is_newer, route_write};
 use crate::observe::{Answer, Seen};
 use crate::record::{Former, RecordSet};
-use crate::records::{address_parts, addresses_of, record_sets};
+use crate::records::{address_parts, addresses_of, former_sets, holds, record_sets};
 use crate::term::REQUEST_LIMIT;
 use crate::transition::Beginning;
 use crate::weights;
@@ -82,14 +82,21 @@ impl Case<'_> {
             Ok(wanted) => wanted,
             Err(why) => return self.turn(4, why),
         };
-        match (self.zone_holds(&wanted), self.answers_only_to()) {
+        match (self.is_published(&wanted), self.answers_only_to()) {
             (Ok(true), Ok(())) => {
                 let addresses: Vec<String> = self.plan().addresses.iter().map(ToString::to_string).collect();
                 let names = self.plan().records.hostnames.join(", ");
                 self.noted(4, format!("{names} -> {}, verified", addresses.join(", ")))
             }
             (Ok(true), Err(why)) => self.wait(4, format!("published, but {why} (H19)")),
-            (Ok(false), _) => self.act(4, self.publish(&wanted), "the records were not taken"),
+            (Ok(false), answers) => {
+                let taken = self.memory.sent.as_ref().is_some_and(|sent| sent.taken && sent.sets == wanted);
+                let waiting = match answers {
+                    Err(why) if taken => format!("published, but {why} (H19)"),
+                    _ => "the records were not taken".to_owned(),
+                };
+                self.act(4, self.publish(self.intent.to(), &wanted), &waiting)
+            }
             (Err(why), _) => self.wait(4, why),
         }
     }
@@ -106,7 +113,12 @@ impl Case<'_> {
         };
         let records = match self.seen.zone.known() {
             _ if self.plan().records.hostnames.is_empty() => None,
-            Some(zone) => Some(address_parts(&zone.records)),
+            Some(zone) if zone.by_api() => Some(address_parts(&zone.records)),
+            // What stood there is not shown: what an undo publishes is made from the plan.
+            Some(_) => match former_sets(self.plan()) {
+                Ok(former) => Some(former),
+                Err(why) => return Some(self.turn(4, why)),
+            },
             None => return Some(self.wait(4, format!("zone: {}", self.seen.zone.why().unwrap_or_default()))),
         };
         let former = Former { records, answered: Some(self.answered()), ..Former::default() };
@@ -131,7 +143,9 @@ impl Case<'_> {
             Ok(true) => None,
             // Whoever else writes them goes on writing: that is for people, and keeps no intent standing.
             Ok(false) if self.memory.left_to_others() => None,
-            Ok(false) if self.memory.may_try(4, None, self.now.at) => Some(Decision::Act(4, self.publish(&wanted))),
+            Ok(false) if self.memory.may_try(4, None, self.now.at) => {
+                Some(Decision::Act(4, self.publish(self.intent.to(), &wanted)))
+            }
             Ok(false) => Some(Decision::Wait(4, "records are being put right".into())),
             // The role has moved; a DNS server that is away now does not keep the intent standing.
             Err(_) => None,
@@ -140,15 +154,25 @@ impl Case<'_> {
 
     pub(super) fn undo_dns(&self) -> Decision {
         let Some(former) = &self.intent.former.records else { return self.seen_undone(4) };
-        match self.zone_holds(former) {
+        match self.is_published(former) {
             // H19: a record that the server took may still be one that it cannot run.
             Ok(true) => match self.answers_as_before(former) {
                 Ok(()) => self.seen_undone(4),
                 Err(why) => Decision::Wait(4, format!("the former records are published, but {why} (H19)")),
             },
-            Ok(false) => self.try_undo(4, self.publish(former), "the former records were not taken"),
+            // Nothing shows what stands there, and the publisher takes nothing; but names lead where they led.
+            Ok(false) if self.memory.steps[4].refused > 0 && self.leads_as_before(former) => self.seen_undone(4),
+            Ok(false) => {
+                self.try_undo(4, self.publish(self.intent.from(), former), "the former records were not taken")
+            }
             Err(_) => Decision::Wait(4, self.memory.unseen(4)),
         }
+    }
+
+    /// Whether every name is answered by every server as before step 4, where only answers tell.
+    fn leads_as_before(&self, former: &[RecordSet]) -> bool {
+        let seen = self.seen.zone.known().is_some_and(|zone| !zone.by_api() && zone.is_whole() && holds(zone, former));
+        seen && self.answers_as_before(former).is_ok()
     }
 
     /// The names that lead somewhere now, as step 4 begins.
@@ -186,7 +210,10 @@ impl Case<'_> {
             Ok(true) => None,
             // Whoever else writes them goes on writing: that is for people, and keeps no intent standing.
             Ok(false) if self.memory.left_to_others() => None,
-            Ok(false) => Some(self.try_undo(4, self.publish(former), "the former records were not taken")),
+            Ok(false) => {
+                let publish = self.publish(self.intent.from(), former);
+                Some(self.try_undo(4, publish, "the former records were not taken"))
+            }
             // They were seen; a DNS server that is away now does not keep the intent standing.
             Err(_) => None,
         }

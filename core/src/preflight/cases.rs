@@ -365,6 +365,9 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("the health URL is answered 500 by a route that serves nobody", |_, f| { set_rules(f, &hel(), &[&[("shop-fsn", 0), ("shop-hel", 0)]]); set_health(f, Seen::Is(500)); }, &[Id::RouteWeights]),
     ("zone readable and not writable (H51)", |_, f| f.observations.zone_takes = Seen::Is(Err("update of Lua records is not allowed".into())), &[Id::Zone]),
     ("zone of which nobody says whether it is writable", |_, f| f.observations.zone_takes = unreadable(), &[Id::Zone]),
+    ("a publisher that shows no records", |_, f| answered(f, "10.1.0.1"), &[]),
+    ("a publisher that shows no records, and no addresses for an undo", |p, f| { p.former_addresses.clear(); answered(f, "10.1.0.1") }, &[Id::Addresses]),
+    ("a publisher that shows no records, and a name that leads elsewhere", |_, f| answered(f, "192.0.2.7"), &[Id::FormerAnswers]),
     ("TTL above the RTO", |p, _| p.records.ttl_seconds = 61, &[Id::TtlAboveRto]),
     ("published TTL above the RTO", |_, f| is(&mut f.observations.zone).records[0].ttl_seconds = 3600, &[Id::TtlAboveRto]),
     ("new half not Ready", |_, f| target(f).ready = Some(false), &[Id::TargetReady]),
@@ -425,6 +428,13 @@ fn second_row(facts: &mut Facts) {
         ..replica(facts).clone()
     };
     primary(facts).replicas.as_mut().unwrap().insert(0, dead);
+}
+/// The publisher shows no records, and this is answered.
+fn answered(facts: &mut Facts, address: &str) {
+    let zone = is(&mut facts.observations.zone);
+    zone.shown = crate::observe::Shown::ByAnswers { silent: BTreeSet::new() };
+    (zone.records[0].kind, zone.records[0].contents) = ("A".into(), vec![address.into()]);
+    facts.observations.zone_takes = Seen::NotLooked;
 }
 fn behind(facts: &mut Facts, lag_ms: u64) {
     let row = replica(facts);

@@ -4,7 +4,7 @@ use super::Facts;
 use crate::name::{ObjectName, Region};
 use crate::observe::{
     Accepts, Answer, ClusterView, CopyView, DatabaseView, Half, HotStandby, Observations, ReplicaRow, Role, RouteRule,
-    RouteView, Seen, SeenRecord, Shortcomings, StreamView, ZoneView,
+    RouteView, Seen, SeenRecord, Shortcomings, Shown, StreamView, ZoneView,
 };
 use crate::plan::Plan;
 use crate::record::{Lineage, Lsn, Position, Record, RecordSet};
@@ -249,7 +249,7 @@ pub fn observations() -> Observations {
             .into(),
         routes: both(|_| route()),
         copies: both(|_| copy()),
-        zone: Seen::Is(ZoneView { records: vec![published] }),
+        zone: Seen::Is(ZoneView { records: vec![published], shown: Shown::ByApi }),
         zone_takes: Seen::Is(Ok(())),
         health_urls: plan().addresses.into_iter().map(|address| (address, Seen::Is(200))).collect(),
         authorities: Seen::Is(vec![server(1)]),

@@ -4,6 +4,7 @@ use super::{Case, Findings, Id};
 use crate::name::Region;
 use crate::observe::Seen;
 use crate::record::{Direction, Former, INTENT_LENGTH_MAX, Intent, Kind, Record};
+use crate::records::former_sets;
 use crate::spec::LeaseSpec;
 use crate::term;
 use jiff::Timestamp;
@@ -135,7 +136,11 @@ fn under_way(case: &Case, record: &Record, out: &mut Findings) {
 /// The length that this plan's intent may come to, bytes.
 fn intent_length(case: &Case) -> usize {
     let plan = case.plan;
-    let former = Former { records: case.seen().zone.known().map(|zone| zone.records.clone()), ..Former::default() };
+    let records = case.seen().zone.known().map(|zone| match zone.by_api() {
+        true => zone.records.clone(),
+        false => former_sets(plan).unwrap_or_default(),
+    });
+    let former = Former { records, ..Former::default() };
     let intent = Intent {
         id: format!("{}/{}.{}", plan.continuum, u64::MAX, u64::MAX),
         kind: Kind::Planned,

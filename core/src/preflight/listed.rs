@@ -40,6 +40,7 @@ const LISTED: &[(&str, &[&str])] = &[
     ("addresses known for toRegion", &["addresses"]),
     ("records valid and the zone writable", &["records-valid", "zone"]),
     ("each authoritative server answers: step 4 and its undo wait for it", &["authorities"]),
+    ("where names lead that an undo leads back, where no publisher shows records", &["former-answers"]),
     ("caches of authoritative servers, which step 4 waits for", &["authority-caches"]),
     ("the URL of a health check that decides what is answered (H20)", &["health-url", "health-url-seen"]),
     ("audit stream reachable", &["audit-stream"]),

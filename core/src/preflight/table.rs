@@ -121,6 +121,7 @@ checks! {
     HealthUrlSeen, "health-url-seen", 4, Warning, "ifurlup's URL can be asked";
     Zone, "zone", 4, Blocker, "a DNS publisher is configured and the zone is writable";
     Authorities, "authorities", 4, Blocker, "every authoritative server answers for the names";
+    FormerAnswers, "former-answers", 4, Warning, "names that lead elsewhere are not led to the old region by an undo, where no publisher shows records";
     AuthorityCaches, "authority-caches", 4, Warning, "no authoritative server answers from caches that step 4 has to wait for";
     TtlAboveRto, "ttl-above-rto", 4, Warning, "the records' TTL is within the RTO";
 

@@ -2,12 +2,13 @@
 
 use super::{Case, Findings, Id};
 use crate::name::Region;
-use crate::observe::{RouteRule, RouteView, Seen};
-use crate::records::{address_parts, record_sets};
+use crate::observe::{RouteRule, RouteView, Seen, ZoneView};
+use crate::records::{address_parts, addresses_of, record_sets};
 use crate::spec::RouteSpec;
 use crate::steps;
 use crate::weights;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// A longer drain is advised against, s.
 const DRAIN_SECONDS_MAX: u32 = 30;
@@ -216,6 +217,11 @@ fn records(case: &Case, out: &mut Findings) {
             }
         }
     }
+    if let Seen::Is(zone) = &case.seen().zone
+        && !zone.by_api()
+    {
+        answered(case, zone, out);
+    }
     authorities(case, out);
     let ttl = plan.records.ttl_seconds.max(published.unwrap_or(0));
     if ttl > plan.rto_seconds {
@@ -223,6 +229,34 @@ fn records(case: &Case, out: &mut Findings) {
             Id::TtlAboveRto,
             format!("record TTL {ttl} s is longer than the RTO of {} s: clients keep the old answer", plan.rto_seconds),
         );
+    }
+}
+
+/// Nothing shows the records that stand, so an undo publishes those that the plan has for the old region.
+fn answered(case: &Case, zone: &ZoneView, out: &mut Findings) {
+    let plan = case.plan;
+    let from = &plan.from;
+    if plan.former_addresses.is_empty() {
+        let text = format!(
+            "no addresses of {from} are known, and an undo would publish them: the DNS publisher shows no records; set \
+             spec.regions[].lbIPs"
+        );
+        out.add(Id::Addresses, text);
+        return;
+    }
+    out.note(
+        4,
+        format!("the DNS publisher shows no records: answers are gone by, and an undo publishes those of {from}"),
+    );
+    let ours = |address: &IpAddr| plan.former_addresses.contains(address);
+    for set in &zone.records {
+        let addresses = addresses_of(std::slice::from_ref(set)).unwrap_or_default();
+        if let Some(foreign) = addresses.iter().find(|address| !ours(address)) {
+            let name = &set.hostname;
+            let text =
+                format!("{name} is answered with {foreign}, which is not in {from}: an undo would lead it to {from}");
+            out.add(Id::FormerAnswers, text);
+        }
     }
 }
 
@@ -249,7 +283,8 @@ fn authorities(case: &Case, out: &mut Findings) {
             _ => {}
         }
     }
-    let standing = case.seen().zone.known().map(|zone| address_parts(&zone.records)).unwrap_or_default();
+    let shown = case.seen().zone.known().filter(|zone| zone.by_api());
+    let standing = shown.map(|zone| address_parts(&zone.records)).unwrap_or_default();
     let caches = case.plan.dns.cache_seconds_of(count, &case.plan.records.hostnames, &standing);
     if caches > 0 {
         let limit = steps::step(4).limit(case.plan).unwrap_or_default().as_secs() + u64::from(caches);

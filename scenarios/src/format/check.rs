@@ -7,7 +7,7 @@ use super::moment::Condition;
 use super::names::{HostName, servers_of};
 use super::spot::{Place, Spot};
 use super::steps::Step;
-use super::world::{WitnessPlace, World};
+use super::world::{PublisherWord, WitnessPlace, World};
 use super::yaml::Wrong;
 use super::{Facts, Scenario, TimeSpan};
 use continuum_core::spec::REQUEST_LIMIT_SECONDS;
@@ -231,6 +231,9 @@ fn missing_host(scenario: &Scenario, step: &Spot<Step>) -> Option<Wrong> {
         () if names("dns2") && scenario.spec.world.dns.authorities < 2 => {
             ("dns2", "give it one: spec.world.dns.authorities: 2")
         }
+        () if names("pdm") && scenario.spec.world.dns.publisher != PublisherWord::Pdm => {
+            ("pdm", "give it one: spec.world.dns.publisher: pdm")
+        }
         () if names("platform") && !scenario.calls_api() => {
             ("platform", "it is there where something is asked over the API: `request`, or `via: api`")
         }
@@ -254,7 +257,10 @@ fn missing_server(world: &World, step: &Spot<Step>) -> Option<Wrong> {
         "nats" if !world.audit && world.lease.witness != WitnessPlace::Nats => {
             "this world has no audit stream (spec.world.audit)"
         }
-        "dns" if !world.dns.publisher => "this world has no publisher (spec.world.dns.publisher)",
+        "dns" if world.dns.publisher == PublisherWord::None => "this world has no publisher (spec.world.dns.publisher)",
+        "pdm" if world.dns.publisher != PublisherWord::Pdm => {
+            "this world has no such publisher (spec.world.dns.publisher)"
+        }
         "api.witness" if world.lease.witness != WitnessPlace::Third => {
             "the witness does not stand there (spec.world.lease.witness)"
         }

@@ -97,7 +97,7 @@ known_name!(
     HostName, "host", "worlds have", [
         "api.fsn", "api.hel", "api.witness", "controller.fsn", "controller.hel", "operator.fsn", "operator.hel",
         "pg.fsn", "pg.hel", "dns", "dns2", "vantage1", "vantage2", "vantage3", "nats", "clients.fsn", "clients.hel",
-        "platform",
+        "platform", "pdm",
     ]
 );
 known_name!(
@@ -106,7 +106,7 @@ known_name!(
 );
 known_name!(
     /// A host whose answers can be hurt one by one.
-    ServerName, "server", "servers that answer requests", ["api.fsn", "api.hel", "api.witness", "dns", "nats"]
+    ServerName, "server", "servers that answer requests", ["api.fsn", "api.hel", "api.witness", "dns", "pdm", "nats"]
 );
 known_name!(
     /// What a request can change.
@@ -151,7 +151,7 @@ pub(super) fn servers_of(object: &str) -> &'static [&'static str] {
         "clusters/shop-hel" | "secrets/shop-hel-app" => &["api.hel"],
         // The witness may stand in a region, or in a bucket.
         "leases/shop.shop" => &["api.witness", "api.fsn", "api.hel", "nats"],
-        "zones/example.org" => &["dns"],
+        "zones/example.org" => &["dns", "pdm"],
         "catalyst.audit" => &["nats"],
         _ => &["api.fsn", "api.hel"],
     }

@@ -278,9 +278,8 @@ impl Default for SecretsWorld {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct DnsWorld {
-    /// Whether a publisher is configured.
-    #[serde(deserialize_with = "flag")]
-    pub publisher: bool,
+    /// By what records are published.
+    pub publisher: PublisherWord,
     /// Whether the server can run the LUA records it accepts (H19).
     pub lua: LuaWorld,
     /// Time to live of the records.
@@ -299,7 +298,7 @@ pub struct DnsWorld {
 impl Default for DnsWorld {
     fn default() -> Self {
         Self {
-            publisher: true,
+            publisher: PublisherWord::PowerDns,
             lua: LuaWorld::Ok,
             ttl: Seconds(30),
             selector: SelectorWord::Ifurlup,
@@ -307,6 +306,18 @@ impl Default for DnsWorld {
             vantages: true,
         }
     }
+}
+
+/// A publisher of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PublisherWord {
+    /// PowerDNS's own API.
+    PowerDns,
+    /// A pool domain manager on a host `pdm`: it only takes records, and shows none.
+    Pdm,
+    /// None is configured.
+    None,
 }
 
 /// What becomes of a LUA record.

@@ -1,8 +1,8 @@
 //! From the words of a scenario file to those of the simulator. Nothing is decided here.
 
 use crate::format::{
-    self, AuditDoes, Count, DnsDoes, InitialLease, LuaWorld, Moment, OperatorTask, OperatorTimes, RegionDoes,
-    Replication, RouteWorld, Scenario, SelectorWord, StandbyWorld, Step, Timing, WitnessPlace,
+    self, AuditDoes, Count, DnsDoes, InitialLease, LuaWorld, Moment, OperatorTask, OperatorTimes, PublisherWord,
+    RegionDoes, Replication, RouteWorld, Scenario, SelectorWord, StandbyWorld, Step, Timing, WitnessPlace,
 };
 use crate::runner::{Fabric, RunOptions};
 use continuum_sim::fabric::FabricKind;
@@ -10,7 +10,7 @@ use continuum_sim::faults::{
     AuditFault, Blow, DnsFault, Does, Fault, Kind, RequestFault, Scope, Skew, Task, Trigger, WorldFault,
 };
 use continuum_sim::world::WorldOptions;
-use continuum_sim::world::options::{Lease, Route, Standby, Witness};
+use continuum_sim::world::options::{Lease, Publisher, Route, Standby, Witness};
 use std::time::Duration;
 
 /// Simulated time that a run may take beyond the scenario's limit, to heal, come to rest and be judged.
@@ -81,7 +81,11 @@ pub(super) fn world(scenario: &Scenario, options: &RunOptions) -> WorldOptions {
         archive_mode_stays: world.operator.keeps_archive_mode,
         secrets_agree: world.secrets.agree,
         password_rotated: world.secrets.rotated,
-        publisher: world.dns.publisher,
+        publisher: match world.dns.publisher {
+            PublisherWord::PowerDns => Publisher::PowerDns,
+            PublisherWord::Pdm => Publisher::Pdm,
+            PublisherWord::None => Publisher::None,
+        },
         broken_lua: world.dns.lua == LuaWorld::Broken,
         record_ttl_seconds: world.dns.ttl.0,
         selector: match world.dns.selector {

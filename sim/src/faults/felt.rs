@@ -5,7 +5,7 @@ use super::{AuditFault, Blow, DnsFault, WorldFault, hosts_of};
 use crate::gate::Asked;
 
 /// Hosts of which nothing is heard unless somebody asks them.
-const ASKED_ONLY: [&str; 4] = ["api.", "dns", "nats", "vantage"];
+const ASKED_ONLY: [&str; 5] = ["api.", "dns", "pdm", "nats", "vantage"];
 
 const CONTROLLER: &str = "controller.";
 
@@ -61,7 +61,7 @@ impl WorldFault {
         match self {
             WorldFault::Audit(AuditFault::Refuse) => asked.server == "nats",
             WorldFault::Dns(DnsFault::Refuse | DnsFault::Lie | DnsFault::Broken | DnsFault::ReadOnlyLua) => {
-                asked.server == "dns" && (asked.changing || asked.trial)
+                (asked.server == "dns" || asked.server == "pdm") && (asked.changing || asked.trial)
             }
             _ => false,
         }

@@ -77,7 +77,7 @@ impl Stored {
             _ if object_named => true,
             2 if server_of(intent.from()) => cluster,
             3 if asked.server.starts_with("api.") && asked.server != WITNESS => asked.what.starts_with("httproutes/"),
-            4 if asked.server == "dns" => asked.what.starts_with("zones/"),
+            4 if asked.server == "dns" || asked.server == "pdm" => asked.what.starts_with("zones/"),
             5 if self.is_witness(&asked.server) => self.changes_holder(asked),
             6 if server_of(intent.to()) => cluster,
             7 if asked.server == HOST => asked.what == SUBJECT && asked.body.contains("continuum-switchover"),

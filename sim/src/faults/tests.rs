@@ -88,6 +88,7 @@ fn moving(started_count: usize) -> Record {
         records: RecordSpec { selector: Selector::Ifurlup, health_check: None, ttl_seconds: 30, hostnames: vec![] },
         dns: DnsSpec::default(),
         addresses: vec![],
+        former_addresses: vec![],
         lease: LeaseSpec {
             kind: LeaseKind::K8sLease,
             ttl_seconds: 30,

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use continuum_core::audit::{Event, EventQuery};
 use continuum_core::name::Region;
-use continuum_core::observe::{Answer, FoundEvent, Seen, StreamView, ZoneView};
+use continuum_core::observe::{Answer, FoundEvent, Seen, Shown, StreamView, ZoneView};
 use continuum_core::ports::{
     ObserveAudit, ObserveRecords, ObserveWitness, Outcome, PublishAudit, PublishRecords, Version,
 };
@@ -143,19 +143,24 @@ struct BelievesItself {
 
 #[async_trait]
 impl PublishRecords for BelievesItself {
-    async fn publish(&self, zone: &str, sets: &[RecordSet]) -> Outcome {
+    async fn publish(&self, zone: &str, leads_to: &Region, sets: &[RecordSet]) -> Outcome {
         *self.believed.lock().unwrap_or_else(PoisonError::into_inner) = Some(sets.to_vec());
-        self.act.publish(zone, sets).await
+        self.act.publish(zone, leads_to, sets).await
     }
 }
 
 #[async_trait]
 impl ObserveRecords for BelievesItself {
+    fn shows_zone(&self) -> bool {
+        self.observe.shows_zone()
+    }
+
     async fn zone(&self, zone: &str, hostnames: &[String]) -> Seen<ZoneView> {
         let believed = self.believed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match believed {
             Some(sets) => {
-                Seen::Is(ZoneView { records: sets.into_iter().filter(|set| !set.contents.is_empty()).collect() })
+                let records = sets.into_iter().filter(|set| !set.contents.is_empty()).collect();
+                Seen::Is(ZoneView { records, shown: Shown::ByApi })
             }
             None => self.observe.zone(zone, hostnames).await,
         }

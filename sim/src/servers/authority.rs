@@ -7,7 +7,7 @@ use crate::fabric::Net;
 use continuum_core::record::RecordSet;
 use futures_util::future::join_all;
 use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::rdata::SOA;
+use hickory_proto::rr::rdata::{NS, SOA};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
@@ -76,6 +76,12 @@ pub(super) fn answer(
     for set in served.sets {
         if served.lua_is_broken && set.kind == "LUA" {
             return reply(question, ResponseCode::ServFail);
+        }
+        if set.kind == "NS" && query.query_type() == RecordType::NS {
+            let named = set.contents.iter().filter_map(|name| Name::from_ascii(name).ok());
+            let record = |name| Record::from_rdata(query.name().clone(), set.ttl_seconds, RData::NS(NS(name)));
+            answer.answers.extend(named.map(record));
+            continue;
         }
         match addresses(set, query.query_type(), &mut circumstances) {
             Ok(addresses) => {

@@ -11,6 +11,7 @@ pub mod jetstream;
 pub mod kube_api;
 pub mod lua;
 pub mod operator;
+pub mod pdm;
 pub mod postgres;
 pub mod powerdns;
 pub mod vantage;

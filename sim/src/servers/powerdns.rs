@@ -131,6 +131,17 @@ impl PowerDns {
         Ok(())
     }
 
+    /// What a manager of zones writes through its API. The error is what the API says.
+    pub fn written_by_pdm(&self, at: Duration, from: &str, zone: &str, body: &str) -> Result<(), String> {
+        let disk = self.shared.disk();
+        match (disk.refusing, disk.zone.name == zone) {
+            (Some(status), _) => return Err(format!("{status}: refused")),
+            (None, false) => return Err("404: Not Found".into()),
+            (None, true) => drop(disk),
+        }
+        self.edit(at, from, body)
+    }
+
     /// Ground truth: the sets of its zone.
     pub fn record_sets(&self) -> Vec<RecordSet> {
         self.shared.disk().zone.sets().cloned().collect()

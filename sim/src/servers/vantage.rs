@@ -9,6 +9,7 @@ use super::dns_client;
 use super::dns_wire::{self, Answerer, data, reply};
 use crate::fabric::{Net, Software};
 use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::rdata::NS;
 use hickory_proto::rr::{RData, Record, RecordType};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -32,7 +33,9 @@ pub struct Vantage {
 struct Heard {
     code: ResponseCode,
     addresses: Vec<IpAddr>,
-    /// Absent: there was no address.
+    /// Names of a zone's servers.
+    servers: Vec<NS>,
+    /// Absent: there was neither.
     ttl_seconds: Option<u32>,
 }
 
@@ -111,6 +114,8 @@ impl Running {
         let ttl_seconds = known.ttl_seconds.unwrap_or_default();
         let record = |address| Record::from_rdata(query.name().clone(), ttl_seconds, data(address));
         answer.answers.extend(known.addresses.into_iter().map(record));
+        let record = |server| Record::from_rdata(query.name().clone(), ttl_seconds, RData::NS(server));
+        answer.answers.extend(known.servers.into_iter().map(record));
         answer
     }
 
@@ -137,13 +142,15 @@ impl Running {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let asking = dns_client::ask(&self.vantage.net, self.upstream(key), &key.0, key.1, id);
         let answer = tokio::time::timeout(UPSTREAM_LIMIT, asking).await.ok()?.ok()?;
-        let mut heard = Heard { code: answer.metadata.response_code, addresses: Vec::new(), ttl_seconds: None };
+        let code = answer.metadata.response_code;
+        let mut heard = Heard { code, addresses: Vec::new(), servers: Vec::new(), ttl_seconds: None };
         for record in &answer.answers {
-            heard.addresses.push(match &record.data {
-                RData::A(address) => IpAddr::V4(address.0),
-                RData::AAAA(address) => IpAddr::V6(address.0),
+            match &record.data {
+                RData::A(address) => heard.addresses.push(IpAddr::V4(address.0)),
+                RData::AAAA(address) => heard.addresses.push(IpAddr::V6(address.0)),
+                RData::NS(server) => heard.servers.push(server.clone()),
                 _ => continue,
-            });
+            }
             heard.ttl_seconds = Some(heard.ttl_seconds.map_or(record.ttl, |ttl| ttl.min(record.ttl)));
         }
         heard.addresses.sort();

@@ -5,8 +5,8 @@
 //! loses it whole.
 
 use super::inbox::Inbox;
-use super::objects::{APPLICATION, DNS_KEY, LEASE_NAMESPACE, NAMESPACE, WITNESS_KEY, probe_login};
-use super::options::{REGIONS, Witness, WorldOptions, witness_store};
+use super::objects::{APPLICATION, DNS_KEY, LEASE_NAMESPACE, NAMESPACE, PDM_TOKEN, WITNESS_KEY, probe_login};
+use super::options::{Publisher, REGIONS, Witness, WorldOptions, witness_store};
 use super::platform::{API_PORT, API_TOKEN};
 use crate::audit_client::AuditClient;
 use crate::dns_runtime::SimDns;
@@ -14,20 +14,24 @@ use crate::fabric::{BoxStream, Listener, Net, Software};
 use crate::host_clock::{HostClock, Skews};
 use crate::http_connect::http_connect;
 use crate::kube_client::{HostExecutor, KubeConnector};
+use crate::servers::pdm;
 use crate::servers::postgres::NetConnector;
 use crate::witness_client::WitnessClient;
 use continuum_core::controller::{Controller, Options};
 use continuum_core::mailbox::Cancel;
 use continuum_core::name::{ObjectName, Region};
+use continuum_core::ports::{ObserveRecords, PublishRecords};
 use continuum_core::report::{DryRunReport, ExecuteReport, HealthReport};
 use continuum_core::sequencer::ExecuteOrder;
 use continuum_live::assemble::{
     KubeClients, OtherActors, OtherObservers, Ports, Register, Transports, Twice, assemble,
 };
+use continuum_live::authoritative::Authorities;
 use continuum_live::http_api::{Directory, HttpApi, Limits as ApiLimits, Operations, Token, serve};
 use continuum_live::kube_transport::{Limits, USER_AGENT, USER_AGENT_DRY_RUN, plain_client};
+use continuum_live::pdm::{Pdm, PdmApi};
 use continuum_live::postgres::PostgresProbe;
-use continuum_live::powerdns::{Authorities, PowerDns, PowerDnsApi};
+use continuum_live::powerdns::{PowerDns, PowerDnsApi};
 use continuum_live::vantages::Vantages;
 use continuum_live::watches::{ServerWatches, Watches};
 use futures_util::future::{BoxFuture, join, join_all, join3};
@@ -170,8 +174,8 @@ async fn serve_api(net: Net, served: Served) {
 
 fn transports(options: &WorldOptions, net: &Net, clock: Arc<HostClock>) -> Transports {
     // One and the same: whom it asked is who must know the zone that it publishes to.
-    let powerdns = |user_agent| options.publisher.then(|| Arc::new(powerdns(options, net, user_agent)));
-    let records = powerdns(USER_AGENT);
+    let driving = records(options, net, USER_AGENT);
+    let dry_run = records(options, net, USER_AGENT_DRY_RUN);
     Transports {
         kube: Twice {
             driving: clients(options, net, USER_AGENT, Limits::REQUESTS),
@@ -185,12 +189,12 @@ fn transports(options: &WorldOptions, net: &Net, clock: Arc<HostClock>) -> Trans
         register: (options.witness == Witness::Bucket)
             .then(|| Twice { driving: key(net, USER_AGENT), dry_run: key(net, USER_AGENT_DRY_RUN) }),
         observers: Twice {
-            driving: observers(options, net, USER_AGENT, records.clone()),
-            dry_run: observers(options, net, USER_AGENT_DRY_RUN, powerdns(USER_AGENT_DRY_RUN)),
+            driving: observers(options, net, USER_AGENT, driving.clone()),
+            dry_run: observers(options, net, USER_AGENT_DRY_RUN, dry_run),
         },
         actors: OtherActors {
             database: options.probe.then(|| Arc::new(probe(net, USER_AGENT)) as _),
-            records: records.map(|records| records as _),
+            records: driving.map(|records| records.act),
             audit: options.audit.then(|| Arc::new(AuditClient::new(net.clone(), USER_AGENT)) as _),
         },
         watches: Watches::new(),
@@ -230,15 +234,10 @@ fn clients(options: &WorldOptions, net: &Net, user_agent: &'static str, limits: 
     }
 }
 
-fn observers(
-    options: &WorldOptions,
-    net: &Net,
-    user_agent: &'static str,
-    records: Option<Arc<PowerDns<SimDns>>>,
-) -> OtherObservers {
+fn observers(options: &WorldOptions, net: &Net, user_agent: &'static str, records: Option<Records>) -> OtherObservers {
     OtherObservers {
         database: options.probe.then(|| Arc::new(probe(net, user_agent)) as _),
-        records: records.map(|records| records as _),
+        records: records.map(|records| records.observe),
         vantages: options.vantages.then(|| Arc::new(vantages(net)) as _),
         audit: options.audit.then(|| Arc::new(AuditClient::new(net.clone(), user_agent)) as _),
         latency: None,
@@ -250,20 +249,49 @@ fn probe(net: &Net, user_agent: &str) -> PostgresProbe {
     if user_agent == USER_AGENT_DRY_RUN { probe.for_dry_run() } else { probe }
 }
 
-fn powerdns(options: &WorldOptions, net: &Net, user_agent: &str) -> PowerDns<SimDns> {
+/// A publisher as both of its ports.
+#[derive(Clone)]
+struct Records {
+    observe: Arc<dyn ObserveRecords>,
+    act: Arc<dyn PublishRecords>,
+}
+
+impl Records {
+    fn of<T: ObserveRecords + PublishRecords + 'static>(publisher: T) -> Self {
+        let publisher = Arc::new(publisher);
+        Self { observe: publisher.clone(), act: publisher }
+    }
+}
+
+fn records(options: &WorldOptions, net: &Net, user_agent: &str) -> Option<Records> {
     let authorities = match options.second_authority {
         true => Authorities::OfZone { resolvers: super::VANTAGES.map(|host| socket(net, host)).to_vec() },
         false => Authorities::Listed(vec![socket(net, "dns")]),
     };
-    let connect = http_connect(net.clone());
-    let api = PowerDnsApi {
-        connect: connect.clone(),
-        host: "dns".into(),
-        port: 8081,
-        api_key: DNS_KEY.into(),
-        user_agent: user_agent.into(),
-    };
-    PowerDns::new(api, connect, authorities, &SimDns::new(net.clone()))
+    let (connect, sockets) = (http_connect(net.clone()), SimDns::new(net.clone()));
+    match options.publisher {
+        Publisher::None => None,
+        Publisher::PowerDns => {
+            let api = PowerDnsApi {
+                connect: connect.clone(),
+                host: "dns".into(),
+                port: 8081,
+                api_key: DNS_KEY.into(),
+                user_agent: user_agent.into(),
+            };
+            Some(Records::of(PowerDns::new(api, connect, authorities, &sockets)))
+        }
+        Publisher::Pdm => {
+            let api = PdmApi {
+                connect: connect.clone(),
+                host: pdm::HOST.into(),
+                port: pdm::PORT,
+                token: Some(PDM_TOKEN.into()),
+                user_agent: user_agent.into(),
+            };
+            Some(Records::of(Pdm::new(api, connect, authorities, &sockets)))
+        }
+    }
 }
 
 fn vantages(net: &Net) -> Vantages<SimDns> {

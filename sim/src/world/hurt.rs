@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Hosts in a third place.
-const IN_NO_REGION: [&str; 8] = ["api.witness", "dns", "dns2", "vantage1", "vantage2", "vantage3", "nats", "platform"];
+const IN_NO_REGION: [&str; 9] =
+    ["api.witness", "dns", "dns2", "pdm", "vantage1", "vantage2", "vantage3", "nats", "platform"];
 
 /// What faults that go on bring about. Where several say how much, the most counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

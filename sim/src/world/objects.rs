@@ -26,6 +26,8 @@ pub const ZONE: &str = "example.org";
 pub const HOSTNAME: &str = "shop.example.org";
 /// Key of the DNS server's API.
 pub const DNS_KEY: &str = "simulated";
+/// What callers of PDM bear.
+pub const PDM_TOKEN: &str = "simulated-too";
 /// Stream of audit events.
 pub const STREAM: &str = "AUDIT";
 

@@ -66,8 +66,8 @@ pub struct WorldOptions {
     pub secrets_agree: bool,
     /// The database has another password than both secrets say (H53): a rotation that no secret followed.
     pub password_rotated: bool,
-    /// Whether a DNS publisher is configured.
-    pub publisher: bool,
+    /// The DNS publisher that is configured.
+    pub publisher: Publisher,
     /// The DNS server accepts LUA records and cannot run them (H19).
     pub broken_lua: bool,
     /// `luaRecord.ttl`, s.
@@ -119,6 +119,17 @@ pub enum Route {
     /// They have other names (H18).
     Unmatched,
     /// There is none.
+    None,
+}
+
+/// By what records are published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Publisher {
+    /// PowerDNS's own API.
+    PowerDns,
+    /// A pool domain manager before it, which only takes records.
+    Pdm,
+    /// None is configured.
     None,
 }
 
@@ -179,7 +190,7 @@ impl Default for WorldOptions {
             archive_mode_stays: false,
             secrets_agree: true,
             password_rotated: false,
-            publisher: true,
+            publisher: Publisher::PowerDns,
             broken_lua: false,
             record_ttl_seconds: 30,
             selector: "ifurlup".into(),

@@ -1,7 +1,7 @@
 //! The chart on a real API server, by helm itself: fields that the server does not know, and what its admission thinks of
 //! them, show here and nowhere else.
 
-use crate::render::{ALL, built};
+use crate::render::ALL;
 use crate::{CI, Folder, ci};
 use continuum_tests::chart::{Helm, NAMESPACE, of_kind};
 use continuum_tests::exchange;
@@ -124,12 +124,10 @@ async fn leases_of_the_witness_go_to_the_priority_level_of_elections() {
 #[tokio::test]
 async fn an_election_can_be_turned_off_and_on_again() {
     let Some(bed) = Bed::start("election").await else { return };
-    let folder = Folder::new("election-chart");
-    let later = built(&bed.helm, &folder);
     // The Prometheus operator's definitions are not on this server.
     let mut arguments = ALL.to_vec();
     arguments.extend(["--set", "serviceMonitor.enabled=false", INSTALL[0]]);
-    bed.helm(&later, "install", &ci("fsn"), &arguments);
+    bed.helm(&bed.helm, "install", &ci("fsn"), &arguments);
     assert_eq!(bed.get(DEPLOYMENT).await["spec"]["strategy"]["type"], "RollingUpdate");
     let off = ["--set", "continuum.leaderElection.enabled=false", "--set", "continuum.replicas=1"];
     bed.helm(&bed.helm, "upgrade", &ci("fsn"), &off);

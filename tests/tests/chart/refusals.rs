@@ -6,7 +6,7 @@ use continuum_tests::chart::Helm;
 #[test]
 fn values_that_are_wrong_are_refused_by_name() {
     let Some(helm) = Helm::find() else { return };
-    let cases: [(&str, &str); 53] = [
+    let cases: [(&str, &str); 55] = [
         ("continuum.image.tag=", "continuum.image.tag is empty: name the tag"),
         ("continuum.image.tga=1", "'/continuum/image': additional properties 'tga'"),
         ("continum.image.tag=1", "additional properties 'continum'"),
@@ -63,7 +63,9 @@ fn values_that_are_wrong_are_refused_by_name() {
         ),
         ("continuum.powerdns.apiURL=", "continuum.powerdns.apiURL is empty, and there is a key for it"),
         ("continuum.powerdns.apiKeySecretRef=null", "continuum.powerdns.apiKeySecretRef is null: name the secret"),
-        ("continuum.pdmURL=http://pdm", "continuum.pdmURL is set: publishing records is not built"),
+        ("continuum.pdmURL=http://pdm", "continuum.powerdns.apiURL and continuum.pdmURL are both set"),
+        ("continuum.pdmURL=http://pdm/v1", "'/continuum/pdmURL'"),
+        ("continuum.pdmTokenSecretRef.name=pdm,continuum.pdmTokenSecretRef.key=token", "there is a token for it"),
         ("continuum.natsURL=nats://nats:4222", "continuum.natsURL and continuum.natsURLSecretRef are both set"),
         ("continuum.natsURL=nats", "'/continuum/natsURL'"),
         ("continuum.natsURL=nats://nats:70000", "'/continuum/natsURL'"),
@@ -164,7 +166,7 @@ fn what_is_left_out_and_costs_something_is_told_after_the_installation() {
         ),
         (
             "continuum.powerdns.apiURL=,continuum.powerdns.apiKeySecretRef=null",
-            "powerdns.apiURL is not set: no switchover",
+            "continuum.pdmURL are not set: no switchover",
         ),
         ("continuum.api.tokenSecretRef=null", "api.tokenSecretRef is not set: whoever reaches the HTTP API"),
         ("continuum.replicas=0", "replicas is 0: nothing of this region is driven"),

@@ -96,7 +96,9 @@ fn a_zero_and_an_empty_list_reach_the_process() {
     assert_eq!(variable(&objects, "WITNESS_BUCKET").expect("it is set")["value"], "leases");
     // What is not set is left out: empty would be a mistake, or mean another thing.
     let objects = helm.template(&ci("fsn"), &["--set", "continuum.api.tokenSecretRef=null"]).expect("good values");
-    for name in ["CONTINUUM_API_TOKEN", "WITNESS_SECRET", "WITNESS_BUCKET", "PDM_API_URL", "PDM_AUTH_TOKEN"] {
+    for name in
+        ["CONTINUUM_API_TOKEN", "WITNESS_SECRET", "WITNESS_BUCKET", "PDM_API_URL", "PDM_CA_FILE", "PDM_AUTH_TOKEN"]
+    {
         assert_eq!(variable(&objects, name), None, "{name}");
     }
 }
@@ -182,18 +184,8 @@ fn roles_name_secrets_and_leave_out_what_the_controller_has_no_use_for() {
     assert_eq!(resources.into_iter().collect::<Vec<_>>(), expected);
 }
 
-/// A copy of the chart as it is once everything is built.
-pub fn built(helm: &Helm, folder: &Folder) -> Helm {
-    let to = folder.0.join("continuum");
-    let copied = std::process::Command::new("cp").arg("-r").arg(helm.chart()).arg(&to).status().expect("there is a cp");
-    assert!(copied.success());
-    let nothing = r#"{{- define "continuum.notBuilt" -}}{{- end }}"#;
-    std::fs::write(to.join("templates/_not-built.tpl"), nothing).expect("a file can be written");
-    helm.with_chart(to)
-}
-
-/// Values for [`built`].
-pub const ALL: [&str; 10] = [
+/// What the values of a region leave out.
+pub const ALL: [&str; 12] = [
     "--set",
     "continuum.metrics.enabled=true",
     "--set",
@@ -203,19 +195,22 @@ pub const ALL: [&str; 10] = [
     "--set",
     "continuum.replicas=2",
     "--set",
-    "continuum.pdmURL=http://pdm:8080",
+    "continuum.powerdns.apiURL=,continuum.powerdns.apiKeySecretRef=null",
+    "--set",
+    "continuum.pdmURL=https://pdm,continuum.pdmCASecretRef.name=pdm,continuum.pdmCASecretRef.key=ca.crt",
 ];
 
 #[test]
-fn what_is_not_built_renders_once_its_line_is_gone() {
+fn what_the_values_of_a_region_leave_out_renders_too() {
     let Some(helm) = Helm::find() else { return };
-    let folder = Folder::new("built");
-    let helm = built(&helm, &folder);
     let objects = helm.template(&ci("fsn"), &ALL).expect("good values");
     let value = |name: &str| variable(&objects, name).expect("it is set")["value"].clone();
     assert_eq!(value("METRICS_ADDR"), ":9090");
     assert_eq!((value("LEADER_ELECT"), value("LEADER_ELECT_NS")), (json!("true"), json!("catalyst-controllers")));
-    assert_eq!(value("PDM_API_URL"), "http://pdm:8080");
+    assert_eq!(
+        (value("PDM_API_URL"), value("PDM_CA_FILE")),
+        (json!("https://pdm"), json!("/etc/continuum/pdm-ca/ca.crt"))
+    );
     assert_eq!(of_kind(&objects, "Deployment", None)[0]["spec"]["strategy"]["type"], "RollingUpdate");
     let election = of_kind(&objects, "Role", Some("continuum-controller-election"))[0];
     let lease = &election["rules"][0];

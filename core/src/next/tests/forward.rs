@@ -192,7 +192,7 @@ fn the_end_comes_one_request_limit_after_the_last_publish_and_with_the_records_r
     assert_eq!(world.decide(), Decision::Finish(EndResult::Succeeded));
     // A publish of before the swap landed after it.
     late.zone().records[0].contents = vec!["A \"old\"".into()];
-    assert!(matches!(late.try_with(done()), Decision::Act(4, Action::Publish(_))));
+    assert!(matches!(late.try_with(done()), Decision::Act(4, Action::Publish { .. })));
     late.flipped();
     waits(late.decide());
     late.pass(5);

@@ -67,6 +67,29 @@ fn records_are_told_with_where_they_lead() {
 }
 
 #[test]
+fn records_that_only_answers_tell_of_are_told_with_what_is_answered_and_not_by_silence() {
+    let (record, mut seen) = undone();
+    let zone = |records, silent: &[&str]| {
+        let silent = silent.iter().map(|name| (*name).to_owned()).collect();
+        Seen::Is(crate::observe::ZoneView { records, shown: crate::observe::Shown::ByAnswers { silent } })
+    };
+    let set = |address: &str| RecordSet {
+        hostname: "shop.example.org".into(),
+        kind: "A".into(),
+        ttl_seconds: 30,
+        contents: vec![address.into()],
+    };
+    seen.zone = zone(vec![set("10.1.0.1")], &[]);
+    assert_eq!(found(&record, &seen, fsn()), [""; 0]);
+    seen.zone = zone(vec![set("192.0.2.7")], &[]);
+    assert_eq!(found(&record, &seen, fsn()), ["DNS records: changed: they lead to 192.0.2.7 (?)"]);
+    seen.zone = zone(vec![], &[]);
+    assert_eq!(found(&record, &seen, fsn()), ["DNS records: changed: they lead to no address (?)"]);
+    seen.zone = zone(vec![], &["shop.example.org"]);
+    assert_eq!(found(&record, &seen, fsn()), [""; 0]);
+}
+
+#[test]
 fn in_a_move_what_its_steps_did_is_told_from_when_they_did_it() {
     let mut world = World::during(3);
     set_weights(&mut world.seen, &fsn(), 50, 50, by("helm"));

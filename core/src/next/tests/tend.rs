@@ -215,7 +215,7 @@ fn weights_and_records_that_the_last_move_left_are_put_right_three_times_in_ten_
     kept.seen.routes.clear();
     let Seen::Is(zone) = &mut kept.seen.zone else { panic!() };
     zone.records.clear();
-    assert!(matches!(kept.decide(), Decision::Keep(Object::Records, Action::Publish(_))));
+    assert!(matches!(kept.decide(), Decision::Keep(Object::Records, Action::Publish { .. })));
 }
 
 #[test]

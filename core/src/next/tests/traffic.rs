@@ -130,7 +130,7 @@ fn step_4_publishes_the_records_of_the_new_region_and_removes_what_would_answer_
     let mut world = World::during(4);
     let plain = RecordSet { kind: "A".into(), contents: vec!["10.1.0.1".into()], ..world.zone().records[0].clone() };
     world.zone().records.push(plain.clone());
-    let Decision::Act(4, Action::Publish(sets)) = world.decide() else { panic!() };
+    let Decision::Act(4, Action::Publish { sets, .. }) = world.decide() else { panic!() };
     let wanted = crate::records::record_sets(&fixture::plan()).unwrap();
     assert_eq!(sets, [RecordSet { contents: vec![], ..plain }, wanted[0].clone()]);
 }
@@ -255,7 +255,7 @@ fn records_that_others_write_keep_no_finished_move_standing() {
     loop {
         world.pass(10);
         match world.try_with(done()) {
-            Decision::Act(4, Action::Publish(_)) => published += 1,
+            Decision::Act(4, Action::Publish { .. }) => published += 1,
             Decision::Finish(EndResult::Succeeded) => break,
             other => assert!(matches!(other, Decision::Wait(..)), "{other:?}"),
         }
@@ -288,7 +288,9 @@ fn a_set_that_is_not_exactly_ours_is_written_again() {
     let mut world = World::during(4);
     world.flipped();
     world.zone().records[0].contents.push("A \"pickclosest({'10.1.0.1'})\"".into());
-    let Decision::Act(4, Action::Publish(sets)) = world.decide() else { panic!("the records are published again") };
+    let Decision::Act(4, Action::Publish { sets, .. }) = world.decide() else {
+        panic!("the records are published again")
+    };
     assert_eq!(sets, crate::records::record_sets(&fixture::plan()).unwrap());
 }
 

@@ -44,7 +44,7 @@ fn what_was_done_or_tried_is_undone_in_reverse() {
     let mut world = World::during(5).turn(5);
     assert_eq!(world.decide(), Decision::Undo(5, Action::Record(Change::Undone(None))), "the lease never left");
     let mut world = world.undone_down_to(4);
-    assert!(matches!(world.decide(), Decision::Undo(4, Action::Publish(_))));
+    assert!(matches!(world.decide(), Decision::Undo(4, Action::Publish { .. })));
     let mut world = world.undone_down_to(3);
     assert!(matches!(world.decide(), Decision::Undo(3, Action::Route(_))));
     let mut world = world.undone_down_to(2);
@@ -331,7 +331,7 @@ fn records_that_others_write_keep_no_ended_undo_standing() {
     loop {
         world.pass(10);
         match world.try_with(done()) {
-            Decision::Undo(4, Action::Publish(_)) => published += 1,
+            Decision::Undo(4, Action::Publish { .. }) => published += 1,
             Decision::Finish(EndResult::Undone) => break,
             other => assert!(matches!(other, Decision::Wait(4, _)), "{other:?}"),
         }
@@ -362,7 +362,7 @@ fn a_publish_that_lands_after_its_undo_is_put_right_before_the_end() {
     world.pass(5);
     assert_eq!(world.clone().decide(), Decision::Finish(EndResult::Undone));
     world.flipped();
-    assert!(matches!(world.try_with(done()), Decision::Undo(4, Action::Publish(_))));
+    assert!(matches!(world.try_with(done()), Decision::Undo(4, Action::Publish { .. })));
     *world.zone() = former;
     waits(world.decide());
     world.pass(5);
@@ -381,7 +381,7 @@ fn a_set_is_the_same_in_whatever_order_its_server_keeps_it() {
     world.record.intent.as_mut().unwrap().former.records = Some(world.zone().records.clone());
     let mut world = world.turn(4);
     world.zone().records[0].contents.reverse();
-    assert!(!matches!(world.decide(), Decision::Undo(4, Action::Publish(_))));
+    assert!(!matches!(world.decide(), Decision::Undo(4, Action::Publish { .. })));
 }
 
 /// H19.

@@ -45,7 +45,7 @@ impl World {
                 }
                 format!("weights {}", write.region)
             }
-            Action::Publish(sets) => {
+            Action::Publish { sets, .. } => {
                 let records = &mut self.zone().records;
                 records.retain(|old| sets.iter().all(|new| new.kind != old.kind));
                 records.extend(sets.iter().filter(|set| !set.contents.is_empty()).cloned());
