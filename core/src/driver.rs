@@ -36,6 +36,8 @@ use std::time::Duration;
 const LOOK_PAUSE: Duration = Duration::from_millis(200);
 /// Between two glances at the keeper's view while there is nothing to do.
 const IDLE_PAUSE: Duration = Duration::from_millis(100);
+/// No look takes longer: each of its parts has a limit.
+const LOOK_MAX: Duration = Duration::from_secs(30);
 
 /// What the driver last decided, for the status and the log.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -197,10 +199,15 @@ impl Driver {
 
     /// Holder, an intent stands.
     async fn drive(&self, mind: &mut Mind, view: &View, record: &Record, intent: &Intent) -> Duration {
-        let needs = needs::of_intent(record, intent, &self.me, &mut mind.memory, self.clock.now());
+        let began = self.clock.now();
+        let needs = needs::of_intent(record, intent, &self.me, &mut mind.memory, began);
         let mut seen = look(&self.observers, &*self.clock, &intent.plan, needs, mind.memory.authorities()).await;
         let blocker = self.blocker(record, view, intent, &seen).await;
         let at = self.clock.now();
+        if at.since(began) > LOOK_MAX {
+            // This process stood still meanwhile, and what it saw is old.
+            return Duration::ZERO;
+        }
         let memory = &mut mind.memory;
         memory.look(record, &seen, at);
         memory.fill(&mut seen, at);
