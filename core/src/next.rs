@@ -31,7 +31,7 @@ mod upkeep;
 #[cfg(test)]
 mod tests;
 
-pub use copy::mend_copy;
+pub use copy::{FINALIZER, finalizers, mend_copy};
 pub use give_way::give_way;
 pub use interference::{Interference, interference};
 pub use memory::Memory;

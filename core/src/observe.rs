@@ -364,6 +364,10 @@ pub struct CopyView {
     pub spec: Result<Spec, Invalid>,
     /// Hash of the parts of the spec in which the two copies must agree.
     pub agreement_hash: String,
+    /// `metadata.finalizers`: what holds the object where it is deleted.
+    pub finalizers: Vec<String>,
+    /// It is deleted, and held.
+    pub deleted: bool,
     /// `status.seen`.
     pub seen: Option<SeenRecord>,
     /// The whole status as it is stored (`null` where there is none).

@@ -311,6 +311,8 @@ pub trait ObserveCopies: Send + Sync {
 pub trait ActOnCopy: Send + Sync {
     /// Merge patch of what stands under `spec`, conditional on `resource_version`.
     async fn patch_spec(&self, resource_version: &str, patch: &Value) -> Outcome;
+    /// Replaces `metadata.finalizers`, conditional on `resource_version`.
+    async fn set_finalizers(&self, resource_version: &str, finalizers: &[String]) -> Outcome;
     /// Merge patch of what stands under `status`, unconditional: each field has one writer.
     async fn patch_status(&self, patch: &Value) -> Outcome;
 }

@@ -98,6 +98,11 @@ impl ActOnCopy for OwnCopy {
         self.patch(None, &json!({ "metadata": { "resourceVersion": resource_version }, "spec": patch })).await
     }
 
+    async fn set_finalizers(&self, resource_version: &str, finalizers: &[String]) -> Outcome {
+        let metadata = json!({ "resourceVersion": resource_version, "finalizers": finalizers });
+        self.patch(None, &json!({ "metadata": metadata })).await
+    }
+
     async fn patch_status(&self, patch: &Value) -> Outcome {
         self.patch(Some("status"), &json!({ "status": patch })).await
     }
@@ -110,9 +115,16 @@ fn copy_view(object: &Value, spec: Result<Spec, Invalid>, agreement_hash: String
         generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default(),
         spec,
         agreement_hash,
+        finalizers: finalizers_of(object),
+        deleted: object.pointer("/metadata/deletionTimestamp").is_some_and(Value::is_string),
         seen: seen_of(object),
         status: object.get("status").cloned().unwrap_or_default(),
     }
+}
+
+fn finalizers_of(object: &Value) -> Vec<String> {
+    let all = object.pointer("/metadata/finalizers").and_then(Value::as_array);
+    all.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

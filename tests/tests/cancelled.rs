@@ -77,6 +77,9 @@ impl ActOnCopy for Silent {
     async fn patch_spec(&self, _: &str, _: &Value) -> Outcome {
         pending().await
     }
+    async fn set_finalizers(&self, _: &str, _: &[String]) -> Outcome {
+        pending().await
+    }
     async fn patch_status(&self, _: &Value) -> Outcome {
         pending().await
     }

@@ -4,6 +4,7 @@
 
 mod bucket;
 mod clients;
+mod deleted;
 mod fuzzed;
 mod installed;
 mod killed;
@@ -202,6 +203,12 @@ impl Regions {
     async fn status(&self, index: usize, name: &str) -> Value {
         let found = self.continuums(index).await.get(name).await.expect("it is there");
         found.data.get("status").cloned().unwrap_or_default()
+    }
+
+    /// What holds the copy; absent: it is gone.
+    async fn finalizers(&self, index: usize) -> Option<Vec<String>> {
+        let found = self.continuums(index).await.get_opt("shop").await.expect("copies can be read");
+        found.map(|copy| copy.metadata.finalizers.unwrap_or_default())
     }
 
     /// Reason and note of each Event of the Continuum.

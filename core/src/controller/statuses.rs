@@ -1,17 +1,27 @@
 //! The status of a controller's own copy, made of what it knows.
 
 use super::{ATTEND_PAUSE, Controller, UNSEEN_TOLD, facts};
+use crate::clock::{Monotonic, within};
 use crate::driver::Driver;
 use crate::ledger::{Ledger, whole_seconds};
+use crate::look::limited;
 use crate::measures::{Measures, measures};
 use crate::name::Region;
+use crate::next::finalizers;
 use crate::observe::{CopyView, replication};
+use crate::ports::Outcome;
 use crate::status::{self, Known};
+use crate::term::REQUEST_LIMIT;
 use serde_json::Value;
+use std::time::Duration;
+
+/// Between two tries to hold or let go of the copy, where one failed.
+const HOLD_PAUSE: Duration = Duration::from_secs(2);
 
 impl Controller {
     /// Writes the status, whenever it would say something else.
     pub(super) async fn write_statuses(&self) {
+        let mut hold_tried = None;
         loop {
             let (copy, waits) = {
                 let shared = self.shared();
@@ -22,6 +32,9 @@ impl Controller {
                 let waits = followed.is_some_and(|spec| shared.awaits_halves(spec, self.clock.now()));
                 (copy, waits)
             };
+            if let Some(copy) = &copy {
+                self.keep_finalizer(copy, &mut hold_tried).await;
+            }
             if let Some(copy) = copy.filter(|_| !waits) {
                 self.write_status(&copy).await;
             }
@@ -87,6 +100,24 @@ impl Controller {
             },
             invalid,
             record,
+        }
+    }
+
+    /// While an intent stands, the copy outlasts its deletion: who drives is not ended in the middle of it.
+    async fn keep_finalizer(&self, copy: &CopyView, tried: &mut Option<Monotonic>) {
+        let Some(record) = self.record().filter(|record| finalizers(record, copy).is_some()) else { return };
+        if tried.is_some_and(|at| self.clock.now().since(at) < HOLD_PAUSE) {
+            return;
+        }
+        // The status is written often, and with each write the version changes.
+        let fresh = limited(&*self.clock, REQUEST_LIMIT, self.observers.copies.copy(&self.me)).await;
+        let wanted = fresh.known().and_then(|fresh| Some((fresh, finalizers(&record, fresh)?)));
+        let Some((fresh, wanted)) = wanted else { return };
+        let written = self.actors.copy.set_finalizers(&fresh.resource_version, &wanted);
+        let outcome = within(&*self.clock, REQUEST_LIMIT, written).await;
+        *tried = (outcome != Some(Outcome::Done(()))).then(|| self.clock.now());
+        if tried.is_some() {
+            tracing::debug!(?outcome, "the finalizers were not written");
         }
     }
 

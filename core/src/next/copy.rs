@@ -49,5 +49,19 @@ pub(super) fn mended(record: &Record, spec: &Spec) -> Option<Value> {
     (!patch.is_empty()).then_some(Value::Object(patch))
 }
 
+/// Holds a copy that is deleted until no intent stands: its controller finishes what it drives.
+pub const FINALIZER: &str = "dr.openova.io/switchover-under-way";
+
+/// What `metadata.finalizers` should be, where it is not: ours stands while an intent does. None can be added to a copy
+/// that is deleted already.
+pub fn finalizers(record: &Record, copy: &CopyView) -> Option<Vec<String>> {
+    let is_ours = |finalizer: &String| finalizer == FINALIZER;
+    match (record.intent.is_some(), copy.finalizers.iter().any(is_ours)) {
+        (true, false) if !copy.deleted => Some(copy.finalizers.iter().cloned().chain([FINALIZER.to_owned()]).collect()),
+        (false, true) => Some(copy.finalizers.iter().filter(|finalizer| !is_ours(finalizer)).cloned().collect()),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests;

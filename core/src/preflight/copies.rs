@@ -37,6 +37,13 @@ pub(super) fn look(case: &Case, out: &mut Findings) {
 fn copy<'a>(case: &Case<'a>, region: &Region, out: &mut Findings) -> Option<&'a CopyView> {
     match case.read(out, region, case.seen().copies.get(region), 1) {
         Ok(copy) => {
+            if copy.deleted {
+                let text = format!(
+                    "the copy of {} in {region} is deleted, and goes once nothing is under way",
+                    case.plan.continuum
+                );
+                out.add(Id::Copies, text);
+            }
             if let Err(invalid) = &copy.spec {
                 out.add(Id::Copies, format!("the copy of {} in {region} is invalid: {invalid}", case.plan.continuum));
             }

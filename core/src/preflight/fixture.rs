@@ -218,6 +218,8 @@ pub fn rule(backends: &[(&str, u32)]) -> RouteRule {
 /// A region's copy of the Continuum, whose controller has read the record's last renewal.
 pub fn copy() -> CopyView {
     CopyView {
+        finalizers: Vec::new(),
+        deleted: false,
         resource_version: "40".into(),
         uid: "00000000-0000-0000-0000-000000000001".into(),
         generation: 1,

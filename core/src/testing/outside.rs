@@ -13,7 +13,7 @@ use crate::ports::{
 use crate::preflight::fixture::{self, fsn};
 use crate::roles::RoleSecret;
 use async_trait::async_trait;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -150,6 +150,11 @@ impl ObserveCopies for Outside {
 impl ActOnCopy for Outside {
     async fn patch_spec(&self, _: &str, patch: &Value) -> Outcome {
         self.copy.lock().unwrap().push(patch.clone());
+        Outcome::Done(())
+    }
+
+    async fn set_finalizers(&self, _: &str, finalizers: &[String]) -> Outcome {
+        self.copy.lock().unwrap().push(json!({ "finalizers": finalizers }));
         Outcome::Done(())
     }
 

@@ -240,6 +240,10 @@ impl ActOnCopy for StatusStandsStill {
         self.copy.patch_spec(resource_version, patch).await
     }
 
+    async fn set_finalizers(&self, resource_version: &str, finalizers: &[String]) -> Outcome {
+        self.copy.set_finalizers(resource_version, finalizers).await
+    }
+
     async fn patch_status(&self, patch: &Value) -> Outcome {
         let mut patch = patch.clone();
         if let Some(primary) = patch.get_mut("primaryRegion").filter(|primary| primary.is_string()) {

@@ -207,6 +207,7 @@ under! { Own, the_own_cluster:
     copies::a_copy_is_read_with_its_spec_and_status,
     copies::a_spec_is_patched_where_its_version_stands,
     copies::a_status_is_patched_field_by_field,
+    copies::a_copy_that_is_held_outlasts_its_deletion,
     watched::what_is_there_is_told_as_it_is_read_and_each_change_of_it,
     secrets::secrets_are_alike_where_user_and_password_are,
     rights::the_half_that_was_seen_is_asked_about_by_its_name,

@@ -1,6 +1,7 @@
 //! One region's copy of the Continuum.
 
 use crate::bed::{Bed, fsn, hel, version};
+use continuum_core::next::FINALIZER;
 use continuum_core::observe::{CopyView, Seen, SeenRecord};
 use continuum_core::ports::{ActOnCopy, ObserveCopies, Outcome};
 use continuum_live::copies::{KubeCopies, OwnCopy};
@@ -68,6 +69,28 @@ pub async fn a_status_is_patched_field_by_field(bed: Bed) {
     let seen = SeenRecord { renewal: 7, intent: Some("shop/shop/3.1".into()), beat: 2 };
     assert_eq!((after.seen, after.generation, &after.spec), (Some(seen), 1, &before.spec));
     assert_ne!(after.resource_version, before.resource_version);
+}
+
+pub async fn a_copy_that_is_held_outlasts_its_deletion(bed: Bed) {
+    bed.create("continuums", continuum()).await;
+    let (seen, copy) = (look(&bed).await, own(&bed));
+    assert_eq!((&seen.finalizers, seen.deleted), (&Vec::new(), false));
+    let (theirs, ours) = ("example.org/other".to_owned(), FINALIZER.to_owned());
+    let both = [theirs.clone(), ours.clone()];
+    assert_eq!(copy.set_finalizers(&seen.resource_version, &both).await, Outcome::Done(()));
+    let stale = copy.set_finalizers(&seen.resource_version, &[]).await;
+    assert!(matches!(stale, Outcome::NotApplied(_)), "{stale:?}");
+    bed.delete("continuums/shop").await;
+    let held = look(&bed).await;
+    assert_eq!((held.finalizers.as_slice(), held.deleted, held.generation), (&both[..], true, 2));
+    assert_eq!(copy.patch_status(&json!({"phase": "SwitchingOver"})).await, Outcome::Done(()));
+    let more = [theirs.clone(), ours, "example.org/third".to_owned()];
+    let outcome = copy.set_finalizers(&look(&bed).await.resource_version, &more).await;
+    assert!(matches!(outcome, Outcome::Refused(_)), "none can be added any more: {outcome:?}");
+    assert_eq!(copy.set_finalizers(&look(&bed).await.resource_version, &[theirs]).await, Outcome::Done(()));
+    assert!(look(&bed).await.deleted, "others hold it still");
+    assert_eq!(copy.set_finalizers(&look(&bed).await.resource_version, &[]).await, Outcome::Done(()));
+    assert_eq!(KubeCopies::new(bed.regions(), bed.object("shop")).copy(&fsn()).await, Seen::Missing);
 }
 
 pub async fn a_copy_that_is_not_there_is_missing(bed: Bed) {

@@ -75,6 +75,7 @@ contract! {
     copies::a_copy_is_read_with_its_spec_and_status,
     copies::a_spec_is_patched_where_its_version_stands,
     copies::a_status_is_patched_field_by_field,
+    copies::a_copy_that_is_held_outlasts_its_deletion,
     copies::a_copy_that_is_not_there_is_missing,
     copies::fields_of_a_newer_version_are_kept,
     secrets::secrets_are_alike_where_user_and_password_are,

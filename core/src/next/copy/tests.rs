@@ -81,3 +81,27 @@ fn an_answer_to_a_failback_does_not_stand_for_the_next_one() {
     assert_eq!(mended(&waiting, &asked), None, "it waits, so the answer counts");
     assert_eq!(mended(&waiting, &answered), None);
 }
+
+#[test]
+fn a_copy_is_held_while_an_intent_stands_and_what_others_hold_it_by_stays() {
+    let order = Order { plan: fixture::plan(), kind: Kind::Planned, request: None, now: at() };
+    let Edit::Write(under_way) = transition::begin(&fixture::record(), &fsn(), &order) else { panic!() };
+    let (idle, under_way) = (fixture::record(), *under_way);
+    let held_by = |all: &[&str], deleted: bool| CopyView {
+        finalizers: all.iter().map(|finalizer| (*finalizer).to_owned()).collect(),
+        deleted,
+        ..fixture::copy()
+    };
+    let wanted = |record: &Record, copy: &CopyView| finalizers(record, copy).map(|all| all.join(" "));
+    let both = format!("example.org/other {FINALIZER}");
+    assert_eq!(wanted(&idle, &held_by(&[], false)), None);
+    assert_eq!(wanted(&idle, &held_by(&["example.org/other"], false)), None);
+    assert_eq!(wanted(&under_way, &held_by(&["example.org/other"], false)), Some(both.clone()));
+    assert_eq!(wanted(&under_way, &held_by(&["example.org/other", FINALIZER], true)), None);
+    for deleted in [false, true] {
+        let copy = held_by(&["example.org/other", FINALIZER], deleted);
+        assert_eq!(wanted(&idle, &copy).as_deref(), Some("example.org/other"));
+    }
+    // The API server takes no new one then.
+    assert_eq!(wanted(&under_way, &held_by(&[], true)), None);
+}
