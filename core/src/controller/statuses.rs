@@ -10,6 +10,7 @@ use crate::name::Region;
 use crate::next::finalizers;
 use crate::observe::{CopyView, replication};
 use crate::ports::Outcome;
+use crate::record::Ended;
 use crate::status::{self, Known};
 use crate::term::REQUEST_LIMIT;
 use serde_json::Value;
@@ -48,6 +49,11 @@ impl Controller {
         let known = self.known(&copy);
         let phase = self.shared().phase.clone();
         Some(measures(&known, &self.me, phase.as_deref()))
+    }
+
+    /// The switchover that ended last, with its journal. Absent: none did, or the record was not read yet.
+    pub fn last_switchover(&self) -> Option<Ended> {
+        self.record()?.last
     }
 
     fn known(&self, copy: &CopyView) -> Known {
