@@ -166,6 +166,8 @@ pub async fn read_files(config: &Config) -> Result<Kubeconfigs, Mistakes> {
     look_at_authorities("POWERDNS_CA_FILE", of_records, &mut mistakes).await;
     let of_latency = config.latency.as_ref().and_then(|latency| latency.scheme.authorities());
     look_at_authorities("PROMETHEUS_CA_FILE", of_latency, &mut mistakes).await;
+    let of_spans = config.spans.as_ref().and_then(|spans| spans.scheme.authorities());
+    look_at_authorities("OTEL_EXPORTER_OTLP_CERTIFICATE", of_spans, &mut mistakes).await;
     let by_files_alone = matches!(config.others, OtherClusters::Folder(_));
     if by_files_alone && mistakes.0.is_empty() {
         mistakes.0.extend(witness_region_unknown(config, &places));

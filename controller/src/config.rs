@@ -57,6 +57,8 @@ pub struct Config {
     pub records: Option<RecordsConfig>,
     /// Where latency is read; absent: nowhere, and its check is deferred.
     pub latency: Option<LatencyConfig>,
+    /// Where spans of switchovers are sent; absent: nowhere, and none are made.
+    pub spans: Option<SpansConfig>,
     /// Resolvers that are asked what clients are told.
     pub vantages: Vec<SocketAddr>,
     /// What is logged.
@@ -105,6 +107,33 @@ pub struct LatencyConfig {
     pub port: u16,
     /// What it is asked, with `$application` and `$window` in it.
     pub query: String,
+}
+
+/// How a collector of spans is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpansConfig {
+    /// Whether it speaks TLS.
+    pub scheme: Scheme,
+    /// Its host: a name or an address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The path before that of the protocol, without a slash at its end; mostly empty.
+    pub path: String,
+    /// What it is told beside the spans.
+    pub headers: Headers,
+    /// What this process is called there.
+    pub service: String,
+}
+
+/// Headers by name, which are not shown: credentials are among them.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Headers(pub Vec<(String, String)>);
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(not shown)")
+    }
 }
 
 /// A key that is not shown.

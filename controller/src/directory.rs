@@ -4,6 +4,7 @@ use crate::metrics::Blockers;
 use continuum_core::controller::Controller;
 use continuum_core::measures::Measures;
 use continuum_core::name::ObjectName;
+use continuum_core::record::Ended;
 use continuum_live::http_api::{self, Operations};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,6 +62,12 @@ impl Directory {
             (name, controller.and_then(|controller| controller.measures()), blockers)
         });
         measured.collect()
+    }
+
+    /// The switchover of each that ended last.
+    pub fn ended(&self) -> Vec<(ObjectName, Ended)> {
+        let entries: Vec<_> = self.state().entries.iter().map(|(name, entry)| (name.clone(), entry.clone())).collect();
+        entries.into_iter().filter_map(|(name, controller)| Some((name, controller?.last_switchover()?))).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -41,6 +41,7 @@ mod roster;
 pub mod run;
 pub mod secrets;
 mod serve;
+mod spans;
 pub mod tls;
 mod watching;
 

@@ -39,9 +39,24 @@ pub(crate) enum Written {
 const WRITTEN: [(Written, &str); 3] =
     [(Written::Done, "written"), (Written::Failed, "failed"), (Written::Dropped, "dropped")];
 
+/// What became of a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Sent {
+    /// The collector took it.
+    Taken,
+    /// The collector does not want it.
+    Refused,
+    /// The collector was away for long, or too many waited.
+    Dropped,
+}
+
+const SENT: [(Sent, &str); 3] = [(Sent::Taken, "sent"), (Sent::Refused, "refused"), (Sent::Dropped, "dropped")];
+
 #[derive(Default)]
 struct Inner {
     panics: AtomicU64,
+    /// Empty: none are sent.
+    spans: Mutex<BTreeMap<Sent, u64>>,
     events: Mutex<BTreeMap<Written, u64>>,
     /// By status code (or `<error>`), host and verb.
     requests: Mutex<BTreeMap<(String, String, String), u64>>,
@@ -75,6 +90,22 @@ impl Counts {
     pub fn events(&self) -> BTreeMap<Written, u64> {
         let counted = self.0.events.lock().unwrap_or_else(PoisonError::into_inner);
         WRITTEN.iter().map(|(became, _)| (*became, counted.get(became).copied().unwrap_or_default())).collect()
+    }
+
+    /// Spans are sent, so they are counted.
+    pub fn spans_are_sent(&self) {
+        SENT.iter().for_each(|(became, _)| self.spans(*became, 0));
+    }
+
+    /// So many spans were sent, or were not.
+    pub fn spans(&self, became: Sent, count: u64) {
+        *self.0.spans.lock().unwrap_or_else(PoisonError::into_inner).entry(became).or_default() += count;
+    }
+
+    /// How many became what, by its word.
+    pub fn spans_by_word(&self) -> Vec<(&'static str, u64)> {
+        let counted = self.0.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        SENT.iter().filter_map(|(became, word)| Some((*word, *counted.get(became)?))).collect()
     }
 
     fn requests(&self) -> MutexGuard<'_, BTreeMap<(String, String, String), u64>> {
@@ -193,6 +224,8 @@ pub(crate) fn page(
     let requests = requests.collect();
     let counted = counts.events();
     let events = WRITTEN.iter().map(|(became, word)| (vec![("outcome", (*word).to_owned())], counted[became] as f64));
+    let spans = counts.spans_by_word().into_iter();
+    let spans = spans.map(|(word, count)| (vec![("outcome", word.to_owned())], count as f64));
     let mut metrics = vec![
         metric(
             "continuum_build_info",
@@ -231,6 +264,7 @@ pub(crate) fn page(
                 .collect(),
         ),
         metric("continuum_kubernetes_events", "What became of Events of Kubernetes", true, events.collect()),
+        metric("continuum_spans", "What became of spans of switchovers", true, spans.collect()),
     ];
     let named = |name: &ObjectName, labels: Labels| {
         [("namespace", name.namespace.clone()), ("name", name.name.clone())].into_iter().chain(labels).collect()

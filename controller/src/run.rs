@@ -11,6 +11,7 @@ use crate::leader::{Candidate, Leadership, Standing, identity, pod};
 use crate::metrics::{self, Counts};
 use crate::reload::{self, Pool};
 use crate::serve::{self, NotBound};
+use crate::spans::{Exporter, follow};
 use crate::watching::Watching;
 use continuum_core::clock::{Clock, within};
 use continuum_live::clock::SystemClock;
@@ -136,6 +137,13 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
             (_, "/metrics") => (StatusCode::METHOD_NOT_ALLOWED, "text/plain", "this path has not that verb".into()),
             _ => (StatusCode::NOT_FOUND, "text/plain", "no such path; /metrics is".into()),
         }));
+    }
+    if let Some(spans) = &config.spans {
+        tracing::info!(server = spans.host, port = spans.port, "spans of switchovers are sent to this");
+        let exporter = Exporter::new(spans, config.region.clone(), counts.clone(), clock.clone());
+        let follow =
+            follow(config.region.clone(), directory.clone(), leadership.clone(), exporter.clone(), clock.clone());
+        tokio::spawn(join(async move { exporter.send().await }, follow));
     }
     let (end_candidacy, candidacy_ends) = oneshot::channel::<()>();
     let mut candidacy = match &config.election {

@@ -89,6 +89,22 @@
 - name: PROMETHEUS_LATENCY_QUERY
   value: {{ . | quote }}
 {{- end }}
+{{- with $c.tracing.otlpEndpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ . | quote }}
+{{- end }}
+{{- with $c.tracing.caSecretRef }}
+- name: OTEL_EXPORTER_OTLP_CERTIFICATE
+  value: /etc/continuum/otlp-ca/{{ .key }}
+{{- end }}
+{{- with $c.tracing.headersSecretRef }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  {{- include "continuum.fromSecret" . | nindent 2 }}
+{{- end }}
+{{- if $c.tracing.otlpEndpoint }}
+- name: OTEL_SERVICE_NAME
+  value: {{ $c.tracing.serviceName | quote }}
+{{- end }}
 {{- with $c.pdmURL }}
 - name: PDM_API_URL
   value: {{ . | quote }}

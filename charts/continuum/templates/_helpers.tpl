@@ -60,7 +60,7 @@ continuum-controller-witness
 {{- /* What the process reads as files: folder by folder the secret and its key, a map as YAML. */ -}}
 {{- define "continuum.files" -}}
 {{- $c := .Values.continuum -}}
-{{- range $name, $ref := dict "nats-creds" $c.natsCredsSecretRef "nats-ca" $c.natsCASecretRef "powerdns-ca" $c.powerdns.caSecretRef "prometheus-ca" $c.latency.caSecretRef "pdm-ca" $c.pdmCASecretRef }}
+{{- range $name, $ref := dict "nats-creds" $c.natsCredsSecretRef "nats-ca" $c.natsCASecretRef "powerdns-ca" $c.powerdns.caSecretRef "prometheus-ca" $c.latency.caSecretRef "pdm-ca" $c.pdmCASecretRef "otlp-ca" $c.tracing.caSecretRef }}
 {{- with $ref }}
 {{ $name }}: {{ toJson . }}
 {{- end }}
@@ -77,6 +77,9 @@ continuum.pdmURL: {{ include "continuum.port" (dict "url" . "default" (ternary 4
 {{- end }}
 {{- with .Values.continuum.latency.prometheusURL }}
 continuum.latency.prometheusURL: {{ include "continuum.port" (dict "url" . "default" (ternary 443 9090 (hasPrefix "https:" .))) }}
+{{- end }}
+{{- with .Values.continuum.tracing.otlpEndpoint }}
+continuum.tracing.otlpEndpoint: {{ include "continuum.port" (dict "url" (regexFind "^[a-z]+://[^/]+" .) "default" (ternary 443 80 (hasPrefix "https:" .))) }}
 {{- end }}
 {{- range $index, $url := splitList "," (.Values.continuum.natsURL | default "") }}
 {{- with trim $url }}

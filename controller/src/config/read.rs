@@ -1,5 +1,7 @@
 //! From values to the configuration. Each reader gives what it found, or notes what is wrong and goes on.
 
+mod otlp;
+
 use super::{
     AuditConfig, Config, ElectionConfig, Key, LatencyConfig, Listen, LogFormat, Logs, Mistake, Mistakes, OtherClusters,
     OwnCluster, Publisher, RecordsConfig, Values, Witness,
@@ -74,6 +76,7 @@ impl Reader<'_> {
         let audit = self.audit();
         let records = self.records();
         let latency = self.latency();
+        let spans = self.spans();
         let vantages = self.vantages();
         let logs = self.logs();
         Some(Config {
@@ -93,6 +96,7 @@ impl Reader<'_> {
             audit: audit?,
             records: records?,
             latency: latency?,
+            spans: spans?,
             vantages: vantages?,
             logs: logs?,
         })

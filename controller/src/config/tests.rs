@@ -103,6 +103,65 @@ fn records_are_published_by_one_server_and_a_managers_token_may_be_left_out() {
 }
 
 #[test]
+fn spans_are_sent_where_the_standard_variables_say() {
+    let spans = |values: &[(&'static str, &str)]| read(values).unwrap().spans;
+    assert_eq!(spans(&[]), None);
+    assert_eq!(spans(&[("OTEL_EXPORTER_OTLP_ENDPOINT", ""), ("OTEL_SERVICE_NAME", "dr")]), None);
+    for (url, scheme, host, port, path) in [
+        ("http://collector:4318", Scheme::Http, "collector", 4318, ""),
+        ("http://collector/", Scheme::Http, "collector", 80, ""),
+        ("https://[fd00::1]", Scheme::Https(None), "fd00::1", 443, ""),
+        ("https://otlp.example.org/otlp/", Scheme::Https(None), "otlp.example.org", 443, "/otlp"),
+    ] {
+        let found = spans(&[("OTEL_EXPORTER_OTLP_ENDPOINT", url)]).unwrap();
+        assert_eq!((found.scheme, found.host.as_str(), found.port), (scheme, host, port), "{url}");
+        assert_eq!((found.path.as_str(), found.service.as_str()), (path, "continuum-controller"), "{url}");
+    }
+    let config = read(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.crt"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Basic%20very-secret, x-tenant=dr,"),
+        ("OTEL_SERVICE_NAME", "dr"),
+    ])
+    .unwrap();
+    assert!(!format!("{config:?}").contains("very-secret"));
+    let found = config.spans.unwrap();
+    assert_eq!((found.scheme, found.service.as_str()), (Scheme::Https(Some("/ca.crt".into())), "dr"));
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(found.headers.0, [header("authorization", "Basic very-secret"), header("x-tenant", "dr")]);
+}
+
+#[test]
+fn a_collector_that_cannot_be_meant_is_refused_and_its_credentials_are_not_shown() {
+    let told = |values: &[(&'static str, &str)]| {
+        let mistakes = read(values).unwrap_err();
+        assert!(mistakes.len() == 1 && !mistakes[0].contains("hunter2"), "{mistakes:?}");
+        mistakes.into_iter().next().unwrap()
+    };
+    for url in
+        ["collector:4318", "grpc://collector:4317", "http://c:4318/v1/traces", "http://c#a", "http://", "http:///a"]
+    {
+        let said = told(&[("OTEL_EXPORTER_OTLP_ENDPOINT", url)]);
+        assert!(said.starts_with(&format!("OTEL_EXPORTER_OTLP_ENDPOINT={url}: write http://host:port")), "{said}");
+    }
+    for url in ["http://user:hunter2@c", "http://c?key=hunter2"] {
+        let said = told(&[("OTEL_EXPORTER_OTLP_ENDPOINT", url)]);
+        assert!(said.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT=(not shown): write http://host:port"), "{said}");
+    }
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c");
+    for headers in ["hunter2", "a b=hunter2", "=hunter2", "x=", "x=hunter2%0A", "x=hunter2%ff"] {
+        let said = told(&[endpoint, ("OTEL_EXPORTER_OTLP_HEADERS", headers)]);
+        assert!(said.starts_with("OTEL_EXPORTER_OTLP_HEADERS=(not shown): write name=value"), "{headers}: {said}");
+    }
+    let said = told(&[endpoint, ("OTEL_EXPORTER_OTLP_HEADERS", "Content-Type=hunter2")]);
+    assert!(said.starts_with("OTEL_EXPORTER_OTLP_HEADERS=(not shown): it sets a header that this process"), "{said}");
+    let said = told(&[endpoint, ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca")]);
+    assert!(said.starts_with("OTEL_EXPORTER_OTLP_CERTIFICATE=/ca: it is for a server that speaks TLS"), "{said}");
+    let both = [("OTEL_EXPORTER_OTLP_ENDPOINT", "c"), ("OTEL_EXPORTER_OTLP_HEADERS", "hunter2")];
+    assert_eq!(read(&both).unwrap_err().len(), 2);
+}
+
+#[test]
 fn an_empty_address_turns_its_server_off() {
     let config =
         read(&[("CONTINUUM_API_ADDR", ""), ("HEALTH_ADDR", ""), ("CONTINUUM_HEALTH_DELAY_SECONDS", "0")]).unwrap();
@@ -190,6 +249,16 @@ fn each_mistake_names_variable_value_and_cure() {
         ("NATS_URL", "nats", "NATS_URL=(not shown): it is no list of NATS servers"),
         ("NATS_CREDS_FILE", "/creds", "NATS_CREDS_FILE=/creds: it is for the servers of NATS_URL"),
         ("NATS_CA_FILE", "/ca", "NATS_CA_FILE=/ca: it is for the servers of NATS_URL"),
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "a=word",
+            "OTEL_EXPORTER_OTLP_HEADERS=(not shown): it is for the server of OTEL_EXPORTER_OTLP_ENDPOINT",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_CERTIFICATE",
+            "/ca",
+            "OTEL_EXPORTER_OTLP_CERTIFICATE=/ca: it is for the server of OTEL_EXPORTER_OTLP_ENDPOINT",
+        ),
         ("PDM_AUTH_TOKEN", "word", "PDM_AUTH_TOKEN=(not shown): it is for the server of PDM_API_URL"),
         ("LEADER_ELECT", "yes", "LEADER_ELECT=yes: write true or false"),
         ("CLUSTER_DOMAIN", "", "CLUSTER_DOMAIN=: it is no domain"),

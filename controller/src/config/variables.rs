@@ -29,7 +29,7 @@ const fn secret(name: &'static str, help: &'static str) -> Variable {
 }
 
 /// All of them, in the order of the documentation.
-pub const VARIABLES: [Variable; 33] = [
+pub const VARIABLES: [Variable; 37] = [
     variable("CATALYST_REGION", "region", None, "the region that this process stands in; required"),
     variable(
         "OWN_KUBECONFIG",
@@ -152,6 +152,25 @@ pub const VARIABLES: [Variable; 33] = [
         "prometheus-latency-query",
         None,
         "PromQL for a median in seconds, with $application and $window in it; not set: what Cilium's Hubble counts",
+    ),
+    variable(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "otlp-endpoint",
+        None,
+        "the collector that spans of switchovers are sent to, http://host:port or https://; not set: none are made",
+    ),
+    variable(
+        "OTEL_EXPORTER_OTLP_CERTIFICATE",
+        "otlp-certificate",
+        None,
+        "authorities of that server where it speaks TLS, PEM; not set: those that this machine trusts",
+    ),
+    secret("OTEL_EXPORTER_OTLP_HEADERS", "headers that it is told, name=value with commas between"),
+    variable(
+        "OTEL_SERVICE_NAME",
+        "otel-service-name",
+        Some("continuum-controller"),
+        "what this process is called there",
     ),
     variable(
         "PDM_API_URL",

@@ -35,6 +35,8 @@ fn the_page_of_a_leader() {
     counts.requested(Some(200), "api.fsn:6443", "GET");
     counts.requested(Some(200), "api.fsn:6443", "GET");
     counts.requested(None, "api.hel:6443", "PATCH");
+    counts.spans_are_sent();
+    counts.spans(Sent::Taken, 8);
     // One of which nothing is known yet, and one that another replica tells of.
     let unknown = (ObjectName::new("shop", "new"), Some(Measures::default()), Blockers::new());
     let elsewhere = (ObjectName::new("shop", "elsewhere"), None, Blockers::new());
@@ -46,6 +48,7 @@ fn what_is_not_known_has_no_sample() {
     let unknown = (ObjectName::new("shop", "new"), Some(Measures::default()), Blockers::new());
     let text = page(&Counts::default(), false, &watched(), &[unknown]);
     assert!(!text.contains(r#"name="new""#), "{text}");
+    assert!(!text.contains("continuum_spans"), "none are sent: {text}");
     assert!(text.contains("leader_election_master_status{name=\"continuum-controller.openova.io\"} 0"), "{text}");
 }
 
@@ -59,6 +62,7 @@ fn every_metric_is_in_the_documentation_and_no_other() {
         .collect();
     let counts = Counts::default();
     counts.requested(None, "api", "GET");
+    counts.spans_are_sent();
     let page = page(&counts, true, &watched(), &[shop()]);
     let told: Vec<String> = page
         .lines()

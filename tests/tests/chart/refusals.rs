@@ -6,7 +6,7 @@ use continuum_tests::chart::Helm;
 #[test]
 fn values_that_are_wrong_are_refused_by_name() {
     let Some(helm) = Helm::find() else { return };
-    let cases: [(&str, &str); 55] = [
+    let cases: [(&str, &str); 61] = [
         ("continuum.image.tag=", "continuum.image.tag is empty: name the tag"),
         ("continuum.image.tga=1", "'/continuum/image': additional properties 'tga'"),
         ("continum.image.tag=1", "additional properties 'continum'"),
@@ -52,6 +52,24 @@ fn values_that_are_wrong_are_refused_by_name() {
         ),
         ("networkPolicy.dnsPorts=null", "'/networkPolicy': missing property 'dnsPorts'"),
         ("continuum.latency.query=up", "continuum.latency.prometheusURL is empty, and there is a query for it"),
+        ("continuum.tracing.otlpEndpoint=grpc://collector:4317", "'/continuum/tracing/otlpEndpoint'"),
+        ("continuum.tracing.otlpEndpoint=http://a:b@collector:4318", "'/continuum/tracing/otlpEndpoint'"),
+        (
+            "continuum.tracing.otlpEndpoint=http://collector:4318/v1/traces/",
+            "continuum.tracing.otlpEndpoint ends in /v1/traces, which is added to it",
+        ),
+        (
+            "continuum.tracing.otlpEndpoint=http://collector:4319/otlp",
+            "networkPolicy.egressPorts lacks 4319, the port of continuum.tracing.otlpEndpoint",
+        ),
+        (
+            "continuum.tracing.caSecretRef.name=c,continuum.tracing.caSecretRef.key=ca.crt",
+            "continuum.tracing.caSecretRef is for a server that speaks TLS: write https:// in continuum.tracing",
+        ),
+        (
+            "continuum.tracing.headersSecretRef.name=c,continuum.tracing.headersSecretRef.key=headers",
+            "continuum.tracing.otlpEndpoint is empty, and there are headers for it",
+        ),
         ("continuum.powerdns.apiURL=http://dns:65536", "'/continuum/powerdns/apiURL'"),
         (
             "continuum.powerdns.apiURL=http://dns:9191",
@@ -143,6 +161,8 @@ fn addresses_that_are_good_are_taken() {
         "continuum.vantages={8.8.8.8,10.0.0.53:5353,fd00::53,[fd00::53]:5353,::1},networkPolicy.dnsPorts={53,5353}",
         "continuum.clusterDomain=k8s.example.org.",
         "continuum.replicas=0",
+        "continuum.tracing.otlpEndpoint=https://otlp.example.org/otlp",
+        "continuum.tracing.otlpEndpoint=http://[fd00::1]:4318/",
         "networkPolicy.enabled=false,networkPolicy.egressPorts={443}",
     ] {
         helm.template(&ci("fsn"), &["--set", set]).unwrap_or_else(|refusal| panic!("{set}\n{refusal}"));

@@ -108,12 +108,15 @@ fn authorities_reach_the_process_as_files() {
     let Some(helm) = Helm::find() else { return };
     let set = "continuum.powerdns.apiURL=https://dns,continuum.powerdns.caSecretRef.name=pdns,\
                continuum.powerdns.caSecretRef.key=ca.crt,continuum.latency.prometheusURL=https://p,\
-               continuum.latency.caSecretRef.name=prometheus,continuum.latency.caSecretRef.key=tls.crt";
+               continuum.latency.caSecretRef.name=prometheus,continuum.latency.caSecretRef.key=tls.crt,\
+               continuum.tracing.otlpEndpoint=https://c,continuum.tracing.caSecretRef.name=otlp,\
+               continuum.tracing.caSecretRef.key=ca.crt";
     let objects = helm.template(&ci("fsn"), &["--set", set]).expect("good values");
     let pod = &of_kind(&objects, "Deployment", None)[0]["spec"]["template"]["spec"];
     for (name, folder, secret, key) in [
         ("POWERDNS_CA_FILE", "powerdns-ca", "pdns", "ca.crt"),
         ("PROMETHEUS_CA_FILE", "prometheus-ca", "prometheus", "tls.crt"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "otlp-ca", "otlp", "ca.crt"),
     ] {
         let path = format!("/etc/continuum/{folder}");
         assert_eq!(variable(&objects, name).expect("it is set")["value"], format!("{path}/{key}"));
