@@ -77,6 +77,7 @@ async fn whatever_is_killed_at_whichever_step_there_is_one_writer_and_nothing_is
             }
         }
         let to = pair.until_ended().await;
+        pair.until_traced().await;
         let what = if killed { "killed" } else { "left alone" };
         println!("at step {at}: {victim:?} {what}, {} -> {}", REGIONS[from], REGIONS[to]);
         // Past the swap there is no way back but through a failure.

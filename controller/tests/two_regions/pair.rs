@@ -1,8 +1,11 @@
 //! A pair as a whole: what a switchover by processes needs, and what a person does with it.
 
+mod collector;
+
 use super::installed::Installed;
 use super::process::{Process, until, until_ok};
 use super::{REGIONS, Regions};
+use collector::Collector;
 use continuum_tests::real_powerdns::RealPowerDns;
 use continuum_tests::stand_in::StandIn;
 use kube::api::{Patch, PatchParams};
@@ -15,6 +18,7 @@ pub struct Pair {
     pub regions: Regions,
     pub processes: [Process; 2],
     installed: Installed,
+    collector: Collector,
     powerdns: &'static RealPowerDns,
     _operators: Vec<StandIn>,
 }
@@ -37,7 +41,8 @@ impl Pair {
             let operator = StandIn::start(&regions.servers[index], &regions.postgres, index, "shop", &name);
             operators.push(operator.await.expect("a stand-in for the operator"));
         }
-        let processes = [0, 1].map(|index| Process::start(variables(&installed, powerdns, index)));
+        let collector = Collector::start();
+        let processes = [0, 1].map(|index| Process::start(variables(&installed, &collector, powerdns, index)));
         let names = json!({ "spec": {
             "luaRecord": { "hostnames": [hostname], "selector": "pickwhashed" },
             "dns": { "authorities": [powerdns.dns.to_string()] },
@@ -47,7 +52,7 @@ impl Pair {
             let change = Patch::Merge(&names);
             continuums.patch("shop", &PatchParams::default(), &change).await.expect("it takes them");
         }
-        let pair = Self { regions, processes, installed, powerdns, _operators: operators };
+        let pair = Self { regions, processes, installed, collector, powerdns, _operators: operators };
         pair.until_healthy().await;
         Some(pair)
     }
@@ -137,6 +142,12 @@ impl Pair {
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{ids:?}");
     }
 
+    /// Waits until the collector has the whole trace of the move that ended last.
+    pub async fn until_traced(&self) {
+        until_ok("the trace of the move", async || self.collector.whole(&self.regions.record("shop").await["last"]))
+            .await;
+    }
+
     /// kill -9 of the server of the records, and the same again this much later. `false`, with a line on stderr: it is
     /// somebody else's, which is not killed.
     pub async fn records_away_for(&self, away: Duration) -> bool {
@@ -153,7 +164,7 @@ impl Pair {
     /// kill -9 of a controller, and another in its place, as a Deployment makes one.
     pub fn kill(&mut self, index: usize) {
         self.processes[index].kill();
-        self.processes[index] = Process::start(variables(&self.installed, self.powerdns, index));
+        self.processes[index] = Process::start(variables(&self.installed, &self.collector, self.powerdns, index));
     }
 }
 
@@ -168,12 +179,18 @@ impl Drop for Pair {
     }
 }
 
-fn variables(installed: &Installed, powerdns: &RealPowerDns, index: usize) -> BTreeMap<&'static str, String> {
+fn variables(
+    installed: &Installed,
+    collector: &Collector,
+    powerdns: &RealPowerDns,
+    index: usize,
+) -> BTreeMap<&'static str, String> {
     let mut variables = installed.variables(index);
     variables.insert("POWERDNS_API_URL", format!("http://{}", powerdns.api));
     variables.insert("POWERDNS_API_KEY", powerdns.key.clone());
     // Of its own zone an authoritative server says what a resolver would.
     variables.insert("CONTINUUM_VANTAGES", powerdns.dns.to_string());
     variables.insert("CONTINUUM_HEALTH_DELAY_SECONDS", "3".into());
+    variables.extend(collector.variables());
     variables
 }

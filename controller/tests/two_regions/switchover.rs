@@ -40,6 +40,7 @@ async fn the_role_moves_there_and_back_under_writes() {
         assert_eq!(pair.until_ended().await, 1 - from);
         let last = pair.status(1 - from).await["lastSwitchover"].clone();
         assert!(last["to"] == to && last["result"] == "Success", "{last:#}");
+        pair.until_traced().await;
         story.answer(&last, &["from", "to", "result", "rtoObserved", "rpoObserved"]);
         let by_its_end = clients.acknowledged();
         until("clients to write again", async || clients.acknowledged() > by_its_end).await;
