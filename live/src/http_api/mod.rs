@@ -221,6 +221,10 @@ impl HttpApi {
         }
         let value: Value =
             serde_json::from_slice(&body).map_err(|error| wrong(format!("the body is no JSON: {error}")))?;
+        // serde takes an array for a struct as well, and an empty one for a failback's.
+        if !value.is_object() {
+            return Err(wrong(format!("the body of a {what} is no JSON object")));
+        }
         T::deserialize(value).map_err(|error| wrong(format!("the body is no {what}'s: {error}")))
     }
 }

@@ -282,6 +282,16 @@ fn an_order_is_accepted_or_it_is_said_why_not() {
 }
 
 #[test]
+fn a_body_is_an_object_and_nothing_else() {
+    for path in CALLS.into_iter().filter(|call| !["health", "status"].contains(call)) {
+        for body in ["[]", r#"["1"]"#, r#"["1","jane"]"#, "[null,null]", "null", "1", r#""hel""#] {
+            let answer = owner("POST", &format!("/v1/continuums/shop/shop/{path}"), body);
+            assert_eq!(answer.status, 400, "{path} {body}: {}", answer.body);
+        }
+    }
+}
+
+#[test]
 fn a_body_over_the_limit_is_not_read() {
     let longest = format!(r#"{{"toRegion":"hel","reason":"{}"}}"#, "x".repeat(BODY_LENGTH_MAX));
     let answer = owner("POST", DRY_RUN, &longest);
