@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -97,6 +97,15 @@ impl Process {
     /// Where the API is.
     pub fn api(&self) -> String {
         format!("http://127.0.0.1:{}", self.api)
+    }
+
+    /// The same, for who writes bytes.
+    pub fn api_address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.api).into()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// A call of the API as its platform makes it.
