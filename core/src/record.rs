@@ -12,6 +12,7 @@ pub use lsn::{Lsn, NotAnLsn};
 
 use crate::audit::Event;
 use crate::name::Region;
+use crate::requests::key_of;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -78,7 +79,7 @@ pub struct Record {
     /// A failback that waits for approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
-    /// Identities of the last [`SERVED_COUNT_MAX`] requests, oldest first.
+    /// Identities of the last [`SERVED_COUNT_MAX`] requests, oldest first. Under one key there is one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub served: Vec<String>,
     /// The switchover that ended last.
@@ -289,6 +290,11 @@ impl Record {
     /// Whether `region` holds it.
     pub fn held_by(&self, region: &Region) -> bool {
         self.holder.as_ref() == Some(region)
+    }
+
+    /// Whether a request of this identity, or another under its key, is among those that are remembered.
+    pub fn has_served(&self, request: &str) -> bool {
+        self.served.iter().any(|served| key_of(served) == key_of(request))
     }
 
     /// The events owed that are about the intent, or the failback, of this id.

@@ -11,9 +11,49 @@ use crate::spec::{FailbackSpec, Spec, SwitchoverRequest};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
+/// Length of a hash.
+const HASH_LENGTH: usize = 16;
+
 /// Identity of a request, 16 hex digits.
 pub fn identity(target: &Region, requested_at: Timestamp, requested_by: Option<&str>) -> String {
     short_hash(format!("{target}\n{requested_at}\n{}", requested_by.unwrap_or_default()).as_bytes())
+}
+
+/// Identity of an order that may be given again, from the key that it comes with and what is asked: 16 hex digits of each,
+/// and a dot between them.
+pub fn keyed(key: &str, asked: &[u8]) -> String {
+    format!("{}.{}", short_hash(key.as_bytes()), short_hash(asked))
+}
+
+/// What orders with one key have in common, whatever each asks. An identity without a key is all of it.
+pub fn key_of(identity: &str) -> &str {
+    let is_hash = |part: &str| part.len() == HASH_LENGTH && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match identity.split_once('.') {
+        Some((key, asked)) if is_hash(key) && is_hash(asked) => key,
+        _ => identity,
+    }
+}
+
+/// What an order is to one that was given before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// Another.
+    Another,
+    /// The same again.
+    Again,
+    /// Another with its key.
+    WithItsKey,
+}
+
+/// What an order is to one that was given before. Where either does not tell what it asks, an older version wrote it: the
+/// key decides.
+pub fn given(identity: &str, before: &str) -> Given {
+    let (key, other) = (key_of(identity), key_of(before));
+    match key == other {
+        false => Given::Another,
+        true if identity == before || key == identity || other == before => Given::Again,
+        true => Given::WithItsKey,
+    }
 }
 
 /// Identity of a requested switchover: its key, where it has one.
@@ -26,7 +66,7 @@ pub fn of_switchover(request: &SwitchoverRequest) -> String {
 /// turns with every switchover, and a request must not become another one by it (H12).
 pub fn failback_served(record: &Record, spec: &Spec) -> bool {
     let mut regions = spec.regions();
-    regions.any(|to| of_failback(&spec.failback, to).is_some_and(|id| record.served.contains(&id)))
+    regions.any(|to| of_failback(&spec.failback, to).is_some_and(|id| record.has_served(&id)))
 }
 
 /// Identity of a requested failback to `target`: its key, where it has one. Absent where none is requested.
@@ -58,7 +98,7 @@ pub enum Unserved {
 
 /// The first request of any copy, in the regions' order, that the record does not show as served.
 pub fn unserved(record: &Record, copies: &BTreeMap<Region, Seen<CopyView>>) -> Option<Unserved> {
-    let new = |id: &String| !record.served.contains(id);
+    let new = |id: &String| !record.has_served(id);
     specs(copies).find_map(|spec| {
         let switchover = spec.switchover.as_ref().map(|request| (of_switchover(request), request));
         if let Some((id, request)) = switchover.filter(|(id, _)| new(id)) {

@@ -21,7 +21,7 @@ use crate::ports::{Actors, Observers, Outcome};
 use crate::preflight::{Facts, Findings, preflight, report};
 use crate::record::{Kind, Record};
 use crate::report::{DryRunReport, ExecuteReport, ExecuteResult};
-use crate::requests::{failback_served, identity, of_failback, of_switchover};
+use crate::requests::{Given, failback_served, given, identity, of_failback, of_switchover};
 use crate::spec::{Invalid, Spec};
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
 use crate::transition::{self, Order, Told};
@@ -74,6 +74,12 @@ pub enum OperationError {
         /// Operation.
         operation: &'static str,
     },
+    /// Its key names another order.
+    #[error("{operation}: another order was given with this key; each has its own")]
+    KeyOfAnother {
+        /// Operation.
+        operation: &'static str,
+    },
     /// Not approved in time.
     #[error("failback: {cause}")]
     ApprovalTimeout {
@@ -99,6 +105,7 @@ impl OperationError {
         let (OperationError::InvalidPlan { operation, .. }
         | OperationError::Unreadable { operation, .. }
         | OperationError::Invalid { operation, .. }
+        | OperationError::KeyOfAnother { operation }
         | OperationError::Cancelled { operation }) = self
         else {
             return self.chain();
@@ -297,7 +304,7 @@ impl Sequencer {
         let (_, spec) = self.own_copy(&self.observers, operation).await?;
         let plan = Plan::new(&self.name, &spec, to, order.reason.as_deref(), order.requested_by.as_deref())
             .map_err(|source| OperationError::InvalidPlan { operation, source })?;
-        if let Some(former) = self.given_before(order, &plan, started).await {
+        if let Some(former) = self.given_before(operation, order, &spec, &plan, started).await? {
             return Ok(former);
         }
         if self.waits {
@@ -423,7 +430,7 @@ impl Sequencer {
                 && let Some(id) = self.standing(&spec, asked)
             {
                 // With its own key it was left there before, and whoever left it did not hear so.
-                let is_own = Some(&id) == key;
+                let is_own = key.is_some_and(|key| given(key, &id) == Given::Again);
                 let why = "another request, or an answer to one, stands there";
                 return if is_own { Put::Done } else { Put::Not(why.into()) };
             }
@@ -443,7 +450,7 @@ impl Sequencer {
     /// The identity of a request that was not served, where one stands in the spec where this one is to be written.
     fn standing(&self, spec: &Spec, asked: HandedOn) -> Option<String> {
         let record = self.keeper.as_ref().and_then(|k| k.view()).and_then(|v| v.record);
-        let served = |id: &String| record.as_ref().is_some_and(|record| record.served.contains(id));
+        let served = |id: &String| record.as_ref().is_some_and(|record| record.has_served(id));
         match asked {
             HandedOn::Switchover => spec.switchover.as_ref().map(of_switchover).filter(|id| !served(id)),
             HandedOn::Failback => {

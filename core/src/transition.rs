@@ -58,7 +58,7 @@ pub fn next_id(record: &Record, plan: &Plan) -> String {
 
 fn serve(record: &mut Record, request: Option<&String>) {
     if let Some(request) = request
-        && !record.served.contains(request)
+        && !record.has_served(request)
     {
         record.served.push(request.clone());
         let surplus = record.served.len().saturating_sub(SERVED_COUNT_MAX);
@@ -100,7 +100,7 @@ fn owe(next: &mut Record, event: Event) {
 /// Whether `me` may begin what the order asks: it holds the record, the role is to leave it, and nothing
 /// else is under way.
 fn may_begin(record: &Record, me: &Region, order: &Order) -> Result<(), Edit> {
-    if let Some(request) = order.request.as_ref().filter(|r| record.served.contains(r)) {
+    if let Some(request) = order.request.as_ref().filter(|r| record.has_served(r)) {
         return Err(stale(format!("request {request} was served already")));
     }
     if !record.held_by(me) {
@@ -161,7 +161,7 @@ fn intent(record: &Record, order: &Order, id: String, approved_by: Option<String
 
 /// Remembers that a request was answered without an intent. `told`: the event that says so; absent: there is none.
 pub fn refuse(record: &Record, me: &Region, request: &str, told: Option<Event>) -> Edit {
-    if record.served.iter().any(|s| s == request) {
+    if record.has_served(request) {
         return Edit::Already;
     }
     if !record.held_by(me) {

@@ -114,6 +114,16 @@ impl Process {
         ask(self.api, what, &["X-Catalyst-Owner-Tier: true", &bearer], body).expect("the API listens")
     }
 
+    /// An order that may come again.
+    pub fn order(&self, what: &str, key: &str, body: &str) -> (u16, String) {
+        let headers = [
+            "X-Catalyst-Owner-Tier: true",
+            &format!("Authorization: Bearer {TOKEN}"),
+            &format!("Idempotency-Key: {key}"),
+        ];
+        ask(self.api, what, &headers, body).expect("the API listens")
+    }
+
     /// The same without the token.
     pub fn call_as_a_stranger(&self, what: &str) -> u16 {
         ask(self.api, what, &["X-Catalyst-Owner-Tier: true"], "").expect("the API listens").0

@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
 
+const SWITCHOVER: &str = "POST /v1/continuums/shop/shop/switchover";
+const ORDER: &str = r#"{"toRegion": "hel"}"#;
+const OTHER_ORDER: &str = r#"{"toRegion": "hel", "reason": "drill"}"#;
 const ELECTION: &str = "continuum-controller.openova.io";
 /// A lease's duration, two looks, and what a slow machine takes.
 const TAKEN_LIMIT: Duration = Duration::from_secs(15 + 2 * 2 + 5);
@@ -131,8 +134,7 @@ async fn one_of_three_replicas_drives_and_another_takes_over_whatever_becomes_of
 
     // An order that comes to one that waits is left for the one that leads, which answers it.
     let waiting = others(first).next().expect("there are two");
-    let (status, body) =
-        replicas.processes[waiting].call("POST /v1/continuums/shop/shop/switchover", r#"{"toRegion": "hel"}"#);
+    let (status, body) = replicas.processes[waiting].order(SWITCHOVER, "one", ORDER);
     assert_eq!(status, 202, "{body}");
     let answer: Value = serde_json::from_str(&body).expect("an answer");
     let request = answer["request"].as_str().expect("the order's identity").to_owned();
@@ -142,6 +144,13 @@ async fn one_of_three_replicas_drives_and_another_takes_over_whatever_becomes_of
     })
     .await;
 
+    // Given again it is the same order, whichever replica it is given to, and another is none with its key.
+    for process in &replicas.processes {
+        assert_eq!(process.order(SWITCHOVER, "one", ORDER), (202, body.clone()));
+        let (status, why) = process.order(SWITCHOVER, "one", OTHER_ORDER);
+        assert_eq!(status, 422, "{why}");
+    }
+
     // One that dies is followed by another.
     replicas.processes[first].kill();
     let died = Instant::now();
@@ -149,6 +158,8 @@ async fn one_of_three_replicas_drives_and_another_takes_over_whatever_becomes_of
     assert!(died.elapsed() < TAKEN_LIMIT, "after {:?}", died.elapsed());
     replicas.drives(second).await;
     replicas.each_answers(&[first]);
+    assert_eq!(replicas.processes[second].order(SWITCHOVER, "one", ORDER), (202, body));
+    assert_eq!(replicas.processes[second].order(SWITCHOVER, "one", OTHER_ORDER).0, 422);
 
     // One that stands still is followed by another, and writes nothing when it wakes up.
     replicas.processes[second].signal("-STOP");

@@ -4,12 +4,14 @@ use super::*;
 use crate::observe::{ClusterView, Role, RouteView};
 use crate::ports::{Cache, ClusterChange};
 use crate::preflight::fixture::{self, fsn, hel};
-use crate::record::Pending;
-use crate::sequencer::{Begun, ExecuteOrder, FailbackAnswer};
+use crate::record::{EndResult, Kind, Pending, Record};
+use crate::requests::{key_of, keyed};
+use crate::sequencer::{Begun, ExecuteOrder, FailbackAnswer, OperationError};
 use crate::spec::{Invalid, LeaseKind, NamedHalves, SwitchoverRequest};
 use crate::testing::outside::Outside;
 use crate::testing::witness::{Call, Witness};
 use crate::testing::{Bench, HandClock};
+use crate::transition::{self, Edit, Ending, Order};
 use serde_json::json;
 
 /// A controller of the region that holds the record, which waits.
@@ -82,6 +84,69 @@ fn an_order_to_a_replica_that_waits_is_left_for_the_one_that_leads() {
     let failback = &written[0]["failback"];
     assert_eq!(failback["requested"], true);
     assert_eq!(failback.get("confirmedFingerprint"), Some(&json!(null)), "of an earlier request nothing is left");
+}
+
+/// The order of a move to hel, given with the key `one` and this body.
+fn keyed_order(body: &str) -> ExecuteOrder {
+    ExecuteOrder { key: Some(keyed("one", body.as_bytes())), ..ExecuteOrder::default() }
+}
+
+#[test]
+fn what_an_order_became_is_known_by_its_key_wherever_it_was_given() {
+    let request = keyed_order("a").key.unwrap();
+    let order = Order {
+        plan: fixture::plan(),
+        kind: Kind::Planned,
+        request: Some(request.clone()),
+        now: jiff::Timestamp::UNIX_EPOCH,
+    };
+    let written = |edit: Edit| match edit {
+        Edit::Write(record) => *record,
+        other => panic!("{other:?}"),
+    };
+    let under_way = written(transition::begin(&fixture::record(), &fsn(), &order));
+    let intent = under_way.intent.clone().unwrap();
+    let ending = Ending {
+        result: EndResult::Undone,
+        now: jiff::Timestamp::UNIX_EPOCH,
+        acknowledged: false,
+        write_gap_ms: None,
+        took_ms: None,
+    };
+    let ended = written(transition::end(&under_way, &fsn(), &intent.id, &ending));
+    let long_ended = Record { last: None, ..ended.clone() };
+    let refused = written(transition::refuse(&fixture::record(), &fsn(), &request, None));
+    let mut standing = fixture::copy();
+    standing.spec.as_mut().unwrap().switchover = Some(SwitchoverRequest {
+        target: hel(),
+        requested_at: jiff::Timestamp::UNIX_EPOCH,
+        key: Some(request.clone()),
+        requested_by: None,
+        reason: None,
+        confirmed: None,
+    });
+    let of_older_version = Record { served: vec![key_of(&request).to_owned()], ..fixture::record() };
+    for (what, record, copy, answer, is_known) in [
+        ("under way", under_way, None, (intent.id.as_str(), None), true),
+        ("ended", ended, None, (&intent.id, None), true),
+        ("long ended", long_ended, None, ("", Some(request.as_str())), true),
+        ("refused", refused, None, ("", Some(request.as_str())), true),
+        ("left in the resource", fixture::record(), Some(standing), ("", Some(request.as_str())), true),
+        ("of an older version", of_older_version, None, ("", Some(key_of(&request))), false),
+    ] {
+        let mut rig = Rig::new();
+        rig.witness.change(|now| *now = record);
+        *rig.outside.copy_read.lock().unwrap() = copy.map(Seen::Is);
+        let mut give = |body: &str| {
+            let (controller, order) = (rig.controller.clone(), keyed_order(body));
+            rig.bench.finish(async move { controller.sequencer().order(&hel(), &order).await })
+        };
+        let Ok(Begun::Following(again)) = give("a") else { panic!("{what}") };
+        assert_eq!((again.id(), again.request()), answer, "{what}");
+        let other = give("b");
+        assert_eq!(matches!(other, Err(OperationError::KeyOfAnother { .. })), is_known, "{what}: {other:?}");
+        assert!(rig.written().is_empty(), "{what}");
+    }
 }
 
 #[test]

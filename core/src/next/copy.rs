@@ -30,7 +30,7 @@ pub(super) fn mended(record: &Record, spec: &Spec) -> Option<Value> {
         patch.insert("primaryRegion".into(), json!(led.primary));
         patch.insert("hotStandbyRegions".into(), json!(led.standbys));
     }
-    if spec.switchover.as_ref().is_some_and(|s| record.served.contains(&requests::of_switchover(s))) {
+    if spec.switchover.as_ref().is_some_and(|s| record.has_served(&requests::of_switchover(s))) {
         patch.insert("switchover".into(), json!({ "requested": false, "confirmedFingerprint": null }));
     }
     // An answer that is left standing would be the answer to the next failback too, in whichever copy.

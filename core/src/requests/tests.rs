@@ -174,3 +174,26 @@ fn approval_is_required_where_either_copy_says_so() {
     assert!(!required(None));
     assert!(required(Some(fsn())) && required(Some(hel())));
 }
+
+#[test]
+fn an_order_is_known_by_its_key_and_told_apart_by_what_it_asks() {
+    let order = keyed("one", b"a");
+    assert_eq!((order.len(), key_of(&order).len()), (33, 16));
+    assert_eq!(given(&order, &order), Given::Again);
+    assert_eq!(given(&order, &keyed("one", b"b")), Given::WithItsKey);
+    assert_eq!(given(&order, &keyed("two", b"a")), Given::Another);
+    // Of an older version, and of a request without a key.
+    assert_eq!(given(&order, key_of(&order)), Given::Again);
+    assert_eq!(given(key_of(&order), &order), Given::Again);
+    assert_eq!(given(&order, &of_switchover(&request())), Given::Another);
+    // What somebody wrote into a resource is one's own key, whatever is in it.
+    assert_eq!(given("nightly.1", "nightly.2"), Given::Another);
+}
+
+#[test]
+fn under_one_key_one_request_is_served() {
+    let keyed = |body: &[u8]| SwitchoverRequest { key: Some(keyed("one", body)), ..request() };
+    let mut record = fixture::record();
+    record.served.push(of_switchover(&keyed(b"a")));
+    assert_eq!(unserved(&record, &copies(|_, spec| spec.switchover = Some(keyed(b"b")))), None);
+}

@@ -77,7 +77,7 @@ impl Sequencer {
         let spec = &self.led(spec);
         let to = spec.standbys.first().unwrap_or(&spec.primary);
         let plan = self.failback_plan(spec, to, order.requested_by.as_deref())?;
-        if let Some(former) = self.given_before(order, &plan, started).await {
+        if let Some(former) = self.given_before(operation, order, spec, &plan, started).await? {
             return Ok(former);
         }
         if let Some(cause) = changed(order, &plan, self.failback_plan(spec, to, None).ok().as_ref()) {

@@ -61,7 +61,7 @@ fn sight(view: &View, what: &What, now: Monotonic) -> Sight {
         _ if waits => Sight::UnderWay,
         What::Id(id) if sequence_of(id).is_some_and(|sequence| record.sequence < sequence) => Sight::Lost,
         What::Id(_) => Sight::Replaced,
-        What::Request(request) if record.served.contains(request) => {
+        What::Request(request) if record.has_served(request) => {
             Sight::Refused(record.intent.as_ref().map(already_under_way))
         }
         What::Request(_) => Sight::Unserved,

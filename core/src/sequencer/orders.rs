@@ -6,6 +6,8 @@ use crate::name::Region;
 use crate::observe::Seen;
 use crate::plan::Plan;
 use crate::record::{Intent, Record};
+use crate::requests::{Given, given, of_failback, of_switchover};
+use crate::spec::Spec;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -98,29 +100,31 @@ impl Sequencer {
         Ok(self.own_copy(&self.observers, "status").await?.0.status)
     }
 
-    /// What the order began when it was given before, where it names itself. Whoever keeps the record knows, whichever process
-    /// took the order.
-    pub(super) async fn given_before(&self, order: &ExecuteOrder, plan: &Plan, since: Timestamp) -> Option<Begun> {
-        let key = order.key.as_ref()?;
+    /// What the order began when it was given before, where it names itself. Record and resource know, whichever process took
+    /// the order.
+    pub(super) async fn given_before(
+        &self,
+        operation: &'static str,
+        order: &ExecuteOrder,
+        spec: &Spec,
+        plan: &Plan,
+        since: Timestamp,
+    ) -> Result<Option<Begun>, OperationError> {
+        let Some(key) = &order.key else { return Ok(None) };
         let record = match self.read(&self.observers).await {
-            Seen::Is(record) => record?,
-            Seen::Unconfigured => return None,
+            Seen::Is(record) => record,
+            Seen::Unconfigured => None,
             other => {
                 let why = other.why().unwrap_or_default();
                 let why = format!("whether this order was given before is not known, ask again: the witness: {why}");
-                return Some(Begun::Report(Box::new(self.unknown(plan, "", &why, since))));
+                return Ok(Some(Begun::Report(Box::new(self.unknown(plan, "", &why, since)))));
             }
         };
-        let is = |request: &Option<String>| request.as_ref() == Some(key);
-        let intent = record.intent.filter(|intent| is(&intent.request)).map(|intent| intent.id);
-        let pending = record.pending.filter(|pending| is(&pending.request)).map(|pending| pending.id);
-        let last = record.last.filter(|last| is(&last.request)).map(|last| last.id);
-        let what = match intent.or(pending).or(last) {
-            Some(id) => What::Id(id),
-            None if record.served.contains(key) => What::Request(key.clone()),
-            None => return None,
-        };
-        Some(Begun::Following(Box::new(Following { what, plan: plan.clone(), since })))
+        let Some((before, what)) = ordered(key, record.as_ref(), spec) else { return Ok(None) };
+        match given(key, &before) {
+            Given::WithItsKey => Err(OperationError::KeyOfAnother { operation }),
+            _ => Ok(Some(Begun::Following(Box::new(Following { what, plan: plan.clone(), since })))),
+        }
     }
 
     /// The record as the witness has it now: what was read before is up to a renewal old in a region that does not hold
@@ -144,6 +148,28 @@ impl Sequencer {
             Put::Unknown(why) => Err(NotTaken::Unknown(why)),
         }
     }
+}
+
+/// The order that was given with this key: its identity, and what it became.
+fn ordered(key: &str, record: Option<&Record>, spec: &Spec) -> Option<(String, What)> {
+    let is = |before: &String| given(key, before) != Given::Another;
+    if let Some(record) = record {
+        let intent = record.intent.as_ref().map(|intent| (&intent.request, &intent.id));
+        let pending = record.pending.as_ref().map(|pending| (&pending.request, &pending.id));
+        let last = record.last.as_ref().map(|last| (&last.request, &last.id));
+        for (request, id) in [intent, pending, last].into_iter().flatten() {
+            if let Some(request) = request.as_ref().filter(|request| is(request)) {
+                return Some((request.clone(), What::Id(id.clone())));
+            }
+        }
+    }
+    let served = record.and_then(|record| record.served.iter().find(|served| is(served)).cloned());
+    let left = || {
+        let failback = of_failback(&spec.failback, spec.standbys.first().unwrap_or(&spec.primary));
+        spec.switchover.as_ref().map(of_switchover).into_iter().chain(failback).find(|standing| is(standing))
+    };
+    let request = served.or_else(left)?;
+    Some((request.clone(), What::Request(request)))
 }
 
 /// Why the plan is not the one that was confirmed. `shown`: the one that a dry run showed.

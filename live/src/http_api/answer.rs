@@ -120,6 +120,7 @@ impl From<OperationError> for Problem {
     fn from(error: OperationError) -> Self {
         let status = match &error {
             OperationError::InvalidPlan { .. } => StatusCode::BAD_REQUEST,
+            OperationError::KeyOfAnother { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             OperationError::Unreadable { .. }
             | OperationError::Invalid { .. }
             | OperationError::Cancelled { .. }

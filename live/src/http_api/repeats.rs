@@ -1,7 +1,7 @@
 //! `Idempotency-Key`: an order that comes again, because its answer was lost, is answered as before and not carried out again.
 //!
-//! Answers are kept while the process lives, the last [`ANSWERS_MAX`]. What survives it is the record: an order with a key
-//! begins under that key's identity, as a request that stands in a resource does under its own.
+//! Answers are kept while the process lives, the last [`ANSWERS_MAX`]. What survives it, and is known to every other process, are
+//! record and resource: an order with a key begins, or is left, under an identity that tells key and body.
 
 use super::answer::Problem;
 use super::{HttpApi, read};
@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use continuum_core::plan::short_hash;
+use continuum_core::requests::{key_of, keyed};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,7 +22,7 @@ const KEY_LENGTH_MAX: usize = 255;
 /// So many answers are kept.
 pub(super) const ANSWERS_MAX: usize = 1024;
 
-/// Identity of the order that came with a key, 16 hex digits.
+/// Identity of the order that came with a key.
 #[derive(Clone, Debug)]
 pub(super) struct Identity(pub String);
 
@@ -32,14 +32,14 @@ pub(super) struct Repeats(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
+    /// By what those with one key have in common.
     orders: BTreeMap<String, Order>,
-    /// Identities of those that were answered, oldest first.
+    /// The same of those that were answered, oldest first.
     answered: VecDeque<String>,
 }
 
 struct Order {
-    /// Hash of its body.
-    body: String,
+    identity: String,
     /// Absent: it is being carried out.
     answer: Option<Answer>,
 }
@@ -62,10 +62,11 @@ impl IntoResponse for Answer {
 /// Answers an order that came before as before. Around the routes of orders.
 pub(super) async fn once(State(api): State<HttpApi>, request: Request, next: Next) -> Result<Response, Problem> {
     let Some(key) = key(request.headers())? else { return Ok(next.run(request).await) };
-    let identity = short_hash(format!("{IDEMPOTENCY_KEY}\n{}\n{key}", request.uri().path()).as_bytes());
+    let key = format!("{IDEMPOTENCY_KEY}\n{}\n{key}", request.uri().path());
     let (mut parts, body) = request.into_parts();
     let body = read(body, api.limits.body).await?;
-    let mut turn = match api.repeats.begin(&identity, short_hash(&body))? {
+    let identity = keyed(&key, &body);
+    let mut turn = match api.repeats.begin(&identity)? {
         Begun::Now(turn) => turn,
         Begun::Before(answer) => return Ok(answer.into_response()),
     };
@@ -97,10 +98,11 @@ impl Repeats {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(self: &Arc<Self>, identity: &str, body: String) -> Result<Begun, Problem> {
+    fn begin(self: &Arc<Self>, identity: &str) -> Result<Begun, Problem> {
         let mut kept = self.kept();
-        match kept.orders.get(identity) {
-            Some(order) if order.body != body => {
+        let key = key_of(identity);
+        match kept.orders.get(key) {
+            Some(order) if order.identity != identity => {
                 let why = "this Idempotency-Key came with another body before; each order has its own";
                 Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why))
             }
@@ -110,8 +112,8 @@ impl Repeats {
                 Err(Problem::new(StatusCode::CONFLICT, why).ask_again())
             }
             None => {
-                kept.orders.insert(identity.to_owned(), Order { body, answer: None });
-                Ok(Begun::Now(Turn { repeats: self.clone(), identity: identity.to_owned() }))
+                kept.orders.insert(key.to_owned(), Order { identity: identity.to_owned(), answer: None });
+                Ok(Begun::Now(Turn { repeats: self.clone(), key: key.to_owned() }))
             }
         }
     }
@@ -121,7 +123,7 @@ impl Repeats {
 /// nothing began, or the record tells what did.
 struct Turn {
     repeats: Arc<Repeats>,
-    identity: String,
+    key: String,
 }
 
 impl Turn {
@@ -135,10 +137,10 @@ impl Turn {
             _ => return Ok(response),
         };
         let mut kept = self.repeats.kept();
-        if let Some(order) = kept.orders.get_mut(&self.identity) {
+        if let Some(order) = kept.orders.get_mut(&self.key) {
             order.answer = Some(answer.clone());
         }
-        kept.answered.push_back(self.identity.clone());
+        kept.answered.push_back(self.key.clone());
         while kept.answered.len() > ANSWERS_MAX {
             if let Some(oldest) = kept.answered.pop_front() {
                 kept.orders.remove(&oldest);
@@ -151,8 +153,8 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         let mut kept = self.repeats.kept();
-        if kept.orders.get(&self.identity).is_some_and(|order| order.answer.is_none()) {
-            kept.orders.remove(&self.identity);
+        if kept.orders.get(&self.key).is_some_and(|order| order.answer.is_none()) {
+            kept.orders.remove(&self.key);
         }
     }
 }
