@@ -162,6 +162,8 @@ pub async fn finalizers_hold_a_deleted_object(s: &mut Session) {
     assert!(held.body["metadata"]["deletionTimestamp"].is_string());
     assert_eq!(held.body["metadata"]["uid"], created["metadata"]["uid"]);
     assert_eq!(s.delete("clusters/a").await.status, 200);
+    let more = json!({"metadata": {"finalizers": ["dr.openova.io/hold", "dr.openova.io/more"]}});
+    assert_eq!(s.patch("clusters/a", &more).await.status, 422);
     assert_eq!(s.patch("clusters/a", &json!({"metadata": {"finalizers": null}})).await.status, 200);
     assert_eq!(s.get("clusters/a").await.status, 404);
 }

@@ -196,6 +196,9 @@ impl State {
             let detail = format!("metadata.uid: Invalid value: {}: field is immutable", edited["metadata"]["uid"]);
             return Err(Refusal::invalid(resource, target.name, &detail));
         }
+        if let Some(detail) = finalizer_added(&old, &edited).filter(|_| subresource.is_empty()) {
+            return Err(Refusal::invalid(resource, target.name, &detail));
+        }
         let (mut new, other_status) = match subresource {
             "" => (edited, resource.status_subresource.then(|| old.get("status").cloned())),
             _ => ((*old).clone(), Some(edited.get("status").cloned())),
@@ -398,6 +401,24 @@ fn grace_period(resource: &Resource, old: &Value, asked: Option<u64>) -> Option<
 
 fn is_deleted(object: &Value) -> bool {
     object["metadata"].get("deletionTimestamp").is_some()
+}
+
+/// What is wrong with a change that has a deleted object held by something new.
+fn finalizer_added(old: &Value, new: &Value) -> Option<String> {
+    let of = |object: &Value| -> Vec<String> {
+        let all = object.pointer("/metadata/finalizers").and_then(Value::as_array);
+        all.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let held = of(old);
+    let added: Vec<String> = of(new).into_iter().filter(|finalizer| !held.contains(finalizer)).collect();
+    (is_deleted(old) && !added.is_empty()).then(|| {
+        let added: Vec<String> = added.iter().map(|finalizer| format!("{finalizer:?}")).collect();
+        format!(
+            "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new \
+             finalizers []string{{{}}}",
+            added.join(", ")
+        )
+    })
 }
 
 fn grow_generation(object: &mut Value) {
