@@ -22,6 +22,7 @@ scenarios! {
     api_approval_names_its_failback
     api_dry_run_and_health
     api_flood_in_a_switchover
+    api_key_of_another_order
     api_keyed_order_handed_on
     api_keyed_order_in_either_region
     api_lets_nobody_else_in
