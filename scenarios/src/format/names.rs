@@ -96,8 +96,8 @@ known_name!(
     /// A host of the simulated world.
     HostName, "host", "worlds have", [
         "api.fsn", "api.hel", "api.witness", "controller.fsn", "controller.hel", "operator.fsn", "operator.hel",
-        "pg.fsn", "pg.hel", "dns", "dns2", "vantage1", "vantage2", "vantage3", "nats", "clients.fsn", "clients.hel",
-        "platform", "pdm",
+        "pg.fsn", "pg.hel", "dns", "dns2", "pdm", "vantage1", "vantage2", "vantage3", "nats", "clients.fsn", "clients.hel",
+        "platform",
     ]
 );
 known_name!(
