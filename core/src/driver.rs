@@ -36,8 +36,10 @@ use std::time::Duration;
 const LOOK_PAUSE: Duration = Duration::from_millis(200);
 /// Between two glances at the keeper's view while there is nothing to do.
 const IDLE_PAUSE: Duration = Duration::from_millis(100);
-/// No look takes longer: each of its parts has a limit.
-const LOOK_MAX: Duration = Duration::from_secs(30);
+/// No look takes half as long: each of its parts has a limit.
+const LOOK_MAX: Duration = Duration::from_secs(20);
+/// The same of a look that asks all that a preflight asks.
+const PREFLIGHT_MAX: Duration = Duration::from_secs(40);
 
 /// What the driver last decided, for the status and the log.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -204,7 +206,7 @@ impl Driver {
         let mut seen = look(&self.observers, &*self.clock, &intent.plan, needs, mind.memory.authorities()).await;
         let blocker = self.blocker(record, view, intent, &seen).await;
         let at = self.clock.now();
-        if at.since(began) > LOOK_MAX {
+        if at.since(began) > if blocker.is_some() { PREFLIGHT_MAX } else { LOOK_MAX } {
             // This process stood still meanwhile, and what it saw is old.
             return Duration::ZERO;
         }

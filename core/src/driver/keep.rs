@@ -3,7 +3,7 @@
 
 use super::needs;
 use super::say::{describe, say};
-use super::{Driver, IDLE_PAUSE, LOOK_PAUSE, Mind, Progress, apply, limit_of, no_answer};
+use super::{Driver, IDLE_PAUSE, LOOK_MAX, LOOK_PAUSE, Mind, Progress, apply, limit_of, no_answer};
 use crate::clock::{Monotonic, within};
 use crate::keeper::View;
 use crate::ledger::INTERFERENCES_MAX;
@@ -136,6 +136,11 @@ impl Driver {
             _ => {}
         }
         let at = self.clock.now();
+        if at.since(now) > LOOK_MAX {
+            // This process stood still meanwhile, and what it saw is old.
+            mind.rounds.hurry();
+            return Duration::ZERO;
+        }
         mind.settling.fill(&mut seen, at);
         // What was seen before the record was read last proves nothing against anybody.
         let away = self.plan_away(&plan, record, &copy);
