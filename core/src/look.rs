@@ -198,15 +198,9 @@ async fn dns(
         let zone = zone(observers, clock, plan, (needs.zone, needs.brief.zone));
         return join(zone, answers(observers, clock, plan, needs.answers, known)).await;
     }
-    let look = answers(observers, clock, plan, true, known);
-    let looked = match needs.brief.zone && !needs.answers {
-        true => within(clock, BRIEF_LIMIT, look).await.unwrap_or_default(),
-        false => look.await,
-    };
-    let zone = match &looked.0 {
-        Seen::NotLooked => Seen::Unknown(format!("no answer in {} s", BRIEF_LIMIT.as_secs())),
-        _ => Seen::Is(records::of_answers(&plan.records.hostnames, &looked.1)),
-    };
+    let limit = if needs.brief.zone && !needs.answers { BRIEF_LIMIT } else { REQUEST_LIMIT };
+    let looked = answers_within(observers, clock, plan, limit, known).await;
+    let zone = Seen::Is(records::of_answers(&plan.records.hostnames, &looked.1));
     (zone, looked)
 }
 
@@ -227,17 +221,31 @@ async fn answers(
     wanted: bool,
     known: &[SocketAddr],
 ) -> (Seen<Vec<SocketAddr>>, BTreeMap<String, Answers>) {
-    let Some(records) = observers.records.as_ref().filter(|_| wanted) else { return Default::default() };
+    match wanted {
+        true => answers_within(observers, clock, plan, REQUEST_LIMIT, known).await,
+        false => Default::default(),
+    }
+}
+
+/// `limit`: of each question, where it is shorter than usual.
+async fn answers_within(
+    observers: &Observers,
+    clock: &dyn Clock,
+    plan: &Plan,
+    limit: Duration,
+    known: &[SocketAddr],
+) -> (Seen<Vec<SocketAddr>>, BTreeMap<String, Answers>) {
+    let Some(records) = observers.records.as_ref() else { return Default::default() };
     let listed = if known.is_empty() { &plan.dns.authorities } else { known };
     let authorities = match &plan.zone {
         _ if !listed.is_empty() => Seen::Is(listed.to_vec()),
-        Some(zone) => limited(clock, REQUEST_LIMIT, records.authorities(zone)).await,
+        Some(zone) => limited(clock, limit, records.authorities(zone)).await,
         None => Seen::Unconfigured,
     };
     let servers = authorities.known().map_or(&[][..], Vec::as_slice);
     let looks = plan.records.hostnames.iter().map(|hostname| async move {
         let asked = servers.iter().map(|server| async move {
-            (*server, limited(clock, WITNESS_LIMIT, records.answer(*server, hostname)).await)
+            (*server, limited(clock, WITNESS_LIMIT.min(limit), records.answer(*server, hostname)).await)
         });
         (hostname.clone(), join_all(asked).await.into_iter().collect())
     });
@@ -285,14 +293,16 @@ async fn preflight_facts(observers: &Observers, clock: &dyn Clock, plan: &Plan, 
         else {
             return Seen::NotLooked;
         };
-        let taken = limited(clock, REQUEST_LIMIT, records.takes(zone, &set)).await;
-        match first(records::former_sets(plan)).filter(|_| !records.shows_zone()) {
-            // An undo publishes it.
-            Some(former) if !matches!(taken, Seen::Is(Err(_)) | Seen::Unknown(_)) => {
-                limited(clock, REQUEST_LIMIT, records.takes(zone, &former)).await
+        // Where an undo publishes them, those of the old region too.
+        let former = first(records::former_sets(plan)).filter(|_| !records.shows_zone());
+        let former = async {
+            match &former {
+                Some(former) => limited(clock, REQUEST_LIMIT, records.takes(zone, former)).await,
+                None => Seen::NotLooked,
             }
-            _ => taken,
-        }
+        };
+        let (taken, former) = join(limited(clock, REQUEST_LIMIT, records.takes(zone, &set)), former).await;
+        if taken == Seen::NotLooked { former } else { taken }
     };
     let backup = async {
         match halves.half(&plan.from).cluster.known() {

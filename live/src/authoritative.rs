@@ -5,7 +5,7 @@ use crate::dns;
 use crate::vantages::DNS_PORT;
 use continuum_core::observe::{Answer, Seen};
 use continuum_core::record::RecordSet;
-use futures_util::future::join_all;
+use futures_util::future::{join_all, select_ok};
 use futures_util::lock::Mutex;
 use hickory_resolver::net::NetError;
 use hickory_resolver::proto::rr::RecordType;
@@ -84,33 +84,47 @@ impl<P: ConnectionProvider> Authoritative<P> {
         answers.iter().any(|answer| answer.as_ref().is_ok_and(|answer| answer.code == "REFUSED"))
     }
 
-    /// The names of the zone's servers, from the first resolver that knows them.
+    /// The names of the zone's servers, from whichever resolver knows them first.
     pub async fn names(&self, zone: &str, resolvers: &[SocketAddr]) -> Result<Vec<String>, String> {
-        let mut why = "there is no resolver to ask".to_owned();
-        for server in resolvers {
-            let resolver = dns::resolver(*server, self.provider.clone()).map_err(|error| error.to_string())?;
-            match dns::name_servers(&resolver, zone).await {
-                Ok(names) if !names.is_empty() => return Ok(names),
-                Ok(_) => why = format!("{server} knows no NS records of it"),
-                Err(error) => why = format!("{server}: {error}"),
-            }
-        }
-        Err(why)
+        let asked = resolvers.iter().map(|server| {
+            Box::pin(async move {
+                let resolver = dns::resolver(*server, self.provider.clone()).map_err(|error| error.to_string())?;
+                match dns::name_servers(&resolver, zone).await {
+                    Ok(names) if !names.is_empty() => Ok(names),
+                    Ok(_) => Err(format!("{server} knows no NS records of it")),
+                    Err(error) => Err(format!("{server}: {error}")),
+                }
+            })
+        });
+        first(asked, "there is no resolver to ask".to_owned()).await
     }
 
-    /// The addresses of a server of the zone: what the first resolver says that knows one. `why`: why they are not known
+    /// The addresses of a server of the zone, from whichever resolver knows one first. `why`: why they are not known
     /// otherwise.
     pub async fn addresses(&self, name: &str, resolvers: &[SocketAddr], why: String) -> Result<Vec<IpAddr>, String> {
-        let mut why = why;
-        for server in resolvers {
-            let resolver = dns::resolver(*server, self.provider.clone()).map_err(|error| error.to_string())?;
-            match dns::ask_both(&resolver, name).await {
-                Ok(answer) if !answer.addresses.is_empty() => return Ok(answer.addresses),
-                Ok(answer) => why = format!("{server} answers {}", answer.code),
-                Err(error) => why = format!("{server}: {error}"),
-            }
-        }
-        Err(why)
+        let asked = resolvers.iter().map(|server| {
+            Box::pin(async move {
+                let resolver = dns::resolver(*server, self.provider.clone()).map_err(|error| error.to_string())?;
+                match dns::ask_both(&resolver, name).await {
+                    Ok(answer) if !answer.addresses.is_empty() => Ok(answer.addresses),
+                    Ok(answer) => Err(format!("{server} answers {}", answer.code)),
+                    Err(error) => Err(format!("{server}: {error}")),
+                }
+            })
+        });
+        first(asked, why).await
+    }
+}
+
+/// What the first of them gives that succeeds; one that is silent holds up none. `none`: the error of an empty list.
+async fn first<T>(
+    asked: impl Iterator<Item = impl Future<Output = Result<T, String>> + Unpin>,
+    none: String,
+) -> Result<T, String> {
+    let asked: Vec<_> = asked.collect();
+    match asked.is_empty() {
+        true => Err(none),
+        false => select_ok(asked).await.map(|(found, _)| found),
     }
 }
 
