@@ -13,10 +13,12 @@ use continuum_core::ports::{ObserveRecords, Outcome, PublishRecords};
 use continuum_core::record::RecordSet;
 use continuum_core::records::LUA;
 use futures_util::future::join_all;
+use futures_util::lock::Mutex;
 use hickory_resolver::ConnectionProvider;
 use http::Method;
 use serde::Serialize;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// Where records are sent.
 const COMMIT_PATH: &str = "/v1/lua/commit";
@@ -49,6 +51,8 @@ pub struct Pdm<P: ConnectionProvider> {
     /// To health URLs.
     plain: Connect,
     authoritative: Authoritative<P>,
+    /// Held by the one change that is under way: PowerDNS behind it may fail both of two at once.
+    turn: Arc<Mutex<()>>,
 }
 
 impl<P: ConnectionProvider> Pdm<P> {
@@ -56,7 +60,8 @@ impl<P: ConnectionProvider> Pdm<P> {
     pub fn new(api: PdmApi, plain: Connect, authorities: Authorities, provider: &P) -> Self {
         let PdmApi { connect, host, port, token, user_agent } = api;
         let client = HttpClient { connect, host, port, user_agent };
-        Self { token, client, plain, authoritative: Authoritative::new(authorities, provider.clone()) }
+        let authoritative = Authoritative::new(authorities, provider.clone());
+        Self { token, client, plain, authoritative, turn: Arc::default() }
     }
 
     /// The same PDM for another controller.
@@ -66,7 +71,19 @@ impl<P: ConnectionProvider> Pdm<P> {
             client: self.client.clone(),
             plain: self.plain.clone(),
             authoritative: self.authoritative.beside(),
+            turn: self.turn.clone(),
         }
+    }
+
+    /// What it says, without what it was told: a proxy before it may repeat that.
+    fn words(&self, answer: &HttpAnswer) -> String {
+        let body = String::from_utf8_lossy(&answer.body).into_owned();
+        let body = match &self.token {
+            Some(token) => body.replace(token.as_str(), "(not shown)"),
+            None => body,
+        };
+        let body: String = body.trim().chars().take(TOLD_LENGTH_MAX).collect();
+        format!("PDM answered {}: {body}", answer.status)
     }
 }
 
@@ -112,11 +129,6 @@ fn records<'a>(sets: &'a [RecordSet], leads_to: &'a Region) -> Result<Vec<LuaRec
 /// The expression within `A "..."`.
 fn body_of(content: &str) -> Option<&str> {
     content.strip_prefix("A \"")?.strip_suffix('"')
-}
-
-fn words(answer: &HttpAnswer) -> String {
-    let body: String = String::from_utf8_lossy(&answer.body).trim().chars().take(TOLD_LENGTH_MAX).collect();
-    format!("PDM answered {}: {body}", answer.status)
 }
 
 #[async_trait]
@@ -174,19 +186,21 @@ impl<P: ConnectionProvider> PublishRecords for Pdm<P> {
         let body = serde_json::to_vec(&Commit { zone, records }).expect("records have string keys only");
         let token = self.token.as_deref().map(|token| (TOKEN_HEADER, token));
         let headers: Vec<(&str, &str)> = [("Content-Type", "application/json")].into_iter().chain(token).collect();
+        let _turn = self.turn.lock().await;
         let answer = match self.client.send(Method::POST, COMMIT_PATH, &headers, body).await {
             Ok(answer) => answer,
             Err(error) if error.may_have_acted() => return Outcome::Unknown(told(&error)),
             Err(error) => return Outcome::NotApplied(told(&error)),
         };
+        let words = || self.words(&answer);
         match answer.status {
             200..=299 => Outcome::Done(()),
             status @ (401 | 403) => Outcome::Refused(format!(
                 "PDM refused the credential (X-Catalyst-Token) with {status}; check PDM_AUTH_TOKEN"
             )),
-            409 | 429 => Outcome::NotApplied(words(&answer)),
-            408 | 500.. => Outcome::Unknown(words(&answer)),
-            _ => Outcome::Refused(words(&answer)),
+            409 | 429 => Outcome::NotApplied(words()),
+            408 | 500.. => Outcome::Unknown(words()),
+            _ => Outcome::Refused(words()),
         }
     }
 }
