@@ -123,7 +123,7 @@ impl Controller {
         let outcome = within(&*self.clock, REQUEST_LIMIT, written).await;
         *tried = (outcome != Some(Outcome::Done(()))).then(|| self.clock.now());
         if tried.is_some() {
-            tracing::debug!(?outcome, "the finalizers were not written");
+            tracing::warn!(?outcome, "the finalizer of a switchover under way was not written; it is tried again");
         }
     }
 
