@@ -242,6 +242,9 @@ pub fn start(record: &Record, me: &Region, id: &str, number: u8, now: Timestamp,
         if intent.former.answered.is_none() {
             intent.former.answered = what.former.answered.clone();
         }
+        if intent.former.led_to.is_empty() {
+            intent.former.led_to = what.former.led_to.clone();
+        }
         if number == 2 {
             intent.former.lineage = next.lineage.clone();
         }

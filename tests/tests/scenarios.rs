@@ -102,6 +102,7 @@ scenarios! {
     operator_that_keeps_archive_mode
     operators_on_busy_machines
     password_changed_in_the_database
+    pdm_away_at_step_4
     pdm_before_two_authorities
     pdm_refuses_at_step_4
     pdm_takes_lua_that_does_not_run

@@ -82,6 +82,8 @@ pub struct Memory {
     /// Of these, how many after their step was through: others write them too.
     settled: u32,
     settling: bool,
+    /// When records were last sent on the way forward, of an intent that is being undone since.
+    pub(super) sent_forward: Option<Monotonic>,
     /// What was sent to the publisher last, unless it was not applied.
     pub(super) sent: Option<Sent>,
     /// Where only answers tell: names were seen that led elsewhere than this step or undo leads them.
@@ -152,11 +154,20 @@ impl Memory {
         if self.about.as_ref() != Some(&about) {
             // What was published last outlives the turn: a delayed write may still land.
             let dns_tried = self.dns_tried.filter(|_| self.about.as_ref().is_some_and(|a| a.0 == about.0));
+            let sent_forward =
+                self.about.as_ref().filter(|a| a.0 == about.0 && a.2).and(dns_tried).or(self.sent_forward);
             let known = self.known.take();
             let same = self.about.as_ref().is_some_and(|a| a.0 == about.0);
             let authorities = if same { std::mem::take(&mut self.authorities) } else { Vec::new() };
-            *self =
-                Memory { about: Some(about), driving: Some(now), dns_tried, known, authorities, ..Memory::default() };
+            *self = Memory {
+                about: Some(about),
+                driving: Some(now),
+                dns_tried,
+                sent_forward: sent_forward.filter(|_| same),
+                known,
+                authorities,
+                ..Memory::default()
+            };
         }
         self.know(record, now);
         if let Some(zone) = seen.zone.known() {

@@ -1,13 +1,14 @@
 //! What clients are led by: steps 3 and 4, their undos, and the last look at the records.
 
 use super::{Action, Case, Decision, is_newer, route_write};
-use crate::observe::{Answer, Seen};
+use crate::observe::{Answer, Seen, ZoneView};
 use crate::record::{Former, RecordSet};
 use crate::records::{address_parts, addresses_of, former_sets, holds, record_sets};
 use crate::term::REQUEST_LIMIT;
 use crate::transition::Beginning;
 use crate::weights;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 impl Case<'_> {
@@ -114,6 +115,9 @@ impl Case<'_> {
         let records = match self.seen.zone.known() {
             _ if self.plan().records.hostnames.is_empty() => None,
             Some(zone) if zone.by_api() => Some(address_parts(&zone.records)),
+            Some(zone) if !zone.is_whole() => {
+                return Some(self.wait(4, "no server answers for every name, so what stands in the zone is not known"));
+            }
             // What stood there is not shown: what an undo publishes is made from the plan.
             Some(_) => match former_sets(self.plan()) {
                 Ok(former) => Some(former),
@@ -121,7 +125,13 @@ impl Case<'_> {
             },
             None => return Some(self.wait(4, format!("zone: {}", self.seen.zone.why().unwrap_or_default()))),
         };
-        let former = Former { records, answered: Some(self.answered()), ..Former::default() };
+        let led_to = self.seen.zone.known().filter(|zone| !zone.by_api()).map(|zone| self.led_to(zone));
+        let former = Former {
+            records,
+            answered: Some(self.answered()),
+            led_to: led_to.unwrap_or_default(),
+            ..Former::default()
+        };
         self.start(4, Beginning { former, beat: Some(beat), ..Beginning::default() })
     }
 
@@ -160,8 +170,8 @@ impl Case<'_> {
                 Ok(()) => self.seen_undone(4),
                 Err(why) => Decision::Wait(4, format!("the former records are published, but {why} (H19)")),
             },
-            // Nothing shows what stands there, and the publisher takes nothing; but names lead where they led.
-            Ok(false) if self.memory.steps[4].refused > 0 && self.leads_as_before(former) => self.seen_undone(4),
+            // Nothing shows what stands there, and the publisher does not take it; but names lead where they led.
+            Ok(false) if self.memory.steps[4].failed > 0 && self.leads_as_before(former) => self.seen_undone(4),
             Ok(false) => {
                 self.try_undo(4, self.publish(self.intent.from(), former), "the former records were not taken")
             }
@@ -169,10 +179,34 @@ impl Case<'_> {
         }
     }
 
-    /// Whether every name is answered by every server as before step 4, where only answers tell.
+    /// Whether every name leads where it led before step 4, where only answers tell, and after whatever step 4 sent would
+    /// have been answered.
     fn leads_as_before(&self, former: &[RecordSet]) -> bool {
-        let seen = self.seen.zone.known().is_some_and(|zone| !zone.by_api() && zone.is_whole() && holds(zone, former));
-        seen && self.answers_as_before(former).is_ok()
+        let Some(zone) = self.seen.zone.known().filter(|zone| !zone.by_api() && zone.is_whole()) else { return false };
+        let sent = self.memory.sent_forward.or(self.memory.driving);
+        let is_settled = sent.is_none_or(|at| self.now.at.since(at) >= REQUEST_LIMIT + self.caches());
+        let before = &self.intent.former.led_to;
+        is_settled
+            && match before.is_empty() {
+                // The step began where the records themselves were shown.
+                true => holds(zone, former) && self.answers_as_before(former).is_ok(),
+                false => self.led_to(zone).iter().all(|(name, now)| {
+                    let before = before.get(name).map(Vec::as_slice).unwrap_or_default();
+                    // Of several addresses a server may answer one.
+                    let ours =
+                        |address: &IpAddr| before.contains(address) || self.plan().former_addresses.contains(address);
+                    before.is_empty() == now.is_empty() && now.iter().all(ours)
+                }),
+            }
+    }
+
+    /// The addresses that each name is answered with.
+    fn led_to(&self, zone: &ZoneView) -> BTreeMap<String, Vec<IpAddr>> {
+        let of = |name: &String| {
+            let own: Vec<RecordSet> = zone.records.iter().filter(|set| set.hostname == *name).cloned().collect();
+            addresses_of(&own).into_iter().flatten().collect()
+        };
+        self.plan().records.hostnames.iter().map(|name| (name.clone(), of(name))).collect()
     }
 
     /// The names that lead somewhere now, as step 4 begins.

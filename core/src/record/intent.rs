@@ -6,6 +6,7 @@ use crate::plan::Plan;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Where an intent goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,12 +112,23 @@ pub struct Former {
     /// The names that were answered with addresses when step 4 began. Absent: not asked (an older version).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered: Option<Vec<String>>,
+    /// The addresses that each name was answered with when step 4 began, where nothing shows the records themselves.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub led_to: BTreeMap<String, Vec<IpAddr>>,
     /// The lineage before the demotion.
     #[serde(default)]
     pub lineage: Lineage,
     /// What a newer version wrote.
     #[serde(flatten)]
     pub extra: Extra,
+}
+
+impl Former {
+    /// Whether every name led to addresses of the plan's old region, and to no others, by what was answered.
+    pub fn led_home(&self, plan: &Plan) -> bool {
+        let home = |address: &IpAddr| plan.former_addresses.contains(address);
+        self.led_to.values().all(|addresses| !addresses.is_empty() && addresses.iter().all(home))
+    }
 }
 
 /// The weights of the two backends of one region's route.

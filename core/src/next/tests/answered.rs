@@ -124,18 +124,70 @@ fn records_are_published_again_while_servers_go_on_answering_otherwise() {
     finishes(world.decide());
 }
 
+/// Step 4 was sent with this outcome and is being undone, which fails as well.
+fn undone_in_vain(world: &mut World, outcome: &Outcome<()>) {
+    world.try_with(outcome.clone());
+    let mut turned = world.clone().turn(4);
+    assert_eq!(published(&turned.try_with(outcome.clone())), to_fsn());
+    *world = turned;
+}
+
 #[test]
-fn a_refusal_turns_the_step_and_needs_no_undo_where_names_lead_as_before() {
+fn a_refusal_turns_the_step_at_once() {
     let mut world = during_4();
     world.try_with(Outcome::Refused("401".into()));
     assert_eq!(turns(world.decide()), (4, "401".into()));
-    let mut world = world.turn(4);
-    assert_eq!(published(&world.try_with(Outcome::Refused("401".into()))), to_fsn());
-    assert_eq!(changes(world.clone().decide()), Change::Undone(None));
-    // Where they do not, it goes on.
-    leads_to(&mut world, &hel());
-    world.pass(2);
-    assert_eq!(published(&world.decide()), to_fsn());
+}
+
+#[test]
+fn an_undo_that_is_not_taken_is_through_where_names_lead_as_before() {
+    let failures =
+        [Outcome::Refused("401".into()), Outcome::NotApplied("no route".into()), Outcome::Unknown("502".into())];
+    for outcome in failures {
+        let mut world = during_4();
+        undone_in_vain(&mut world, &outcome);
+        world.pass(4);
+        assert!(published(&world.decide()).is_some(), "what was sent may be answered yet: {outcome:?}");
+        world.pass(2);
+        assert_eq!(changes(world.clone().decide()), Change::Undone(None), "{outcome:?}");
+        // Where they do not, it goes on.
+        leads_to(&mut world, &hel());
+        assert_eq!(published(&world.decide()), to_fsn(), "{outcome:?}");
+        world.answers(&[Seen::Unknown("time-out".into())]);
+        see(&mut world);
+        assert_eq!(published(&world.decide()), to_fsn(), "silence tells nothing: {outcome:?}");
+    }
+}
+
+#[test]
+fn names_that_led_elsewhere_or_nowhere_before_lead_as_before_too() {
+    let elsewhere = "192.0.2.7".parse().unwrap();
+    for before in [vec![elsewhere], vec![]] {
+        let code = if before.is_empty() { "NXDOMAIN" } else { "NOERROR" };
+        let mut world = World::before(4);
+        world.answer(code, &before);
+        see(&mut world);
+        let Change::Start(what) = changes(world.decide()) else { panic!() };
+        world.change(4, &Change::Start(what));
+        world.look();
+        world.memory.begun(4);
+        undone_in_vain(&mut world, &Outcome::Refused("401".into()));
+        world.pass(6);
+        assert_eq!(changes(world.clone().decide()), Change::Undone(None), "{code}");
+        leads_to(&mut world, &hel());
+        assert_eq!(published(&world.decide()), to_fsn(), "{code}");
+        // And nobody is led to the old region later because of what never stood there.
+        let former = &world.record.intent.as_ref().unwrap().former;
+        assert!(!former.led_home(&fixture::plan()), "{code}");
+    }
+}
+
+#[test]
+fn step_4_does_not_begin_where_no_server_says_what_stands_there() {
+    let mut world = World::before(4);
+    world.answers(&[Seen::Unknown("time-out".into())]);
+    see(&mut world);
+    assert!(waits(world.decide()).contains("no server answers"));
 }
 
 #[test]
