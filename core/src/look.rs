@@ -196,10 +196,10 @@ async fn dns(
     let is_answered = plan.zone.is_some() && observers.records.as_ref().is_some_and(|records| !records.shows_zone());
     if !needs.zone || !is_answered {
         let zone = zone(observers, clock, plan, (needs.zone, needs.brief.zone));
-        return join(zone, answers(observers, clock, plan, needs.answers, known)).await;
+        return join(zone, answers(observers, clock, plan, needs.answers.then_some(REQUEST_LIMIT), known)).await;
     }
     let limit = if needs.brief.zone && !needs.answers { BRIEF_LIMIT } else { REQUEST_LIMIT };
-    let looked = answers_within(observers, clock, plan, limit, known).await;
+    let looked = answers(observers, clock, plan, Some(limit), known).await;
     let zone = Seen::Is(records::of_answers(&plan.records.hostnames, &looked.1));
     (zone, looked)
 }
@@ -214,28 +214,15 @@ async fn zone(observers: &Observers, clock: &dyn Clock, plan: &Plan, (wanted, br
     }
 }
 
+/// `limit`: of each question, where it is shorter than usual; absent: nothing is asked.
 async fn answers(
     observers: &Observers,
     clock: &dyn Clock,
     plan: &Plan,
-    wanted: bool,
+    limit: Option<Duration>,
     known: &[SocketAddr],
 ) -> (Seen<Vec<SocketAddr>>, BTreeMap<String, Answers>) {
-    match wanted {
-        true => answers_within(observers, clock, plan, REQUEST_LIMIT, known).await,
-        false => Default::default(),
-    }
-}
-
-/// `limit`: of each question, where it is shorter than usual.
-async fn answers_within(
-    observers: &Observers,
-    clock: &dyn Clock,
-    plan: &Plan,
-    limit: Duration,
-    known: &[SocketAddr],
-) -> (Seen<Vec<SocketAddr>>, BTreeMap<String, Answers>) {
-    let Some(records) = observers.records.as_ref() else { return Default::default() };
+    let (Some(records), Some(limit)) = (&observers.records, limit) else { return Default::default() };
     let listed = if known.is_empty() { &plan.dns.authorities } else { known };
     let authorities = match &plan.zone {
         _ if !listed.is_empty() => Seen::Is(listed.to_vec()),

@@ -129,7 +129,7 @@ pub(super) fn left_otherwise(left: &Left, here: &Plan, seen: &Observations, clai
         EndResult::Succeeded => None,
         // What an undo published where nothing shows records is made from the plan: for it, and for names that it found
         // leading elsewhere, the resource decides.
-        _ if !left.former.led_to.is_empty() && !left.former.led_home(plan) => None,
+        _ if !left.former.led_home(plan) => None,
         _ if !left.former.led_to.is_empty() && plan.former_addresses != here.addresses => None,
         _ => left.former.records.clone(),
     };

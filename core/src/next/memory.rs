@@ -152,12 +152,12 @@ impl Memory {
         let Some(intent) = &record.intent else { return };
         let about = (intent.id.clone(), record.generation, intent.forward());
         if self.about.as_ref() != Some(&about) {
+            let before = self.about.as_ref().filter(|before| before.0 == about.0);
+            let same = before.is_some();
             // What was published last outlives the turn: a delayed write may still land.
-            let dns_tried = self.dns_tried.filter(|_| self.about.as_ref().is_some_and(|a| a.0 == about.0));
-            let sent_forward =
-                self.about.as_ref().filter(|a| a.0 == about.0 && a.2).and(dns_tried).or(self.sent_forward);
+            let dns_tried = self.dns_tried.filter(|_| same);
+            let sent_forward = before.filter(|before| before.2).and(dns_tried).or(self.sent_forward);
             let known = self.known.take();
-            let same = self.about.as_ref().is_some_and(|a| a.0 == about.0);
             let authorities = if same { std::mem::take(&mut self.authorities) } else { Vec::new() };
             *self = Memory {
                 about: Some(about),

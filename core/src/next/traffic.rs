@@ -112,18 +112,18 @@ impl Case<'_> {
         let Some(beat) = self.beat() else {
             return Some(self.wait(4, format!("the copy in {} cannot be read", self.intent.to())));
         };
-        let records = match self.seen.zone.known() {
+        let records = match self.zone() {
             _ if self.plan().records.hostnames.is_empty() => None,
-            Some(zone) if zone.by_api() => Some(address_parts(&zone.records)),
-            Some(zone) if !zone.is_whole() => {
+            Ok(zone) if zone.by_api() => Some(address_parts(&zone.records)),
+            Ok(zone) if !zone.is_whole() => {
                 return Some(self.wait(4, "no server answers for every name, so what stands in the zone is not known"));
             }
             // What stood there is not shown: what an undo publishes is made from the plan.
-            Some(_) => match former_sets(self.plan()) {
+            Ok(_) => match former_sets(self.plan()) {
                 Ok(former) => Some(former),
                 Err(why) => return Some(self.turn(4, why)),
             },
-            None => return Some(self.wait(4, format!("zone: {}", self.seen.zone.why().unwrap_or_default()))),
+            Err(why) => return Some(self.wait(4, why)),
         };
         let led_to = self.seen.zone.known().filter(|zone| !zone.by_api()).map(|zone| self.led_to(zone));
         let former = Former {
