@@ -6,13 +6,10 @@
 //! stood still sends nothing when it wakes up, whoever notices first.
 
 use crate::leader::Term;
-use http::Request;
-use kube::Client;
-use kube::client::Body;
+use continuum_live::kube_api::Barrier;
 use std::future::{Future, pending};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
-use tower::{BoxError, service_fn};
 
 /// See the module.
 #[derive(Clone, Default)]
@@ -58,17 +55,6 @@ impl Gate {
         }
     }
 
-    /// A client whose requests pass this gate.
-    pub fn client(&self, client: &Client) -> Client {
-        let namespace = client.default_namespace().to_owned();
-        let (client, gate) = (client.clone(), self.clone());
-        let gated = service_fn(move |request: Request<Body>| {
-            let (client, gate) = (client.clone(), gate.clone());
-            async move { Ok::<_, BoxError>(gate.pass(client.send(request)).await?) }
-        });
-        Client::new(gated, namespace)
-    }
-
     /// What acts, once it may; for ever where it may not.
     pub async fn pass<T>(&self, act: impl Future<Output = T>) -> T {
         let Some(_under_way) = self.enter() else { return pending().await };
@@ -89,6 +75,12 @@ impl Gate {
     }
 }
 
+impl Barrier for Gate {
+    fn pass(&self) -> Option<Box<dyn Send + Sync>> {
+        Some(Box::new(self.enter()?))
+    }
+}
+
 /// A request that was sent and has no answer yet.
 struct UnderWay(Gate);
 
@@ -102,9 +94,13 @@ impl Drop for UnderWay {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use continuum_live::kube_api::Access;
     use futures_util::FutureExt;
-    use http::Response;
+    use http::{Request, Response};
+    use kube::Client;
+    use kube::client::Body;
     use std::pin::pin;
+    use tower::{BoxError, service_fn};
 
     /// A server that answers when it is told to.
     fn server(answer: Arc<Notify>) -> Client {
@@ -125,7 +121,7 @@ mod tests {
     #[tokio::test]
     async fn a_request_under_way_ends_and_no_other_is_sent() {
         let (gate, answer) = (Gate::default(), Arc::new(Notify::new()));
-        let client = gate.client(&server(answer.clone()));
+        let client = Access::new(server(answer.clone())).behind(Arc::new(gate.clone())).in_turns();
         let first = tokio::spawn({
             let client = client.clone();
             async move { client.request::<serde_json::Value>(request()).await }

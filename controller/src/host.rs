@@ -21,6 +21,7 @@ use continuum_live::assemble::{
     KubeClients, OtherActors, OtherObservers, Ports, Register, Transports, Twice, assemble,
 };
 use continuum_live::http_client::HttpClient;
+use continuum_live::kube_api::Access;
 use continuum_live::kube_transport::USER_AGENT_DRY_RUN;
 use continuum_live::postgres::PostgresProbe;
 use continuum_live::prometheus::PrometheusLatency;
@@ -28,15 +29,26 @@ use continuum_live::vantages::Vantages;
 use continuum_nats::{AuditStream, KvBucket, KvWitness, Settings};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use kube::Client;
 use serde_json::Value;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+/// Ways to API servers.
+#[derive(Clone, Default)]
+struct Handed {
+    kube: Twice<KubeClients>,
+    /// To the own one, for what reads through kube's own types.
+    own: Option<Twice<Client>>,
+}
 
 /// What all Continuums of a process share.
 pub(crate) struct Host {
     region: Region,
     clients: Arc<Pool>,
+    /// As they were handed out last. Each is a task with a queue, so all Continuums have the same.
+    handed: Mutex<Handed>,
     watching: Watching,
     lease_namespace: String,
     /// Where the witness is no third place.
@@ -72,6 +84,7 @@ impl Host {
         Ok(Self {
             region: config.region.clone(),
             clients,
+            handed: Mutex::default(),
             watching,
             lease_namespace,
             witness_shares: config.witness.as_ref().and_then(Witness::region).cloned(),
@@ -108,19 +121,20 @@ impl Host {
         standing: &Standing,
         gates: &Twice<Gate>,
     ) -> Controller {
-        let clients = self.clients.all();
+        let handed = self.handed();
         let mut kube = Twice {
-            driving: gated(&clients.driving, &gates.driving),
-            dry_run: gated(&clients.dry_run, &gates.dry_run),
+            driving: gated(&handed.kube.driving, &gates.driving),
+            dry_run: gated(&handed.kube.dry_run, &gates.dry_run),
         };
+        let own = handed.own.expect("kubeconfigs hold the own region's");
         let in_a_bucket = kind_of(&resource.object()) == LeaseKind::NatsKv.name();
         if in_a_bucket {
             // What stands there of another kind is no register of this Continuum.
             (kube.driving.witness, kube.dry_run.witness) = (None, None);
         }
         let register = self.bucket.as_ref().filter(|_| in_a_bucket).map(|both| registers(both, name, gates));
-        let probe = Arc::new(self.probe(&kube.driving, resource));
-        let dry_run = Arc::new(self.probe(&kube.dry_run, resource).for_dry_run());
+        let probe = Arc::new(self.probe(own.driving, resource));
+        let dry_run = Arc::new(self.probe(own.dry_run, resource).for_dry_run());
         let records = Twice {
             driving: self.records.as_ref().map(|both| both.driving.beside()),
             dry_run: self.records.as_ref().map(|both| both.dry_run.beside()),
@@ -177,8 +191,19 @@ impl Host {
         }
     }
 
-    fn probe(&self, clients: &KubeClients, resource: &Arc<Resource>) -> PostgresProbe {
-        let own = clients.regions.get(&self.region).expect("kubeconfigs hold the own region's").clone();
+    /// Ways to every API server that is known now.
+    fn handed(&self) -> Handed {
+        let mut handed = self.handed.lock().unwrap_or_else(PoisonError::into_inner);
+        if !handed.kube.driving.regions.keys().eq(&self.clients.regions()) {
+            let kube = self.clients.all();
+            let own = |clients: &KubeClients| clients.regions.get(&self.region).map(Access::in_turns);
+            let both = own(&kube.driving).zip(own(&kube.dry_run));
+            *handed = Handed { kube, own: both.map(|(driving, dry_run)| Twice { driving, dry_run }) };
+        }
+        handed.clone()
+    }
+
+    fn probe(&self, own: Client, resource: &Arc<Resource>) -> PostgresProbe {
         let secrets = Secrets::new(self.region.clone(), own.clone());
         let (region, domain) = (self.region.clone(), self.cluster_domain.clone());
         let connector = HalfConnector::new(region, own, domain, resource.clone(), self.clock.clone());
@@ -219,8 +244,9 @@ fn kind_of(continuum: &Value) -> &str {
 }
 
 fn gated(clients: &KubeClients, gate: &Gate) -> KubeClients {
+    let gated = |access: &Access| access.behind(Arc::new(gate.clone()));
     KubeClients {
-        regions: clients.regions.iter().map(|(region, client)| (region.clone(), gate.client(client))).collect(),
-        witness: clients.witness.as_ref().map(|client| gate.client(client)),
+        regions: clients.regions.iter().map(|(region, access)| (region.clone(), gated(access))).collect(),
+        witness: clients.witness.as_ref().map(gated),
     }
 }

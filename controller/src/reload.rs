@@ -11,6 +11,7 @@ use crate::watching::Watching;
 use continuum_core::clock::{Clock, within};
 use continuum_core::name::Region;
 use continuum_live::assemble::{KubeClients, Twice};
+use continuum_live::kube_api::Access;
 use continuum_live::kube_transport::{Limits, USER_AGENT, USER_AGENT_DRY_RUN};
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, StatusCode};
@@ -52,6 +53,8 @@ struct Clients {
     reached: Reached,
     driving: Client,
     dry_run: Client,
+    /// For the witness: what renews waits for no connection that others wait for.
+    keeping: Client,
     watching: Client,
 }
 
@@ -60,6 +63,7 @@ impl Clients {
         Ok(Self {
             driving: reached.client(place, USER_AGENT, Limits::REQUESTS)?,
             dry_run: reached.client(place, USER_AGENT_DRY_RUN, Limits::REQUESTS)?,
+            keeping: reached.client(place, USER_AGENT, Limits::REQUESTS)?,
             watching: reached.client(place, USER_AGENT, Limits::WATCHES)?,
             reached,
         })
@@ -106,9 +110,12 @@ impl Pool {
         self.regions().into_iter().filter(|region| *region != self.own).collect()
     }
 
-    /// Clients of every API server that is known now.
+    /// Ways to every API server that is known now. Each call makes new ones, which wait for no turn of those before.
     pub fn all(self: &Arc<Self>) -> Twice<KubeClients> {
-        Twice { driving: self.of(|clients| &clients.driving), dry_run: self.of(|clients| &clients.dry_run) }
+        Twice {
+            driving: self.of(|clients| &clients.driving, |clients| &clients.keeping),
+            dry_run: self.of(|clients| &clients.dry_run, |clients| &clients.dry_run),
+        }
     }
 
     /// A client of the own cluster.
@@ -131,18 +138,17 @@ impl Pool {
         regions.collect()
     }
 
-    fn of(self: &Arc<Self>, which: fn(&Clients) -> &Client) -> KubeClients {
+    fn of(self: &Arc<Self>, of_regions: fn(&Clients) -> &Client, of_witness: fn(&Clients) -> &Client) -> KubeClients {
         let places: Vec<Place> = self.clients().keys().cloned().collect();
+        let witness = self.witness.clone().map_or(Place::Witness, Place::Region);
         let mut all = KubeClients::default();
         for place in places {
-            let client = self.handing(&place, which);
-            match place {
-                Place::Region(region) => drop(all.regions.insert(region, client)),
-                Place::Witness => all.witness = Some(client),
+            if place == witness {
+                all.witness = Some(Access::new(self.handing(&place, of_witness)));
             }
-        }
-        if let Some(region) = &self.witness {
-            all.witness = all.regions.get(region).cloned();
+            if let Place::Region(region) = &place {
+                all.regions.insert(region.clone(), Access::new(self.handing(&place, of_regions)));
+            }
         }
         all
     }

@@ -19,7 +19,7 @@ mod halves;
 mod holder;
 mod statuses;
 
-use crate::clock::{Clock, Monotonic, within};
+use crate::clock::{Beats, Clock, Monotonic, within};
 use crate::driver::Driver;
 use crate::keeper::Keeper;
 use crate::look::limited;
@@ -38,15 +38,19 @@ use crate::term::REQUEST_LIMIT;
 use crate::transition;
 use checkup::KeptReport;
 use events::Noted;
-use futures_util::future::{join, join_all};
+use futures_util::future::{join, join_all, select};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::future::pending;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Between two looks at one's own copy.
+/// Between two looks at one's own copy, and at any copy that is watched; what a watch tells is looked at at once.
 const ATTEND_PAUSE: Duration = Duration::from_secs(1);
-/// Between two looks at the other copies: an intent must be seen within step 1's 3 s.
+/// Between two looks at a copy of which a watch told nothing.
+const STILL_PAUSE: Duration = Duration::from_secs(5);
+/// Between two looks at the other copies where they are not: an intent must be seen within step 1's 3 s.
 const SCOUT_PAUSE: Duration = Duration::from_millis(500);
 /// The same while an intent stands: the swap waits, with nobody writing, until the next holder was seen to be alive.
 const SCOUT_BUSY: Duration = Duration::from_millis(300);
@@ -54,7 +58,7 @@ const SCOUT_BUSY: Duration = Duration::from_millis(300);
 const FIRST_LOOK_LIMIT: Duration = Duration::from_secs(7);
 /// Between two looks whether an abort is to be handed on.
 const RELAY_PAUSE: Duration = Duration::from_millis(500);
-/// Between two tries to say in one's own copy what the keeper read.
+/// Between two tries to say in one's own copy what the keeper read, and between two looks whether that copy was read.
 const HERALD_PAUSE: Duration = Duration::from_millis(100);
 /// So many looks in a row have to fail before it is said that the pair cannot be seen.
 const UNSEEN_TOLD: u32 = 2;
@@ -74,11 +78,13 @@ impl Default for Options {
 
 #[derive(Default)]
 struct Shared {
+    /// Grows with every change of what the status is made of.
+    changes: u64,
     copies: BTreeMap<Region, Seen<CopyView>>,
     /// Whose halves were looked at, and since when they are those.
     halves_of: Option<(NamedHalves, Monotonic)>,
     /// Both halves as last looked at.
-    halves: BTreeMap<Region, Half>,
+    halves: Arc<BTreeMap<Region, Half>>,
     /// When each of them was, and where its Cluster was looked up.
     halves_at: BTreeMap<Region, (Monotonic, Source)>,
     /// The holder of the record, and since when this process knows of it.
@@ -101,11 +107,28 @@ struct Shared {
     beat_before: Option<u64>,
 }
 
+impl Shared {
+    fn saw_copy(&mut self, region: &Region, seen: Seen<CopyView>) {
+        if self.copies.get(region) != Some(&seen) {
+            self.changes += 1;
+            self.copies.insert(region.clone(), seen);
+        }
+    }
+
+    fn refused(&mut self, order: Option<RefusedOrder>) {
+        if order.is_some() {
+            self.changes += 1;
+            self.refused = order;
+        }
+    }
+}
+
 /// See the module.
 pub struct Controller {
     me: Region,
     name: ObjectName,
     clock: Arc<dyn Clock>,
+    beats: Beats,
     keeper: Option<Arc<Keeper>>,
     driver: Option<Driver>,
     sequencer: Sequencer,
@@ -135,7 +158,8 @@ impl Controller {
             .witness
             .clone()
             .zip(actors.witness.clone())
-            .map(|(observe, act)| Arc::new(Keeper::new(me.clone(), clock.clone(), observe, act)));
+            .map(|(observe, act)| Keeper::new(me.clone(), clock.clone(), observe, act).in_step(Beats::of(&name)))
+            .map(Arc::new);
         let (observe, act) = (observers.audit.clone(), actors.audit.clone());
         let publisher = Arc::new(Publisher::new(name.clone(), clock.clone(), observe, act));
         let driver = keeper.clone().map(|keeper| {
@@ -156,6 +180,7 @@ impl Controller {
         };
         Self {
             me,
+            beats: Beats::of(&name),
             name,
             clock,
             keeper,
@@ -215,24 +240,34 @@ impl Controller {
         join(read, self.attend()).await;
     }
 
+    /// Rests for about so long, and no longer.
+    async fn rest(&self, pause: Duration) {
+        self.clock.sleep(self.until_beat(pause)).await;
+    }
+
+    fn until_beat(&self, pause: Duration) -> Duration {
+        self.beats.within(self.clock.now(), pause)
+    }
+
     fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn record(&self) -> Option<Record> {
-        self.keeper.as_ref()?.view()?.record
+    fn record(&self) -> Option<Arc<Record>> {
+        self.keeper.as_ref()?.record()
     }
 
     /// Says in `status.seen` what was read last, after each read.
     async fn herald(&self) {
         let Some(keeper) = &self.keeper else { return };
+        let news = self.news();
         let mut said: Option<SeenRecord> = None;
         loop {
             let base = self.beat_before();
             let seen = keeper.view().zip(base).and_then(|(view, base)| {
                 let record = view.record?;
                 let left = record.held_by(&self.me).then(|| keeper.term().left);
-                let intent = record.intent.map(|i| i.id);
+                let intent = record.intent.as_ref().map(|i| i.id.clone());
                 Some((SeenRecord { renewal: record.renewal, intent, beat: base + view.beat }, left))
             });
             if let Some((seen, left)) = seen.filter(|(seen, _)| said.as_ref() != Some(seen)) {
@@ -245,8 +280,11 @@ impl Controller {
                 self.clock.sleep(HERALD_PAUSE).await;
                 continue;
             }
-            // The bound is for what rings no bell: one's own copy was read for the first time.
-            within(&*self.clock, HERALD_PAUSE, keeper.news()).await;
+            match base {
+                Some(_) => news.heard().await,
+                // That one's own copy was read for the first time rings no bell.
+                None => drop(within(&*self.clock, HERALD_PAUSE, news.heard()).await),
+            }
         }
     }
 
@@ -266,7 +304,7 @@ impl Controller {
         loop {
             let others: Vec<Region> = self.regions().into_iter().filter(|r| *r != self.me).collect();
             if others.is_empty() {
-                self.clock.sleep(SCOUT_PAUSE).await;
+                self.rest(ATTEND_PAUSE).await;
                 continue;
             }
             // Until the regions are others, which is looked at as often as a copy is read.
@@ -277,10 +315,12 @@ impl Controller {
     /// Reads the copy of one region, and has the witness read at once where it names an intent that is not known here.
     async fn scout_region(&self, region: &Region, others: &[Region]) {
         let mut asked: Option<String> = None;
+        let news = self.news();
         while self.regions().iter().filter(|r| **r != self.me).eq(others) {
+            let told = self.copy_told(region);
             let seen = self.read_copy(region, self.source()).await;
             let theirs = seen.known().and_then(|c| c.seen.as_ref()).and_then(|s| s.intent.clone());
-            let ours = self.record().and_then(|r| r.intent).map(|i| i.id);
+            let ours = self.record().and_then(|r| Some(r.intent.as_ref()?.id.clone()));
             if let Some(keeper) = &self.keeper
                 && theirs.is_some()
                 && theirs != ours
@@ -290,11 +330,42 @@ impl Controller {
                 asked = theirs;
                 keeper.read_soon();
             }
-            self.shared().copies.insert(region.clone(), seen);
+            self.shared().saw_copy(region, seen);
             self.tell_abort();
             let busy = self.record().is_some_and(|r| r.intent.is_some());
-            self.clock.sleep(if busy { SCOUT_BUSY } else { SCOUT_PAUSE }).await;
+            match told {
+                _ if busy => self.clock.sleep(SCOUT_BUSY).await,
+                Some(told) => self.until_copy(region, told, &news).await,
+                None => self.clock.sleep(SCOUT_PAUSE).await,
+            }
         }
+    }
+
+    /// How much a watch told of the copy in `region`; absent: servers are asked.
+    fn copy_told(&self, region: &Region) -> Option<u64> {
+        let watches = self.source() == Source::Watches;
+        self.observers.cache.as_ref().filter(|_| watches)?.copy_told(region)
+    }
+
+    /// Rung whenever the record was read or written: what is under way then is not looked for in watches.
+    fn news(&self) -> Arc<Bell> {
+        let news = Arc::new(Bell::default());
+        if let Some(keeper) = &self.keeper {
+            keeper.tell(news.clone());
+        }
+        news
+    }
+
+    /// Until a watch tells more of the copy in `region`, or the record is new, or it is time to look again.
+    async fn until_copy(&self, region: &Region, told: u64, news: &Bell) {
+        let more = async {
+            match &self.observers.cache {
+                Some(cache) => cache.copy_told_more(region, told).await,
+                None => pending().await,
+            }
+        };
+        let (more, news) = (pin!(more), pin!(news.heard()));
+        within(&*self.clock, self.until_beat(STILL_PAUSE), select(more, news)).await;
     }
 
     async fn read_copy(&self, region: &Region, source: Source) -> Seen<CopyView> {
@@ -312,10 +383,12 @@ impl Controller {
     }
 
     /// Where to look: while something is under way or waited for, servers are asked, and so they are where nobody holds the
-    /// record, which is then taken by what was seen.
+    /// record, which is then taken by what was seen. Before it was read nothing is done by anything.
     fn source(&self) -> Source {
-        let idle = |record: &Record| record.intent.is_none() && record.pending.is_none() && record.holder.is_some();
-        if self.record().as_ref().is_some_and(idle) { Source::Watches } else { Source::Servers }
+        match self.keeper.as_ref().and_then(|keeper| keeper.view()) {
+            Some(view) if !view.record.as_ref().is_some_and(|record| record.is_at_rest()) => Source::Servers,
+            _ => Source::Watches,
+        }
     }
 
     fn regions(&self) -> Vec<Region> {
@@ -327,10 +400,12 @@ impl Controller {
 
     /// Reads its own copy, and hands on what others need of it.
     async fn attend(&self) {
+        let news = self.news();
         loop {
+            let told = self.copy_told(&self.me);
             let seen = self.read_copy(&self.me, self.source()).await;
             let known = seen.known().and_then(|copy| Some((copy.clone(), copy.spec.clone().ok()?)));
-            self.shared().copies.insert(self.me.clone(), seen);
+            self.shared().saw_copy(&self.me, seen);
             if let Some((copy, spec)) = known {
                 // Whatever witness this controller was given is not the one that the resource asks for.
                 if let Some(keeper) = self.keeper.as_ref().filter(|_| self.unavailable(&spec).is_none()) {
@@ -341,16 +416,26 @@ impl Controller {
                 }
             }
             self.tell_abort();
-            self.clock.sleep(ATTEND_PAUSE).await;
+            match told {
+                Some(told) => self.until_copy(&self.me, told, &news).await,
+                None => self.rest(ATTEND_PAUSE).await,
+            }
         }
     }
 
     /// Its own copy with its spec, as read last, where they can be followed.
-    fn followed(&self) -> Option<(CopyView, Spec)> {
+    fn followed(&self) -> Option<(CopyView, Arc<Spec>)> {
         let shared = self.shared();
         let copy = shared.copies.get(&self.me)?.known()?;
         let spec = copy.spec.clone().ok().filter(|spec| self.unavailable(spec).is_none())?;
         Some((copy.clone(), spec))
+    }
+
+    /// Whether there is such a copy.
+    fn follows(&self) -> bool {
+        let shared = self.shared();
+        let copy = shared.copies.get(&self.me).and_then(Seen::known);
+        copy.and_then(|copy| copy.spec.as_ref().ok()).is_some_and(|spec| self.unavailable(spec).is_none())
     }
 
     /// Why there is no such witness as the spec names.
@@ -360,7 +445,7 @@ impl Controller {
 
     /// The intent that a copy says is to be aborted.
     fn aborted(&self) -> Option<String> {
-        let intent = self.record().and_then(|r| r.intent).map(|i| i.id)?;
+        let intent = self.record()?.intent.as_ref()?.id.clone();
         Some(intent).filter(|id| requests::aborted(&self.shared().copies, id))
     }
 
@@ -375,11 +460,14 @@ impl Controller {
     async fn relay_abort(&self) {
         let Some(keeper) = &self.keeper else { return };
         loop {
-            self.clock.sleep(RELAY_PAUSE).await;
+            match self.record().is_some_and(|record| record.intent.is_some()) {
+                true => self.clock.sleep(RELAY_PAUSE).await,
+                false => self.rest(ATTEND_PAUSE).await,
+            }
             let Some(id) = self.aborted() else { continue };
             let record = self.record();
             let stands = record.as_ref().is_some_and(|record| record.abort.as_ref() == Some(&id));
-            let late = record.and_then(|record| record.intent).is_some_and(|intent| intent.past_return());
+            let late = record.and_then(|record| record.intent.clone()).is_some_and(|intent| intent.past_return());
             if stands || late {
                 continue;
             }
@@ -392,12 +480,13 @@ impl Controller {
     /// Serves requests and answers, wherever they stand.
     async fn serve(&self) {
         loop {
-            if self.followed().is_some()
+            if self.follows()
                 && let Some(record) = self.record().filter(|r| r.held_by(&self.me))
             {
-                self.hold(&record).await;
+                // Rare, and large: it is not to be in every task's memory.
+                Box::pin(self.hold(&record)).await;
             }
-            self.clock.sleep(ATTEND_PAUSE).await;
+            self.rest(ATTEND_PAUSE).await;
         }
     }
 

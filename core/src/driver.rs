@@ -7,9 +7,10 @@ mod keep;
 mod needs;
 mod say;
 
-use crate::clock::{Clock, within};
+use crate::clock::{Beats, Clock, within};
 use crate::keeper::{Keeper, NotWritten, View};
 use crate::look::{Needs, look};
+use crate::mailbox::Bell;
 use crate::name::{ObjectName, Region};
 use crate::next::{
     Action, Change, Decision, Interference, Memory, Now, Place, Settling, Standing, Upkeep, current_step, irreversible,
@@ -25,17 +26,22 @@ use crate::spec::NamedHalves;
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
 use crate::transition::{self, Edit, Ending, Told};
 use crate::{audit, steps};
+use futures_util::future::select;
 use keep::Watched;
 use needs::Rounds;
 use say::{describe, log_change, say};
 use std::collections::BTreeMap;
+use std::future::pending;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Between two looks while a step's effect is awaited.
 const LOOK_PAUSE: Duration = Duration::from_millis(200);
-/// Between two glances at the keeper's view while there is nothing to do.
-const IDLE_PAUSE: Duration = Duration::from_millis(100);
+/// Between two glances at what is known while it is for others to do something, or something is amiss.
+const GLANCE_PAUSE: Duration = Duration::from_millis(100);
+/// The same while nothing is under way. What is new rings.
+const IDLE_PAUSE: Duration = Duration::from_secs(1);
 /// No look takes half as long: each of its parts has a limit.
 const LOOK_MAX: Duration = Duration::from_secs(20);
 /// The same of a look that asks all that a preflight asks.
@@ -66,6 +72,8 @@ struct Heard {
     abort: Option<String>,
     copy: Option<Arc<CopyView>>,
     halves: KnownHalves,
+    /// How often what was seen of the halves was another than before.
+    halves_told: u64,
 }
 
 /// Both halves, as looked at last.
@@ -91,12 +99,26 @@ pub struct Driver {
     me: Region,
     name: ObjectName,
     clock: Arc<dyn Clock>,
+    beats: Beats,
     keeper: Arc<Keeper>,
     observers: Observers,
     actors: Actors,
     publisher: Arc<Publisher>,
     told: Mutex<Heard>,
+    /// Rung whenever there is something new for it.
+    bell: Arc<Bell>,
     progress: Mutex<Progress>,
+}
+
+/// How long the loop pauses after what it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pause {
+    /// Not at all.
+    None,
+    /// As while an effect is awaited.
+    Look,
+    /// Until there is something new, or it is time to look again.
+    Idle,
 }
 
 /// What one driver's loop remembers.
@@ -123,8 +145,10 @@ impl Driver {
         actors: Actors,
         publisher: Arc<Publisher>,
     ) -> Self {
-        let (told, progress) = (Mutex::default(), Mutex::default());
-        Self { me, name, clock, keeper, observers, actors, publisher, told, progress }
+        let (told, progress, bell) = (Mutex::default(), Mutex::default(), Arc::new(Bell::default()));
+        keeper.tell(bell.clone());
+        let beats = Beats::of(&name);
+        Self { me, name, clock, beats, keeper, observers, actors, publisher, told, bell, progress }
     }
 
     fn told(&self) -> MutexGuard<'_, Heard> {
@@ -133,17 +157,29 @@ impl Driver {
 
     /// A person wants the intent of this id aborted; any other id is ignored.
     pub fn set_abort(&self, id: Option<String>) {
-        self.told().abort = id;
+        if std::mem::replace(&mut self.told().abort, id.clone()) != id {
+            self.bell.ring();
+        }
     }
 
     /// One's own copy, as read last.
     pub fn set_copy(&self, copy: CopyView) {
-        self.told().copy = Some(Arc::new(copy));
+        let version = copy.resource_version.clone();
+        let before = self.told().copy.replace(Arc::new(copy));
+        if before.is_none_or(|before| before.resource_version != version) {
+            self.bell.ring();
+        }
     }
 
     /// Both halves: what a glance at the Clusters alone does not show.
     pub(crate) fn set_halves(&self, halves: KnownHalves) {
-        self.told().halves = halves;
+        let mut told = self.told();
+        if !Arc::ptr_eq(&told.halves.halves, &halves.halves) && told.halves.halves != halves.halves {
+            told.halves_told += 1;
+        }
+        told.halves = halves;
+        drop(told);
+        self.bell.ring();
     }
 
     /// What is being done.
@@ -169,26 +205,47 @@ impl Driver {
     pub async fn run(&self) {
         let mut mind = Mind::default();
         loop {
-            let pause = self.turn(&mut mind).await;
-            if !pause.is_zero() {
-                self.clock.sleep(pause).await;
+            match self.turn(&mut mind).await {
+                Pause::None => {}
+                Pause::Look => self.clock.sleep(LOOK_PAUSE).await,
+                Pause::Idle => self.idle(&mind).await,
             }
         }
     }
 
+    /// Until there is something new, or it is time to look again.
+    async fn idle(&self, mind: &Mind) {
+        let is_at_rest = self.keeper.record().is_some_and(|record| record.is_at_rest()) && !mind.upkeep.amiss;
+        if !is_at_rest {
+            within(&*self.clock, GLANCE_PAUSE, self.bell.heard()).await;
+            return;
+        }
+        let copy = self.told().copy.clone();
+        let pair = copy.as_ref().and_then(|copy| copy.spec.as_ref().ok()?.pair.as_ref());
+        let watched = self.observers.cache.as_ref().zip(pair).zip(mind.rounds.told());
+        let told = async {
+            match watched {
+                Some(((cache, pair), told)) => cache.clusters_told_more(pair, told).await,
+                None => pending().await,
+            }
+        };
+        let (heard, told) = (pin!(self.bell.heard()), pin!(told));
+        within(&*self.clock, self.beats.within(self.clock.now(), IDLE_PAUSE), select(heard, told)).await;
+    }
+
     /// One look, one decision, one deed. How long to pause after it.
-    async fn turn(&self, mind: &mut Mind) -> Duration {
-        let Some(view) = self.keeper.view() else { return IDLE_PAUSE };
-        let record = view.record.as_ref();
+    async fn turn(&self, mind: &mut Mind) -> Pause {
+        let Some(view) = self.keeper.view() else { return Pause::Idle };
+        let record = view.record.as_deref();
         if let Some(record) = record {
             mind.memory.know(record, self.clock.now());
             self.note_holding(mind, record);
         }
         match (standing(record, &self.me), record) {
-            (Standing::Drives(intent), Some(record)) => self.drive(mind, &view, record, intent).await,
-            (Standing::Free, _) => self.acquire(mind).await,
-            (standing, Some(record)) => self.keep(mind, &view, record, standing).await,
-            (_, None) => IDLE_PAUSE,
+            (Standing::Drives(intent), Some(record)) => Box::pin(self.drive(mind, &view, record, intent)).await,
+            (Standing::Free, _) => Box::pin(self.acquire(mind)).await,
+            (standing, Some(record)) => Box::pin(self.keep(mind, &view, record, standing)).await,
+            (_, None) => Pause::Idle,
         }
     }
 
@@ -200,7 +257,7 @@ impl Driver {
     }
 
     /// Holder, an intent stands.
-    async fn drive(&self, mind: &mut Mind, view: &View, record: &Record, intent: &Intent) -> Duration {
+    async fn drive(&self, mind: &mut Mind, view: &View, record: &Record, intent: &Intent) -> Pause {
         let began = self.clock.now();
         let needs = needs::of_intent(record, intent, &self.me, &mut mind.memory, began);
         let mut seen = look(&self.observers, &*self.clock, &intent.plan, needs, mind.memory.authorities()).await;
@@ -208,7 +265,7 @@ impl Driver {
         let at = self.clock.now();
         if at.since(began) > if blocker.is_some() { PREFLIGHT_MAX } else { LOOK_MAX } {
             // This process stood still meanwhile, and what it saw is old.
-            return Duration::ZERO;
+            return Pause::None;
         }
         let memory = &mut mind.memory;
         memory.look(record, &seen, at);
@@ -244,8 +301,8 @@ impl Driver {
     }
 
     /// The record, where this region holds it and an intent stands in it.
-    fn mine(&self) -> Option<Record> {
-        self.keeper.view()?.record.filter(|record| record.held_by(&self.me) && record.intent.is_some())
+    fn mine(&self) -> Option<Arc<Record>> {
+        self.keeper.record().filter(|record| record.held_by(&self.me) && record.intent.is_some())
     }
 
     /// Step 1 wants the preconditions of the dry run, over the same facts.
@@ -279,7 +336,7 @@ impl Driver {
         memory: &mut Memory,
         decision: Decision,
         abort_refused: Option<String>,
-    ) -> Duration {
+    ) -> Pause {
         let progress = |step: u8, waiting: Option<&str>, stuck: bool| Progress {
             step,
             waiting: waiting.map(str::to_owned),
@@ -288,14 +345,14 @@ impl Driver {
             ..Progress::default()
         };
         match &decision {
-            Decision::NotMine(_) | Decision::Keep(..) | Decision::Rest(_) => IDLE_PAUSE,
+            Decision::NotMine(_) | Decision::Keep(..) | Decision::Rest(_) => Pause::Idle,
             Decision::Wait(step, why) => {
                 self.note(progress(*step, Some(why), false));
-                LOOK_PAUSE
+                Pause::Look
             }
             Decision::Stuck(step, why) => {
                 self.note(progress(*step, Some(why), true));
-                LOOK_PAUSE
+                Pause::Look
             }
             Decision::Finish(result) => self.finish(record, intent, memory, *result).await,
             Decision::Act(step, action) | Decision::Undo(step, action) => {
@@ -316,10 +373,10 @@ impl Driver {
         step: u8,
         action: &Action,
         undo: bool,
-    ) -> Duration {
+    ) -> Pause {
         if let Action::Record(change) = action {
             if irreversible(action) && !self.still_stands(record).await {
-                return LOOK_PAUSE;
+                return Pause::Look;
             }
             return self.change(intent, memory, step, change).await;
         }
@@ -327,16 +384,16 @@ impl Driver {
             let (me, id) = (self.me.clone(), intent.id.clone());
             let written = self.keeper.update(move |r| transition::retry(r, &me, &id, step)).await;
             if written.is_err() {
-                return LOOK_PAUSE;
+                return Pause::Look;
             }
         }
         if irreversible(action) && !self.still_stands(record).await {
-            return LOOK_PAUSE;
+            return Pause::Look;
         }
         let limit = limit_of(action);
         if !self.allows(action, limit) || !self.same_holding(record, intent) {
             // The keeper renews meanwhile; nothing is sent that could outlive the term.
-            return LOOK_PAUSE;
+            return Pause::Look;
         }
         let before = if memory.is_ours_alone(step) { Before::Us } else { Before::Others };
         let outcome = within(&*self.clock, limit, self.perform(action, &intent.plan, before))
@@ -351,7 +408,7 @@ impl Driver {
             "acted"
         );
         memory.tried(decision, &outcome, self.clock.now());
-        Duration::ZERO
+        Pause::None
     }
 
     /// Whether this region still holds the record in this generation, with the same intent in the same
@@ -407,7 +464,7 @@ impl Driver {
     }
 
     /// Has a change of the record written.
-    async fn change(&self, intent: &Intent, memory: &mut Memory, step: u8, change: &Change) -> Duration {
+    async fn change(&self, intent: &Intent, memory: &mut Memory, step: u8, change: &Change) -> Pause {
         let (me, id, now) = (self.me.clone(), intent.id.clone(), self.keeper.journal_time());
         log_change(intent, step, change);
         let begins = matches!(change, Change::Start(_));
@@ -423,19 +480,19 @@ impl Driver {
         self.after_write(written)
     }
 
-    fn after_write(&self, written: Result<Record, NotWritten>) -> Duration {
+    fn after_write(&self, written: Result<Record, NotWritten>) -> Pause {
         match written {
-            Ok(_) => Duration::ZERO,
+            Ok(_) => Pause::None,
             Err(cause) => {
                 tracing::warn!(%cause, "the record was not written");
-                LOOK_PAUSE
+                Pause::Look
             }
         }
     }
 
-    async fn finish(&self, record: &Record, intent: &Intent, memory: &Memory, result: EndResult) -> Duration {
+    async fn finish(&self, record: &Record, intent: &Intent, memory: &Memory, result: EndResult) -> Pause {
         if !self.still_stands(record).await {
-            return LOOK_PAUSE;
+            return Pause::Look;
         }
         let now = self.keeper.journal_time();
         let acknowledged = memory.event_passed() || intent.step(7).finished_at.is_some();

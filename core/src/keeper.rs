@@ -4,7 +4,7 @@
 //! Renewals go first and wait for nobody (H09). After a conflict it reads and applies again; after an
 //! unknown outcome it reads before it writes (H25). It decides nothing about a switchover.
 
-use crate::clock::{Clock, Monotonic, within};
+use crate::clock::{Beats, Clock, Monotonic, within};
 use crate::ledger::Lapse;
 use crate::mailbox::{Bell, Slot, Waiting, slot};
 use crate::name::Region;
@@ -51,7 +51,7 @@ pub enum NotWritten {
 #[derive(Clone, Debug, PartialEq)]
 pub struct View {
     /// The record. Absent: the register does not exist yet.
-    pub record: Option<Record>,
+    pub record: Option<Arc<Record>>,
     /// When this process first saw its present version.
     pub first_seen: Monotonic,
     /// When it was read last.
@@ -115,12 +115,13 @@ struct State {
 pub struct Keeper {
     me: Region,
     clock: Arc<dyn Clock>,
+    beats: Option<Beats>,
     observe: Arc<dyn ObserveWitness>,
     act: Arc<dyn ActOnWitness>,
     state: Mutex<State>,
     bell: Bell,
-    /// Rings whenever the view is new.
-    news: Bell,
+    /// Rung whenever the view is new.
+    listeners: Mutex<Vec<Arc<Bell>>>,
 }
 
 impl Keeper {
@@ -131,7 +132,27 @@ impl Keeper {
         observe: Arc<dyn ObserveWitness>,
         act: Arc<dyn ActOnWitness>,
     ) -> Self {
-        Self { me, clock, observe, act, state: Mutex::default(), bell: Bell::default(), news: Bell::default() }
+        Self {
+            me,
+            clock,
+            beats: None,
+            observe,
+            act,
+            state: Mutex::default(),
+            bell: Bell::default(),
+            listeners: Mutex::default(),
+        }
+    }
+
+    /// The same, which renews and reads in step with these, and so not at the same moments as others.
+    #[must_use]
+    pub fn in_step(self, beats: Beats) -> Self {
+        Self { beats: Some(beats), ..self }
+    }
+
+    /// When what was done at `at` and is done in every `period` is due again: never later than that.
+    fn again(&self, at: Monotonic, period: Duration) -> Monotonic {
+        at + self.beats.map_or(period, |beats| beats.once_in(period, at))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -156,6 +177,11 @@ impl Keeper {
     /// What was read last; `None` before the first read.
     pub fn view(&self) -> Option<View> {
         self.state().view.clone()
+    }
+
+    /// The record of that view.
+    pub fn record(&self) -> Option<Arc<Record>> {
+        self.view()?.record
     }
 
     /// Wall time for the journal: while an intent stands, as it was before that and so much later as the monotonic clock
@@ -245,9 +271,9 @@ impl Keeper {
         loop {
             self.give_up_old_jobs();
             match self.due() {
-                Due::Renewal => self.renew().await,
+                Due::Renewal => Box::pin(self.renew()).await,
                 Due::Read => self.read().await,
-                Due::Change => self.work().await,
+                Due::Change => Box::pin(self.work()).await,
                 // Either the bell or the next due time: both only lead back to the top.
                 Due::Nothing(pause) => drop(within(&*self.clock, pause, self.bell.heard()).await),
             }
@@ -262,7 +288,7 @@ impl Keeper {
         if renewal == Some(Duration::ZERO) {
             return Due::Renewal;
         }
-        let read = Self::until_read(&state, now);
+        let read = self.until_read(&state, now);
         if read.is_zero() {
             return Due::Read;
         }
@@ -283,11 +309,11 @@ impl Keeper {
         }
     }
 
-    fn until_read(state: &State, now: Monotonic) -> Duration {
+    fn until_read(&self, state: &State, now: Monotonic) -> Duration {
         // What is written counts as read; that the last read failed is told until one succeeds, so there has to be one.
         let wanted = state.must_read || state.read_wanted || state.read_failed_at.is_some();
         let last = state.view.as_ref().filter(|_| !wanted).map(|v| v.read_at);
-        let due = last.map_or(Monotonic::default(), |at| at + Self::read_every(state));
+        let due = last.map_or(Monotonic::default(), |at| self.again(at, Self::read_every(state)));
         // A read that failed is tried again soon, not at once.
         let due = state.read_failed_at.map_or(due, |failed| due.max(failed + RETRY_PAUSE));
         due.since(now)
@@ -298,7 +324,7 @@ impl Keeper {
     pub async fn watch(&self) {
         loop {
             self.give_up_old_jobs();
-            let pause = Self::until_read(&self.state(), self.clock.now());
+            let pause = self.until_read(&self.state(), self.clock.now());
             match pause.is_zero() {
                 true => self.read().await,
                 false => drop(within(&*self.clock, pause, self.bell.heard()).await),
@@ -312,7 +338,7 @@ impl Keeper {
         let record = state.view.as_ref()?.record.as_ref().filter(|r| r.held_by(&self.me))?;
         let renewed = state.renewed.filter(|renewed| renewed.generation == record.generation);
         let every = Duration::from_secs(lease.renew_seconds.into());
-        let due = renewed.map_or(Monotonic::default(), |renewed| renewed.sent + every);
+        let due = renewed.map_or(Monotonic::default(), |renewed| self.again(renewed.sent, every));
         // A renewal that failed is tried again soon, not at once.
         let due = state.tried_at.map_or(due, |tried| due.max(tried + RETRY_PAUSE));
         Some(due.since(now))
@@ -353,16 +379,20 @@ impl Keeper {
             read_at: now,
             beat: old.as_ref().map_or(0, |v| v.beat) + u64::from(was_read && busy),
             read_count: old.as_ref().map_or(0, |v| v.read_count) + 1,
-            record,
+            record: record.map(Arc::new),
         });
         state.version = version;
         self.journal_began(state, busy);
-        self.news.ring();
+        self.listeners().iter().for_each(|bell| bell.ring());
     }
 
-    /// Waits until the record was read or written since this was asked last. One listener at a time.
-    pub async fn news(&self) {
-        self.news.heard().await;
+    /// Has this rung whenever the record was read or written.
+    pub fn tell(&self, bell: Arc<Bell>) {
+        self.listeners().push(bell);
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, Vec<Arc<Bell>>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn renew(&self) {
@@ -423,14 +453,14 @@ impl Keeper {
         let (job, record) = {
             let mut state = self.state();
             let Some(job) = state.jobs.pop_front() else { return };
-            let free = state.lease.map(|lease| Record::free(lease.ttl_seconds));
+            let free = state.lease.map(|lease| Arc::new(Record::free(lease.ttl_seconds)));
             match state.view.as_ref().and_then(|v| v.record.clone()).or(free) {
                 Some(record) => (job, record),
                 None => return,
             }
         };
         match (job.change)(&record) {
-            Edit::Already => job.answer.put(Ok(record)),
+            Edit::Already => job.answer.put(Ok(Record::clone(&record))),
             Edit::Stale(why) => job.answer.put(Err(NotWritten::Stale(why))),
             Edit::Write(next) => match self.write((*next).clone()).await {
                 Ok(()) => job.answer.put(Ok(*next)),

@@ -68,7 +68,7 @@ impl LastMove {
 
 /// From what is known in the region `me`, whose status says `phase`.
 pub fn measures(known: &Known, me: &Region, phase: Option<&str>) -> Measures {
-    let record = known.record.as_ref();
+    let record = known.record.as_deref();
     // What was read before a witness went away may not hold any more.
     let current = record.filter(|_| known.witness_unreachable.is_none());
     let own = record.filter(|record| record.held_by(me));

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a look at something gave.
@@ -361,7 +362,7 @@ pub struct CopyView {
     /// `metadata.generation`.
     pub generation: i64,
     /// The spec, or what is wrong with it.
-    pub spec: Result<Spec, Invalid>,
+    pub spec: Result<Arc<Spec>, Invalid>,
     /// Hash of the parts of the spec in which the two copies must agree.
     pub agreement_hash: String,
     /// `metadata.finalizers`: what holds the object where it is deleted.
@@ -371,7 +372,7 @@ pub struct CopyView {
     /// `status.seen`.
     pub seen: Option<SeenRecord>,
     /// The whole status as it is stored (`null` where there is none).
-    pub status: Value,
+    pub status: Arc<Value>,
 }
 
 /// `status.seen`: what that region's controller last read from the witness (PROTOCOL 2.8).

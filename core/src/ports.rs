@@ -322,6 +322,7 @@ pub trait ActOnCopy: Send + Sync {
 ///
 /// `None`: this cannot tell, because nothing is watched there, or the watch has not listed everything since it began or
 /// broke, or it is behind what was read afresh. Who asks reads then.
+#[async_trait]
 pub trait Cache: Send + Sync {
     /// As [`ObservePair::cluster`].
     fn cluster(&self, region: &Region, pair: &ObjectName) -> Option<Seen<ClusterView>>;
@@ -329,8 +330,15 @@ pub trait Cache: Send + Sync {
     fn route(&self, region: &Region, route: &ObjectName) -> Option<Seen<RouteView>>;
     /// As [`ObserveCopies::copy`].
     fn copy(&self, region: &Region) -> Option<Seen<CopyView>>;
-    /// Grows with whatever is told of Clusters beside those of this pair: where it stands still, so do they.
-    fn clusters_told(&self, region: &Region, pair: &ObjectName) -> u64;
+    /// Grows with whatever any watch tells of the Clusters of this pair: where it stands still, so do they. Absent: not
+    /// every region's are known.
+    fn clusters_told(&self, pair: &ObjectName) -> Option<u64>;
+    /// Until that is another than `than`, or may be.
+    async fn clusters_told_more(&self, pair: &ObjectName, than: u64);
+    /// Grows with whatever is told of the copy in `region`. Absent: it is not known.
+    fn copy_told(&self, region: &Region) -> Option<u64>;
+    /// Until that is another than `than`, or may be.
+    async fn copy_told_more(&self, region: &Region, than: u64);
 }
 
 /// Whether what watches told will do.

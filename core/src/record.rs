@@ -292,6 +292,11 @@ impl Record {
         self.holder.as_ref() == Some(region)
     }
 
+    /// Whether it is held, and nothing is under way or waited for.
+    pub fn is_at_rest(&self) -> bool {
+        self.holder.is_some() && self.intent.is_none() && self.pending.is_none()
+    }
+
     /// Whether a request of this identity, or another under its key, is among those that are remembered.
     pub fn has_served(&self, request: &str) -> bool {
         self.served.iter().any(|served| key_of(served) == key_of(request))

@@ -155,7 +155,9 @@ pub fn answered_before(
         (failback.approved || failback.refused) && !own
     };
     let mut copies = copies.iter();
-    copies.find(|(_, copy)| copy.known().and_then(|c| c.spec.as_ref().ok()).is_some_and(stands)).map(|(r, _)| r.clone())
+    copies
+        .find(|(_, copy)| copy.known().and_then(|c| c.spec.as_deref().ok()).is_some_and(stands))
+        .map(|(r, _)| r.clone())
 }
 
 /// Whether any copy says that the intent of this id be aborted. Another id means another intent.
@@ -164,7 +166,7 @@ pub fn aborted(copies: &BTreeMap<Region, Seen<CopyView>>, id: &str) -> bool {
 }
 
 fn specs(copies: &BTreeMap<Region, Seen<CopyView>>) -> impl Iterator<Item = &Spec> {
-    copies.values().filter_map(|copy| copy.known()?.spec.as_ref().ok())
+    copies.values().filter_map(|copy| copy.known()?.spec.as_deref().ok())
 }
 
 #[cfg(test)]

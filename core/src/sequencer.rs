@@ -228,7 +228,7 @@ impl Sequencer {
         &self,
         observers: &Observers,
         operation: &'static str,
-    ) -> Result<(CopyView, Spec), OperationError> {
+    ) -> Result<(CopyView, Arc<Spec>), OperationError> {
         match limited(&*self.clock, REQUEST_LIMIT, observers.copies.copy(&self.me)).await {
             Seen::Is(copy) => match copy.spec.clone() {
                 Ok(spec) => Ok((copy, spec)),
@@ -269,7 +269,7 @@ impl Sequencer {
                 .await;
         let view = self.keeper.as_ref().and_then(|k| k.view());
         let stale_for = view
-            .filter(|v| matches!(&witness, Seen::Is(now) if *now == v.record))
+            .filter(|v| matches!(&witness, Seen::Is(now) if now.as_ref() == v.record.as_deref()))
             .map(|v| self.clock.now().since(v.first_seen));
         let facts = Facts { observations, witness, stale_for, me: self.me.clone(), in_execution_of: None };
         (preflight(plan, &facts), facts)
@@ -316,9 +316,10 @@ impl Sequencer {
         if let Some(cause) = orders::changed(order, &plan, shown.as_ref()) {
             return Ok(refused(1, &cause));
         }
-        let standing = self.keeper.as_ref().and_then(|k| k.view()?.record?.intent);
+        let record = self.keeper.as_ref().and_then(|k| k.record());
+        let standing = record.as_ref().and_then(|record| record.intent.as_ref());
         if let Some(intent) = standing.filter(|intent| intent.to() == &plan.to && intent.forward()) {
-            return Ok(refused(1, &transition::already_under_way(&intent)));
+            return Ok(refused(1, &transition::already_under_way(intent)));
         }
         let (findings, facts) = self.findings(&plan, &self.observers).await;
         if already_there(&plan, &facts) {
@@ -357,7 +358,7 @@ impl Sequencer {
 
     async fn write_intent(&self, keeper: &Keeper, order: &Order, timeline: Option<u32>) -> Result<Record, NotWritten> {
         let (me, ttl) = (self.me.clone(), order.plan.lease.ttl_seconds);
-        if keeper.view().and_then(|v| v.record).is_none_or(|r| r.holder.is_none()) {
+        if keeper.record().is_none_or(|r| r.holder.is_none()) {
             // The dry run warned that the lease is taken cold.
             let (plan, at) = (order.plan.clone(), order.now);
             let acquire = move |record: &Record| {
@@ -449,7 +450,7 @@ impl Sequencer {
 
     /// The identity of a request that was not served, where one stands in the spec where this one is to be written.
     fn standing(&self, spec: &Spec, asked: HandedOn) -> Option<String> {
-        let record = self.keeper.as_ref().and_then(|k| k.view()).and_then(|v| v.record);
+        let record = self.keeper.as_ref().and_then(|k| k.record());
         let served = |id: &String| record.as_ref().is_some_and(|record| record.has_served(id));
         match asked {
             HandedOn::Switchover => spec.switchover.as_ref().map(of_switchover).filter(|id| !served(id)),

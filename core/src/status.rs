@@ -13,6 +13,7 @@ use crate::sequencer::RefusedOrder;
 use crate::steps;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What `phase` can be.
@@ -25,7 +26,7 @@ pub const UNDOING: &str = "undoing: ";
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     /// The record, as last read.
-    pub record: Option<Record>,
+    pub record: Option<Arc<Record>>,
     /// Why the witness cannot be read; absent: it can.
     pub witness_unreachable: Option<String>,
     /// What is left of this region's own term; absent: not the holder.
@@ -65,7 +66,7 @@ pub struct Writers {
 
 /// The patch of the status, for the copy as it stands.
 pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Value {
-    let record = known.record.as_ref();
+    let record = known.record.as_deref();
     // While a promotion may be under way, who takes writes says more than who holds the lease.
     let observed = known.observed_primary.clone().filter(|_| record.is_none_or(|r| r.lineage == Lineage::Unknown));
     let primary = observed.or_else(|| record.and_then(acting_primary));
@@ -282,7 +283,7 @@ fn interference(known: &Known) -> Option<(&'static str, &'static str, String)> {
 }
 
 fn conditions(known: &Known, ready: &Ready, copy: &CopyView, now: Timestamp) -> Value {
-    let held = match known.record.as_ref().map(|r| &r.holder) {
+    let held = match known.record.as_deref().map(|r| &r.holder) {
         // What was read before may not hold any more.
         Some(_) if known.witness_unreachable.is_some() => {
             ("Unknown", "WitnessUnavailable", known.witness_unreachable.clone().unwrap_or_default())

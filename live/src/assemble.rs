@@ -2,7 +2,7 @@
 //! controller's `main` and a simulated host call it alike; they differ in the transports they pass.
 
 use crate::copies::{KubeCopies, OwnCopy};
-use crate::kube_api::{KubeApi, Regions};
+use crate::kube_api::{Access, KubeApi, Regions, regions};
 use crate::pair::KubePair;
 use crate::route::KubeRoute;
 use crate::watches::{KubeCache, Watches};
@@ -26,13 +26,14 @@ pub struct Twice<T> {
     pub dry_run: T,
 }
 
-/// Clients of the API servers.
+/// How the API servers are asked.
 #[derive(Clone, Default)]
 pub struct KubeClients {
-    /// One for each region.
-    pub regions: BTreeMap<Region, kube::Client>,
-    /// The witness's cluster. Absent: no witness is configured.
-    pub witness: Option<kube::Client>,
+    /// That of each region.
+    pub regions: BTreeMap<Region, Access>,
+    /// The witness's cluster, also where that is a region's: what renews waits for nothing else. Absent: no witness is
+    /// configured.
+    pub witness: Option<Access>,
 }
 
 /// Looks that go elsewhere than Kubernetes. Absent: not configured.
@@ -145,14 +146,10 @@ impl Adapters {
         register: Option<Register>,
         watches: &Watches,
     ) -> Self {
-        let regions: Regions = clients
-            .regions
-            .iter()
-            .map(|(region, client)| {
-                let api = KubeApi::new(client.clone(), region.as_str()).beside(watches.get(region).cloned());
-                (region.clone(), api)
-            })
-            .collect();
+        let regions = regions(clients.regions.iter().map(|(region, client)| {
+            let api = KubeApi::new(client.clone(), region.as_str()).beside(watches.get(region).cloned());
+            (region.clone(), api)
+        }));
         let lease = clients.witness.as_ref().map(|client| {
             let lease = Arc::new(LeaseWitness::new(
                 KubeApi::new(client.clone(), "witness"),

@@ -3,10 +3,16 @@
 //!
 //! Deliberately absent: limits on time (the caller's), retries, caches.
 
+mod access;
 mod fields;
+mod object;
+mod turns;
 mod versions;
 
+pub use access::{Access, Barrier};
 pub(crate) use fields::{BadField, Fields};
+use object::Object;
+pub(crate) use object::Watched;
 
 use crate::causes;
 use crate::watches::ServerWatches;
@@ -175,7 +181,7 @@ impl KubeError {
 /// One API server.
 #[derive(Clone)]
 pub struct KubeApi {
-    client: kube::Client,
+    access: Access,
     /// The region or `witness`, for messages.
     place: String,
     /// Versions of what is watched as well, as they were read last.
@@ -185,9 +191,9 @@ pub struct KubeApi {
 }
 
 impl KubeApi {
-    /// The API server of `place` (a region, or `witness`) behind `client`.
-    pub fn new(client: kube::Client, place: impl Into<String>) -> Self {
-        Self { client, place: place.into(), read: Arc::default(), watches: None }
+    /// The API server of `place` (a region, or `witness`).
+    pub fn new(access: Access, place: impl Into<String>) -> Self {
+        Self { access, place: place.into(), read: Arc::default(), watches: None }
     }
 
     /// The same, of a server that is watched as well.
@@ -294,6 +300,7 @@ impl KubeApi {
     ) -> Result<Value, KubeError> {
         let error = |cause| KubeError { verb, what, place: self.place.clone(), cause };
         let request = request.map_err(|source| error(Cause::Invalid(source)))?;
+        let _turn = self.access.turn(request.method()).await;
         let mut unanswered = self.watches.as_deref().map(Unanswered::new);
         let answer = self.answer(request).await;
         if let Some(unanswered) = &mut unanswered {
@@ -301,14 +308,15 @@ impl KubeApi {
         }
         let (code, body) = answer.map_err(error)?;
         if code.is_success() {
-            serde_json::from_slice(&body).map_err(|source| error(Cause::Garbled(source)))
+            let object: Object = serde_json::from_slice(&body).map_err(|source| error(Cause::Garbled(source)))?;
+            Ok(object.0)
         } else {
             Err(error(answer_cause(code.as_u16(), &body)))
         }
     }
 
     async fn answer(&self, request: http::Request<Vec<u8>>) -> Result<(http::StatusCode, Bytes), Cause> {
-        let answer = self.client.send(request.map(kube::client::Body::from)).await.map_err(|source| {
+        let answer = self.access.client().send(request.map(kube::client::Body::from)).await.map_err(|source| {
             if is_no_connection(&source) { Cause::NoConnection(source) } else { Cause::NoAnswer(source) }
         })?;
         let code = answer.status();
@@ -338,7 +346,9 @@ impl Drop for Unanswered<'_> {
             None => self.began.elapsed() >= DOUBTED_AFTER,
         };
         if unanswered {
-            self.watches.doubt(self.told_then);
+            self.watches.doubt(self.told_then, self.began);
+        } else if self.ended.is_some() {
+            self.watches.answered(self.began);
         }
     }
 }
@@ -385,8 +395,13 @@ fn is_no_connection(error: &kube::Error) -> bool {
     false
 }
 
-/// One API server for each region.
-pub type Regions = BTreeMap<Region, KubeApi>;
+/// One API server for each region; shared by the adapters of one Continuum.
+pub type Regions = Arc<BTreeMap<Region, KubeApi>>;
+
+/// These.
+pub fn regions(of: impl IntoIterator<Item = (Region, KubeApi)>) -> Regions {
+    Arc::new(of.into_iter().collect())
+}
 
 /// `metadata.namespace` and `metadata.name`.
 pub(crate) fn name_of(object: &Value) -> ObjectName {

@@ -1,7 +1,7 @@
 //! An API server of canned answers, for the tests of this crate: what was sent is kept, what comes back is
 //! scripted. How the adapters behave against a server with rules of its own is tested elsewhere.
 
-use crate::kube_api::{KubeApi, Regions};
+use crate::kube_api::{Access, KubeApi, Regions, regions};
 use continuum_core::name::Region;
 use http_body_util::{BodyExt, Full};
 use kube::client::Body;
@@ -42,13 +42,13 @@ pub fn server(answers: impl IntoIterator<Item = (u16, Value)>) -> (KubeApi, Log)
             Ok::<_, tower::BoxError>(answer?)
         }
     });
-    (KubeApi::new(kube::Client::new(service, "default"), "hel"), log)
+    (KubeApi::new(Access::new(kube::Client::new(service, "default")), "hel"), log)
 }
 
 /// The same, as the only region.
 pub fn region(answers: impl IntoIterator<Item = (u16, Value)>) -> (Regions, Log) {
     let (api, log) = server(answers);
-    (Regions::from([(Region::new("hel"), api)]), log)
+    (regions([(Region::new("hel"), api)]), log)
 }
 
 /// An error as an API server writes it.

@@ -13,7 +13,7 @@ mod tests;
 pub use cache::{KubeCache, Watches};
 
 use crate::causes;
-use crate::kube_api::{CLUSTERS, CONTINUUMS, Kind, ROUTES};
+use crate::kube_api::{CLUSTERS, CONTINUUMS, Kind, ROUTES, Watched};
 use crate::pair::{PAIR_LABEL, cluster_view};
 use crate::resource::{CRD_NAME, GROUP};
 use crate::route::route_view;
@@ -22,8 +22,8 @@ use continuum_core::name::{ObjectName, Region};
 use continuum_core::observe::{ClusterView, RouteView, Seen};
 use futures_util::StreamExt;
 use futures_util::future::{Either, join3, select};
-use kept::Kept;
-use kube::api::{ApiResource, DynamicObject};
+use kept::{Kept, Told};
+use kube::api::ApiResource;
 use kube::client::Body;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
@@ -54,6 +54,9 @@ const APART: Duration = Duration::from_secs(1);
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// The longest after a doubt.
 const DOUBT_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// A server that answered so long ago a request which was sent later than the one without an answer is alive: it is slow, or a
+/// hook of one kind hangs. Were it doubted for that, everybody would ask it at once, which makes it no faster.
+const ALIVE_FOR: Duration = Duration::from_secs(1);
 
 /// A Cluster, and the pair that its label names.
 type LabelledCluster = (String, Result<ClusterView, String>);
@@ -64,6 +67,8 @@ pub struct ServerWatches {
     clusters: Kept<LabelledCluster>,
     routes: Kept<Result<RouteView, String>>,
     continuums: Kept<Arc<Value>>,
+    /// Of the requests that were answered, when the one that was sent last was sent, and when it was answered.
+    answered: Mutex<Option<(Instant, Instant)>>,
 }
 
 /// A Continuum that is another than before; without an object: it is gone.
@@ -74,9 +79,10 @@ impl ServerWatches {
     pub fn new(region: Region, tells: bool) -> Self {
         Self {
             region,
-            clusters: Kept::new(|object| (pair_of(&object), cluster_view(&object)), false),
-            routes: Kept::new(|object| route_view(&object), false),
-            continuums: Kept::new(Arc::new, tells),
+            clusters: Kept::new(|object| (pair_of(&object), cluster_view(&object)), Some(|(pair, _)| pair), false),
+            routes: Kept::new(|object| route_view(&object), None, false),
+            continuums: Kept::new(Arc::new, None, tells),
+            answered: Mutex::default(),
         }
     }
 
@@ -109,13 +115,37 @@ impl ServerWatches {
         [self.clusters.told(), self.routes.told(), self.continuums.told()]
     }
 
-    fn clusters_told(&self, namespace: &str) -> u64 {
-        self.clusters.told_in(namespace)
+    fn told_of_continuum(&self, continuum: &ObjectName) -> Arc<Told> {
+        self.continuums.told_of(continuum)
     }
 
-    /// A request to the server got no answer: a watch that told nothing since it was sent may be as dead. A machine that lost
-    /// its power says nothing to those who only listen, and its tools write again seconds later.
-    pub(crate) fn doubt(&self, told_then: [u64; 3]) {
+    fn knows_continuums(&self) -> bool {
+        self.continuums.is_known()
+    }
+
+    fn told_of_pair(&self, pair: &ObjectName) -> Arc<Told> {
+        self.clusters.told_of(pair)
+    }
+
+    fn knows_clusters(&self) -> bool {
+        self.clusters.is_known()
+    }
+
+    /// The request that was sent at this moment was answered.
+    pub(crate) fn answered(&self, sent: Instant) {
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        if answered.is_none_or(|(last, _)| last <= sent) {
+            *answered = Some((sent, Instant::now()));
+        }
+    }
+
+    /// The request that was sent at this moment got no answer: a watch that told nothing since may be as dead. A machine that
+    /// lost its power says nothing to those who only listen, and its tools write again seconds later.
+    pub(crate) fn doubt(&self, told_then: [u64; 3], sent: Instant) {
+        let answered = *self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        if answered.is_some_and(|(later, at)| later > sent && at.elapsed() <= ALIVE_FOR) {
+            return;
+        }
         let [clusters, routes, continuums] = told_then;
         self.clusters.doubt(clusters);
         self.routes.doubt(routes);
@@ -146,8 +176,7 @@ impl ServerWatches {
     }
 
     fn cluster(&self, pair: &ObjectName) -> Option<Seen<ClusterView>> {
-        let of_pair = |(label, _): &LabelledCluster| *label == pair.name;
-        let found = self.clusters.of_namespace(&pair.namespace, of_pair)?;
+        let found = self.clusters.of_group(pair)?;
         let found = found.into_iter().map(|(name, (_, view))| (name.name, view)).collect();
         Some(crate::pair::one_half(found, &pair.name))
     }
@@ -161,7 +190,7 @@ impl ServerWatches {
         self.continuums.get(continuum)
     }
 
-    async fn follow<V: Clone>(
+    async fn follow<V: Clone + PartialEq>(
         &self,
         client: &Client,
         kind: &Kind,
@@ -169,7 +198,7 @@ impl ServerWatches {
         kept: &Kept<V>,
         clock: &dyn Clock,
     ) {
-        let api: Api<DynamicObject> = Api::all_with(answering_in_time(client.clone()), &resource(kind));
+        let api: Api<Watched> = Api::all_with(answering_in_time(client.clone()), &resource(kind));
         let mut config = watcher::Config::default().timeout(LASTS_SECONDS).page_size(PAGE);
         config.label_selector = label.map(str::to_owned);
         let mut failures: u32 = 0;
@@ -215,9 +244,9 @@ impl ServerWatches {
     /// Watches until something goes wrong, and why; nothing where it is time to list everything anew, until which what was
     /// told stands. What goes wrong within the watcher it would mend itself without a word, and what changed meanwhile would
     /// be missed: so it is thrown away.
-    async fn watched<V: Clone>(
+    async fn watched<V: Clone + PartialEq>(
         &self,
-        api: &Api<DynamicObject>,
+        api: &Api<Watched>,
         config: &watcher::Config,
         kind: &Kind,
         kept: &Kept<V>,

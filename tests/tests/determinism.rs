@@ -11,8 +11,8 @@ const FAULTY: [&str; 3] = ["controller-crash-at-step-5", "reply-lost-on-promotio
 /// SHA-256 of the trace of `planned-switchover` with seed 1. It holds in debug and in release, whatever the
 /// machine. It changes with everything that changes what a controller does or logs: then it is taken anew.
 const PLANNED_SWITCHOVER: [(Fabric, &str); 2] = [
-    (Fabric::Turmoil, "a14cba1a9edd0b40f1d81eded81cfa2726e109aae1661a9115e6161af3fb90ea"),
-    (Fabric::Direct, "9ee9750e29393cb84a16a4f2bd08def5ebfd0d6b240667fe68e5cf29234dd557"),
+    (Fabric::Turmoil, "2fd1c8745124e135f954ecc8f76dfdba2e62053d6a6ad2f1880cd65459a9e752"),
+    (Fabric::Direct, "a9e2fb894a8f7ae152a0a186459a72d7560cb82136d2ab258b427da0d0d843aa"),
 ];
 
 fn hash(text: &str) -> String {

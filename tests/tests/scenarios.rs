@@ -164,8 +164,9 @@ fn check(test: &str) {
 }
 
 /// Scenarios with a race in them that the fabrics may settle differently: how long nobody writes depends on it. The
-/// one whose fence is lifted while the operator is between two writes: which of them comes first.
-const RACES: [&str; 1] = ["fence-lifted-before-the-demotion"];
+/// one whose fence is lifted while the operator is between two writes: which of them comes first. The one whose answers are cut
+/// off: whether a connection stands by then, over which the promotion is asked for; none can be opened before that is over.
+const RACES: [&str; 2] = ["answers-cut-off-at-the-promotion", "fence-lifted-before-the-demotion"];
 
 /// The same verdict, checks, reports and primary. Times are a quarter and three seconds apart at most: the reference moves
 /// every message on at its next tick, so each round trip takes longer there.

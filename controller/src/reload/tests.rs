@@ -38,7 +38,7 @@ fn server(answers: Server) -> Client {
 
 fn clients(host: &str, answers: Server) -> Clients {
     let client = || server(answers);
-    Clients { reached: reached(host), driving: client(), dry_run: client(), watching: client() }
+    Clients { reached: reached(host), driving: client(), dry_run: client(), keeping: client(), watching: client() }
 }
 
 /// A pool whose witness stands at a third place, and its server answers so.

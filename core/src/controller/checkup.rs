@@ -9,6 +9,7 @@ use crate::record::{EndResult, Ended, Record};
 use crate::report::HealthReport;
 use crate::sequencer::OperationError;
 use crate::status;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The whole health check's limit.
@@ -106,8 +107,8 @@ impl Controller {
     /// The acting primary, and the switchover that made it so.
     fn to_be_checked(&self) -> (Region, Option<Ended>) {
         let record = self.record();
-        let primary = record.as_ref().and_then(status::acting_primary).unwrap_or_else(|| self.me.clone());
-        let last = record.and_then(|r| r.last).filter(|l| l.result == EndResult::Succeeded && l.to == primary);
+        let primary = record.as_deref().and_then(status::acting_primary).unwrap_or_else(|| self.me.clone());
+        let last = record.and_then(|r| r.last.clone()).filter(|l| l.result == EndResult::Succeeded && l.to == primary);
         (primary, last)
     }
 
@@ -116,7 +117,7 @@ impl Controller {
         let mut moved: Option<Ended> = None;
         let mut waiting: Option<Waiting> = None;
         loop {
-            self.clock.sleep(ATTEND_PAUSE).await;
+            self.rest(ATTEND_PAUSE).await;
             let Some(record) = self.mine_to_check() else { continue };
             // A move that was undone, or a failback that was declined, leaves standing what was moved before.
             if let Some(last) = record.last.as_ref().filter(|last| last.result == EndResult::Succeeded) {
@@ -139,7 +140,7 @@ impl Controller {
                 waiting = Some(next);
                 continue;
             }
-            let result = self.check(moved, &id, found.report()).await;
+            let result = Box::pin(self.check(moved, &id, found.report())).await;
             waiting = Some(Waiting { id: id.clone(), since: self.clock.now(), looks: next.looks.saturating_add(1) });
             let is_the_same = |r: &Record| r.last.as_ref().map(|l| &l.id) == record.last.as_ref().map(|l| &l.id);
             if !self.mine_to_check().is_some_and(|now| is_the_same(&now)) {
@@ -153,12 +154,14 @@ impl Controller {
                 tracing::debug!(%id, cause, "health was not checked again");
                 continue;
             }
-            self.shared().health = Some((id, result));
+            let mut shared = self.shared();
+            shared.changes += 1;
+            shared.health = Some((id, result));
         }
     }
 
     /// The record, where this region holds it for sure and nothing is under way.
-    fn mine_to_check(&self) -> Option<Record> {
+    fn mine_to_check(&self) -> Option<Arc<Record>> {
         let holds = self.keeper.as_ref().is_some_and(|keeper| keeper.term().left > Duration::ZERO);
         self.record().filter(|record| holds && record.held_by(&self.me) && record.intent.is_none())
     }

@@ -76,12 +76,11 @@ impl Controller {
             if !self.publisher.is_configured() {
                 // No event is told, so none is kept; the status tells of the last.
                 let refused = self.sequencer.take_refused().pop();
-                let mut shared = self.shared();
-                shared.refused = refused.or(shared.refused.take());
+                self.shared().refused(refused);
             } else if let Some((copy, spec)) = self.followed() {
                 self.note(&copy, &spec).await;
             }
-            within(&*self.clock, ATTEND_PAUSE, self.to_note.heard()).await;
+            within(&*self.clock, self.until_beat(ATTEND_PAUSE), self.to_note.heard()).await;
         }
     }
 
@@ -100,21 +99,19 @@ impl Controller {
                 }
                 self.pay_ledger().await;
             }
-            within(&*self.clock, ATTEND_PAUSE, self.to_pay.heard()).await;
+            within(&*self.clock, self.until_beat(ATTEND_PAUSE), self.to_pay.heard()).await;
         }
     }
 
     /// Puts what became so since into the ledger, and that into the status.
     async fn note(&self, copy: &CopyView, spec: &Spec) {
         let view = self.keeper.as_ref().and_then(|keeper| keeper.view());
-        let record = view.as_ref().and_then(|view| Some((view.record.as_ref()?, view.read_at)));
+        let record = view.as_ref().and_then(|view| Some((view.record.as_deref()?, view.read_at)));
         let interferences = self.driver.as_ref().map(|driver| driver.progress().interference).unwrap_or_default();
         let refused = self.sequencer.take_refused();
         let changed = {
             let mut shared = self.shared();
-            if let Some(last) = refused.last() {
-                shared.refused = Some(last.clone());
-            }
+            shared.refused(refused.last().cloned());
             let (lag, _) = replication(record.map(|(record, _)| record), shared.halves_named(&copy.spec));
             let phase = shared.phase.clone();
             let noted = shared.noted.get_or_insert_with(|| Noted::begin(Ledger::of(&copy.status)));
@@ -134,7 +131,9 @@ impl Controller {
             for order in refused {
                 noted.now.owe_refusal(order.event(about));
             }
-            (noted.now != noted.written).then(|| noted.now.clone())
+            let changed = (noted.now != noted.written).then(|| noted.now.clone());
+            shared.changes += u64::from(changed.is_some());
+            changed
         };
         if let Some(ledger) = changed
             && self.patch_status(&ledger.patch()).await

@@ -25,7 +25,7 @@ const UNSEEN_SOON: u32 = 5;
 impl Shared {
     /// What was seen of the halves that this spec names: of others nothing says anything of them. Where it cannot be followed,
     /// of those that the last one named.
-    pub(super) fn halves_named(&self, spec: &Result<Spec, Invalid>) -> &BTreeMap<Region, Half> {
+    pub(super) fn halves_named(&self, spec: &Result<Arc<Spec>, Invalid>) -> &BTreeMap<Region, Half> {
         static NONE: BTreeMap<Region, Half> = BTreeMap::new();
         match spec {
             Ok(spec) if !self.are_of(spec) => &NONE,
@@ -58,21 +58,29 @@ impl Controller {
                 self.keep_halves_of(named.as_ref());
             }
             let Some(named) = &named else {
-                self.clock.sleep(ATTEND_PAUSE).await;
+                self.rest(ATTEND_PAUSE).await;
                 continue;
             };
+            if self.keeper.as_ref().is_some_and(|keeper| keeper.view().is_none() && keeper.unreachable().is_none()) {
+                // It is being read, and says where to look.
+                self.rest(ATTEND_PAUSE).await;
+                continue;
+            }
             // One that is away holds back nothing that is known of the other.
             let source = self.source();
             join_all(named.regions.iter().map(|region| self.look_at_half(named, region, source))).await;
-            let seen = replication(self.record().as_ref(), &self.shared().halves).1 == Some(true);
+            let seen = replication(self.record().as_deref(), &self.shared().halves).1 == Some(true);
             let unseen = {
                 let mut shared = self.shared();
-                shared.halves_unseen = if seen { 0 } else { shared.halves_unseen.saturating_add(1) };
+                let unseen = if seen { 0 } else { shared.halves_unseen.saturating_add(1) };
+                // What was seen of them may be the same, and is said of them after the second time.
+                shared.changes += u64::from(unseen != shared.halves_unseen);
+                shared.halves_unseen = unseen;
                 shared.halves_ever_seen |= seen;
                 shared.halves_unseen
             };
             let pause = if (1..=UNSEEN_SOON).contains(&unseen) { ATTEND_PAUSE } else { HALVES_PAUSE };
-            self.clock.sleep(pause.saturating_sub(self.clock.now().since(started))).await;
+            self.rest(pause.saturating_sub(self.clock.now().since(started))).await;
         }
     }
 
@@ -85,7 +93,8 @@ impl Controller {
         }
         let same_pair = before.map(|before| &before.pair) == named.map(|named| &named.pair);
         let stays = |region: &Region| same_pair && named.is_some_and(|named| named.regions.contains(region));
-        shared.halves.retain(|region, _| stays(region));
+        shared.changes += 1;
+        Arc::make_mut(&mut shared.halves).retain(|region, _| stays(region));
         shared.halves_at.retain(|region, _| stays(region));
         shared.halves_of = named.cloned().map(|named| (named, self.clock.now()));
         drop(shared);
@@ -100,7 +109,8 @@ impl Controller {
         }
         {
             let mut shared = self.shared();
-            shared.halves.insert(region.clone(), half);
+            shared.changes += u64::from(shared.halves.get(region) != Some(&half));
+            Arc::make_mut(&mut shared.halves).insert(region.clone(), half);
             shared.halves_at.insert(region.clone(), (self.clock.now(), source));
         }
         self.tell_halves();
@@ -114,6 +124,6 @@ impl Controller {
             .iter()
             .flat_map(|named| &named.regions)
             .all(|region| shared.halves_at.get(region).is_some_and(|(_, source)| *source == Source::Servers));
-        driver.set_halves(KnownHalves { of, halves: Arc::new(shared.halves.clone()), asked });
+        driver.set_halves(KnownHalves { of, halves: shared.halves.clone(), asked });
     }
 }

@@ -16,10 +16,10 @@ use std::time::Duration;
 impl Controller {
     /// Serves what is asked, where nothing else is under way.
     pub(super) async fn hold(&self, record: &Record) {
-        let copies = self.shared().copies.clone();
+        let unserved = requests::unserved(record, &self.shared().copies);
         if let Some(intent) = &record.intent {
             // The same order once more: who asked hears at once that it is under way.
-            if let Some(Unserved::Switchover { id, request }) = requests::unserved(record, &copies)
+            if let Some(Unserved::Switchover { id, request }) = unserved
                 && request.target == *intent.to()
                 && intent.forward()
             {
@@ -27,7 +27,7 @@ impl Controller {
             }
             return;
         }
-        if record.pending.is_none() && requests::unserved(record, &copies).is_none() {
+        if record.pending.is_none() && unserved.is_none() {
             return;
         }
         // Whoever asked or approved may have thought better of it since a watch told, and the spec may be another.
@@ -63,7 +63,7 @@ impl Controller {
         let about = About { continuum: &self.name, application: &spec.application };
         let refusal = Refusal::of(&to, &begun);
         if let Some(refusal) = refusal.clone() {
-            self.shared().refused = Some(RefusedOrder { refusal, by: by.clone(), at: self.clock.wall() });
+            self.shared().refused(Some(RefusedOrder { refusal, by: by.clone(), at: self.clock.wall() }));
         }
         let refusal = refusal.filter(|_| self.publisher.is_configured());
         let told = refusal.map(|refusal| refusal.event(about, &id, by.as_deref(), self.clock.wall()));

@@ -2,7 +2,7 @@
 
 use super::{ATTEND_PAUSE, Controller, UNSEEN_TOLD, facts};
 use crate::clock::{Monotonic, within};
-use crate::driver::Driver;
+use crate::driver::{Driver, Progress};
 use crate::ledger::{Ledger, whole_seconds};
 use crate::look::limited;
 use crate::measures::{Measures, measures};
@@ -19,15 +19,34 @@ use std::time::Duration;
 /// Between two tries to hold or let go of the copy, where one failed.
 const HOLD_PAUSE: Duration = Duration::from_secs(2);
 
+/// So long a status that stands is not looked at again, where nothing is new.
+const STILL_EVERY: Duration = Duration::from_secs(5);
+
+/// See [`Controller::stamp`].
+#[derive(PartialEq)]
+struct Stamp {
+    read_count: u64,
+    changes: u64,
+    progress: Progress,
+}
+
 impl Controller {
     /// Writes the status, whenever it would say something else.
     pub(super) async fn write_statuses(&self) {
         let mut hold_tried = None;
+        let mut written: Option<(Stamp, Monotonic)> = None;
         loop {
+            let (stamp, now) = (self.stamp(), self.clock.now());
+            let stands =
+                |(before, at): &(Stamp, Monotonic)| Some(before) == stamp.as_ref() && now.since(*at) < STILL_EVERY;
+            if written.as_ref().is_some_and(stands) {
+                self.rest(ATTEND_PAUSE).await;
+                continue;
+            }
             let (copy, waits) = {
                 let shared = self.shared();
                 let copy = shared.copies.get(&self.me).and_then(|copy| copy.known().cloned());
-                let spec = copy.as_ref().and_then(|copy| copy.spec.as_ref().ok());
+                let spec = copy.as_ref().and_then(|copy| copy.spec.as_deref().ok());
                 let followed = spec.filter(|spec| self.unavailable(spec).is_none());
                 // What stands there says more than who has not looked yet.
                 let waits = followed.is_some_and(|spec| shared.awaits_halves(spec, self.clock.now()));
@@ -36,10 +55,12 @@ impl Controller {
             if let Some(copy) = &copy {
                 self.keep_finalizer(copy, &mut hold_tried).await;
             }
-            if let Some(copy) = copy.filter(|_| !waits) {
-                self.write_status(&copy).await;
-            }
-            self.clock.sleep(ATTEND_PAUSE).await;
+            let is_written = match copy.filter(|_| !waits) {
+                Some(copy) => self.write_status(&copy).await,
+                None => false,
+            };
+            written = stamp.filter(|_| is_written).map(|stamp| (stamp, now));
+            self.rest(ATTEND_PAUSE).await;
         }
     }
 
@@ -53,7 +74,7 @@ impl Controller {
 
     /// The switchover that ended last, with its journal. Absent: none did, or the record was not read yet.
     pub fn last_switchover(&self) -> Option<Ended> {
-        self.record()?.last
+        self.record()?.last.clone()
     }
 
     fn known(&self, copy: &CopyView) -> Known {
@@ -72,8 +93,8 @@ impl Controller {
             |region: &Region| shared.halves_at.get(region).zip(since).is_some_and(|((at, _), since)| *at >= since);
         let halves = shared.halves_named(&copy.spec);
         let fresh = halves.iter().filter(|(region, _)| fresh(region));
-        let writers = facts::writers(record.as_ref(), fresh);
-        let (lag, standby_streams) = replication(record.as_ref(), halves);
+        let writers = facts::writers(record.as_deref(), fresh);
+        let (lag, standby_streams) = replication(record.as_deref(), halves);
         Known {
             witness_unreachable: match &self.keeper {
                 _ if unbuilt.is_some() => unbuilt,
@@ -93,7 +114,7 @@ impl Controller {
             observed_primary: facts::observed_primary(halves),
             standby_streams,
             // One look that failed makes nothing unhealthy.
-            standby_unseen: facts::standby_unseen(record.as_ref(), halves)
+            standby_unseen: facts::standby_unseen(record.as_deref(), halves)
                 .filter(|_| !shared.halves_ever_seen || shared.halves_unseen >= UNSEEN_TOLD),
             progress: self.driver.as_ref().map(Driver::progress).unwrap_or_default(),
             health: shared.health.clone(),
@@ -127,10 +148,15 @@ impl Controller {
         }
     }
 
-    async fn write_status(&self, copy: &CopyView) {
+    /// Whether it stands there as it should.
+    async fn write_status(&self, copy: &CopyView) -> bool {
         let known = self.known(copy);
         let mut patch = status::patch(&known, &self.me, copy, self.clock.wall());
-        self.shared().phase = patch["phase"].as_str().map(str::to_owned);
+        let phase = patch["phase"].as_str().map(str::to_owned);
+        if std::mem::replace(&mut self.shared().phase, phase.clone()) != phase {
+            // A return to health is an event.
+            self.to_note.ring();
+        }
         // The end of the term moves with every look; it alone is no reason to write before it has come.
         let expires = patch["leaseExpiresAt"].take();
         let told = copy.status.get("leaseExpiresAt").cloned().unwrap_or(Value::Null);
@@ -138,9 +164,21 @@ impl Controller {
             told.as_str().is_some_and(|at| at.parse::<jiff::Timestamp>().is_ok_and(|at| at <= self.clock.wall()));
         patch["leaseExpiresAt"] = told.clone();
         if status::stands(&patch, &copy.status) && !over && expires.is_null() == told.is_null() {
-            return;
+            return true;
         }
         patch["leaseExpiresAt"] = expires;
-        self.patch_status(&patch).await;
+        self.patch_status(&patch).await
+    }
+
+    /// What the status is made of, as it stands now. Absent: it may become another by itself.
+    fn stamp(&self) -> Option<Stamp> {
+        let keeper = self.keeper.as_ref()?;
+        let view = keeper.view()?;
+        let record = view.record.as_ref().filter(|record| record.is_at_rest())?;
+        let is_well = keeper.unreachable().is_none() && keeper.refused().is_none();
+        let holds = !record.held_by(&self.me) || keeper.term().left > Duration::ZERO;
+        let progress = self.driver.as_ref().map(Driver::progress).unwrap_or_default();
+        let changes = self.shared().changes;
+        (is_well && holds).then_some(Stamp { read_count: view.read_count, changes, progress })
     }
 }

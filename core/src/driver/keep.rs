@@ -3,7 +3,7 @@
 
 use super::needs;
 use super::say::{describe, say};
-use super::{Driver, IDLE_PAUSE, LOOK_MAX, LOOK_PAUSE, Mind, Progress, apply, limit_of, no_answer};
+use super::{Driver, LOOK_MAX, Mind, Pause, Progress, apply, limit_of, no_answer};
 use crate::clock::{Monotonic, within};
 use crate::keeper::View;
 use crate::ledger::INTERFERENCES_MAX;
@@ -39,13 +39,13 @@ const INTERFERENCE_TOLD_FOR: Duration = Duration::from_secs(600);
 
 impl Driver {
     /// Nobody holds the record: the region whose half is the acting primary takes it.
-    pub(super) async fn acquire(&self, mind: &mut Mind) -> Duration {
+    pub(super) async fn acquire(&self, mind: &mut Mind) -> Pause {
         let (spec, known) = {
             let told = self.told();
             (told.copy.as_ref().and_then(|copy| copy.spec.clone().ok()), told.halves.clone())
         };
         let kept = self.observers.witness_kind();
-        let Some(spec) = spec.filter(|spec| spec.lease.kind.unavailable(kept).is_none()) else { return IDLE_PAUSE };
+        let Some(spec) = spec.filter(|spec| spec.lease.kind.unavailable(kept).is_none()) else { return Pause::Idle };
         // The spec may name others since they were looked at. Or the record was held a moment ago, and watches were: servers
         // are asked at the next look.
         let halves = if known.asked { known.if_of(spec.halves().as_ref()) } else { Arc::default() };
@@ -53,14 +53,14 @@ impl Driver {
         match acquire(&self.me, &spec, &halves, told_of) {
             Ok(change) => {
                 if !mind.upkeep.may_try(&Object::Record, self.clock.now()) {
-                    return IDLE_PAUSE;
+                    return Pause::Idle;
                 }
                 // Whose halves they are may be another by now.
                 let why = match self.own_copy().await {
                     Seen::Is(copy) if copy.spec.as_ref() == Ok(&spec) => None,
                     Seen::Is(copy) if copy.spec.is_ok() => {
                         self.set_copy(copy);
-                        return IDLE_PAUSE;
+                        return Pause::Idle;
                     }
                     // The last one that could be followed stands.
                     Seen::Is(copy) => copy.spec.err().map(|invalid| invalid.to_string()),
@@ -73,14 +73,14 @@ impl Driver {
                 if let Some((why, stuck)) = why {
                     mind.upkeep.tried(&Object::Record, &Outcome::NotApplied(why.clone()), self.clock.now());
                     self.note(Progress { stuck, waiting: Some(why), ..Progress::default() });
-                    return IDLE_PAUSE;
+                    return Pause::Idle;
                 }
                 self.note(Progress::default());
                 self.keep_object(mind, None, &Object::Record, &Action::Record(change)).await
             }
             Err(why) => {
                 self.note(Progress { waiting: Some(why.into()), ..Progress::default() });
-                IDLE_PAUSE
+                Pause::Idle
             }
         }
     }
@@ -100,27 +100,29 @@ impl Driver {
     }
 
     /// No intent to drive: both halves, routes, records and one's own copy are as the record says.
-    pub(super) async fn keep(&self, mind: &mut Mind, view: &View, record: &Record, standing: Standing<'_>) -> Duration {
-        let (copy, known) = {
+    pub(super) async fn keep(&self, mind: &mut Mind, view: &View, record: &Record, standing: Standing<'_>) -> Pause {
+        let (copy, known, halves_told) = {
             let told = self.told();
             let named = told.copy.as_ref().and_then(|copy| copy.spec.as_ref().ok()?.halves());
-            (told.copy.clone(), told.halves.if_of(named.as_ref()))
+            (told.copy.clone(), told.halves.if_of(named.as_ref()), told.halves_told)
         };
-        let Some(copy) = copy else { return IDLE_PAUSE };
+        let Some(copy) = copy else { return Pause::Idle };
         mind.upkeep.stand(record, &standing);
         // The plan leads to the holder.
         let own_is_from = !record.held_by(&self.me);
         let now = self.clock.now();
         let pair = copy.spec.as_ref().ok().and_then(|spec| spec.pair.as_ref());
         let cache = self.observers.cache.as_ref();
-        let told = cache.zip(pair).map_or(0, |(cache, pair)| cache.clusters_told(&self.me, pair));
-        let due = needs::of_standing(record, &standing, own_is_from, &mind.upkeep, &mut mind.rounds, told, now);
+        let told = cache.zip(pair).and_then(|(cache, pair)| cache.clusters_told(pair));
+        let news = (view.first_seen, copy.generation, halves_told);
+        mind.rounds.hear(told, news, now);
+        let due = needs::of_standing(record, &standing, own_is_from, &mind.upkeep, &mut mind.rounds, now);
         let Some(due) = due else {
             // A deed of one's own copy waits for no look at the halves.
-            return self.keep_copy(mind, record, &copy).await.unwrap_or(IDLE_PAUSE);
+            return self.keep_copy(mind, record, &copy).await.unwrap_or(Pause::Idle);
         };
         let Some(plan) = copy.spec.as_ref().ok().and_then(|spec| self.plan_here(spec, record)) else {
-            return IDLE_PAUSE;
+            return Pause::Idle;
         };
         let (mut seen, own_copy) =
             join(look(&self.observers, &*self.clock, &plan, due, &[]), when(mind.upkeep.amiss, self.own_copy())).await;
@@ -129,9 +131,9 @@ impl Driver {
             Seen::Is(fresh) if fresh.spec.is_ok() && fresh.spec != copy.spec => {
                 self.set_copy(fresh);
                 mind.rounds.hurry();
-                return Duration::ZERO;
+                return Pause::None;
             }
-            Seen::Missing => return IDLE_PAUSE,
+            Seen::Missing => return Pause::Idle,
             // Where it cannot be read or followed, the last one that could be stands.
             _ => {}
         }
@@ -139,7 +141,7 @@ impl Driver {
         if at.since(now) > LOOK_MAX {
             // This process stood still meanwhile, and what it saw is old.
             mind.rounds.hurry();
-            return Duration::ZERO;
+            return Pause::None;
         }
         mind.settling.fill(&mut seen, at);
         // What was seen before the record was read last proves nothing against anybody.
@@ -149,7 +151,7 @@ impl Driver {
         if due.source == Source::Watches && !interference(&place).is_empty() {
             mind.upkeep.amiss = true;
             mind.rounds.hurry();
-            return Duration::ZERO;
+            return Pause::None;
         }
         self.watch_others(&mut mind.interference, &place);
         complete(&mut seen, &known);
@@ -163,7 +165,7 @@ impl Driver {
             // A glance showed it; it is looked at whole, and afresh, before anything is done.
             Decision::Keep(..) | Decision::Rest(Some(_)) if !amiss => {
                 mind.rounds.hurry();
-                Duration::ZERO
+                Pause::None
             }
             Decision::Keep(object, action) => {
                 self.note(Progress::default());
@@ -171,9 +173,9 @@ impl Driver {
             }
             Decision::Rest(why) => {
                 self.note(Progress { stuck: why.is_some(), waiting: why, ..Progress::default() });
-                self.keep_copy(mind, record, &copy).await.unwrap_or(IDLE_PAUSE)
+                self.keep_copy(mind, record, &copy).await.unwrap_or(Pause::Idle)
             }
-            _ => IDLE_PAUSE,
+            _ => Pause::Idle,
         }
     }
 
@@ -183,7 +185,7 @@ impl Driver {
     }
 
     /// Brings one's own copy in line with the record.
-    async fn keep_copy(&self, mind: &mut Mind, record: &Record, copy: &CopyView) -> Option<Duration> {
+    async fn keep_copy(&self, mind: &mut Mind, record: &Record, copy: &CopyView) -> Option<Pause> {
         mend_copy(record, copy).filter(|_| mind.upkeep.may_try(&Object::Copy, self.clock.now()))?;
         let plan = self.plan_here(copy.spec.as_ref().ok()?, record)?;
         // The status is written often, and with each write the version changes.
@@ -225,7 +227,7 @@ impl Driver {
         here: Option<(&Record, &Plan)>,
         object: &Object,
         action: &Action,
-    ) -> Duration {
+    ) -> Pause {
         let outcome = match action {
             Action::Record(change) => {
                 let (me, now, change) = (self.me.clone(), self.keeper.journal_time(), change.clone());
@@ -235,12 +237,12 @@ impl Driver {
                 }
             }
             action => {
-                let Some((record, plan)) = here else { return IDLE_PAUSE };
+                let Some((record, plan)) = here else { return Pause::Idle };
                 let limit = limit_of(action);
                 // A half is made less writable whoever holds the record (2.2); everything else is the holder's.
                 let free = matches!(action, Action::Copy { .. }) || !record.held_by(&self.me);
                 if irreversible(action) && !self.still_stands(record).await || !free && !self.allows(action, limit) {
-                    return LOOK_PAUSE;
+                    return Pause::Look;
                 }
                 within(&*self.clock, limit, self.perform(action, plan, Before::Us))
                     .await
@@ -249,7 +251,7 @@ impl Driver {
         };
         tracing::info!(%object, action = describe(action), outcome = say(&outcome), "kept");
         mind.upkeep.tried(object, &outcome, self.clock.now());
-        Duration::ZERO
+        Pause::None
     }
 
     /// What somebody else made otherwise is noted, logged once, and told for a while after it was put right.

@@ -14,6 +14,10 @@ use std::time::Duration;
 const CLUSTERS_EVERY: Duration = Duration::from_secs(1);
 /// The same where this region's half must not write: somebody may have it promoted within seconds.
 const OWN_CLUSTER_EVERY: Duration = Duration::from_millis(500);
+/// The same where watches tell what changes.
+const STILL_EVERY: Duration = Duration::from_secs(10);
+/// So much earlier than that a look may be: a timer is never exact, and the next one is a second later.
+const SLACK: Duration = Duration::from_millis(20);
 /// Where a step is done within this, the next one looks.
 const AT_ONCE: Duration = Duration::from_secs(1);
 /// Between two looks at what clients are led by.
@@ -106,42 +110,65 @@ pub(super) struct Rounds {
     own: Option<Monotonic>,
     other: Option<Monotonic>,
     traffic: Option<Monotonic>,
-    /// How much a watch had told of the own region's Clusters by then.
-    told: u64,
+    /// How much watches had told of the pair's Clusters by then; absent: that is not known.
+    told: Option<u64>,
+    /// What else a look goes by, as it was then.
+    news: News,
 }
+
+/// Since when the record is known as it stands, the generation of one's own copy, and how often the halves were seen to be
+/// others than before.
+pub(super) type News = (Monotonic, i64, u64);
 
 impl Rounds {
     /// Everything is looked at again at once.
     pub(super) fn hurry(&mut self) {
-        *self = Self::default();
+        *self = Self { told: self.told, news: self.news, ..Self::default() };
+    }
+
+    /// How much watches had told by the last look.
+    pub(super) fn told(&self) -> Option<u64> {
+        self.told
+    }
+
+    /// What is new is looked at at once: what somebody else makes of a half is answered before its operator carries it out. A
+    /// watch that broke is given a moment to come back, before everybody asks its server.
+    pub(super) fn hear(&mut self, told: Option<u64>, news: News, now: Monotonic) {
+        let broke = told.is_none() && self.told.is_some();
+        let is_new = told.is_some() && told != self.told || news != self.news;
+        (self.told, self.news) = (told, news);
+        if is_new {
+            (self.own, self.other) = (None, None);
+        } else if broke {
+            (self.own, self.other) = (Some(now), Some(now));
+        }
     }
 }
 
 /// What is due to be looked at while this region drives nothing; `None`: nothing yet. `own_is_from`: this region is the plan's
-/// `from`. `told`: how much a watch told of its Clusters. What somebody else makes of its half is answered at once: the
-/// operator promotes within a second.
+/// `from`.
 pub(super) fn of_standing(
     record: &Record,
     standing: &Standing<'_>,
     own_is_from: bool,
     upkeep: &Upkeep,
     rounds: &mut Rounds,
-    told: u64,
     now: Monotonic,
 ) -> Option<Needs> {
     let tends = matches!(standing, Standing::Tends);
+    let glance = !upkeep.amiss;
+    // What was told is what stands, and whatever else would be told.
+    let stands_still = glance && rounds.told.is_some() && record.is_at_rest();
     let due = |last: &mut Option<Monotonic>, every: Duration| {
-        let due = last.is_none_or(|last| now.since(last) >= every);
+        let due = last.is_none_or(|last| now.since(last) + SLACK >= every);
         if due {
             *last = Some(now);
         }
         due
     };
-    if std::mem::replace(&mut rounds.told, told) != told {
-        rounds.own = None;
-    }
-    let own = due(&mut rounds.own, if tends { CLUSTERS_EVERY } else { OWN_CLUSTER_EVERY });
-    let other = (tends || upkeep.amiss) && due(&mut rounds.other, CLUSTERS_EVERY);
+    let every = |every: Duration| if stands_still { STILL_EVERY } else { every };
+    let own = due(&mut rounds.own, every(if tends { CLUSTERS_EVERY } else { OWN_CLUSTER_EVERY }));
+    let other = (tends || upkeep.amiss) && due(&mut rounds.other, every(CLUSTERS_EVERY));
     // A record that knows of no move and is not the first of its kind may have lost what it knew.
     let moved = record.left.is_some() || record.generation > 1;
     let traffic = tends && moved && due(&mut rounds.traffic, TRAFFIC_EVERY);
@@ -157,7 +184,6 @@ pub(super) fn of_standing(
     let (own, other) = (depth(own), depth(other));
     let (from, to) = if own_is_from { (own, other) } else { (other, own) };
     // What a deed depends on is waited for: of another region far away a whole look takes longer than a glance.
-    let glance = !upkeep.amiss;
     let brief = Brief { from: !own_is_from && glance, to: own_is_from && glance, routes: true, zone: true };
     // While an intent stands, this region gives way to one that moves things.
     let source = if glance && record.intent.is_none() { Source::Watches } else { Source::Servers };

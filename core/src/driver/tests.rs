@@ -5,12 +5,13 @@ use crate::clock::Monotonic;
 use crate::look::Depth;
 use crate::ports::{ClusterChange, ClusterWrite};
 use crate::preflight::fixture::{self, fsn, hel};
-use crate::record::Kind;
+use crate::record::{Kind, Pending};
 use crate::spec::Invalid;
 use crate::testing::outside::Outside;
 use crate::testing::witness::{Fate, Witness};
 use crate::testing::{Bench, HandClock, token};
 use crate::transition::{Beginning, Order};
+use std::sync::Arc;
 
 const ID: &str = "shop/shop/4.1";
 
@@ -205,7 +206,7 @@ fn known_halves() -> KnownHalves {
 }
 
 fn elsewhere(copy: &mut CopyView) {
-    copy.spec.as_mut().unwrap().pair = Some(ObjectName::new("shop", "another"));
+    Arc::make_mut(copy.spec.as_mut().unwrap()).pair = Some(ObjectName::new("shop", "another"));
 }
 
 /// What a turn of the driver made of a free record: whether it was taken, and what is said.
@@ -278,20 +279,91 @@ fn a_half_is_kept_for_the_copy_as_it_is_read_now() {
     }
 }
 
+/// What is due in a region that drives nothing, at a moment in ms, when watches had told so much.
+fn due_when<'a>(
+    record: &'a Record,
+    standing: &'a Standing<'a>,
+    upkeep: &'a Upkeep,
+) -> impl FnMut(Option<u64>, u64) -> Option<crate::look::Needs> + 'a {
+    let mut rounds = Rounds::default();
+    move |told, ms| {
+        let now = Monotonic(Duration::from_millis(ms));
+        rounds.hear(told, (Monotonic::default(), 1, 0), now);
+        needs::of_standing(record, standing, true, upkeep, &mut rounds, now)
+    }
+}
+
 #[test]
-fn what_a_watch_tells_of_the_own_half_is_looked_at_at_once() {
+fn what_a_watch_tells_of_the_halves_is_looked_at_at_once_and_else_now_and_then() {
     let record = fixture::record();
-    for standing in [Standing::Tends, Standing::GivesWay] {
-        let (upkeep, mut rounds) = (Upkeep::default(), Rounds::default());
-        let mut due = |told: u64, ms: u64| {
-            let now = Monotonic(Duration::from_millis(ms));
-            needs::of_standing(&record, &standing, true, &upkeep, &mut rounds, told, now)
-        };
-        assert!(due(7, 0).is_some());
-        assert!(due(7, 100).is_none(), "nothing was told since");
-        let needs = due(8, 200).unwrap();
-        assert_eq!((needs.from, needs.to), (Depth::Cluster, Depth::Not));
-        assert!(due(8, 300).is_none());
-        assert!(due(8, 1200).is_some(), "and without a word of it now and then");
+    for (standing, other) in [(Standing::Tends, Depth::Cluster), (Standing::GivesWay, Depth::Not)] {
+        let upkeep = Upkeep::default();
+        let mut due = due_when(&record, &standing, &upkeep);
+        assert!(due(Some(7), 0).is_some());
+        assert!(due(Some(7), 100).is_none(), "nothing was told since");
+        let needs = due(Some(8), 200).unwrap();
+        assert_eq!((needs.from, needs.to), (Depth::Cluster, other));
+        assert!(due(Some(8), 9000).is_none_or(|needs| needs.from == Depth::Not), "what was told is what stands");
+        assert!(
+            due(Some(8), 10_200).is_some_and(|needs| needs.from == Depth::Cluster),
+            "and is looked at again without a word"
+        );
+    }
+}
+
+#[test]
+fn where_watches_do_not_tell_the_halves_are_looked_at_every_second() {
+    let record = fixture::record();
+    for (standing, every) in [(Standing::Tends, 1000), (Standing::GivesWay, 500)] {
+        let upkeep = Upkeep::default();
+        let mut due = due_when(&record, &standing, &upkeep);
+        assert!(due(Some(7), 0).is_some());
+        assert!(due(None, 4000).is_none(), "a watch that broke may be back in a moment");
+        assert!(due(None, 4000 + every - 100).is_none());
+        assert!(due(None, 4000 + every).is_some());
+        assert!(due(None, 4000 + every + 100).is_none());
+        assert!(due(None, 4000 + 2 * every).is_some());
+        assert!(due(Some(7), 4100 + 2 * every).is_some(), "it tells again");
+    }
+}
+
+#[test]
+fn what_is_under_way_or_amiss_is_looked_at_however_still_the_watches_are() {
+    let mut waits = fixture::record();
+    waits.pending = Some(Pending {
+        id: ID.into(),
+        to: hel(),
+        requested_by: "jane".into(),
+        reason: "failback".into(),
+        request: None,
+        since: jiff::Timestamp::UNIX_EPOCH,
+        timeout_seconds: 600,
+        approval_required: true,
+        fingerprint: String::new(),
+        extra: Default::default(),
+    });
+    let mut amiss = Upkeep::default();
+    amiss.amiss = true;
+    for (record, upkeep) in [(&waits, &Upkeep::default()), (&fixture::record(), &amiss)] {
+        let standing = Standing::GivesWay;
+        let mut due = due_when(record, &standing, upkeep);
+        assert!(due(Some(7), 0).is_some());
+        assert!(due(Some(7), 500).is_some());
+    }
+}
+
+#[test]
+fn a_record_a_spec_or_halves_that_are_others_are_looked_by_at_once() {
+    let (record, upkeep, standing) = (fixture::record(), Upkeep::default(), Standing::Tends);
+    let mut rounds = Rounds::default();
+    let mut due = |news| {
+        let now = Monotonic(Duration::from_millis(1));
+        rounds.hear(Some(7), news, now);
+        needs::of_standing(&record, &standing, true, &upkeep, &mut rounds, now).is_some()
+    };
+    let later = Monotonic(Duration::from_secs(1));
+    for news in [(Monotonic::default(), 1, 0), (later, 1, 0), (later, 2, 0), (later, 2, 1)] {
+        assert!(due(news), "{news:?}");
+        assert!(!due(news), "{news:?}");
     }
 }

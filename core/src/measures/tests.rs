@@ -4,6 +4,7 @@ use crate::ledger::Ledger;
 use crate::preflight::fixture::{self, fsn, hel};
 use crate::record::Kind;
 use crate::transition::{self, Edit, Order};
+use std::sync::Arc;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_795_000_000 + second).unwrap()
@@ -46,8 +47,11 @@ fn ended(result: EndResult) -> Ended {
 fn what_is_not_known_is_absent_and_never_0() {
     assert_eq!(measures(&Known::default(), &fsn(), None), Measures::default());
     assert_eq!(measures(&Known::default(), &fsn(), Some("Odd")).phase, None);
-    let unreachable =
-        Known { record: Some(fixture::record()), witness_unreachable: Some("no answer".into()), ..Known::default() };
+    let unreachable = Known {
+        record: Some(fixture::record().into()),
+        witness_unreachable: Some("no answer".into()),
+        ..Known::default()
+    };
     assert_eq!(measures(&unreachable, &fsn(), Some("Degraded")).generation, None, "it may be another by now");
 }
 
@@ -55,11 +59,14 @@ fn what_is_not_known_is_absent_and_never_0() {
 fn what_is_owed_is_known_with_record_and_ledger_and_interference_once_it_was_looked_for() {
     let record = || Some(fixture::record());
     let owed = |record, ledger| measures(&Known { record, ledger, ..Known::default() }, &fsn(), None).events_owed;
-    assert_eq!(owed(record(), None), None);
+    assert_eq!(owed(record().map(Into::into), None), None);
     assert_eq!(owed(None, Some(Ledger::default())), None);
-    assert_eq!(owed(record(), Some(Ledger::default())), Some(0));
-    let looked =
-        |watched| Known { record: record(), progress: Progress { watched, ..Progress::default() }, ..Known::default() };
+    assert_eq!(owed(record().map(Into::into), Some(Ledger::default())), Some(0));
+    let looked = |watched| Known {
+        record: record().map(Into::into),
+        progress: Progress { watched, ..Progress::default() },
+        ..Known::default()
+    };
     assert_eq!(measures(&looked(false), &fsn(), None).interference, None);
     assert_eq!(measures(&looked(true), &fsn(), None).interference, Some(0));
 }
@@ -69,7 +76,7 @@ fn what_is_known_is_measured() {
     let mut record = fixture::record();
     record.last = Some(ended(EndResult::Succeeded));
     let known = Known {
-        record: Some(record.clone()),
+        record: Some(record.clone().into()),
         term_left: Some(Duration::from_secs(20)),
         lag_seconds: Some(0),
         ledger: Some(Ledger::default()),
@@ -90,9 +97,9 @@ fn what_is_known_is_measured() {
 
 #[test]
 fn a_move_that_was_undone_observed_no_objective_and_one_that_was_declined_was_none() {
-    let mut known = Known { record: Some(fixture::record()), ..Known::default() };
+    let mut known = Known { record: Some(fixture::record().into()), ..Known::default() };
     let mut last = |result| {
-        known.record.as_mut().unwrap().last = Some(ended(result));
+        Arc::make_mut(known.record.as_mut().unwrap()).last = Some(ended(result));
         measures(&known, &fsn(), None).last
     };
     let undone = last(EndResult::Undone).unwrap();

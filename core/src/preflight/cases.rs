@@ -13,6 +13,7 @@ use crate::roles::LoginResult;
 use crate::spec::{Invalid, LeaseKind, Selector};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 type Change = fn(&mut Plan, &mut Facts);
 
@@ -415,7 +416,7 @@ fn topology(facts: &mut Facts) {
     }
 }
 fn is_automatic(facts: &mut Facts) {
-    copy(facts, &fsn()).spec.as_mut().unwrap().auto_failover = true;
+    Arc::make_mut(copy(facts, &fsn()).spec.as_mut().unwrap()).auto_failover = true;
 }
 fn replica<'a>(facts: &'a mut Facts<'_>) -> &'a mut crate::observe::ReplicaRow {
     &mut primary(facts).replicas.as_mut().unwrap()[0]

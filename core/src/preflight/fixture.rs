@@ -223,10 +223,10 @@ pub fn copy() -> CopyView {
         resource_version: "40".into(),
         uid: "00000000-0000-0000-0000-000000000001".into(),
         generation: 1,
-        spec: Ok(spec()),
+        spec: Ok(spec().into()),
         agreement_hash: "5f0c93a1e27b440d".into(),
         seen: Some(SeenRecord { renewal: 7, intent: None, beat: 0 }),
-        status: Value::Null,
+        status: Value::Null.into(),
     }
 }
 

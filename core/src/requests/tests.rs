@@ -1,5 +1,6 @@
 use super::*;
 use crate::preflight::fixture::{self, fsn, hel};
+use std::sync::Arc;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_795_000_000 + second).unwrap()
@@ -20,7 +21,7 @@ fn request() -> SwitchoverRequest {
 fn copies(change: impl Fn(&Region, &mut Spec)) -> BTreeMap<Region, Seen<CopyView>> {
     let copy = |region: Region| {
         let mut copy = fixture::copy();
-        change(&region, copy.spec.as_mut().unwrap());
+        change(&region, Arc::make_mut(copy.spec.as_mut().unwrap()));
         (region, Seen::Is(copy))
     };
     [copy(fsn()), copy(hel())].into()

@@ -46,15 +46,16 @@ impl Sequencer {
     /// The caller gave up while it waited: nobody is to approve it any more. Whether that is so; else it may run.
     async fn withdraw(&self, what: &Following) -> bool {
         if let What::Id(id) = &what.what {
-            let record = self.keeper.as_ref().and_then(|k| k.view()).and_then(|v| v.record);
-            return match record.and_then(|r| r.pending).filter(|p| p.id == *id) {
+            let record = self.keeper.as_ref().and_then(|k| k.record());
+            return match record.and_then(|r| r.pending.clone()).filter(|p| p.id == *id) {
                 Some(pending) => self.decline(&pending, "cancelled").await,
                 None => false,
             };
         }
-        let record = self.keeper.as_ref().and_then(|k| k.view()).and_then(|v| v.record);
-        let begun =
-            |request: &String| record.and_then(|r| r.intent).is_some_and(|i| i.request.as_ref() == Some(request));
+        let record = self.keeper.as_ref().and_then(|k| k.record());
+        let begun = |request: &String| {
+            record.and_then(|r| r.intent.clone()).is_some_and(|i| i.request.as_ref() == Some(request))
+        };
         if matches!(&what.what, What::Request(request) if begun(request)) {
             return false;
         }
@@ -128,9 +129,9 @@ impl Sequencer {
 
     /// The spec, led by the acting primary: right after a switchover it does not name it yet.
     pub fn led(&self, spec: &Spec) -> Spec {
-        let record = self.keeper.as_ref().and_then(|k| k.view()).and_then(|v| v.record);
-        match record.map(|record| record.lineage) {
-            Some(Lineage::Of { region, .. }) => spec.led_by(&region),
+        let record = self.keeper.as_ref().and_then(|k| k.record());
+        match record.as_ref().map(|record| &record.lineage) {
+            Some(Lineage::Of { region, .. }) => spec.led_by(region),
             _ => spec.clone(),
         }
     }

@@ -132,7 +132,7 @@ impl Sequencer {
         let cause = match keeper.and_then(|k| k.unreachable()) {
             Some(cause) => format!("the witness cannot be read: {cause}"),
             None => {
-                let holder = keeper.and_then(|k| k.view()).and_then(|v| v.record).and_then(|r| r.holder);
+                let holder = keeper.and_then(|k| k.record()).and_then(|r| r.holder.clone());
                 let holder = holder.map_or("nobody".to_owned(), |holder| holder.to_string());
                 format!("{holder} holds the lease and does not renew it")
             }

@@ -10,6 +10,7 @@ use crate::requests::{Given, given, of_failback, of_switchover};
 use crate::spec::Spec;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// An answer to a failback, or an abort, was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -97,7 +98,7 @@ impl Sequencer {
 
     /// The status, as it stands in this region's copy.
     pub async fn status(&self) -> Result<Value, OperationError> {
-        Ok(self.own_copy(&self.observers, "status").await?.0.status)
+        Ok(Arc::unwrap_or_clone(self.own_copy(&self.observers, "status").await?.0.status))
     }
 
     /// What the order began when it was given before, where it names itself. Record and resource know, whichever process took
@@ -138,7 +139,7 @@ impl Sequencer {
 
     /// The intent of this id, where it stood in the record when that was read last.
     fn intent_before(&self, id: &str) -> Option<Intent> {
-        self.keeper.as_ref()?.view()?.record?.intent.filter(|intent| intent.id == id)
+        self.keeper.as_ref()?.record()?.intent.clone().filter(|intent| intent.id == id)
     }
 
     async fn leave(&self, operation: &'static str, patch: &Value) -> Result<(), NotTaken> {

@@ -9,7 +9,7 @@ fn at(second: i64) -> Timestamp {
 
 fn known() -> Known {
     Known {
-        record: Some(fixture::record()),
+        record: Some(fixture::record().into()),
         term_left: Some(Duration::from_secs(20)),
         lag_seconds: Some(0),
         standby_streams: Some(true),
@@ -68,11 +68,11 @@ fn phases_and_reasons_follow_from_what_is_known() {
     assert_eq!(phase_of(&blind), words(("Pending", "Unknown", "WitnessUnavailable")));
     let degraded = Known { witness_unreachable: unreachable, ..known() };
     assert_eq!(phase_of(&degraded), words(("Degraded", "False", "WitnessUnavailable")));
-    let moving = Known { record: Some(with_intent()), ..known() };
+    let moving = Known { record: Some(with_intent().into()), ..known() };
     assert_eq!(phase_of(&moving), words(("SwitchingOver", "Unknown", "InProgress")));
     let invalid = Known { invalid: Some("spec.rto: wrong".into()), ..known() };
     assert_eq!(phase_of(&invalid), words(("Failed", "False", "Invalid")));
-    let undone = Known { record: Some(ended(EndResult::Undone)), ..known() };
+    let undone = Known { record: Some(ended(EndResult::Undone).into()), ..known() };
     assert_eq!(phase_of(&undone), words(("Healthy", "True", "SwitchoverFailed")));
     let alone = Known { standby_streams: Some(false), ..known() };
     assert_eq!(phase_of(&alone).0, "Degraded");
@@ -80,12 +80,12 @@ fn phases_and_reasons_follow_from_what_is_known() {
 
 #[test]
 fn a_switchover_is_failed_over_until_its_health_was_checked_by_whichever_process() {
-    let moved = Known { record: Some(ended(EndResult::Succeeded)), ..known() };
+    let moved = Known { record: Some(ended(EndResult::Succeeded).into()), ..known() };
     assert_eq!(phase_of(&moved), words(("FailedOver", "True", "Succeeded")));
     let checked = Known { health: Some(("shop/shop/4.1".into(), Err("cancelled".into()))), ..moved.clone() };
     assert_eq!(phase_of(&checked).0, "Healthy");
     let mut copy = fixture::copy();
-    copy.status = json!({ "lastSwitchoverHealth": { "id": "shop/shop/4.1" } });
+    copy.status = json!({ "lastSwitchoverHealth": { "id": "shop/shop/4.1" } }).into();
     assert_eq!(patch(&moved, &fsn(), &copy, at(0))["phase"], "Healthy", "checked before a restart");
     assert_eq!(patch(&moved, &fsn(), &fixture::copy(), at(36_000))["phase"], "FailedOver", "however long ago");
     let unseen = Known { standby_unseen: Some("Cluster of hel: it does not exist".into()), ..moved };
@@ -103,7 +103,7 @@ fn what_is_not_measured_is_null_so_that_an_old_value_goes() {
 
 #[test]
 fn the_step_under_way_is_named() {
-    let mut moving = Known { record: Some(with_intent()), ..known() };
+    let mut moving = Known { record: Some(with_intent().into()), ..known() };
     assert_eq!(status(&moving)["switchoverStep"], "step 1/7 — validate-lease");
     moving.progress.step = 3;
     assert_eq!(status(&moving)["switchoverStep"], "step 3/7 — drain-http");
@@ -112,7 +112,7 @@ fn the_step_under_way_is_named() {
 
 #[test]
 fn a_refused_abort_is_said_with_its_reason() {
-    let mut moving = Known { record: Some(with_intent()), ..known() };
+    let mut moving = Known { record: Some(with_intent().into()), ..known() };
     moving.progress.waiting = Some("replaying".into());
     moving.progress.abort_refused = Some("shop/shop/4.1".into());
     let status = status(&moving);
@@ -127,10 +127,10 @@ fn a_refused_abort_is_said_with_its_reason() {
 fn a_condition_keeps_its_time_until_its_status_changes() {
     let mut copy = fixture::copy();
     let first = patch(&known(), &fsn(), &copy, at(0));
-    copy.status = first.clone();
+    copy.status = first.clone().into();
     let later = patch(&known(), &fsn(), &copy, at(60));
     assert_eq!(condition_of(&later, "Ready"), condition_of(&first, "Ready"));
-    let moving = Known { record: Some(with_intent()), ..known() };
+    let moving = Known { record: Some(with_intent().into()), ..known() };
     let changed = patch(&moving, &fsn(), &copy, at(60));
     assert_ne!(
         condition_of(&changed, "Ready")["lastTransitionTime"],
@@ -143,7 +143,7 @@ fn a_condition_keeps_its_time_until_its_status_changes() {
 fn the_health_condition_stays_until_the_next_check() {
     let mut copy = fixture::copy();
     let errored = Known { health: Some(("x".into(), Err("cancelled".into()))), ..known() };
-    copy.status = patch(&errored, &fsn(), &copy, at(0));
+    copy.status = patch(&errored, &fsn(), &copy, at(0)).into();
     let kept = patch(&known(), &fsn(), &copy, at(60));
     let condition = condition_of(&kept, "LastSwitchoverHealthy");
     assert_eq!((&condition["status"], &condition["reason"]), (&json!("Unknown"), &json!("HealthCheckErrored")));
@@ -157,7 +157,7 @@ fn the_acting_primary_is_of_the_lineage_and_the_holder_only_where_that_is_in_dou
     assert_eq!(acting_primary(&record), Some(fsn()));
     record.lineage = Lineage::Unknown;
     assert_eq!(acting_primary(&record), Some(hel()));
-    let seen = Known { record: Some(record), observed_primary: Some(fsn()), ..known() };
+    let seen = Known { record: Some(record.into()), observed_primary: Some(fsn()), ..known() };
     assert_eq!(status(&seen)["primaryRegion"], "fsn", "who takes writes is seen");
 }
 
@@ -174,7 +174,7 @@ fn a_patch_that_changes_nothing_is_known_as_such() {
 #[test]
 fn the_lag_is_told_by_region_and_removed_from_a_region_that_is_no_standby_any_more() {
     let mut copy = fixture::copy();
-    copy.status = json!({ "replicationLag": { "fsn": "3s" } });
+    copy.status = json!({ "replicationLag": { "fsn": "3s" } }).into();
     let status = patch(&Known { lag_seconds: Some(5), ..known() }, &fsn(), &copy, at(0));
     assert_eq!(status["replicationLag"], json!({ "fsn": null, "hel": "5s" }));
     let status = patch(&Known { lag_seconds: None, ..known() }, &fsn(), &copy, at(0));
@@ -184,7 +184,7 @@ fn the_lag_is_told_by_region_and_removed_from_a_region_that_is_no_standby_any_mo
 #[test]
 fn the_records_that_were_published_are_told_once_they_were_seen_and_after_the_undo_the_former_ones() {
     let mut record = with_intent();
-    let told = |record: &Record| status(&Known { record: Some(record.clone()), ..known() });
+    let told = |record: &Record| status(&Known { record: Some(record.clone().into()), ..known() });
     assert_eq!(told(&record).get("lastLuaRecord"), None, "what stands in the status stays");
     let intent = record.intent.as_mut().unwrap();
     intent.steps[3].finished_at = Some(at(9));
@@ -213,7 +213,7 @@ fn a_standby_that_is_away_or_cannot_be_seen_is_degraded_also_after_a_switchover_
     assert_eq!(phase_of(&unseen).0, "Degraded", "H03: a region that is gone is not healthy");
     let status = status(&unseen);
     assert!(condition_of(&status, "Ready")["message"].as_str().unwrap().contains("time-out"));
-    let undone = Known { record: Some(ended(EndResult::Undone)), standby_streams: Some(false), ..known() };
+    let undone = Known { record: Some(ended(EndResult::Undone).into()), standby_streams: Some(false), ..known() };
     assert_eq!(phase_of(&undone).0, "Degraded");
 }
 
@@ -227,9 +227,9 @@ fn a_lease_that_cannot_be_read_or_renewed_is_not_said_to_be_held() {
 #[test]
 fn a_failback_that_was_declined_is_no_last_switchover() {
     let mut record = ended(EndResult::Undone);
-    assert_eq!(status(&Known { record: Some(record.clone()), ..known() })["lastSwitchover"]["result"], "Failed");
+    assert_eq!(status(&Known { record: Some(record.clone().into()), ..known() })["lastSwitchover"]["result"], "Failed");
     record.last.as_mut().unwrap().result = EndResult::Declined;
-    assert_eq!(status(&Known { record: Some(record), ..known() }).get("lastSwitchover"), None);
+    assert_eq!(status(&Known { record: Some(record.into()), ..known() }).get("lastSwitchover"), None);
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn the_order_that_was_refused_last_is_told_and_one_of_before_is_left_as_it_stand
 fn a_process_that_has_not_looked_yet_leaves_what_is_said_of_others_and_of_events() {
     let mut copy = fixture::copy();
     let stands = json!({ "type": "Interference", "status": "True", "reason": "OtherWriter", "message": "a write" });
-    copy.status["conditions"] = json!([stands]);
+    Arc::make_mut(&mut copy.status)["conditions"] = json!([stands]);
     let fresh = patch(&known(), &fsn(), &copy, at(0));
     assert_eq!(*condition_of(&fresh, "Interference"), stands);
     assert_eq!((fresh.get("eventsOwed"), fresh.get("eventsOwedSince")), (None, None));

@@ -71,7 +71,8 @@ async fn a_server_that_was_never_reached_applied_nothing() {
     let limits = crate::kube_transport::Limits::REQUESTS;
     let executor = hyper_util::rt::TokioExecutor::new();
     let client = crate::kube_transport::plain_client(base, crate::kube_transport::USER_AGENT, limits, refuse, executor);
-    let error = KubeApi::new(client, "hel").patch(&CLUSTERS, &shop(), None, &json!({}), None).await.unwrap_err();
+    let error =
+        KubeApi::new(Access::new(client), "hel").patch(&CLUSTERS, &shop(), None, &json!({}), None).await.unwrap_err();
     let Outcome::NotApplied(cause) = error.outcome::<()>() else { panic!("{error:?}") };
     assert!(cause.starts_with("PATCH clusters in hel: no connection"), "{cause}");
     assert!(cause.ends_with("connection refused"), "{cause}");

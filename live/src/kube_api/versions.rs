@@ -4,14 +4,14 @@
 use super::{CLUSTERS, CONTINUUMS, Kind, ROUTES, name_of, text};
 use continuum_core::name::ObjectName;
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// See the module. Only what is watched as well is noted.
 #[derive(Default)]
 pub(super) struct VersionsRead {
     /// How many were noted so far.
     noted: u64,
-    versions: BTreeMap<(&'static str, ObjectName), Noted>,
+    /// Few: a Continuum has its copy, a Cluster and a route in each region.
+    versions: Vec<(&'static str, ObjectName, Noted)>,
 }
 
 struct Noted {
@@ -39,24 +39,33 @@ impl VersionsRead {
         }
         let Ok(version) = text(object, "/metadata/resourceVersion").parse() else { return };
         self.noted += 1;
-        let key = (kind.plural, name_of(object));
-        let meanwhile = self.versions.get(&key).filter(|known| known.at > sent.0);
-        let version = meanwhile.map_or(version, |known| known.version.max(version));
-        self.versions.insert(key, Noted { version, at: self.noted });
+        let (at, object) = (self.noted, name_of(object));
+        match self.find(kind, &object) {
+            Some(index) => {
+                let known = &mut self.versions[index].2;
+                let meanwhile = Some(known.version).filter(|_| known.at > sent.0);
+                *known = Noted { version: meanwhile.map_or(version, |known| known.max(version)), at };
+            }
+            None => self.versions.push((kind.plural, object, Noted { version, at })),
+        }
+    }
+
+    fn find(&self, kind: &Kind, object: &ObjectName) -> Option<usize> {
+        self.versions.iter().position(|(plural, name, _)| *plural == kind.plural && name == object)
     }
 
     /// The server has no such object: whatever a watch tells of it is older, until it was read again.
     pub fn note_missing(&mut self, kind: &Kind, object: &ObjectName) {
-        if let Some(known) = self.versions.get_mut(&(kind.plural, object.clone())) {
+        if let Some(index) = self.find(kind, object) {
             self.noted += 1;
-            (known.version, known.at) = (u64::MAX, self.noted);
+            self.versions[index].2 = Noted { version: u64::MAX, at: self.noted };
         }
     }
 
     /// Whether this object was read or written at a version after this one. Versions of one object grow as numbers do.
     pub fn has_newer(&self, kind: &Kind, object: &ObjectName, version: &str) -> bool {
-        let Some(known) = self.versions.get(&(kind.plural, object.clone())) else { return false };
-        version.parse::<u64>().is_ok_and(|version| version < known.version)
+        let Some(index) = self.find(kind, object) else { return false };
+        version.parse::<u64>().is_ok_and(|version| version < self.versions[index].2.version)
     }
 }
 

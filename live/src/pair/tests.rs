@@ -340,7 +340,7 @@ async fn no_half_is_missing_two_are_unknown_and_an_unreachable_one_is_unknown() 
 
 #[tokio::test]
 async fn a_region_without_a_client_is_unconfigured_and_refuses_writes() {
-    let pair_adapter = KubePair::new(Regions::new(), hel());
+    let pair_adapter = KubePair::new(Regions::default(), hel());
     assert_eq!(pair_adapter.cluster(&hel(), &pair()).await, Seen::Unconfigured);
     assert!(matches!(pair_adapter.write(&write(ClusterChange::Fence)).await, Outcome::Refused(_)));
 }

@@ -63,7 +63,7 @@ async fn a_doubt_lists_everything_anew_at_once_and_doubts_in_a_row_do_not() {
     let (server, watches) = watched().await;
     tokio::time::sleep(Duration::from_secs(60)).await;
     let before = server.lists.load(Ordering::Relaxed);
-    watches.doubt(watches.told_so_far());
+    watches.doubt(watches.told_so_far(), Instant::now());
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(watches.unknown()[0].1.is_some());
     tokio::time::sleep(Duration::from_millis(1200)).await;
@@ -71,10 +71,36 @@ async fn a_doubt_lists_everything_anew_at_once_and_doubts_in_a_row_do_not() {
     assert_eq!(server.lists.load(Ordering::Relaxed), before + 1);
     for _ in 0..600 {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        watches.doubt(watches.told_so_far());
+        watches.doubt(watches.told_so_far(), Instant::now());
     }
     let lists = server.lists.load(Ordering::Relaxed) - before;
     assert!((60..130).contains(&lists), "{lists} lists in ten minutes of doubts");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_answers_what_was_sent_later_is_not_doubted() {
+    let (_, watches) = watched().await;
+    let is_known = || watches.unknown()[0].1.is_none();
+    let (sent, told) = (Instant::now(), watches.told_so_far());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    watches.answered(Instant::now());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    watches.doubt(told, sent);
+    assert!(is_known(), "one that was sent after it was answered half a second ago");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    watches.doubt(told, sent);
+    assert!(!is_known(), "by now the server may be gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_what_was_sent_before_is_no_sign_of_life() {
+    let (_, watches) = watched().await;
+    let before = Instant::now();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let (sent, told) = (Instant::now(), watches.told_so_far());
+    watches.answered(before);
+    watches.doubt(told, sent);
+    assert!(watches.unknown()[0].1.is_some());
 }
 
 #[tokio::test(start_paused = true)]

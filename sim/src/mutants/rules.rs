@@ -221,7 +221,7 @@ impl ObserveCopies for Liar {
                 }
                 Rule::HearsItsOwnCopyAlone if *region != self.me => {
                     if let Ok(spec) = &mut copy.spec {
-                        spec.abort = None;
+                        Arc::make_mut(spec).abort = None;
                     }
                 }
                 _ => {}

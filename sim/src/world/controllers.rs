@@ -28,6 +28,7 @@ use continuum_live::assemble::{
 };
 use continuum_live::authoritative::Authorities;
 use continuum_live::http_api::{Directory, HttpApi, Limits as ApiLimits, Operations, Token, serve};
+use continuum_live::kube_api::Access;
 use continuum_live::kube_transport::{Limits, USER_AGENT, USER_AGENT_DRY_RUN, plain_client};
 use continuum_live::pdm::{Pdm, PdmApi};
 use continuum_live::postgres::PostgresProbe;
@@ -209,9 +210,9 @@ fn watches(options: &WorldOptions, net: &Net, clock: Arc<HostClock>) -> (Watches
     let watches: Watches = clients.keys().map(of).collect();
     let kept = watches.values().cloned().zip(clients.into_values());
     let kept: Vec<_> = kept
-        .map(|(watches, client)| {
+        .map(|(watches, access)| {
             let clock = clock.clone();
-            async move { watches.run(client, &*clock).await }
+            async move { watches.run(access.client().clone(), &*clock).await }
         })
         .collect();
     let watching = async move { drop(join_all(kept).await) };
@@ -226,7 +227,8 @@ fn key(net: &Net, user_agent: &str) -> Register {
 fn clients(options: &WorldOptions, net: &Net, user_agent: &'static str, limits: Limits) -> KubeClients {
     let client = |host: &str| {
         let base = format!("http://{host}:80").parse().expect("host names of the world are valid in URIs");
-        plain_client(base, user_agent, limits, KubeConnector::new(net.clone()), HostExecutor::new(net.clone()))
+        let (connector, executor) = (KubeConnector::new(net.clone()), HostExecutor::new(net.clone()));
+        Access::new(plain_client(base, user_agent, limits, connector, executor))
     };
     KubeClients {
         regions: REGIONS.iter().map(|region| (Region::new(*region), client(&format!("api.{region}")))).collect(),

@@ -1,7 +1,7 @@
 //! What a case works with: adapters of one region on one API server, and the server itself.
 
 use continuum_core::name::{ObjectName, Region};
-use continuum_live::kube_api::{KubeApi, Regions};
+use continuum_live::kube_api::{self, Access, KubeApi, Regions};
 use continuum_tests::exchange;
 use http::Method;
 use kube::Client;
@@ -34,12 +34,12 @@ impl Bed {
 
     /// The region `fsn`, whose API server this is.
     pub fn regions(&self) -> Regions {
-        Regions::from([(fsn(), KubeApi::new(self.client.clone(), "fsn"))])
+        kube_api::regions([(fsn(), KubeApi::new(Access::new(self.client.clone()), "fsn"))])
     }
 
     /// The same, for a user without rights.
     pub fn powerless_regions(&self) -> Regions {
-        Regions::from([(fsn(), KubeApi::new(self.powerless.clone(), "fsn"))])
+        kube_api::regions([(fsn(), KubeApi::new(Access::new(self.powerless.clone()), "fsn"))])
     }
 
     /// The client of the adapters.
@@ -53,11 +53,11 @@ impl Bed {
     }
 
     pub fn witness_api(&self) -> KubeApi {
-        KubeApi::new(self.client.clone(), "witness")
+        KubeApi::new(Access::new(self.client.clone()), "witness")
     }
 
     pub fn powerless_witness_api(&self) -> KubeApi {
-        KubeApi::new(self.powerless.clone(), "witness")
+        KubeApi::new(Access::new(self.powerless.clone()), "witness")
     }
 
     /// An object of the case's namespace.

@@ -38,9 +38,9 @@ pub async fn a_copy_is_read_with_its_spec_and_status(bed: Bed) {
     let seen = look(&bed).await;
     assert_eq!((seen.resource_version.as_str(), seen.generation), (version(&object), 1));
     assert_eq!(Some(seen.uid.as_str()), object["metadata"]["uid"].as_str());
-    assert_eq!((seen.seen, seen.status), (None, Value::Null));
+    assert_eq!((seen.seen, seen.status), (None, Value::Null.into()));
     let spec = seen.spec.expect("a valid spec");
-    assert_eq!((spec.primary, spec.standbys), (fsn(), vec![hel()]));
+    assert_eq!((spec.primary.clone(), spec.standbys.clone()), (fsn(), vec![hel()]));
     assert_eq!(spec.pair, Some(bed.object("shop")));
 }
 
@@ -50,7 +50,7 @@ pub async fn a_spec_is_patched_where_its_version_stands(bed: Bed) {
     let patch = json!({"primaryRegion": "hel", "hotStandbyRegions": ["fsn"]});
     assert_eq!(copy.patch_spec(&seen.resource_version, &patch).await, Outcome::Done(()));
     let after = look(&bed).await;
-    assert_eq!((after.generation, after.spec.map(|spec| spec.primary)), (2, Ok(hel())));
+    assert_eq!((after.generation, after.spec.map(|spec| spec.primary.clone())), (2, Ok(hel())));
     assert_eq!(after.agreement_hash, seen.agreement_hash, "copies may differ in this");
     let stale = copy.patch_spec(&seen.resource_version, &json!({"rto": "90s"})).await;
     assert!(matches!(stale, Outcome::NotApplied(_)), "{stale:?}");

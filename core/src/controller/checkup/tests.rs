@@ -129,7 +129,7 @@ fn a_look_that_could_not_be_made_takes_nothing_back() {
 fn what_a_former_process_found_unwell_is_looked_at_again_after_a_pause() {
     let report = json!({ "newPrimaryRegion": "fsn", "overallHealthy": false, "checks": [], "generatedAt": "1970-01-01T00:00:00Z" });
     let status = json!({ "lastSwitchoverHealth": { "id": id(), "report": report } });
-    let copy = CopyView { status, ..fixture::copy() };
+    let copy = CopyView { status: status.into(), ..fixture::copy() };
     let mut rig = Rig::new(Outside { copy_read: Some(Seen::Is(copy)).into(), ..Outside::default() });
     rig.run(28);
     assert_eq!(rig.found(), None, "not at once: what restarts in a loop looks no more often");

@@ -18,7 +18,7 @@ fn order(request: Option<&str>) -> Order {
 
 fn view(record: Record) -> View {
     View {
-        record: Some(record),
+        record: Some(record.into()),
         first_seen: Monotonic::default(),
         read_at: Monotonic::default(),
         beat: 0,

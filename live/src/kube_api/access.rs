@@ -1,0 +1,137 @@
+//! How an API server is asked: through which client, by how many requests at once, and whether still.
+
+use super::turns::{self, Turns};
+use http::{Method, Request};
+use kube::Client;
+use kube::client::Body;
+use std::future::pending;
+use std::sync::Arc;
+use tower::{BoxError, service_fn};
+
+/// Reads, and writes, that are under way to one server at once; others wait for their turn. A request that is given up ends
+/// its connection, so without a bound a server that answers late is asked over as many new connections as there are
+/// Continuums, which keeps it late. No write waits for a read.
+const AT_ONCE: usize = 16;
+
+/// What requests of one Continuum pass before they are sent.
+pub trait Barrier: Send + Sync {
+    /// What is held until the request has its answer; absent: it must not be sent any more.
+    fn pass(&self) -> Option<Box<dyn Send + Sync>>;
+}
+
+/// See the module.
+#[derive(Clone)]
+pub struct Access {
+    client: Client,
+    reads: Arc<Turns>,
+    writes: Arc<Turns>,
+    barrier: Option<Arc<dyn Barrier>>,
+}
+
+impl Access {
+    /// Through `client`. Clones wait for each other's turns.
+    pub fn new(client: Client) -> Self {
+        Self { client, reads: Turns::new(AT_ONCE), writes: Turns::new(AT_ONCE), barrier: None }
+    }
+
+    /// The same server in the same turns, as long as `barrier` lets it.
+    #[must_use]
+    pub fn behind(&self, barrier: Arc<dyn Barrier>) -> Self {
+        Self { barrier: Some(barrier), ..self.clone() }
+    }
+
+    /// The client, for what waits for no turn.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// A client whose requests wait for their turns.
+    pub fn in_turns(&self) -> Client {
+        let namespace = self.client.default_namespace().to_owned();
+        let access = self.clone();
+        let service = service_fn(move |request: Request<Body>| {
+            let access = access.clone();
+            async move {
+                let _turn = access.turn(request.method()).await;
+                Ok::<_, BoxError>(access.client.send(request).await?)
+            }
+        });
+        Client::new(service, namespace)
+    }
+
+    /// Until a request may be sent; for ever where it may not be any more: an error would be something to conclude from.
+    pub(super) async fn turn(&self, method: &Method) -> Turn {
+        let turns = if *method == Method::GET { &self.reads } else { &self.writes };
+        let turn = turns.take().await;
+        let passed = match &self.barrier {
+            None => None,
+            Some(barrier) => match barrier.pass() {
+                Some(passed) => Some(passed),
+                None => {
+                    drop(turn);
+                    return pending().await;
+                }
+            },
+        };
+        Turn { _passed: passed, _turn: turn }
+    }
+}
+
+/// A request that is under way.
+pub(super) struct Turn {
+    _passed: Option<Box<dyn Send + Sync>>,
+    _turn: turns::Turn,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::future::join_all;
+    use http::Response;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    /// A server that takes a second for each answer, and what it was asked: at once, at most, and altogether.
+    fn slow(asked: Arc<[AtomicUsize; 3]>) -> Client {
+        let service = service_fn(move |_: Request<Body>| {
+            let asked = asked.clone();
+            async move {
+                let [now, most, all] = &*asked;
+                most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+                all.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                now.fetch_sub(1, Ordering::Relaxed);
+                Ok::<_, BoxError>(Response::new(Body::from(b"{}".to_vec())))
+            }
+        });
+        Client::new(service, "default")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_than_a_few_are_under_way_and_what_was_given_up_is_never_sent() {
+        let asked: Arc<[AtomicUsize; 3]> = Arc::default();
+        let client = Access::new(slow(asked.clone())).in_turns();
+        let requests = (0..10 * AT_ONCE).map(|_| {
+            let request = Request::get("/version").body(Vec::new()).unwrap();
+            tokio::time::timeout(Duration::from_millis(2500), client.request::<serde_json::Value>(request))
+        });
+        let answered = join_all(requests).await.into_iter().filter(Result::is_ok).count();
+        let [_, most, all] = &*asked;
+        assert_eq!((answered, most.load(Ordering::Relaxed)), (2 * AT_ONCE, AT_ONCE));
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(all.load(Ordering::Relaxed), 3 * AT_ONCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_write_waits_for_a_read() {
+        let client = Access::new(slow(Arc::default())).in_turns();
+        let send = |method: Method| {
+            let request = Request::builder().method(method).uri("/version").body(Vec::new()).unwrap();
+            client.request::<serde_json::Value>(request)
+        };
+        let reads = join_all((0..10 * AT_ONCE).map(|_| send(Method::GET)));
+        let write = tokio::time::timeout(Duration::from_millis(1100), send(Method::PATCH));
+        let (_, written) = futures_util::future::join(reads, write).await;
+        assert!(written.is_ok());
+    }
+}
