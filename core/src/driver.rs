@@ -3,6 +3,7 @@
 //! holder, still this generation, enough of the term left (PROTOCOL 2.7), and what is tried is written down before it
 //! is tried.
 
+mod hear;
 mod keep;
 mod needs;
 mod say;
@@ -16,32 +17,25 @@ use crate::next::{
     Action, Change, Decision, Interference, Memory, Now, Place, Settling, Standing, Upkeep, current_step, irreversible,
     makes_writable, next, standing,
 };
-use crate::observe::{CopyView, Half, Observations, Seen, replication};
+use crate::observe::{Observations, Seen, replication};
 use crate::plan::Plan;
 use crate::ports::{Actors, Observers, Outcome};
 use crate::preflight::{Facts, preflight};
 use crate::publisher::{Before, Publisher};
 use crate::record::{EndResult, Intent, Record};
-use crate::spec::NamedHalves;
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
 use crate::transition::{self, Edit, Ending, Told};
 use crate::{audit, steps};
-use futures_util::future::select;
+use hear::Heard;
+pub(crate) use hear::KnownHalves;
 use keep::Watched;
 use needs::Rounds;
 use say::{describe, log_change, say};
-use std::collections::BTreeMap;
-use std::future::pending;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Between two looks while a step's effect is awaited.
 const LOOK_PAUSE: Duration = Duration::from_millis(200);
-/// Between two glances at what is known while it is for others to do something, or something is amiss.
-const GLANCE_PAUSE: Duration = Duration::from_millis(100);
-/// The same while nothing is under way. What is new rings.
-const IDLE_PAUSE: Duration = Duration::from_secs(1);
 /// No look takes half as long: each of its parts has a limit.
 const LOOK_MAX: Duration = Duration::from_secs(20);
 /// The same of a look that asks all that a preflight asks.
@@ -64,34 +58,6 @@ pub struct Progress {
     pub interfered: bool,
     /// It was looked for; before that nothing says that there is none.
     pub watched: bool,
-}
-
-/// What the driver hears of those who read the resource and the halves.
-#[derive(Default)]
-struct Heard {
-    abort: Option<String>,
-    copy: Option<Arc<CopyView>>,
-    halves: KnownHalves,
-    /// How often what was seen of the halves was another than before.
-    halves_told: u64,
-}
-
-/// Both halves, as looked at last.
-#[derive(Clone, Default)]
-pub(crate) struct KnownHalves {
-    /// Of which.
-    pub of: Option<NamedHalves>,
-    /// What was seen of them; one that was not looked at yet is absent.
-    pub halves: Arc<BTreeMap<Region, Half>>,
-    /// Each was looked at, and no Cluster of them is one that a watch told of.
-    pub asked: bool,
-}
-
-impl KnownHalves {
-    /// What is known of these; nothing where it is of others.
-    fn if_of(&self, named: Option<&NamedHalves>) -> Arc<BTreeMap<Region, Half>> {
-        if self.of.as_ref() == named { self.halves.clone() } else { Arc::default() }
-    }
 }
 
 /// See the module.
@@ -155,33 +121,6 @@ impl Driver {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A person wants the intent of this id aborted; any other id is ignored.
-    pub fn set_abort(&self, id: Option<String>) {
-        if std::mem::replace(&mut self.told().abort, id.clone()) != id {
-            self.bell.ring();
-        }
-    }
-
-    /// One's own copy, as read last.
-    pub fn set_copy(&self, copy: CopyView) {
-        let version = copy.resource_version.clone();
-        let before = self.told().copy.replace(Arc::new(copy));
-        if before.is_none_or(|before| before.resource_version != version) {
-            self.bell.ring();
-        }
-    }
-
-    /// Both halves: what a glance at the Clusters alone does not show.
-    pub(crate) fn set_halves(&self, halves: KnownHalves) {
-        let mut told = self.told();
-        if !Arc::ptr_eq(&told.halves.halves, &halves.halves) && told.halves.halves != halves.halves {
-            told.halves_told += 1;
-        }
-        told.halves = halves;
-        drop(told);
-        self.bell.ring();
-    }
-
     /// What is being done.
     pub fn progress(&self) -> Progress {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -211,26 +150,6 @@ impl Driver {
                 Pause::Idle => self.idle(&mind).await,
             }
         }
-    }
-
-    /// Until there is something new, or it is time to look again.
-    async fn idle(&self, mind: &Mind) {
-        let is_at_rest = self.keeper.record().is_some_and(|record| record.is_at_rest()) && !mind.upkeep.amiss;
-        if !is_at_rest {
-            within(&*self.clock, GLANCE_PAUSE, self.bell.heard()).await;
-            return;
-        }
-        let copy = self.told().copy.clone();
-        let pair = copy.as_ref().and_then(|copy| copy.spec.as_ref().ok()?.pair.as_ref());
-        let watched = self.observers.cache.as_ref().zip(pair).zip(mind.rounds.told());
-        let told = async {
-            match watched {
-                Some(((cache, pair), told)) => cache.clusters_told_more(pair, told).await,
-                None => pending().await,
-            }
-        };
-        let (heard, told) = (pin!(self.bell.heard()), pin!(told));
-        within(&*self.clock, self.beats.within(self.clock.now(), IDLE_PAUSE), select(heard, told)).await;
     }
 
     /// One look, one decision, one deed. How long to pause after it.

@@ -11,7 +11,6 @@ mod versions;
 
 pub use access::{Access, Barrier};
 pub(crate) use fields::{BadField, Fields};
-use object::Object;
 pub(crate) use object::Watched;
 
 use crate::causes;
@@ -308,8 +307,7 @@ impl KubeApi {
         }
         let (code, body) = answer.map_err(error)?;
         if code.is_success() {
-            let object: Object = serde_json::from_slice(&body).map_err(|source| error(Cause::Garbled(source)))?;
-            Ok(object.0)
+            serde_json::from_slice(&body).map_err(|source| error(Cause::Garbled(source)))
         } else {
             Err(error(answer_cause(code.as_u16(), &body)))
         }

@@ -81,7 +81,7 @@ impl ServerWatches {
             region,
             clusters: Kept::new(|object| (pair_of(&object), cluster_view(&object)), Some(|(pair, _)| pair), false),
             routes: Kept::new(|object| route_view(&object), None, false),
-            continuums: Kept::new(Arc::new, None, tells),
+            continuums: Kept::new(without_writers, None, tells),
             answered: Mutex::default(),
         }
     }
@@ -339,6 +339,15 @@ fn resource(kind: &Kind) -> ApiResource {
         kind: String::new(),
         plural: kind.plural.into(),
     }
+}
+
+/// A Continuum without who wrote which field of it, which nobody asks about and is larger than all the rest. Of Clusters and
+/// routes it is asked, when they are read.
+fn without_writers(mut continuum: Value) -> Arc<Value> {
+    if let Some(metadata) = continuum["metadata"].as_object_mut() {
+        metadata.remove("managedFields");
+    }
+    Arc::new(continuum)
 }
 
 fn pair_of(cluster: &Value) -> String {

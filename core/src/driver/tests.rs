@@ -3,6 +3,7 @@
 use super::*;
 use crate::clock::Monotonic;
 use crate::look::Depth;
+use crate::observe::CopyView;
 use crate::ports::{ClusterChange, ClusterWrite};
 use crate::preflight::fixture::{self, fsn, hel};
 use crate::record::{Kind, Pending};

@@ -1,70 +1,11 @@
-//! Objects as API servers write them, without `metadata.managedFields`: who wrote which field, which nobody here reads, and
-//! which is often larger than everything else.
+//! Objects as kube's watcher hands them on: read once, and not once as kube's own types and once as JSON.
 
 use kube::core::{ObjectMeta, Resource};
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::{Map, Value};
+use serde::de::{Deserialize, Deserializer};
+use serde_json::Value;
 use std::borrow::Cow;
-use std::fmt;
 
-/// An object, or a list of them.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Object(pub Value);
-
-impl<'de> Deserialize<'de> for Object {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Fields { of: Of::Object }).map(Self)
-    }
-}
-
-/// What of an object is read.
-#[derive(Clone, Copy, PartialEq)]
-enum Of {
-    Object,
-    Metadata,
-}
-
-struct Metadata(Value);
-
-impl<'de> Deserialize<'de> for Metadata {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Fields { of: Of::Metadata }).map(Self)
-    }
-}
-
-struct Fields {
-    of: Of,
-}
-
-impl<'de> Visitor<'de> for Fields {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut fields = Map::new();
-        while let Some(key) = map.next_key::<String>()? {
-            let value = match (self.of, key.as_str()) {
-                (Of::Metadata, "managedFields") => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-                (Of::Object, "metadata") => map.next_value::<Metadata>()?.0,
-                (Of::Object, "items") => {
-                    let items = map.next_value::<Option<Vec<Object>>>()?;
-                    items.map_or(Value::Null, |items| items.into_iter().map(|item| item.0).collect())
-                }
-                _ => map.next_value()?,
-            };
-            fields.insert(key, value);
-        }
-        Ok(Value::Object(fields))
-    }
-}
-
-/// An object that kube's watcher hands on: as it is, and what the watcher itself looks at.
+/// An object as it is, and what the watcher itself looks at of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Watched {
     meta: ObjectMeta,
@@ -73,7 +14,7 @@ pub(crate) struct Watched {
 
 impl<'de> Deserialize<'de> for Watched {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self::from(Object::deserialize(deserializer)?.0))
+        Ok(Self::from(Value::deserialize(deserializer)?))
     }
 }
 
@@ -128,31 +69,6 @@ impl Resource for Watched {
 mod tests {
     use super::*;
     use serde_json::json;
-
-    fn read(text: &str) -> Value {
-        serde_json::from_str::<Object>(text).unwrap().0
-    }
-
-    #[test]
-    fn who_wrote_what_is_left_out_of_an_object_and_of_each_item_of_a_list() {
-        let written = json!({ "managedFields": [{ "manager": "x", "fieldsV1": { "f:spec": {} } }], "name": "shop" });
-        let object =
-            json!({ "kind": "Cluster", "metadata": written, "spec": { "managedFields": 1, "metadata": null } });
-        let kept = json!({
-            "kind": "Cluster", "metadata": { "name": "shop" }, "spec": { "managedFields": 1, "metadata": null },
-        });
-        assert_eq!(read(&object.to_string()), kept);
-        let list = json!({ "metadata": { "resourceVersion": "7" }, "items": [object, object] });
-        assert_eq!(read(&list.to_string()), json!({ "metadata": { "resourceVersion": "7" }, "items": [kept, kept] }));
-    }
-
-    #[test]
-    fn what_is_no_list_of_objects_is_told_apart() {
-        assert_eq!(read(r#"{"items":null}"#), json!({ "items": null }));
-        for text in ["[]", "7", r#"{"metadata":7}"#, r#"{"items":7}"#, r#"{"items":[7]}"#] {
-            assert!(serde_json::from_str::<Object>(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn the_watcher_finds_what_it_looks_at() {

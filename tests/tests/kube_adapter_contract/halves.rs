@@ -139,7 +139,9 @@ pub async fn a_demotion_names_the_other_half_and_takes_the_token_away_in_one_wri
     let expected = with(&claimed(&before, 3, "shop/shop/3.1"), "/spec/replica/primary", json!("shop-hel"));
     assert_eq!(settled(&after), settled(&with(&expected, "/spec/replica/promotionToken", Value::Null)));
     assert_eq!(after["metadata"]["generation"], 2);
-    assert_eq!(look(&bed, &pair(&bed)).await.role, Role::Replica);
+    let view = look(&bed, &pair(&bed)).await;
+    assert_eq!(view.role, Role::Replica);
+    assert_eq!(view.role_writer.map(|writer| writer.manager).as_deref(), Some("continuum"), "who wrote it is known");
 }
 
 pub async fn a_promotion_names_itself_with_the_token_or_without(bed: Bed) {

@@ -80,6 +80,10 @@ pub async fn what_is_there_is_told_as_it_is_read_and_each_change_of_it(bed: Bed)
         assert_eq!(told.cache.cluster(&fsn(), &pair), Some(halves.cluster(&fsn(), &pair).await));
         assert_eq!(told.cache.route(&fsn(), &name), Some(routes.route(&fsn(), &name).await));
         assert_eq!(told.cache.copy(&fsn()), Some(copies.copy(&fsn()).await));
+        // What tells this product's writes from those of others.
+        let half = told.cache.cluster(&fsn(), &pair).and_then(|seen| seen.known()?.role_writer.clone());
+        let route = told.cache.route(&fsn(), &name).and_then(|seen| seen.known()?.weights_writer.clone());
+        assert!(half.is_some() && route.is_some(), "who wrote them is told too: {half:?}, {route:?}");
         assert_eq!(told.cache.cluster(&Region::new("hel"), &pair), None, "no server of that region is watched");
         assert_eq!(told.cache.route(&fsn(), &bed.object("blog")), Some(Seen::Missing));
 
