@@ -1,5 +1,6 @@
-//! The gate that every request of a task group passes. Once it is closed no more are sent, and it says when the last that
-//! was under way has its answer: so a group ends between requests and never within one.
+//! The gate that every request of a task group passes, but for reads of secrets and of where a database is. Once it is
+//! closed no more are sent, and it says when the last that was under way has its answer: so a group ends between requests
+//! and never within one.
 //!
 //! A request that comes to a closed gate waits for ever, and is dropped with the task that sent it. It gets no error: an
 //! error would be something to conclude from. A gate within a term is closed whenever that does not hold: so a process that

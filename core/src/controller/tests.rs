@@ -4,7 +4,7 @@ use super::*;
 use crate::observe::{ClusterView, Role, RouteView};
 use crate::ports::{Cache, ClusterChange};
 use crate::preflight::fixture::{self, fsn, hel};
-use crate::record::{EndResult, Kind, Pending, Record};
+use crate::record::{EndResult, Kind, Record};
 use crate::requests::{key_of, keyed};
 use crate::sequencer::{Begun, ExecuteOrder, FailbackAnswer, OperationError};
 use crate::spec::{Invalid, LeaseKind, NamedHalves, SwitchoverRequest};
@@ -159,18 +159,7 @@ fn an_answer_to_a_replica_that_waits_is_judged_by_the_record() {
     assert!(refused.to_string().contains("no failback waits"), "{refused}");
     let controller = rig.controller.clone();
     rig.witness.change(|record| {
-        record.pending = Some(Pending {
-            id: "shop/shop/4.1".into(),
-            to: hel(),
-            requested_by: "jane".into(),
-            reason: "failback".into(),
-            request: None,
-            since: jiff::Timestamp::UNIX_EPOCH,
-            timeout_seconds: 600,
-            approval_required: true,
-            fingerprint: String::new(),
-            extra: Default::default(),
-        });
+        record.pending = Some(fixture::pending());
     });
     let answer = async move { controller.sequencer().answer_failback("shop/shop/4.1", &FailbackAnswer::Refuse).await };
     assert_eq!(rig.bench.finish(answer), Ok(()));

@@ -6,7 +6,7 @@ use crate::look::Depth;
 use crate::observe::CopyView;
 use crate::ports::{ClusterChange, ClusterWrite};
 use crate::preflight::fixture::{self, fsn, hel};
-use crate::record::{Kind, Pending};
+use crate::record::Kind;
 use crate::spec::Invalid;
 use crate::testing::outside::Outside;
 use crate::testing::witness::{Fate, Witness};
@@ -331,18 +331,7 @@ fn where_watches_do_not_tell_the_halves_are_looked_at_every_second() {
 #[test]
 fn what_is_under_way_or_amiss_is_looked_at_however_still_the_watches_are() {
     let mut waits = fixture::record();
-    waits.pending = Some(Pending {
-        id: ID.into(),
-        to: hel(),
-        requested_by: "jane".into(),
-        reason: "failback".into(),
-        request: None,
-        since: jiff::Timestamp::UNIX_EPOCH,
-        timeout_seconds: 600,
-        approval_required: true,
-        fingerprint: String::new(),
-        extra: Default::default(),
-    });
+    waits.pending = Some(fixture::pending());
     let mut amiss = Upkeep::default();
     amiss.amiss = true;
     for (record, upkeep) in [(&waits, &Upkeep::default()), (&fixture::record(), &amiss)] {

@@ -7,7 +7,7 @@ use crate::observe::{
     RouteView, Seen, SeenRecord, Shortcomings, Shown, StreamView, ZoneView,
 };
 use crate::plan::Plan;
-use crate::record::{Lineage, Lsn, Position, Record, RecordSet};
+use crate::record::{Lineage, Lsn, Pending, Position, Record, RecordSet};
 use crate::roles::Roles;
 use crate::spec::{
     DnsSpec, FailbackSpec, HealthCheckSpec, LeaseKind, LeaseSpec, RecordSpec, RegionSpec, RejoinPolicy, RouteSpec,
@@ -212,6 +212,22 @@ pub fn rule(backends: &[(&str, u32)]) -> RouteRule {
         about: "rule 1 (/)".into(),
         backends: backends.iter().map(|(name, weight)| ((*name).to_owned(), *weight)).collect(),
         ..RouteRule::default()
+    }
+}
+
+/// A failback to hel that waits for a person.
+pub fn pending() -> Pending {
+    Pending {
+        id: "shop/shop/4.1".into(),
+        to: hel(),
+        requested_by: "jane".into(),
+        reason: "failback".into(),
+        request: None,
+        since: jiff::Timestamp::UNIX_EPOCH,
+        timeout_seconds: 600,
+        approval_required: true,
+        fingerprint: String::new(),
+        extra: Default::default(),
     }
 }
 
