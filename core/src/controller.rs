@@ -16,6 +16,7 @@ mod checkup;
 mod events;
 mod facts;
 mod halves;
+mod herald;
 mod holder;
 mod statuses;
 
@@ -25,7 +26,7 @@ use crate::keeper::Keeper;
 use crate::look::limited;
 use crate::mailbox::Bell;
 use crate::name::{ObjectName, Region};
-use crate::observe::{CopyView, Half, Seen, SeenRecord};
+use crate::observe::{CopyView, Half, Seen};
 use crate::ports::{Actors, Observers, Outcome, Source};
 use crate::publisher::Publisher;
 use crate::record::Record;
@@ -33,7 +34,6 @@ use crate::report::HealthReport;
 use crate::requests;
 use crate::sequencer::{RefusedOrder, Sequencer};
 use crate::spec::{NamedHalves, Spec};
-use crate::status;
 use crate::term::REQUEST_LIMIT;
 use crate::transition;
 use checkup::KeptReport;
@@ -58,8 +58,6 @@ const SCOUT_BUSY: Duration = Duration::from_millis(300);
 const FIRST_LOOK_LIMIT: Duration = Duration::from_secs(7);
 /// Between two looks whether an abort is to be handed on.
 const RELAY_PAUSE: Duration = Duration::from_millis(500);
-/// Between two tries to say in one's own copy what the keeper read, and between two looks whether that copy was read.
-const HERALD_PAUSE: Duration = Duration::from_millis(100);
 /// So many looks in a row have to fail before it is said that the pair cannot be seen.
 const UNSEEN_TOLD: u32 = 2;
 
@@ -255,48 +253,6 @@ impl Controller {
 
     fn record(&self) -> Option<Arc<Record>> {
         self.keeper.as_ref()?.record()
-    }
-
-    /// Says in `status.seen` what was read last, after each read.
-    async fn herald(&self) {
-        let Some(keeper) = &self.keeper else { return };
-        let news = self.news();
-        let mut said: Option<SeenRecord> = None;
-        loop {
-            let base = self.beat_before();
-            let seen = keeper.view().zip(base).and_then(|(view, base)| {
-                let record = view.record?;
-                let left = record.held_by(&self.me).then(|| keeper.term().left);
-                let intent = record.intent.as_ref().map(|i| i.id.clone());
-                Some((SeenRecord { renewal: record.renewal, intent, beat: base + view.beat }, left))
-            });
-            if let Some((seen, left)) = seen.filter(|(seen, _)| said.as_ref() != Some(seen)) {
-                let patch = status::seen_patch(&seen, left, self.clock.wall());
-                let outcome = within(&*self.clock, REQUEST_LIMIT, self.actors.copy.patch_status(&patch)).await;
-                if matches!(outcome, Some(Outcome::Done(()))) {
-                    said = Some(seen);
-                    continue;
-                }
-                self.clock.sleep(HERALD_PAUSE).await;
-                continue;
-            }
-            match base {
-                Some(_) => news.heard().await,
-                // That one's own copy was read for the first time rings no bell.
-                None => drop(within(&*self.clock, HERALD_PAUSE, news.heard()).await),
-            }
-        }
-    }
-
-    /// The beat that stood in one's own copy when this process began: the beat goes on from there, so that
-    /// a restart is not taken for a death. Absent: the copy was not read yet.
-    fn beat_before(&self) -> Option<u64> {
-        let mut shared = self.shared();
-        if shared.beat_before.is_none() {
-            let copy = shared.copies.get(&self.me)?.known()?;
-            shared.beat_before = Some(copy.seen.as_ref().map_or(0, |seen| seen.beat));
-        }
-        shared.beat_before
     }
 
     /// Reads the copies of the other regions, each by itself: one that is silent is in the way of no other.

@@ -19,6 +19,9 @@ use std::time::Duration;
 /// What `phase` can be.
 pub const PHASES: [&str; 6] = ["Pending", "Healthy", "Degraded", "SwitchingOver", "FailedOver", "Failed"];
 
+/// What [`lag_patch`] says.
+const LAGS: [&str; 3] = ["replicationLagSeconds", "walLagSeconds", "replicationLag"];
+
 /// How the message of `Ready` begins while a switchover is undone.
 pub const UNDOING: &str = "undoing: ";
 
@@ -85,8 +88,6 @@ pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Val
         "currentPrimary": primary,
         "leaseHolder": record.and_then(|r| r.holder.as_ref()),
         "leaseExpiresAt": known.term_left.and_then(|left| lease_expires(left, now)),
-        "replicationLagSeconds": known.lag_seconds,
-        "walLagSeconds": known.lag_seconds,
         "switchoverInProgress": intent.is_some(),
         "switchoverStep": step,
         "standbyAvailable": known.standby_streams,
@@ -98,12 +99,7 @@ pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Val
         status["eventsOwed"] = (owed().count() + ledger.unread.len()).into();
         status["eventsOwedSince"] = json!(owed().map(|event| event.body.timestamp).min());
     }
-    // What is not known any more is removed; what is only not known here stays: a null in a merge patch removes.
-    let standby = standby_of(record, copy).zip(known.lag_seconds);
-    let before = copy.status["replicationLag"].as_object().into_iter().flatten();
-    let mut lags: serde_json::Map<String, Value> = before.map(|(region, _)| (region.clone(), Value::Null)).collect();
-    lags.extend(standby.map(|(region, lag)| (region.to_string(), format!("{lag}s").into())));
-    status["replicationLag"] = if standby.is_some() { Value::Object(lags) } else { Value::Null };
+    merge(&mut status, lag_patch(record, known.lag_seconds, copy));
     if let Some((records, at)) = intent.and_then(published) {
         status["lastLuaRecord"] = json!({ "records": records });
         status["lastLuaRecordAt"] = json!(at);
@@ -131,6 +127,37 @@ pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Val
     }
     status["conditions"] = conditions(known, &ready, copy, now);
     status
+}
+
+/// What is said of the lag, s; absent: unmeasured, and then nothing stays of what was measured before.
+pub fn lag_patch(record: Option<&Record>, seconds: Option<u64>, copy: &CopyView) -> Value {
+    // What is not known any more is removed; what is only not known here stays: a null in a merge patch removes.
+    let standby = standby_of(record, copy).zip(seconds);
+    let before = copy.status["replicationLag"].as_object().into_iter().flatten();
+    let mut lags: serde_json::Map<String, Value> = before.map(|(region, _)| (region.clone(), Value::Null)).collect();
+    lags.extend(standby.map(|(region, lag)| (region.to_string(), format!("{lag}s").into())));
+    let lags = if standby.is_some() { Value::Object(lags) } else { Value::Null };
+    json!({ "replicationLagSeconds": seconds, "walLagSeconds": seconds, "replicationLag": lags })
+}
+
+/// Leaves in `patch` what `told` says of the lag, where both name the same standby: it moves all the time.
+pub fn leave_lag(patch: &mut Value, told: &Value) {
+    fn standbys(status: &Value) -> Vec<&String> {
+        let lags = status["replicationLag"].as_object().into_iter().flatten();
+        lags.filter(|(_, lag)| !lag.is_null()).map(|(region, _)| region).collect()
+    }
+    let named = standbys(patch);
+    if !named.is_empty() && named == standbys(told) {
+        let told = LAGS.map(|key| (key.to_owned(), told.get(key).cloned().unwrap_or_default()));
+        merge(patch, Value::Object(told.into_iter().collect()));
+    }
+}
+
+/// Puts the fields of `more` into `patch`.
+pub fn merge(patch: &mut Value, more: Value) {
+    if let (Value::Object(patch), Value::Object(more)) = (patch, more) {
+        patch.extend(more);
+    }
 }
 
 /// The region that is not the holder, where the copy's spec can be read.

@@ -7,6 +7,7 @@ pub mod dry_run_pure;
 #[cfg(test)]
 mod fixture;
 pub mod generations;
+mod interference;
 pub mod no_lost_write;
 pub mod nothing_left;
 pub mod one_writer;

@@ -10,7 +10,7 @@ use crate::name::Region;
 use crate::next::finalizers;
 use crate::observe::{CopyView, replication};
 use crate::ports::Outcome;
-use crate::record::Ended;
+use crate::record::{Ended, Record};
 use crate::status::{self, Known};
 use crate::term::REQUEST_LIMIT;
 use serde_json::Value;
@@ -130,6 +130,14 @@ impl Controller {
         }
     }
 
+    /// What is measured of the lag at rest. Absent: nothing is, or something is under way.
+    pub(super) fn lag_at_rest(&self, record: &Record) -> Option<Value> {
+        let shared = self.shared();
+        let copy = shared.copies.get(&self.me).and_then(|copy| copy.known()).filter(|_| record.is_at_rest())?;
+        let (lag, _) = replication(Some(record), shared.halves_named(&copy.spec));
+        Some(status::lag_patch(Some(record), Some(whole_seconds(lag?)), copy))
+    }
+
     /// While an intent stands, the copy outlasts its deletion: who drives is not ended in the middle of it.
     async fn keep_finalizer(&self, copy: &CopyView, tried: &mut Option<Monotonic>) {
         let Some(record) = self.record().filter(|record| finalizers(record, copy).is_some()) else { return };
@@ -163,6 +171,10 @@ impl Controller {
         let over =
             told.as_str().is_some_and(|at| at.parse::<jiff::Timestamp>().is_ok_and(|at| at <= self.clock.wall()));
         patch["leaseExpiresAt"] = told.clone();
+        // So does the lag; the herald says it with what it read, for as long as nothing is amiss.
+        if self.stamp().is_some() {
+            status::leave_lag(&mut patch, &copy.status);
+        }
         if status::stands(&patch, &copy.status) && !over && expires.is_null() == told.is_null() {
             return true;
         }

@@ -6,9 +6,9 @@ mod happened;
 
 use self::body::Body;
 use self::happened::Happened;
-use super::{Verdict, count};
+use super::{Verdict, count, interference};
 use crate::ground::{Ground, Message};
-use crate::servers::kube_api::{CLUSTERS, CONTINUUMS, Change, HTTP_ROUTES};
+use crate::servers::kube_api::{CONTINUUMS, Change};
 use std::collections::BTreeMap;
 
 /// Checks.
@@ -53,20 +53,6 @@ fn tells_of(message: &Message, body: &Body, happened: &Happened) -> bool {
         && body.to == happened.to
 }
 
-/// Whether neither a controller nor an operator changed what the product keeps: a Cluster, a route, a record of the zone
-/// or the record.
-fn others_wrote(ground: &Ground) -> bool {
-    let others = |by: &str| {
-        let known = ["controller.", "operator", "instance", "setup", "world"];
-        known.iter().all(|name| !by.contains(name))
-    };
-    let kept = |change: &Change| *change.resource == CLUSTERS || *change.resource == HTTP_ROUTES;
-    let mut objects = ground.regions.values().flat_map(|region| &region.history);
-    objects.any(|change| kept(change) && others(&change.by))
-        || ground.dns.history.iter().any(|change| others(&change.from))
-        || ground.lease.iter().any(|write| others(&write.by))
-}
-
 /// What the list of what happened does not decide.
 fn may_be_told(ground: &Ground, message: &Message, body: &Body) -> bool {
     let spec_changed = |change: &Change| {
@@ -76,8 +62,9 @@ fn may_be_told(ground: &Ground, message: &Message, body: &Body) -> bool {
     };
     match body.kind.as_str() {
         "continuum-config-changed" => ground.regions.values().any(|region| region.history.iter().any(spec_changed)),
-        // Whose writes count as interference is for the product to say; that somebody else wrote must be so.
-        "continuum-error" if message.id.contains(":interference:") => others_wrote(ground),
+        "continuum-error" if message.id.contains(":interference:") => {
+            interference::untrue(ground, &body.message, ground.end).is_none()
+        }
         // A request that was refused for a step's precondition: it never came to an intent.
         "continuum-error" => {
             let step = body.step.as_deref().and_then(|step| step.strip_suffix("/7")?.parse::<u8>().ok());
@@ -170,6 +157,12 @@ mod tests {
                 "fsn -> hel",
             ),
             ("continuum-reconcile-success", "2.77", json!({ "toPrimary": "hel" }), "? -> hel"),
+            (
+                "continuum-error",
+                "interference:Cluster-in-fsn:unknown:takes-writes",
+                json!({ "message": "Cluster in fsn: takes writes, by somebody else" }),
+                "? -> ?",
+            ),
             ("continuum-cr-created", "fsn:1234", json!({ "toPrimary": "fsn" }), "? -> fsn"),
             ("continuum-config-changed", "a:b", json!({ "toPrimary": "fsn" }), "? -> fsn"),
         ];

@@ -3,16 +3,18 @@
 
 mod in_flight;
 
-use super::{Evidence, Verdict};
+use super::{Evidence, Verdict, interference};
 use crate::ground::{Ground, RegionGround};
 use crate::servers::kube_api::{CONTINUUMS, Change};
 use continuum_core::name::Region;
 use continuum_core::record::EndResult;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Checks.
 pub fn check(ground: &Ground) -> Verdict {
     let mut evidence: Vec<Evidence> = in_flight::lies(ground);
+    evidence.extend(of_interference(ground));
     for (region, truth) in &ground.regions {
         let Some(status) = truth.copy.as_ref().map(|copy| &copy["status"]) else { continue };
         if !status.is_object() {
@@ -64,6 +66,21 @@ fn lies(ground: &Ground, here: &RegionGround, status: &Value) -> Vec<String> {
         lies.push(format!("replicationLagSeconds {lag}, and nobody follows"));
     }
     lies
+}
+
+/// Interference that was none, once for each copy that told of it.
+fn of_interference(ground: &Ground) -> Vec<Evidence> {
+    let mut found = Vec::new();
+    for (region, truth) in &ground.regions {
+        let mut told = BTreeSet::new();
+        for change in truth.history.iter().filter(|change| *change.resource == CONTINUUMS) {
+            let lies = interference::untruths(ground, &change.object["status"], change.at);
+            let new = lies.into_iter().filter(|lie| told.insert(lie.clone())).collect::<Vec<_>>();
+            let text = |lie: String| format!("the status in {region} told of an interference {lie}");
+            found.extend(new.into_iter().map(|lie| Evidence { at: Some(change.at), text: text(lie) }));
+        }
+    }
+    found
 }
 
 /// Whether somebody beside the controllers changed what the resource asks for: only then it may be one that nobody can
@@ -227,6 +244,22 @@ mod tests {
         assert!(check(&ground).ok);
         ground.regions.get_mut(&region("fsn")).unwrap().instance.streaming = false;
         assert_eq!(check(&ground).evidence, ["the status in fsn says replicationLagSeconds 0, and nobody follows"]);
+    }
+
+    #[test]
+    fn an_interference_in_a_run_in_which_nobody_interfered_is_caught_once() {
+        let mut ground = moved();
+        let message = "Cluster in fsn: takes writes, by somebody else";
+        let condition =
+            json!({ "type": "Interference", "status": "True", "reason": "OtherWriter", "message": message });
+        let mut status = healthy("hel");
+        status["conditions"] = json!([condition]);
+        for at in [30.0, 31.0] {
+            says(&mut ground, at, status.clone());
+        }
+        says(&mut ground, 32.0, healthy("hel"));
+        let told = format!("the status in fsn told of an interference `{message}`, and nobody else had written it");
+        assert_eq!((check(&ground).at, check(&ground).evidence), (Some(Duration::from_secs(30)), vec![told]));
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub(super) struct Body {
     pub to: Option<String>,
     /// `4/7`.
     pub step: Option<String>,
+    /// What it says in words; empty where it says nothing.
+    pub message: String,
 }
 
 /// Reads a message. Else: what is wrong with it.
@@ -73,7 +75,8 @@ pub(super) fn read(message: &Message) -> Result<Body, String> {
     if !time.ends_with('Z') || time.parse::<jiff::Timestamp>().is_err() {
         return Err(format!("its timestamp is `{time}`"));
     }
-    Ok(Body { kind, from: text("fromPrimary"), to: text("toPrimary"), step: text("step") })
+    let message = text("message").unwrap_or_default();
+    Ok(Body { kind, from: text("fromPrimary"), to: text("toPrimary"), step: text("step"), message })
 }
 
 /// Empty ones are left out.

@@ -1,0 +1,57 @@
+//! What a controller says of the record in its own copy, so that others see that it lives and what it knows (PROTOCOL 2.8).
+
+use super::Controller;
+use crate::clock::within;
+use crate::observe::SeenRecord;
+use crate::ports::Outcome;
+use crate::status;
+use crate::term::REQUEST_LIMIT;
+use std::time::Duration;
+
+/// Between two tries to say it, and between two looks whether one's own copy was read.
+const PAUSE: Duration = Duration::from_millis(100);
+
+impl Controller {
+    /// Says in `status.seen` what was read last, after each read.
+    pub(super) async fn herald(&self) {
+        let Some(keeper) = &self.keeper else { return };
+        let news = self.news();
+        let mut said: Option<SeenRecord> = None;
+        loop {
+            let base = self.beat_before();
+            let seen = keeper.view().zip(base).and_then(|(view, base)| {
+                let record = view.record?;
+                let left = record.held_by(&self.me).then(|| keeper.term().left);
+                let intent = record.intent.as_ref().map(|i| i.id.clone());
+                Some((SeenRecord { renewal: record.renewal, intent, beat: base + view.beat }, left, record))
+            });
+            if let Some((seen, left, record)) = seen.filter(|(seen, ..)| said.as_ref() != Some(seen)) {
+                let mut patch = status::seen_patch(&seen, left, self.clock.wall());
+                status::merge(&mut patch, self.lag_at_rest(&record).unwrap_or_default());
+                let outcome = within(&*self.clock, REQUEST_LIMIT, self.actors.copy.patch_status(&patch)).await;
+                if matches!(outcome, Some(Outcome::Done(()))) {
+                    said = Some(seen);
+                    continue;
+                }
+                self.clock.sleep(PAUSE).await;
+                continue;
+            }
+            match base {
+                Some(_) => news.heard().await,
+                // That one's own copy was read for the first time rings no bell.
+                None => drop(within(&*self.clock, PAUSE, news.heard()).await),
+            }
+        }
+    }
+
+    /// The beat that stood in one's own copy when this process began: the beat goes on from there, so that
+    /// a restart is not taken for a death. Absent: the copy was not read yet.
+    fn beat_before(&self) -> Option<u64> {
+        let mut shared = self.shared();
+        if shared.beat_before.is_none() {
+            let copy = shared.copies.get(&self.me)?.known()?;
+            shared.beat_before = Some(copy.seen.as_ref().map_or(0, |seen| seen.beat));
+        }
+        shared.beat_before
+    }
+}
