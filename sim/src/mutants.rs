@@ -50,11 +50,13 @@ pub enum Mutant {
     LeavesFence,
     /// Sets every weight of a route to 0, and believes that it set those it meant.
     LeadsNowhere,
+    /// Does not know who told a half its role, and says somebody else did.
+    ForgetsWriters,
 }
 
 impl Mutant {
     /// All there are.
-    pub const ALL: [Mutant; 12] = [
+    pub const ALL: [Mutant; 13] = [
         Mutant::PromotesFirst,
         Mutant::DropsToken,
         Mutant::KeepsGeneration,
@@ -67,6 +69,7 @@ impl Mutant {
         Mutant::StatusStandsStill,
         Mutant::LeavesFence,
         Mutant::LeadsNowhere,
+        Mutant::ForgetsWriters,
     ];
 
     /// Its name.
@@ -84,6 +87,7 @@ impl Mutant {
             Mutant::StatusStandsStill => "status-stands-still",
             Mutant::LeavesFence => "leaves-fence",
             Mutant::LeadsNowhere => "leads-nowhere",
+            Mutant::ForgetsWriters => "forgets-writers",
         }
     }
 
@@ -99,7 +103,7 @@ impl Mutant {
             | Mutant::ClaimsWithoutTheLeaseInDryRun => "dry-run-pure",
             Mutant::PublishesTwice => "audit",
             Mutant::ForgetsWeights => "nothing-left",
-            Mutant::StatusStandsStill => "status-true",
+            Mutant::StatusStandsStill | Mutant::ForgetsWriters => "status-true",
             Mutant::LeavesFence => "converged",
             Mutant::LeadsNowhere => "writes-resume",
         }
@@ -112,6 +116,7 @@ impl Mutant {
             Mutant::ClaimsWithoutTheLeaseInDryRun => "a dry run in the region that does not hold the lease",
             Mutant::WritesInDryRun | Mutant::ActsInDryRun | Mutant::ClaimsAheadInDryRun => "a dry run",
             Mutant::ForgetsWeights => "a failure of step 4",
+            Mutant::ForgetsWriters => "a tool that tells the old half to be primary again",
             _ => "nothing",
         }
     }
@@ -169,6 +174,10 @@ impl Mutant {
                 let mutant = Arc::new(others::LeadsNowhere::new(actors.route.clone(), observers.route.clone()));
                 actors.route = mutant.clone();
                 observers.route = mutant;
+            }
+            Mutant::ForgetsWriters => {
+                observers.pair = Arc::new(pair::ForgetsWriters::new(observers.pair.clone()));
+                observers.cache = None;
             }
             Mutant::StatusStandsStill => {
                 actors.copy = Arc::new(others::StatusStandsStill::new(actors.copy.clone()));

@@ -11,8 +11,10 @@ use continuum_sim::faults::{DnsFault, Fault, Kind, Trigger, WorldFault};
 use continuum_sim::ground::{self, Ground, Known, MayBeLeft, Replication, RunGround};
 use continuum_sim::moments::Moments;
 use continuum_sim::mutants::Mutant;
+use continuum_sim::servers::kube_api::CLUSTERS;
 use continuum_sim::workload::Span;
 use continuum_sim::world::{Alter, Answered, Order, REGIONS, World, WorldOptions, awaited, objects, options};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -154,11 +156,21 @@ fn a_planned_switchover_passes_every_checker_and_shows_its_moments_in_order() {
 
 /// Runs a switchover under a mutant, and demands that its checker sees it.
 fn is_caught(mutant: Mutant, prepare: impl FnOnce(&mut Run) + Send + 'static) {
+    is_caught_of(mutant, prepare, |_| ());
+}
+
+/// The same, with what happens after the switchover.
+fn is_caught_of(
+    mutant: Mutant,
+    prepare: impl FnOnce(&mut Run) + Send + 'static,
+    then: impl FnOnce(&mut Run) + Send + 'static,
+) {
     simulate(move || {
         let mut run = run(Some(mutant));
         run.wait(15);
         prepare(&mut run);
         run.execute();
+        then(&mut run);
         run.wait(60);
         let verdicts = run.verdicts();
         let caught = verdicts.iter().any(|verdict| verdict.name == mutant.caught_by() && !verdict.ok);
@@ -218,6 +230,17 @@ fn weights_that_are_not_undone_are_caught() {
 #[test]
 fn a_status_that_stands_still_is_caught() {
     is_caught(Mutant::StatusStandsStill, |_| ());
+}
+
+#[test]
+fn an_interference_that_names_nobody_is_caught() {
+    let revert = |run: &mut Run| {
+        let half = objects::cluster("fsn");
+        let primary = json!({ "spec": { "replica": { "primary": half } } });
+        let store = run.world.store("fsn");
+        store.merge_patch(&CLUSTERS, objects::NAMESPACE, &half, "", &primary, "argocd-controller").unwrap();
+    };
+    is_caught_of(Mutant::ForgetsWriters, |_| (), revert);
 }
 
 #[test]

@@ -10,7 +10,6 @@ use continuum_core::ports::{ActOnPair, ClusterChange, ClusterWrite, ObserveDatab
 use continuum_core::record::Lsn;
 use continuum_core::roles::{LoginResult, RoleLogin, RoleSecret};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The pair as it is, to look at and to write.
@@ -42,19 +41,31 @@ impl Pair {
 /// See [`super::Mutant::PromotesFirst`].
 pub(super) struct PromotesFirst {
     pair: Pair,
-    done: AtomicBool,
 }
 
 impl PromotesFirst {
     pub(super) fn new(act: Arc<dyn ActOnPair>, observe: Arc<dyn ObservePair>) -> Self {
-        Self { pair: Pair { act, observe }, done: AtomicBool::new(false) }
+        Self { pair: Pair { act, observe } }
+    }
+
+    /// Whether the new half was promoted. A promotion begins a timeline.
+    async fn is_promoted(&self) -> bool {
+        let [old, new] = REGIONS.map(Region::new);
+        let old = self.pair.observe.cluster(&old, &pair_name()).await;
+        let new = self.pair.observe.cluster(&new, &pair_name()).await;
+        old.known().and_then(|old| old.timeline) < new.known().and_then(|new| new.timeline)
     }
 }
 
 #[async_trait]
 impl ActOnPair for PromotesFirst {
     async fn write(&self, write: &ClusterWrite) -> Outcome {
-        if matches!(write.change, ClusterChange::Demote { .. }) && !self.done.swap(true, Ordering::Relaxed) {
+        let ClusterChange::Demote { .. } = write.change else { return self.pair.act.write(write).await };
+        if write.region.as_str() != REGIONS[0] {
+            // The new region's controller sees at once that its half was told to be primary, and would take that back.
+            return Outcome::Done(());
+        }
+        if !self.is_promoted().await {
             let promote = |cluster: &ClusterView| ClusterChange::Promote {
                 primary: cluster.self_name.clone(),
                 token: None,
@@ -193,6 +204,40 @@ impl ObservePair for DropsToken {
 
     async fn admits(&self, write: &ClusterWrite) -> Seen<Result<(), String>> {
         self.pair.observe.admits(write).await
+    }
+}
+
+/// See [`super::Mutant::ForgetsWriters`].
+pub(super) struct ForgetsWriters {
+    observe: Arc<dyn ObservePair>,
+}
+
+impl ForgetsWriters {
+    pub(super) fn new(observe: Arc<dyn ObservePair>) -> Self {
+        Self { observe }
+    }
+}
+
+#[async_trait]
+impl ObservePair for ForgetsWriters {
+    async fn cluster(&self, region: &Region, pair: &ObjectName) -> Seen<ClusterView> {
+        self.observe.cluster(region, pair).await.map(|view| ClusterView { role_writer: None, ..view })
+    }
+
+    async fn secrets(&self, region: &Region, cluster: &ClusterView) -> Seen<BTreeMap<String, RoleSecret>> {
+        self.observe.secrets(region, cluster).await
+    }
+
+    async fn backup_runs(&self, region: &Region, cluster: &ClusterView) -> Seen<bool> {
+        self.observe.backup_runs(region, cluster).await
+    }
+
+    async fn missing_rights(&self, region: &Region, plan: &Plan) -> Seen<Vec<String>> {
+        self.observe.missing_rights(region, plan).await
+    }
+
+    async fn admits(&self, write: &ClusterWrite) -> Seen<Result<(), String>> {
+        self.observe.admits(write).await
     }
 }
 
