@@ -88,7 +88,7 @@ impl Groups {
                     // One tells. What became of it while another led was that one's to tell, and is told by nobody where it
                     // died first.
                     if matches!(self.standing, Standing::Leads(_)) {
-                        self.events.changed(&group.resource.object(), &object);
+                        self.events.changed(&group.resource.object(), &object.read());
                     }
                     group.resource.set(object);
                 }

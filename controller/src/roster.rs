@@ -3,9 +3,8 @@
 //! What was deleted and made again under its name is another, with another uid.
 
 use continuum_core::name::ObjectName;
-use serde_json::Value;
+use continuum_core::observe::Stored;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// What follows for the task groups, in this order.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,9 +12,9 @@ pub(crate) enum Change {
     /// Its group ends.
     End(ObjectName),
     /// It gets a group.
-    Start(ObjectName, Arc<Value>),
+    Start(ObjectName, Stored),
     /// Its group is told what it is now.
-    Update(ObjectName, Arc<Value>),
+    Update(ObjectName, Stored),
 }
 
 /// Uid of each.
@@ -24,11 +23,11 @@ pub(crate) struct Roster(BTreeMap<ObjectName, String>);
 
 impl Roster {
     /// Takes what stands under a name; absent: nothing.
-    pub fn take(&mut self, name: ObjectName, object: Option<Arc<Value>>) -> Vec<Change> {
+    pub fn take(&mut self, name: ObjectName, object: Option<Stored>) -> Vec<Change> {
         let Some(object) = object else {
             return self.0.remove(&name).map(|_| Change::End(name)).into_iter().collect();
         };
-        let uid = object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+        let uid = object.read()["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
         match self.0.insert(name.clone(), uid.clone()) {
             Some(before) if before == uid => vec![Change::Update(name, object)],
             Some(_) => vec![Change::End(name.clone()), Change::Start(name, object)],
@@ -43,7 +42,7 @@ mod tests {
     use serde_json::json;
 
     fn told(roster: &mut Roster, name: &str, uid: Option<&str>) -> Vec<String> {
-        let object = uid.map(|uid| Arc::new(json!({ "metadata": { "name": name, "uid": uid } })));
+        let object = uid.map(|uid| Stored::from(json!({ "metadata": { "name": name, "uid": uid } })));
         let word = |change| match change {
             Change::End(name) => format!("end {}", name.name),
             Change::Start(name, _) => format!("start {}", name.name),

@@ -8,7 +8,7 @@ use continuum_controller::resource::Resource;
 use continuum_controller::secrets::Secrets;
 use continuum_core::clock::{Clock, Monotonic};
 use continuum_core::name::{ObjectName, Region};
-use continuum_core::observe::{Accepts, Seen};
+use continuum_core::observe::{Accepts, Seen, Stored};
 use continuum_core::ports::ObserveDatabase;
 use continuum_live::postgres::PostgresProbe;
 use continuum_tests::certificates::{Authority, Certified};
@@ -73,7 +73,7 @@ impl Bed {
     fn new(port: u16, authority: &Authority) -> Self {
         let objects = Objects::default();
         let client = server(objects.clone());
-        let resource = Arc::new(Resource::new(Arc::new(Value::Null)));
+        let resource = Arc::new(Resource::new(Value::Null.into()));
         let (region, clock) = (Region::new("fsn"), Arc::new(Standing));
         let domain = "cluster.local".to_owned();
         let connector = HalfConnector::new(region.clone(), client.clone(), domain, resource.clone(), clock.clone());
@@ -93,7 +93,7 @@ impl Bed {
     }
 
     fn own_half_at(&self, place: Value) {
-        self.resource.set(Arc::new(json!({
+        self.resource.set(Stored::from(json!({
             "metadata": { "namespace": "shop", "name": CONTINUUM },
             "spec": {
                 "applicationRef": "shop", "primaryRegion": "fsn", "hotStandbyRegions": ["hel"],
@@ -228,9 +228,9 @@ async fn who_looks_must_be_said() {
     assert_eq!(bed.look("hel").await, Err(format!("{known} has no key password: add it")));
     bed.objects.lock().expect("no test panics with it").remove(&format!("{SECRETS}/probe"));
     assert_eq!(bed.look("hel").await, Err(format!("{known} is missing: make it")));
-    let mut object = (*bed.resource.object()).clone();
+    let mut object = bed.resource.object();
     object["spec"]["probe"] = Value::Null;
-    bed.resource.set(Arc::new(object));
+    bed.resource.set(object.into());
     let cause = bed.look("hel").await.unwrap_err();
     assert!(cause.starts_with("spec.probe.secretRef is missing: name a secret"), "{cause}");
 }

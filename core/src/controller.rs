@@ -25,7 +25,7 @@ use crate::driver::Driver;
 use crate::keeper::Keeper;
 use crate::look::limited;
 use crate::mailbox::Bell;
-use crate::name::{ObjectName, Region};
+use crate::name::{ByRegion, ObjectName, Region};
 use crate::observe::{CopyView, Half, Seen};
 use crate::ports::{Actors, Observers, Outcome, Source};
 use crate::publisher::Publisher;
@@ -78,11 +78,11 @@ impl Default for Options {
 struct Shared {
     /// Grows with every change of what the status is made of.
     changes: u64,
-    copies: BTreeMap<Region, Seen<CopyView>>,
+    copies: ByRegion<Seen<CopyView>>,
     /// Whose halves were looked at, and since when they are those.
     halves_of: Option<(NamedHalves, Monotonic)>,
     /// Both halves as last looked at.
-    halves: Arc<BTreeMap<Region, Half>>,
+    halves: Arc<ByRegion<Half>>,
     /// When each of them was, and where its Cluster was looked up.
     halves_at: BTreeMap<Region, (Monotonic, Source)>,
     /// The holder of the record, and since when this process knows of it.
@@ -329,7 +329,7 @@ impl Controller {
     }
 
     /// Every copy, as its server has it now.
-    async fn read_copies(&self) -> BTreeMap<Region, Seen<CopyView>> {
+    async fn read_copies(&self) -> ByRegion<Seen<CopyView>> {
         let regions = self.regions();
         let read = regions.into_iter().map(|region| async move {
             let seen = self.read_copy(&region, Source::Servers).await;

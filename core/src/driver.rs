@@ -335,7 +335,7 @@ impl Driver {
     fn same_holding(&self, record: &Record, intent: &Intent) -> bool {
         self.mine().is_some_and(|now| {
             let same = |i: &Intent| i.id == intent.id && i.direction == intent.direction;
-            now.generation == record.generation && now.intent.as_ref().is_some_and(same)
+            now.generation == record.generation && now.intent.as_deref().is_some_and(same)
         })
     }
 

@@ -3,13 +3,13 @@
 //! A check whose dependency is not configured is deferred; one whose dependency fails has failed. It decides
 //! nothing about the switchover itself, which has ended.
 
-use crate::name::Region;
+use crate::name::{ByRegion, Region};
 use crate::observe::{Accepts, ClusterView, DatabaseView, FoundEvent, Half, Role, RouteView, Seen};
 use crate::ports::Latencies;
 use crate::report::{HealthCheck, HealthReport};
 use crate::roles::{self, Roles};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// The vantages where none are named.
@@ -59,11 +59,11 @@ pub struct HealthFacts {
     /// The region that should follow it.
     pub other: Region,
     /// The halves. A region without one was not looked at.
-    pub halves: BTreeMap<Region, Half>,
+    pub halves: ByRegion<Half>,
     /// The roles of each half that was seen; the expected primary's database was asked for their logins.
-    pub roles: BTreeMap<Region, Roles>,
+    pub roles: ByRegion<Roles>,
     /// The route of each region. Empty: none is configured.
-    pub routes: BTreeMap<Region, Seen<RouteView>>,
+    pub routes: ByRegion<Seen<RouteView>>,
     /// Names of the route's backends: in the expected primary's region, and in the other.
     pub backends: (String, String),
     /// Addresses of the expected primary.

@@ -129,7 +129,7 @@ pub async fn look(
     let (((from, to), routes), (copies, (zone, (authorities, answers)))) =
         join(join(halves, routes), join(copies, dns)).await;
     let mut seen = Observations {
-        halves: [(plan.from.clone(), from), (plan.to.clone(), to)].into(),
+        halves: [(plan.from.clone(), from), (plan.to.clone(), to)].into_iter().collect(),
         routes: routes.into_iter().collect(),
         copies: copies.into_iter().collect(),
         zone,

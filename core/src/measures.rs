@@ -81,7 +81,7 @@ pub fn measures(known: &Known, me: &Region, phase: Option<&str>) -> Measures {
         term_left: known.term_left,
         lag_seconds: known.lag_seconds,
         // A failback that was declined moved nothing.
-        last: record.and_then(|r| r.last.as_ref()).filter(|l| l.result != EndResult::Declined).map(LastMove::of),
+        last: record.and_then(|r| r.last.as_deref()).filter(|l| l.result != EndResult::Declined).map(LastMove::of),
         events_owed: ledger.map(|ledger| owed().count() + ledger.unread.len()),
         events_owed_since: ledger.and_then(|_| owed().map(|event| event.body.timestamp).min()),
         interference: Some(known.progress.interference.len()).filter(|_| known.progress.watched),

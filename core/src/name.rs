@@ -1,5 +1,6 @@
 //! Names: regions, objects, Continuums.
 
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -26,6 +27,9 @@ impl fmt::Display for Region {
         f.write_str(&self.0)
     }
 }
+
+/// Something of each of a few regions: a vector, where a tree would keep room for eleven.
+pub type ByRegion<T> = LiteMap<Region, T>;
 
 /// An object in a namespace. Also names a Continuum (`namespace/name`, as audit events carry it).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -5,16 +5,17 @@
 
 mod database;
 mod route;
+mod stored;
 
 pub use database::{Accepts, CLOCKS_APART_MAX, DatabaseView, HotStandby, REPLY_AGE_MAX, ReplicaRow};
 pub use route::{RouteParent, RouteRule, RouteView};
+pub use stored::Stored;
 
-use crate::name::{ObjectName, Region};
+use crate::name::{ByRegion, ObjectName, Region};
 use crate::record::{Lsn, Record, RecordSet};
 use crate::roles::Roles;
 use crate::spec::{Invalid, LeaseKind, Spec};
 use jiff::Timestamp;
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -266,7 +267,7 @@ impl Half {
 }
 
 /// Lag and streaming from the holder's half to the other.
-pub fn replication(record: Option<&Record>, halves: &BTreeMap<Region, Half>) -> (Option<Duration>, Option<bool>) {
+pub fn replication(record: Option<&Record>, halves: &ByRegion<Half>) -> (Option<Duration>, Option<bool>) {
     let Some(holder) = record.and_then(|r| r.holder.as_ref()) else { return (None, None) };
     let Some(database) = halves.get(holder).and_then(|h| h.database.known()) else { return (None, None) };
     let other = halves.iter().find(|(region, _)| *region != holder).and_then(|(_, h)| h.cluster.known());
@@ -372,7 +373,7 @@ pub struct CopyView {
     /// `status.seen`.
     pub seen: Option<SeenRecord>,
     /// The whole status as it is stored (`null` where there is none).
-    pub status: Arc<Value>,
+    pub status: Stored,
 }
 
 /// `status.seen`: what that region's controller last read from the witness (PROTOCOL 2.8).
@@ -399,11 +400,11 @@ pub struct Shortcomings {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Observations {
     /// The half in each region. Read with [`Observations::half`].
-    pub halves: BTreeMap<Region, Half>,
+    pub halves: ByRegion<Half>,
     /// The route in each region.
-    pub routes: BTreeMap<Region, Seen<RouteView>>,
+    pub routes: ByRegion<Seen<RouteView>>,
     /// The Continuum's copy in each region.
-    pub copies: BTreeMap<Region, Seen<CopyView>>,
+    pub copies: ByRegion<Seen<CopyView>>,
     /// The zone.
     pub zone: Seen<ZoneView>,
     /// Whether the zone's API would take the records of the plan, as far as that can be tried without a change.
@@ -420,11 +421,11 @@ pub struct Observations {
     pub rights: BTreeMap<String, Seen<Vec<String>>>,
     /// Whether each region's API server would take the change of role that the plan makes there. `NotLooked` where
     /// there is no such change.
-    pub admitted: BTreeMap<Region, Seen<Result<(), String>>>,
+    pub admitted: ByRegion<Seen<Result<(), String>>>,
     /// The same for the weights of each region's route.
-    pub weights_admitted: BTreeMap<Region, Seen<Result<(), String>>>,
+    pub weights_admitted: ByRegion<Seen<Result<(), String>>>,
     /// The roles of each half. Only the old primary's database is asked whether it takes a password.
-    pub roles: BTreeMap<Region, Roles>,
+    pub roles: ByRegion<Roles>,
     /// A backup of the old primary runs.
     pub backup_runs: Seen<bool>,
     /// The witness stands in this region's cluster. Absent: in neither, as it should.

@@ -68,7 +68,7 @@ pub struct Record {
     pub in_sync: bool,
     /// The switchover under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub intent: Option<Intent>,
+    pub intent: Option<Box<Intent>>,
     /// Grows by one with every intent or pending failback.
     #[serde(default)]
     pub sequence: u64,
@@ -84,7 +84,7 @@ pub struct Record {
     pub served: Vec<String>,
     /// The switchover that ended last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last: Option<Ended>,
+    pub last: Option<Box<Ended>>,
     /// Events owed to the audit stream, in order: each is put here by the write that makes what it tells of so, and
     /// taken away when the stream has acknowledged it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

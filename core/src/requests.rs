@@ -3,13 +3,12 @@
 //! A request's identity is the hash of target, `requestedAt` and `requestedBy`; it is served once, which
 //! the record's `served` shows, so a copy restored from an old backup starts nothing (H12).
 
-use crate::name::Region;
+use crate::name::{ByRegion, Region};
 use crate::observe::{CopyView, Seen};
 use crate::plan::short_hash;
 use crate::record::Record;
 use crate::spec::{FailbackSpec, Spec, SwitchoverRequest};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeMap;
 
 /// Length of a hash.
 const HASH_LENGTH: usize = 16;
@@ -97,7 +96,7 @@ pub enum Unserved {
 }
 
 /// The first request of any copy, in the regions' order, that the record does not show as served.
-pub fn unserved(record: &Record, copies: &BTreeMap<Region, Seen<CopyView>>) -> Option<Unserved> {
+pub fn unserved(record: &Record, copies: &ByRegion<Seen<CopyView>>) -> Option<Unserved> {
     let new = |id: &String| !record.has_served(id);
     specs(copies).find_map(|spec| {
         let switchover = spec.switchover.as_ref().map(|request| (of_switchover(request), request));
@@ -126,7 +125,7 @@ const APPROVAL_SLACK: SignedDuration = SignedDuration::from_secs(60);
 /// approval. An answer that names another failback is none to this one. An approval that names none, and says that it is
 /// much older, is that of another failback too: a copy came back from a backup, or with its region. Two wall clocks are
 /// compared here, and only to leave an approval out.
-pub fn answer(copies: &BTreeMap<Region, Seen<CopyView>>, id: &str, since: Timestamp) -> Option<ApprovalAnswer> {
+pub fn answer(copies: &ByRegion<Seen<CopyView>>, id: &str, since: Timestamp) -> Option<ApprovalAnswer> {
     let about = |f: &&FailbackSpec| f.answered.as_deref().is_none_or(|answered| answered == id);
     let failbacks: Vec<&FailbackSpec> = specs(copies).map(|spec| &spec.failback).filter(about).collect();
     if failbacks.iter().any(|f| f.refused) {
@@ -138,17 +137,13 @@ pub fn answer(copies: &BTreeMap<Region, Seen<CopyView>>, id: &str, since: Timest
 }
 
 /// Whether any copy says that a failback needs a person's approval.
-pub fn approval_required(copies: &BTreeMap<Region, Seen<CopyView>>) -> bool {
+pub fn approval_required(copies: &ByRegion<Seen<CopyView>>) -> bool {
     specs(copies).any(|spec| spec.failback.approval_required)
 }
 
 /// The region whose copy holds an answer before anything waits for one. It would be the answer to whatever
 /// is asked next. One that came with this very request is its own.
-pub fn answered_before(
-    copies: &BTreeMap<Region, Seen<CopyView>>,
-    to: &Region,
-    request: Option<&str>,
-) -> Option<Region> {
+pub fn answered_before(copies: &ByRegion<Seen<CopyView>>, to: &Region, request: Option<&str>) -> Option<Region> {
     let stands = |spec: &Spec| {
         let failback = &spec.failback;
         let own = request.is_some() && of_failback(failback, to).as_deref() == request;
@@ -161,11 +156,11 @@ pub fn answered_before(
 }
 
 /// Whether any copy says that the intent of this id be aborted. Another id means another intent.
-pub fn aborted(copies: &BTreeMap<Region, Seen<CopyView>>, id: &str) -> bool {
+pub fn aborted(copies: &ByRegion<Seen<CopyView>>, id: &str) -> bool {
     specs(copies).any(|spec| spec.abort.as_deref() == Some(id))
 }
 
-fn specs(copies: &BTreeMap<Region, Seen<CopyView>>) -> impl Iterator<Item = &Spec> {
+fn specs(copies: &ByRegion<Seen<CopyView>>) -> impl Iterator<Item = &Spec> {
     copies.values().filter_map(|copy| copy.known()?.spec.as_deref().ok())
 }
 

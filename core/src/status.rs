@@ -67,8 +67,8 @@ pub struct Writers {
     pub other: Option<Region>,
 }
 
-/// The patch of the status, for the copy as it stands.
-pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Value {
+/// The patch of the status, for the copy as it stands; `told`: its status.
+pub fn patch(known: &Known, me: &Region, copy: &CopyView, told: &Value, now: Timestamp) -> Value {
     let record = known.record.as_deref();
     // While a promotion may be under way, who takes writes says more than who holds the lease.
     let observed = known.observed_primary.clone().filter(|_| record.is_none_or(|r| r.lineage == Lineage::Unknown));
@@ -76,12 +76,12 @@ pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Val
     // Another region's record is known only as of the last read; what it owes is its holder's to tell.
     let own = record.filter(|r| r.held_by(me));
     let owed = || own.iter().flat_map(|record| &record.owed).chain(known.ledger.iter().flat_map(|ledger| &ledger.owed));
-    let intent = record.and_then(|r| r.intent.as_ref());
+    let intent = record.and_then(|r| r.intent.as_deref());
     let step = intent.map(|intent| {
         let number = if known.progress.step > 0 { known.progress.step } else { crate::next::current_step(intent) };
         format!("step {number}/7 — {}", steps::name(number))
     });
-    let (phase, ready) = phase(known, me, copy);
+    let (phase, ready) = phase(known, me, told);
     let mut status = json!({
         "phase": phase,
         "primaryRegion": primary,
@@ -99,7 +99,7 @@ pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Val
         status["eventsOwed"] = (owed().count() + ledger.unread.len()).into();
         status["eventsOwedSince"] = json!(owed().map(|event| event.body.timestamp).min());
     }
-    merge(&mut status, lag_patch(record, known.lag_seconds, copy));
+    merge(&mut status, lag_patch(record, known.lag_seconds, copy, told));
     if let Some((records, at)) = intent.and_then(published) {
         status["lastLuaRecord"] = json!({ "records": records });
         status["lastLuaRecordAt"] = json!(at);
@@ -125,15 +125,15 @@ pub fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Val
             "message": refused.refusal.why,
         });
     }
-    status["conditions"] = conditions(known, &ready, copy, now);
+    status["conditions"] = conditions(known, &ready, &Before { told, generation: copy.generation, now });
     status
 }
 
 /// What is said of the lag, s; absent: unmeasured, and then nothing stays of what was measured before.
-pub fn lag_patch(record: Option<&Record>, seconds: Option<u64>, copy: &CopyView) -> Value {
+pub fn lag_patch(record: Option<&Record>, seconds: Option<u64>, copy: &CopyView, told: &Value) -> Value {
     // What is not known any more is removed; what is only not known here stays: a null in a merge patch removes.
     let standby = standby_of(record, copy).zip(seconds);
-    let before = copy.status["replicationLag"].as_object().into_iter().flatten();
+    let before = told["replicationLag"].as_object().into_iter().flatten();
     let mut lags: serde_json::Map<String, Value> = before.map(|(region, _)| (region.clone(), Value::Null)).collect();
     lags.extend(standby.map(|(region, lag)| (region.to_string(), format!("{lag}s").into())));
     let lags = if standby.is_some() { Value::Object(lags) } else { Value::Null };
@@ -217,7 +217,7 @@ struct Ready {
     message: String,
 }
 
-fn phase(known: &Known, me: &Region, copy: &CopyView) -> (&'static str, Ready) {
+fn phase(known: &Known, me: &Region, told: &Value) -> (&'static str, Ready) {
     let ready = |status, reason, message: String| Ready { status, reason, message };
     if let Some(why) = &known.invalid {
         return ("Failed", ready("False", "Invalid", why.clone()));
@@ -268,7 +268,7 @@ fn phase(known: &Known, me: &Region, copy: &CopyView) -> (&'static str, Ready) {
         return ("Degraded", ready("False", "NotHolder", format!("whether the standby streams is not known: {why}")));
     }
     let moved = record.last.as_ref().filter(|l| l.result == EndResult::Succeeded);
-    let checked = known.health.as_ref().map(|(id, _)| id.as_str()).or(checked(&copy.status));
+    let checked = known.health.as_ref().map(|(id, _)| id.as_str()).or(checked(told));
     if let Some(last) = moved.filter(|last| record.held_by(me) && checked != Some(last.id.as_str())) {
         let missed =
             last.rto_missed_by_ms.map(|missed| format!("; the RTO was missed by {:.1} s", missed as f64 / 1000.0));
@@ -309,7 +309,7 @@ fn interference(known: &Known) -> Option<(&'static str, &'static str, String)> {
     }
 }
 
-fn conditions(known: &Known, ready: &Ready, copy: &CopyView, now: Timestamp) -> Value {
+fn conditions(known: &Known, ready: &Ready, before: &Before<'_>) -> Value {
     let held = match known.record.as_deref().map(|r| &r.holder) {
         // What was read before may not hold any more.
         Some(_) if known.witness_unreachable.is_some() => {
@@ -328,23 +328,17 @@ fn conditions(known: &Known, ready: &Ready, copy: &CopyView, now: Timestamp) -> 
         }
     };
     let mut list = vec![
-        condition(copy, "LeaseHeld", held.0, held.1, &held.2, now),
-        condition(copy, "Ready", ready.status, ready.reason, &ready.message, now),
-        condition(copy, "StandbyAvailable", standby.0, standby.1, &standby.2, now),
+        before.condition("LeaseHeld", held.0, held.1, &held.2),
+        before.condition("Ready", ready.status, ready.reason, &ready.message),
+        before.condition("StandbyAvailable", standby.0, standby.1, &standby.2),
     ];
     match interference(known) {
-        Some((status, reason, message)) => list.push(condition(copy, "Interference", status, reason, &message, now)),
+        Some((status, reason, message)) => list.push(before.condition("Interference", status, reason, &message)),
         // A process that has not looked yet does not say that it is over.
-        None if !known.progress.watched => list.extend(existing(copy, "Interference").cloned()),
-        None if existing(copy, "Interference").is_some() => {
-            list.push(condition(
-                copy,
-                "Interference",
-                "False",
-                "None",
-                "nobody else writes what this product keeps",
-                now,
-            ));
+        None if !known.progress.watched => list.extend(before.existing("Interference").cloned()),
+        None if before.existing("Interference").is_some() => {
+            let message = "nobody else writes what this product keeps";
+            list.push(before.condition("Interference", "False", "None", message));
         }
         None => {}
     }
@@ -352,35 +346,45 @@ fn conditions(known: &Known, ready: &Ready, copy: &CopyView, now: Timestamp) -> 
         Some((_, Ok(report))) => {
             let status = if report.overall_healthy { "True" } else { "False" };
             let message = crate::health::summary(report);
-            list.push(condition(copy, "LastSwitchoverHealthy", status, "PostSwitchoverHealth", &message, now));
+            list.push(before.condition("LastSwitchoverHealthy", status, "PostSwitchoverHealth", &message));
         }
         Some((_, Err(cause))) => {
             let message = format!("PostSwitchoverHealth errored: {cause}");
-            list.push(condition(copy, "LastSwitchoverHealthy", "Unknown", "HealthCheckErrored", &message, now));
+            list.push(before.condition("LastSwitchoverHealthy", "Unknown", "HealthCheckErrored", &message));
         }
         // It stays until the next check.
-        None => list.extend(existing(copy, "LastSwitchoverHealthy").cloned()),
+        None => list.extend(before.existing("LastSwitchoverHealthy").cloned()),
     }
     Value::Array(list)
 }
 
-fn existing<'a>(copy: &'a CopyView, kind: &str) -> Option<&'a Value> {
-    copy.status.get("conditions")?.as_array()?.iter().find(|c| c["type"] == kind)
+/// What conditions go on from.
+struct Before<'a> {
+    /// The status as it stands.
+    told: &'a Value,
+    /// Of the copy.
+    generation: i64,
+    now: Timestamp,
 }
 
-fn condition(copy: &CopyView, kind: &str, status: &str, reason: &str, message: &str, now: Timestamp) -> Value {
-    let before = existing(copy, kind).filter(|c| c["status"] == status);
-    let since = before
-        .and_then(|c| c["lastTransitionTime"].as_str())
-        .map_or_else(|| now.round(jiff::Unit::Second).unwrap_or(now).to_string(), str::to_owned);
-    json!({
-        "type": kind,
-        "status": status,
-        "reason": reason,
-        "message": message,
-        "lastTransitionTime": since,
-        "observedGeneration": copy.generation,
-    })
+impl Before<'_> {
+    fn existing(&self, kind: &str) -> Option<&Value> {
+        self.told.get("conditions")?.as_array()?.iter().find(|c| c["type"] == kind)
+    }
+
+    fn condition(&self, kind: &str, status: &str, reason: &str, message: &str) -> Value {
+        let before = self.existing(kind).filter(|c| c["status"] == status);
+        let now = || self.now.round(jiff::Unit::Second).unwrap_or(self.now).to_string();
+        let since = before.and_then(|c| c["lastTransitionTime"].as_str()).map_or_else(now, str::to_owned);
+        json!({
+            "type": kind,
+            "status": status,
+            "reason": reason,
+            "message": message,
+            "lastTransitionTime": since,
+            "observedGeneration": self.generation,
+        })
+    }
 }
 
 /// Whether the patch would change nothing that stands in the status.

@@ -119,7 +119,7 @@ pub fn begin(record: &Record, me: &Region, order: &Order) -> Edit {
         Some(request) => i.request.as_ref() == Some(request),
         None => i.request.is_none() && i.started_at == order.now && i.plan == order.plan,
     };
-    if record.intent.as_ref().is_some_and(same) {
+    if record.intent.as_deref().is_some_and(same) {
         return Edit::Already;
     }
     if let Err(cannot) = may_begin(record, me, order) {
@@ -127,7 +127,7 @@ pub fn begin(record: &Record, me: &Region, order: &Order) -> Edit {
     }
     let mut next = record.clone();
     next.sequence += 1;
-    next.intent = Some(intent(record, order, next_id(record, &order.plan), None));
+    next.intent = Some(intent(record, order, next_id(record, &order.plan), None).into());
     serve(&mut next, order.request.as_ref());
     write(next)
 }

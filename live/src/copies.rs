@@ -3,12 +3,11 @@
 use crate::kube_api::{CONTINUUMS, KubeApi, Regions, no_server, text};
 use crate::resource::{agreement_hash, parse_spec, seen_of};
 use async_trait::async_trait;
-use continuum_core::name::{ObjectName, Region};
-use continuum_core::observe::{CopyView, Seen};
+use continuum_core::name::{ByRegion, ObjectName, Region};
+use continuum_core::observe::{CopyView, Seen, Stored};
 use continuum_core::ports::{ActOnCopy, ObserveCopies, Outcome};
 use continuum_core::spec::{Invalid, Spec};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 /// The copies of one Continuum, looked at.
@@ -20,7 +19,7 @@ pub struct KubeCopies {
 
 /// The specs that were read last, by region. Copies are looked at twice a second, and their specs hardly ever change.
 #[derive(Default)]
-pub(crate) struct SpecsRead(Mutex<BTreeMap<Region, ReadSpec>>);
+pub(crate) struct SpecsRead(Mutex<ByRegion<ReadSpec>>);
 
 /// What was made of a spec as it is written.
 struct ReadSpec {
@@ -114,7 +113,7 @@ fn copy_view(object: &Value, spec: Result<Arc<Spec>, Invalid>, agreement_hash: S
         finalizers: finalizers_of(object),
         deleted: object.pointer("/metadata/deletionTimestamp").is_some_and(Value::is_string),
         seen: seen_of(object),
-        status: Arc::new(object.get("status").cloned().unwrap_or_default()),
+        status: object.get("status").map_or_else(Stored::default, Stored::from),
     }
 }
 
@@ -147,7 +146,7 @@ mod tests {
         let copy = seen.known().unwrap();
         assert_eq!((copy.resource_version.as_str(), copy.uid.as_str(), copy.generation), ("9", "u", 2));
         assert_eq!(copy.spec.as_ref().unwrap_err().path, "spec.primaryRegion");
-        assert_eq!((&copy.seen, &copy.status), (&None, &Arc::new(Value::Null)));
+        assert_eq!((&copy.seen, &copy.status), (&None, &Stored::default()));
     }
 
     #[tokio::test]

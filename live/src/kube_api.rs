@@ -16,13 +16,12 @@ pub(crate) use object::Watched;
 use crate::causes;
 use crate::watches::ServerWatches;
 use bytes::Bytes;
-use continuum_core::name::{ObjectName, Region};
+use continuum_core::name::{ByRegion, ObjectName, Region};
 use continuum_core::observe::{Claim, Seen};
 use continuum_core::ports::{Cas, Outcome};
 use http_body_util::BodyExt;
 use kube::api::{GetParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -394,7 +393,7 @@ fn is_no_connection(error: &kube::Error) -> bool {
 }
 
 /// One API server for each region; shared by the adapters of one Continuum.
-pub type Regions = Arc<BTreeMap<Region, KubeApi>>;
+pub type Regions = Arc<ByRegion<KubeApi>>;
 
 /// These.
 pub fn regions(of: impl IntoIterator<Item = (Region, KubeApi)>) -> Regions {

@@ -10,7 +10,7 @@ mod writer;
 use crate::kube_api::{BACKUPS, CLUSTERS, KubeApi, Regions, SECRETS, claiming, no_server, text};
 use crate::rights;
 use async_trait::async_trait;
-use continuum_core::name::{ObjectName, Region};
+use continuum_core::name::{ByRegion, ObjectName, Region};
 use continuum_core::observe::{ClusterView, Seen};
 use continuum_core::plan::{Plan, short_hash};
 use continuum_core::ports::{ActOnPair, ClusterChange, ClusterWrite, ObservePair, Outcome};
@@ -33,7 +33,7 @@ pub struct KubePair {
     /// The region of this controller: its own copy of the Continuum is the one it must be able to write.
     own: Region,
     /// Each region's half as it was last seen: which object it is, its version, and the claim that stood there.
-    last: Mutex<BTreeMap<Region, SeenHalf>>,
+    last: Mutex<ByRegion<SeenHalf>>,
 }
 
 #[derive(Clone)]

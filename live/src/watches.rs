@@ -19,7 +19,7 @@ use crate::resource::{CRD_NAME, GROUP};
 use crate::route::route_view;
 use continuum_core::clock::{Clock, within};
 use continuum_core::name::{ObjectName, Region};
-use continuum_core::observe::{ClusterView, RouteView, Seen};
+use continuum_core::observe::{ClusterView, RouteView, Seen, Stored};
 use futures_util::StreamExt;
 use futures_util::future::{Either, join3, select};
 use kept::{Kept, Told};
@@ -66,13 +66,13 @@ pub struct ServerWatches {
     region: Region,
     clusters: Kept<LabelledCluster>,
     routes: Kept<Result<RouteView, String>>,
-    continuums: Kept<Arc<Value>>,
+    continuums: Kept<Stored>,
     /// Of the requests that were answered, when the one that was sent last was sent, and when it was answered.
     answered: Mutex<Option<(Instant, Instant)>>,
 }
 
 /// A Continuum that is another than before; without an object: it is gone.
-pub type Changed = (ObjectName, Option<Arc<Value>>);
+pub type Changed = (ObjectName, Option<Stored>);
 
 impl ServerWatches {
     /// Of the API server of `region`. With `tells`, what changes of its Continuums is kept for [`Self::changes`].
@@ -186,7 +186,7 @@ impl ServerWatches {
         Some(view.map_or(Seen::Missing, |view| view.map_or_else(Seen::Unknown, Seen::Is)))
     }
 
-    fn continuum(&self, continuum: &ObjectName) -> Option<Option<Arc<Value>>> {
+    fn continuum(&self, continuum: &ObjectName) -> Option<Option<Stored>> {
         self.continuums.get(continuum)
     }
 
@@ -343,11 +343,11 @@ fn resource(kind: &Kind) -> ApiResource {
 
 /// A Continuum without who wrote which field of it, which nobody asks about and is larger than all the rest. Of Clusters and
 /// routes it is asked, when they are read.
-fn without_writers(mut continuum: Value) -> Arc<Value> {
+fn without_writers(mut continuum: Value) -> Stored {
     if let Some(metadata) = continuum["metadata"].as_object_mut() {
         metadata.remove("managedFields");
     }
-    Arc::new(continuum)
+    continuum.into()
 }
 
 fn pair_of(cluster: &Value) -> String {

@@ -5,6 +5,7 @@ use super::{ATTEND_PAUSE, Controller};
 use crate::clock::{Monotonic, within};
 use crate::mailbox::Cancel;
 use crate::name::Region;
+use crate::observe::Stored;
 use crate::record::{EndResult, Ended, Record};
 use crate::report::HealthReport;
 use crate::sequencer::OperationError;
@@ -109,28 +110,36 @@ impl Controller {
         let record = self.record();
         let primary = record.as_deref().and_then(status::acting_primary).unwrap_or_else(|| self.me.clone());
         let last = record.and_then(|r| r.last.clone()).filter(|l| l.result == EndResult::Succeeded && l.to == primary);
-        (primary, last)
+        (primary, last.map(|last| *last))
     }
 
     /// See the module.
     pub(super) async fn checkup(&self) {
         let mut moved: Option<Ended> = None;
         let mut waiting: Option<Waiting> = None;
+        let mut well: Option<(Stored, Option<String>)> = None;
         loop {
             self.rest(ATTEND_PAUSE).await;
             let Some(record) = self.mine_to_check() else { continue };
+            let stands = self.own_status().map(|status| (status, record.last.as_ref().map(|last| last.id.clone())));
+            if waiting.is_none() && well.is_some() && stands == well {
+                continue;
+            }
             // A move that was undone, or a failback that was declined, leaves standing what was moved before.
             if let Some(last) = record.last.as_ref().filter(|last| last.result == EndResult::Succeeded) {
-                moved = Some(last.clone());
+                moved = Some(Ended::clone(last));
             }
             let moved = moved.as_ref().filter(|moved| moved.to == self.me);
-            let Some(id) = moved.map(|moved| moved.id.clone()).or_else(|| self.told()) else { continue };
+            let Some(id) = moved.map(|moved| moved.id.clone()).or_else(|| self.told()) else {
+                well = stands;
+                continue;
+            };
             let found = self.found(&id);
             if matches!(found, Found::Unknown) {
                 continue;
             }
             if found.is_well() {
-                waiting = None;
+                (waiting, well) = (None, stands);
                 continue;
             }
             let now = self.clock.now();
@@ -200,17 +209,20 @@ impl Controller {
             return Found::Checked(result.as_ref().ok().cloned());
         }
         let Some(copy) = shared.copies.get(&self.me).and_then(|c| c.known()) else { return Found::Unknown };
-        match status::checked(&copy.status) == Some(id) {
-            true => Found::Checked(status::health_report(&copy.status)),
+        let told = copy.status.read();
+        match status::checked(&told) == Some(id) {
+            true => Found::Checked(status::health_report(&told)),
             false => Found::Unchecked,
         }
     }
 
+    fn own_status(&self) -> Option<Stored> {
+        Some(self.shared().copies.get(&self.me)?.known()?.status.clone())
+    }
+
     /// The switchover that one's own copy tells of as checked, whichever ended since.
     fn told(&self) -> Option<String> {
-        let shared = self.shared();
-        let copy = shared.copies.get(&self.me)?.known()?;
-        status::checked(&copy.status).map(str::to_owned)
+        status::checked(&self.own_status()?.read()).map(str::to_owned)
     }
 }
 

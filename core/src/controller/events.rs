@@ -114,7 +114,7 @@ impl Controller {
             shared.refused(refused.last().cloned());
             let (lag, _) = replication(record.map(|(record, _)| record), shared.halves_named(&copy.spec));
             let phase = shared.phase.clone();
-            let noted = shared.noted.get_or_insert_with(|| Noted::begin(Ledger::of(&copy.status)));
+            let noted = shared.noted.get_or_insert_with(|| Noted::begin(Ledger::of(&copy.status.read())));
             noted.now.note(&Facts {
                 me: &self.me,
                 name: &self.name,

@@ -1,13 +1,12 @@
 //! What a controller concludes from what it knows of its Continuum: pure functions.
 
-use crate::name::Region;
+use crate::name::{ByRegion, Region};
 use crate::observe::{Accepts, Half, Seen};
 use crate::record::Record;
 use crate::status::Writers;
-use std::collections::BTreeMap;
 
 /// The region whose half takes writes, where it is one alone.
-pub(super) fn observed_primary(halves: &BTreeMap<Region, Half>) -> Option<Region> {
+pub(super) fn observed_primary(halves: &ByRegion<Half>) -> Option<Region> {
     let mut primaries = halves.iter().filter(|(_, half)| half.takes_writes()).map(|(region, _)| region);
     let first = primaries.next()?;
     primaries.next().is_none().then(|| first.clone())
@@ -35,7 +34,7 @@ pub(super) fn writers<'a>(record: Option<&Record>, halves: impl Iterator<Item = 
 }
 
 /// Why it is not known whether the standby streams, where both halves were looked at.
-pub(super) fn standby_unseen(record: Option<&Record>, halves: &BTreeMap<Region, Half>) -> Option<String> {
+pub(super) fn standby_unseen(record: Option<&Record>, halves: &ByRegion<Half>) -> Option<String> {
     let holder = record.and_then(|r| r.holder.as_ref())?;
     let own = halves.get(holder)?;
     let (region, other) = halves.iter().find(|(region, _)| *region != holder)?;

@@ -4,12 +4,11 @@ use super::{ATTEND_PAUSE, Controller, FIRST_LOOK_LIMIT, Shared};
 use crate::clock::Monotonic;
 use crate::driver::KnownHalves;
 use crate::look::half_within;
-use crate::name::Region;
+use crate::name::{ByRegion, Region};
 use crate::observe::{Half, replication};
 use crate::ports::Source;
 use crate::spec::{Invalid, NamedHalves, Spec};
 use futures_util::future::join_all;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +24,8 @@ const UNSEEN_SOON: u32 = 5;
 impl Shared {
     /// What was seen of the halves that this spec names: of others nothing says anything of them. Where it cannot be followed,
     /// of those that the last one named.
-    pub(super) fn halves_named(&self, spec: &Result<Arc<Spec>, Invalid>) -> &BTreeMap<Region, Half> {
-        static NONE: BTreeMap<Region, Half> = BTreeMap::new();
+    pub(super) fn halves_named(&self, spec: &Result<Arc<Spec>, Invalid>) -> &ByRegion<Half> {
+        static NONE: ByRegion<Half> = ByRegion::new();
         match spec {
             Ok(spec) if !self.are_of(spec) => &NONE,
             _ => &self.halves,
@@ -109,8 +108,10 @@ impl Controller {
         }
         {
             let mut shared = self.shared();
-            shared.changes += u64::from(shared.halves.get(region) != Some(&half));
-            Arc::make_mut(&mut shared.halves).insert(region.clone(), half);
+            if shared.halves.get(region) != Some(&half) {
+                shared.changes += 1;
+                Arc::make_mut(&mut shared.halves).insert(region.clone(), half);
+            }
             shared.halves_at.insert(region.clone(), (self.clock.now(), source));
         }
         self.tell_halves();

@@ -2,7 +2,7 @@
 
 use super::Controller;
 use crate::audit::{About, Event, EventType};
-use crate::name::Region;
+use crate::name::ByRegion;
 use crate::observe::{CopyView, Seen};
 use crate::record::Record;
 use crate::report::ExecuteResult;
@@ -10,7 +10,6 @@ use crate::requests::{self, ApprovalAnswer, Unserved};
 use crate::sequencer::{Begun, ExecuteOrder, OperationError, Refusal, RefusedOrder, TIMED_OUT};
 use crate::spec::Spec;
 use crate::transition;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl Controller {
@@ -96,7 +95,7 @@ impl Controller {
         }
     }
 
-    async fn attend_pending(&self, record: &Record, spec: &Spec, copies: &BTreeMap<Region, Seen<CopyView>>) {
+    async fn attend_pending(&self, record: &Record, spec: &Spec, copies: &ByRegion<Seen<CopyView>>) {
         let Some(pending) = &record.pending else { return };
         let now = self.clock.now();
         let since = {

@@ -74,7 +74,7 @@ impl Controller {
 
     /// The switchover that ended last, with its journal. Absent: none did, or the record was not read yet.
     pub fn last_switchover(&self) -> Option<Ended> {
-        self.record()?.last.clone()
+        self.record()?.last.as_deref().cloned()
     }
 
     fn known(&self, copy: &CopyView) -> Known {
@@ -122,7 +122,7 @@ impl Controller {
             ledger: match &shared.noted {
                 Some(noted) => Some(noted.now().clone()),
                 // Where nobody is told, what stands there stays owed.
-                None if !self.publisher.is_configured() => Some(Ledger::of(&copy.status)),
+                None if !self.publisher.is_configured() => Some(Ledger::of(&copy.status.read())),
                 None => None,
             },
             invalid,
@@ -135,7 +135,7 @@ impl Controller {
         let shared = self.shared();
         let copy = shared.copies.get(&self.me).and_then(|copy| copy.known()).filter(|_| record.is_at_rest())?;
         let (lag, _) = replication(Some(record), shared.halves_named(&copy.spec));
-        Some(status::lag_patch(Some(record), Some(whole_seconds(lag?)), copy))
+        Some(status::lag_patch(Some(record), Some(whole_seconds(lag?)), copy, &copy.status.read()))
     }
 
     /// While an intent stands, the copy outlasts its deletion: who drives is not ended in the middle of it.
@@ -159,7 +159,8 @@ impl Controller {
     /// Whether it stands there as it should.
     async fn write_status(&self, copy: &CopyView) -> bool {
         let known = self.known(copy);
-        let mut patch = status::patch(&known, &self.me, copy, self.clock.wall());
+        let stands = copy.status.read();
+        let mut patch = status::patch(&known, &self.me, copy, &stands, self.clock.wall());
         let phase = patch["phase"].as_str().map(str::to_owned);
         if std::mem::replace(&mut self.shared().phase, phase.clone()) != phase {
             // A return to health is an event.
@@ -167,15 +168,15 @@ impl Controller {
         }
         // The end of the term moves with every look; it alone is no reason to write before it has come.
         let expires = patch["leaseExpiresAt"].take();
-        let told = copy.status.get("leaseExpiresAt").cloned().unwrap_or(Value::Null);
+        let told = stands.get("leaseExpiresAt").cloned().unwrap_or(Value::Null);
         let over =
             told.as_str().is_some_and(|at| at.parse::<jiff::Timestamp>().is_ok_and(|at| at <= self.clock.wall()));
         patch["leaseExpiresAt"] = told.clone();
         // So does the lag; the herald says it with what it read, for as long as nothing is amiss.
         if self.stamp().is_some() {
-            status::leave_lag(&mut patch, &copy.status);
+            status::leave_lag(&mut patch, &stands);
         }
-        if status::stands(&patch, &copy.status) && !over && expires.is_null() == told.is_null() {
+        if status::stands(&patch, &stands) && !over && expires.is_null() == told.is_null() {
             return true;
         }
         patch["leaseExpiresAt"] = expires;

@@ -2,11 +2,10 @@
 
 use super::{Driver, Mind};
 use crate::clock::within;
-use crate::name::Region;
+use crate::name::ByRegion;
 use crate::observe::{CopyView, Half};
 use crate::spec::NamedHalves;
 use futures_util::future::select;
-use std::collections::BTreeMap;
 use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
@@ -33,14 +32,14 @@ pub(crate) struct KnownHalves {
     /// Of which.
     pub of: Option<NamedHalves>,
     /// What was seen of them; one that was not looked at yet is absent.
-    pub halves: Arc<BTreeMap<Region, Half>>,
+    pub halves: Arc<ByRegion<Half>>,
     /// Each was looked at, and no Cluster of them is one that a watch told of.
     pub asked: bool,
 }
 
 impl KnownHalves {
     /// What is known of these; nothing where it is of others.
-    pub(super) fn if_of(&self, named: Option<&NamedHalves>) -> Arc<BTreeMap<Region, Half>> {
+    pub(super) fn if_of(&self, named: Option<&NamedHalves>) -> Arc<ByRegion<Half>> {
         if self.of.as_ref() == named { self.halves.clone() } else { Arc::default() }
     }
 }

@@ -8,7 +8,7 @@ use crate::clock::{Monotonic, within};
 use crate::keeper::View;
 use crate::ledger::INTERFERENCES_MAX;
 use crate::look::{BRIEF_LIMIT, limited, look, when};
-use crate::name::Region;
+use crate::name::ByRegion;
 use crate::next::{
     Action, Decision, Interference, Object, Place, Standing, acquire, give_way, interference, irreversible, mend_copy,
     tend,
@@ -21,7 +21,6 @@ use crate::record::Record;
 use crate::spec::Spec;
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
 use futures_util::future::{join, join_all};
-use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -284,7 +283,7 @@ impl Driver {
 }
 
 /// What a glance did not look at is as it was seen last.
-fn complete(seen: &mut Observations, told: &BTreeMap<Region, Half>) {
+fn complete(seen: &mut Observations, told: &ByRegion<Half>) {
     for (region, known) in told {
         let half = seen.half_mut(region);
         if half.cluster == Seen::NotLooked {

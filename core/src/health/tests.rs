@@ -44,9 +44,10 @@ fn facts() -> HealthFacts {
                 Half { cluster: Seen::Is(old), database: Seen::Is(fixture::standby_database()), ..Half::default() },
             ),
         ]
-        .into(),
-        roles: [hel(), fsn()].map(|region| (region.clone(), fixture::roles(&region))).into(),
-        routes: [(hel(), Seen::Is(drained())), (fsn(), Seen::Is(drained()))].into(),
+        .into_iter()
+        .collect(),
+        roles: [hel(), fsn()].into_iter().map(|region| (region.clone(), fixture::roles(&region))).collect(),
+        routes: [(hel(), Seen::Is(drained())), (fsn(), Seen::Is(drained()))].into_iter().collect(),
         backends: ("shop-hel".into(), "shop-fsn".into()),
         expected_addresses: vec![fixture::address(&hel())],
         hostnames: vec!["shop.example.org".into()],
@@ -166,7 +167,7 @@ fn a_new_primary_that_refuses_writes_fails() {
 fn a_probe_that_fails_has_failed_and_one_that_is_not_configured_is_named() {
     failed(|f| f.halves.get_mut(&hel()).unwrap().database = Seen::Unknown("timed out".into()), 0, "timed out");
     let report = checked(|f| {
-        for half in f.halves.values_mut() {
+        for half in f.halves.iter_mut().map(|(_, half)| half) {
             half.database = Seen::Unconfigured;
         }
     });

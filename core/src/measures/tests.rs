@@ -74,7 +74,7 @@ fn what_is_owed_is_known_with_record_and_ledger_and_interference_once_it_was_loo
 #[test]
 fn what_is_known_is_measured() {
     let mut record = fixture::record();
-    record.last = Some(ended(EndResult::Succeeded));
+    record.last = Some(ended(EndResult::Succeeded).into());
     let known = Known {
         record: Some(record.clone().into()),
         term_left: Some(Duration::from_secs(20)),
@@ -99,7 +99,7 @@ fn what_is_known_is_measured() {
 fn a_move_that_was_undone_observed_no_objective_and_one_that_was_declined_was_none() {
     let mut known = Known { record: Some(fixture::record().into()), ..Known::default() };
     let mut last = |result| {
-        Arc::make_mut(known.record.as_mut().unwrap()).last = Some(ended(result));
+        Arc::make_mut(known.record.as_mut().unwrap()).last = Some(ended(result).into());
         measures(&known, &fsn(), None).last
     };
     let undone = last(EndResult::Undone).unwrap();

@@ -67,7 +67,7 @@ fn way(intent: Option<&Intent>) -> Way {
 
 /// Whether the holder may make its `own` half writable, as `other` was seen and `record` stands.
 pub fn permit(own: &Half, other: &Half, record: &Record) -> Result<Permit, Missing> {
-    let way = way(record.intent.as_ref());
+    let way = way(record.intent.as_deref());
     other_is_safe(other, record, way)?;
     own_is_demoted(own, record, way)?;
     Ok(Permit { to_try: false })

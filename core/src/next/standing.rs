@@ -24,7 +24,7 @@ pub enum Standing<'a> {
 /// Where `me` stands, as the record was read last.
 pub fn standing<'a>(record: Option<&'a Record>, me: &Region) -> Standing<'a> {
     match record {
-        Some(record) if record.held_by(me) => record.intent.as_ref().map_or(Standing::Tends, Standing::Drives),
+        Some(record) if record.held_by(me) => record.intent.as_deref().map_or(Standing::Tends, Standing::Drives),
         Some(Record { holder: Some(_), .. }) => Standing::GivesWay,
         _ => Standing::Free,
     }

@@ -9,12 +9,11 @@ use super::stalled::{is_fence_lifted, is_left_fenced, mend};
 use super::standing::{Object, Place};
 use super::upkeep::Upkeep;
 use super::{Action, Change, Decision, NAME_UNKNOWN, cluster_write, demotion, name_of_other};
-use crate::name::{ObjectName, Region};
+use crate::name::{ByRegion, ObjectName, Region};
 use crate::observe::{Accepts, Claim, ClusterView, Half, Role, Seen};
 use crate::ports::ClusterChange;
 use crate::record::{Lineage, Record};
 use crate::spec::Spec;
-use std::collections::BTreeMap;
 
 /// Which of two halves is primary is for a person to say, where nobody ever claimed either.
 const TWO_PRIMARIES: &str =
@@ -232,7 +231,7 @@ impl Tending<'_> {
 pub fn acquire(
     me: &Region,
     spec: &Spec,
-    halves: &BTreeMap<Region, Half>,
+    halves: &ByRegion<Half>,
     told_of: Option<&ObjectName>,
 ) -> Result<Change, &'static str> {
     let timeline = may_acquire(me, spec, halves)?;
@@ -243,7 +242,7 @@ pub fn acquire(
 }
 
 /// The timeline its half stands on; absent: neither half is primary yet, and the spec names this region.
-fn may_acquire(me: &Region, spec: &Spec, halves: &BTreeMap<Region, Half>) -> Result<Option<u32>, &'static str> {
+fn may_acquire(me: &Region, spec: &Spec, halves: &ByRegion<Half>) -> Result<Option<u32>, &'static str> {
     let says_primary = |half: &Half| half.cluster.known().is_some_and(|c| c.role == Role::Primary);
     let own = halves.get(me).ok_or("the halves were not looked at yet")?;
     if says_primary(own) {

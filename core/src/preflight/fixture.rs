@@ -1,7 +1,7 @@
 //! A healthy pair, with nothing to find: what tests start from, here and in other crates.
 
 use super::Facts;
-use crate::name::{ObjectName, Region};
+use crate::name::{ByRegion, ObjectName, Region};
 use crate::observe::{
     Accepts, Answer, ClusterView, CopyView, DatabaseView, Half, HotStandby, Observations, ReplicaRow, Role, RouteRule,
     RouteView, Seen, SeenRecord, Shortcomings, Shown, StreamView, ZoneView,
@@ -248,7 +248,7 @@ pub fn copy() -> CopyView {
 
 /// The world.
 pub fn observations() -> Observations {
-    fn both<T>(of: impl Fn(&Region) -> T) -> BTreeMap<Region, Seen<T>> {
+    fn both<T>(of: impl Fn(&Region) -> T) -> ByRegion<Seen<T>> {
         [fsn(), hel()].into_iter().map(|region| (region.clone(), Seen::Is(of(&region)))).collect()
     }
     let published = RecordSet {
@@ -264,7 +264,8 @@ pub fn observations() -> Observations {
                 let cluster = Seen::Is(cluster(&region));
                 (region, Half { cluster, database: Seen::Is(database), ..Half::default() })
             })
-            .into(),
+            .into_iter()
+            .collect(),
         routes: both(|_| route()),
         copies: both(|_| copy()),
         zone: Seen::Is(ZoneView { records: vec![published], shown: Shown::ByApi }),
@@ -276,7 +277,7 @@ pub fn observations() -> Observations {
         rights: ["fsn", "hel", "witness"].map(|place| (place.to_owned(), Seen::Is(Vec::new()))).into(),
         admitted: both(|_| Ok(())),
         weights_admitted: both(|_| Ok(())),
-        roles: [fsn(), hel()].map(|region| (region.clone(), roles(&region))).into(),
+        roles: [fsn(), hel()].into_iter().map(|region| (region.clone(), roles(&region))).collect(),
         backup_runs: Seen::Is(false),
         witness_shares: None,
         witness_shortcomings: Seen::Is(Shortcomings::default()),

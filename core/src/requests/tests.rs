@@ -18,13 +18,13 @@ fn request() -> SwitchoverRequest {
 }
 
 /// The copies of both regions, changed.
-fn copies(change: impl Fn(&Region, &mut Spec)) -> BTreeMap<Region, Seen<CopyView>> {
+fn copies(change: impl Fn(&Region, &mut Spec)) -> ByRegion<Seen<CopyView>> {
     let copy = |region: Region| {
         let mut copy = fixture::copy();
         change(&region, Arc::make_mut(copy.spec.as_mut().unwrap()));
         (region, Seen::Is(copy))
     };
-    [copy(fsn()), copy(hel())].into()
+    [copy(fsn()), copy(hel())].into_iter().collect()
 }
 
 #[test]

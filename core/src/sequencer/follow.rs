@@ -47,14 +47,14 @@ fn sight(view: &View, what: &What, now: Monotonic) -> Sight {
         What::Request(wanted) => request == Some(wanted),
     };
     if let Some(last) = record.last.as_ref().filter(|last| is(&last.id, last.request.as_ref())) {
-        return Sight::Ended(Box::new(last.clone()), record.owed_of(&last.id).count());
+        return Sight::Ended(last.clone(), record.owed_of(&last.id).count());
     }
     let silent_for = now.since(view.first_seen);
     if silent_for >= silence_limit(record) {
         return Sight::Silent(silent_for);
     }
     if let Some(intent) = record.intent.as_ref().filter(|intent| is(&intent.id, intent.request.as_ref())) {
-        return if intent.forward() { Sight::UnderWay } else { Sight::Undoing(Box::new(intent.clone())) };
+        return if intent.forward() { Sight::UnderWay } else { Sight::Undoing(intent.clone()) };
     }
     let waits = record.pending.as_ref().is_some_and(|pending| is(&pending.id, pending.request.as_ref()));
     match what {
@@ -62,7 +62,7 @@ fn sight(view: &View, what: &What, now: Monotonic) -> Sight {
         What::Id(id) if sequence_of(id).is_some_and(|sequence| record.sequence < sequence) => Sight::Lost,
         What::Id(_) => Sight::Replaced,
         What::Request(request) if record.has_served(request) => {
-            Sight::Refused(record.intent.as_ref().map(already_under_way))
+            Sight::Refused(record.intent.as_deref().map(already_under_way))
         }
         What::Request(_) => Sight::Unserved,
     }

@@ -6,7 +6,7 @@ use crate::clock::within;
 use crate::health::{AUDIT_POSTED, AUDIT_WINDOW_SECONDS, AuditFact, HealthFacts, PROBE_LIMIT_SECONDS, Probe, health};
 use crate::look::{half_of, limited, roles_of};
 use crate::mailbox::Cancel;
-use crate::name::Region;
+use crate::name::{ByRegion, Region};
 use crate::plan::backend;
 use crate::ports::{Latencies, ObserveLatency};
 use crate::record::{EndResult, Ended};
@@ -14,7 +14,6 @@ use crate::report::HealthReport;
 use crate::spec::Spec;
 use crate::term::{REQUEST_LIMIT, WITNESS_LIMIT};
 use futures_util::future::join_all;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Limit of one vantage's answer.
@@ -49,7 +48,7 @@ impl Sequencer {
         let observers = &self.dry_observers;
         let other = spec.regions().find(|r| *r != primary);
         let other = other.unwrap_or(primary).clone();
-        let mut halves = BTreeMap::new();
+        let mut halves = ByRegion::new();
         if let Some(pair) = &spec.pair {
             for region in [primary, &other] {
                 let half = half_of(observers, &*self.clock, pair, region).await;
@@ -62,7 +61,7 @@ impl Sequencer {
             (region.clone(), roles)
         });
         let roles = join_all(roles).await.into_iter().collect();
-        let mut routes = BTreeMap::new();
+        let mut routes = ByRegion::new();
         if let Some(route) = &spec.route {
             for region in [primary, &other] {
                 let seen = limited(&*self.clock, REQUEST_LIMIT, observers.route.route(region, &route.object)).await;

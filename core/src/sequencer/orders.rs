@@ -10,7 +10,6 @@ use crate::requests::{Given, given, of_failback, of_switchover};
 use crate::spec::Spec;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 /// An answer to a failback, or an abort, was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,7 +77,7 @@ impl Sequencer {
     /// Asks for the end of the move of this id, which has to be under way and before its promotion.
     pub async fn abort(&self, id: &str) -> Result<(), NotTaken> {
         let intent = match self.record_now().await {
-            Ok(record) => record.intent,
+            Ok(record) => record.intent.map(|intent| *intent),
             // Where the witness cannot be reached, an abort of what was under way when it could is left all the same: it
             // names its move, and the other copy may be read where the record is not (2.12).
             Err(unread) => Some(self.intent_before(id).ok_or(unread)?),
@@ -98,7 +97,7 @@ impl Sequencer {
 
     /// The status, as it stands in this region's copy.
     pub async fn status(&self) -> Result<Value, OperationError> {
-        Ok(Arc::unwrap_or_clone(self.own_copy(&self.observers, "status").await?.0.status))
+        Ok(self.own_copy(&self.observers, "status").await?.0.status.read())
     }
 
     /// What the order began when it was given before, where it names itself. Record and resource know, whichever process took
@@ -139,7 +138,7 @@ impl Sequencer {
 
     /// The intent of this id, where it stood in the record when that was read last.
     fn intent_before(&self, id: &str) -> Option<Intent> {
-        self.keeper.as_ref()?.record()?.intent.clone().filter(|intent| intent.id == id)
+        self.keeper.as_ref()?.record()?.intent.as_deref().filter(|intent| intent.id == id).cloned()
     }
 
     async fn leave(&self, operation: &'static str, patch: &Value) -> Result<(), NotTaken> {

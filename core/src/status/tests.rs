@@ -17,6 +17,10 @@ fn known() -> Known {
     }
 }
 
+fn patch(known: &Known, me: &Region, copy: &CopyView, now: Timestamp) -> Value {
+    super::patch(known, me, copy, &copy.status.read(), now)
+}
+
 fn status(known: &Known) -> Value {
     patch(known, &fsn(), &fixture::copy(), at(0))
 }
@@ -248,7 +252,9 @@ fn the_order_that_was_refused_last_is_told_and_one_of_before_is_left_as_it_stand
 fn a_process_that_has_not_looked_yet_leaves_what_is_said_of_others_and_of_events() {
     let mut copy = fixture::copy();
     let stands = json!({ "type": "Interference", "status": "True", "reason": "OtherWriter", "message": "a write" });
-    Arc::make_mut(&mut copy.status)["conditions"] = json!([stands]);
+    let mut told = copy.status.read();
+    told["conditions"] = json!([stands]);
+    copy.status = told.into();
     let fresh = patch(&known(), &fsn(), &copy, at(0));
     assert_eq!(*condition_of(&fresh, "Interference"), stands);
     assert_eq!((fresh.get("eventsOwed"), fresh.get("eventsOwedSince")), (None, None));
@@ -257,4 +263,21 @@ fn a_process_that_has_not_looked_yet_leaves_what_is_said_of_others_and_of_events
     let looked = patch(&looked, &fsn(), &copy, at(0));
     assert_eq!(condition_of(&looked, "Interference")["status"], "False");
     assert_eq!((&looked["eventsOwed"], &looked["eventsOwedSince"]), (&json!(0), &Value::Null));
+}
+
+#[test]
+fn a_lag_that_moves_is_left_as_it_stands_and_one_of_another_standby_or_none_is_not() {
+    let lag = |region: &str, seconds: u64| json!({ "replicationLagSeconds": seconds, "walLagSeconds": seconds, "replicationLag": { region: format!("{seconds}s") } });
+    let left = |mut patch: Value, told: &Value| {
+        leave_lag(&mut patch, told);
+        patch
+    };
+    assert_eq!(left(lag("hel", 3), &lag("hel", 1)), lag("hel", 1));
+    assert_eq!(left(lag("hel", 3), &lag("fsn", 1)), lag("hel", 3));
+    assert_eq!(left(lag("hel", 3), &json!({})), lag("hel", 3));
+    let unmeasured = json!({ "replicationLagSeconds": null, "walLagSeconds": null, "replicationLag": null });
+    assert_eq!(left(unmeasured.clone(), &lag("hel", 1)), unmeasured, "one that is not known any more goes at once");
+    let mut moved = lag("hel", 3);
+    moved["replicationLag"]["fsn"] = Value::Null;
+    assert_eq!(left(moved, &lag("hel", 1)), lag("hel", 1));
 }

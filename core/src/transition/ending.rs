@@ -52,7 +52,7 @@ pub fn end(record: &Record, me: &Region, id: &str, ending: &Ending) -> Edit {
                 extra: Extra::new(),
             });
         }
-        next.last = Some(Ended {
+        next.last = Some(Box::new(Ended {
             id: intent.id.clone(),
             kind: intent.kind,
             from: intent.from().clone(),
@@ -73,7 +73,7 @@ pub fn end(record: &Record, me: &Region, id: &str, ending: &Ending) -> Edit {
             rto_missed_by_ms: missed_ms,
             loss_seconds: (ending.result == EndResult::Succeeded && intent.kind != Kind::Failover).then_some(0),
             extra: Extra::new(),
-        });
+        }));
         write(next.clone())
     })
 }

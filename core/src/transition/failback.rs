@@ -69,7 +69,7 @@ pub fn approve(record: &Record, me: &Region, id: &str, order: &Order, approved_b
     order.request = pending.request.clone();
     let mut next = record.clone();
     next.pending = None;
-    next.intent = Some(intent(record, &order, id.to_owned(), Some(approved_by.to_owned())));
+    next.intent = Some(intent(record, &order, id.to_owned(), Some(approved_by.to_owned())).into());
     write(next)
 }
 
@@ -86,7 +86,7 @@ pub fn decline(record: &Record, me: &Region, id: &str, why: &str, now: Timestamp
     };
     let mut next = record.clone();
     next.pending = None;
-    next.last = Some(Ended {
+    next.last = Some(Box::new(Ended {
         id: pending.id,
         kind: Kind::Failback,
         from: me.clone(),
@@ -107,6 +107,6 @@ pub fn decline(record: &Record, me: &Region, id: &str, why: &str, now: Timestamp
         rto_missed_by_ms: None,
         loss_seconds: None,
         extra: Extra::new(),
-    });
+    }));
     write(next)
 }

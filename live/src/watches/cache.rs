@@ -5,11 +5,10 @@ use super::kept::Told;
 use crate::copies::SpecsRead;
 use crate::kube_api::{CLUSTERS, CONTINUUMS, Kind, ROUTES, Regions};
 use async_trait::async_trait;
-use continuum_core::name::{ObjectName, Region};
-use continuum_core::observe::{ClusterView, CopyView, RouteView, Seen};
+use continuum_core::name::{ByRegion, ObjectName, Region};
+use continuum_core::observe::{ClusterView, CopyView, RouteView, Seen, Stored};
 use continuum_core::ports::Cache;
 use futures_util::future::select_all;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -27,7 +26,7 @@ pub struct KubeCache {
     continuum: ObjectName,
     specs: SpecsRead,
     /// The copies as they were told last, and what was read of them.
-    copies: Mutex<BTreeMap<Region, (Arc<Value>, CopyView)>>,
+    copies: Mutex<ByRegion<(Stored, CopyView)>>,
     /// What is told of the copies.
     copies_told: BTreeMap<Region, Arc<Told>>,
     /// The pair that was asked about last, and what each region's watch tells of it.
@@ -51,12 +50,12 @@ impl KubeCache {
     }
 
     /// Looked at often, and told anew now and then.
-    fn view(&self, region: &Region, object: Arc<Value>) -> CopyView {
+    fn view(&self, region: &Region, object: Stored) -> CopyView {
         let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, view)) = copies.get(region).filter(|(told, _)| Arc::ptr_eq(told, &object)) {
+        if let Some((_, view)) = copies.get(region).filter(|(told, _)| told.is(&object)) {
             return view.clone();
         }
-        let view = self.specs.view(region, &object);
+        let view = self.specs.view(region, &object.read());
         copies.insert(region.clone(), (object, view.clone()));
         view
     }

@@ -3,6 +3,7 @@
 use super::Changed;
 use crate::kube_api::{Watched, name_of};
 use continuum_core::name::ObjectName;
+use continuum_core::observe::Stored;
 use kube::runtime::watcher::Event;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -252,7 +253,7 @@ impl<V: Clone + PartialEq> Kept<V> {
     }
 }
 
-impl Kept<Arc<Value>> {
+impl Kept<Stored> {
     /// What changed since this was asked last, or why it is not known what there is.
     pub fn changes(&self) -> Result<Vec<Changed>, String> {
         let mut state = self.state();
@@ -280,7 +281,7 @@ mod tests {
         ObjectName::new("shop", name)
     }
 
-    fn list(kept: &Kept<Arc<Value>>, objects: &[(&str, &str)]) {
+    fn list<V: Clone + PartialEq>(kept: &Kept<V>, objects: &[(&str, &str)]) {
         kept.take(Event::Init);
         for (name, version) in objects {
             kept.take(Event::InitApply(object(name, version)));
@@ -288,8 +289,8 @@ mod tests {
         kept.take(Event::InitDone);
     }
 
-    fn changed(kept: &Kept<Arc<Value>>) -> Vec<(String, Option<String>)> {
-        let version = |object: Arc<Value>| object["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+    fn changed(kept: &Kept<Stored>) -> Vec<(String, Option<String>)> {
+        let version = |object: Stored| object.read()["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
         let changes = kept.changes().unwrap().into_iter();
         changes.map(|(name, object)| (name.name, object.map(version))).collect()
     }
@@ -300,7 +301,7 @@ mod tests {
 
     #[test]
     fn nothing_is_known_before_a_whole_list_and_from_an_error_to_the_next() {
-        let kept = Kept::new(Arc::new, None, true);
+        let kept = Kept::new(Stored::from, None, true);
         kept.take(Event::Init);
         kept.take(Event::InitApply(object("a", "1")));
         assert_eq!(kept.get(&name("a")), None, "the list is not whole");
@@ -373,7 +374,7 @@ mod tests {
 
     #[test]
     fn what_changed_is_told_once_as_it_is_now() {
-        let kept = Kept::new(Arc::new, None, true);
+        let kept = Kept::new(Stored::from, None, true);
         list(&kept, &[("a", "1"), ("b", "2")]);
         assert_eq!(changed(&kept), words(&[("a", Some("1")), ("b", Some("2"))]));
         assert_eq!(changed(&kept), []);

@@ -110,7 +110,7 @@ impl Narrator {
                 self.tell_record(world, outcome, record);
             }
         }
-        self.tell_writable(world, outcome, record.and_then(|record| record.intent.as_ref()));
+        self.tell_writable(world, outcome, record.and_then(|record| record.intent.as_deref()));
     }
 
     /// What the controllers told the audit stream of others' writes.

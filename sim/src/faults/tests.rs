@@ -126,7 +126,7 @@ fn moving(started_count: usize) -> Record {
         steps,
         extra: Extra::new(),
     };
-    Record { holder: Some(Region::new("fsn")), generation: 1, intent: Some(intent), ..Record::free(30) }
+    Record { holder: Some(Region::new("fsn")), generation: 1, intent: Some(intent.into()), ..Record::free(30) }
 }
 
 fn passes() -> (Before, After) {

@@ -10,11 +10,11 @@ use crate::servers::kube_api::{CLUSTERS, CONTINUUMS, HTTP_ROUTES, Store};
 use crate::servers::postgres::{Event, Instance, Journal};
 use crate::servers::powerdns::PowerDns;
 use continuum_core::audit::EventType;
-use continuum_core::name::{ObjectName, Region};
+use continuum_core::name::{ByRegion, ObjectName, Region};
 use continuum_core::plan::Plan;
 use continuum_core::record::{Lsn, Record};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub struct Half {
 #[derive(Clone)]
 pub struct Sources {
     /// By region.
-    pub halves: BTreeMap<Region, Half>,
+    pub halves: ByRegion<Half>,
     /// Absent: there is no witness.
     pub witness: Option<Register>,
     /// Of the instances.

@@ -65,7 +65,8 @@ pub async fn a_status_is_patched_field_by_field(bed: Bed) {
     let second = json!({"replicationLagSeconds": null, "seen": {"renewal": 7, "intent": "shop/shop/3.1", "beat": 2}});
     assert_eq!(copy.patch_status(&second).await, Outcome::Done(()));
     let after = look(&bed).await;
-    assert_eq!((&after.status["phase"], after.status.get("replicationLagSeconds")), (&json!("Healthy"), None));
+    let status = after.status.read();
+    assert_eq!((&status["phase"], status.get("replicationLagSeconds")), (&json!("Healthy"), None));
     let seen = SeenRecord { renewal: 7, intent: Some("shop/shop/3.1".into()), beat: 2 };
     assert_eq!((after.seen, after.generation, &after.spec), (Some(seen), 1, &before.spec));
     assert_ne!(after.resource_version, before.resource_version);

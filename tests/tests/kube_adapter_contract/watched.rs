@@ -158,7 +158,7 @@ pub async fn nothing_is_told_that_is_older_than_what_was_read_or_written(bed: Be
             }
             assert_eq!(own.patch_status(&json!({"switchoverStep": weight.to_string()})).await, Outcome::Done(()));
             if let Some(seen) = told.cache.copy(&fsn()) {
-                assert_eq!(seen.known().expect("a copy").status["switchoverStep"], weight.to_string());
+                assert_eq!(seen.known().expect("a copy").status.read()["switchoverStep"], weight.to_string());
             }
             // What another wrote, and was read here.
             let object = bed.patch("continuums/shop/status", json!({"status": {"phase": weight.to_string()}})).await;

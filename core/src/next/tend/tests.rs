@@ -1,7 +1,7 @@
 use super::*;
 use crate::preflight::fixture::{self, fsn, hel};
 
-fn halves() -> BTreeMap<Region, Half> {
+fn halves() -> ByRegion<Half> {
     fixture::observations().halves
 }
 
@@ -40,7 +40,7 @@ fn a_half_that_is_not_seen_to_take_writes_acquires_nothing() {
     let mut unprobed = halves();
     unprobed.get_mut(&fsn()).unwrap().database = Seen::Unconfigured;
     assert_eq!(may_acquire(&fsn(), &fixture::spec(), &unprobed), Ok(Some(3)));
-    assert!(may_acquire(&fsn(), &fixture::spec(), &BTreeMap::new()).is_err());
+    assert!(may_acquire(&fsn(), &fixture::spec(), &ByRegion::new()).is_err());
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn what_a_lost_move_brought_away_is_led_here_again_and_told() {
         set_weights(&mut seen, &region, 0, 100, None);
     }
     assert_eq!(found(&record, &seen, fsn()), [""; 0], "no move wrote them: so it was installed");
-    for route in seen.routes.values_mut() {
+    for (_, route) in seen.routes.iter_mut() {
         let Seen::Is(route) = route else { panic!() };
         route.claim = Some(Claim { generation: 3, intent: "shop/shop/3.1".into() });
     }

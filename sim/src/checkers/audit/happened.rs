@@ -45,7 +45,7 @@ pub(super) fn all(ground: &Ground) -> Vec<Happened> {
 
 /// The intents, each as the record had it last.
 fn intents(ground: &Ground) -> BTreeMap<&str, &Intent> {
-    let intents = ground.lease.iter().filter_map(|write| write.record.intent.as_ref());
+    let intents = ground.lease.iter().filter_map(|write| write.record.intent.as_deref());
     intents.map(|intent| (intent.id.as_str(), intent)).collect()
 }
 
