@@ -3,7 +3,7 @@
 //! ```text
 //!   keeper   owns the record: reads, renews, writes      driver    does what follows from where it stands
 //!   attend   reads its own copy                          scout     reads the other copies
-//!   halves   looks at both halves                        herald    says in `status.seen` what was read (2.8)
+//!   halves   looks at both halves                        herald    says in `status.seen` what was read (2.8), and the lag
 //!   serve    requests, approvals                         relay     hands an abort on in the record (2.12)
 //!   publish  events                                      status    what people read
 //!   checkup  health, `health_delay` after a switchover, and again until it is well

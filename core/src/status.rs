@@ -146,11 +146,15 @@ pub fn leave_lag(patch: &mut Value, told: &Value) {
         let lags = status["replicationLag"].as_object().into_iter().flatten();
         lags.filter(|(_, lag)| !lag.is_null()).map(|(region, _)| region).collect()
     }
-    let named = standbys(patch);
-    if !named.is_empty() && named == standbys(told) {
-        let told = LAGS.map(|key| (key.to_owned(), told.get(key).cloned().unwrap_or_default()));
-        merge(patch, Value::Object(told.into_iter().collect()));
+    let is_measured = |status: &Value| status[LAGS[0]].is_u64();
+    if is_measured(patch) && is_measured(told) && standbys(patch) == standbys(told) {
+        merge(patch, lag_of(told));
     }
+}
+
+/// What `status` says of the lag.
+pub fn lag_of(status: &Value) -> Value {
+    LAGS.map(|key| (key.to_owned(), status.get(key).cloned().unwrap_or_default())).into_iter().collect()
 }
 
 /// Puts the fields of `more` into `patch`.

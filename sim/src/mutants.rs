@@ -26,7 +26,7 @@ fn pair_name() -> ObjectName {
 /// A way to be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mutant {
-    /// Promotes the new half before it tells the old one to stop.
+    /// Promotes hel before it tells fsn to stop, and does not take the promotion back when it is seen.
     PromotesFirst,
     /// Promotes without the token, and believes that it was used.
     DropsToken,
@@ -177,6 +177,7 @@ impl Mutant {
             }
             Mutant::ForgetsWriters => {
                 observers.pair = Arc::new(pair::ForgetsWriters::new(observers.pair.clone()));
+                // Watches would tell.
                 observers.cache = None;
             }
             Mutant::StatusStandsStill => {

@@ -156,26 +156,24 @@ fn a_planned_switchover_passes_every_checker_and_shows_its_moments_in_order() {
 
 /// Runs a switchover under a mutant, and demands that its checker sees it.
 fn is_caught(mutant: Mutant, prepare: impl FnOnce(&mut Run) + Send + 'static) {
-    is_caught_of(mutant, prepare, |_| ());
-}
-
-/// The same, with what happens after the switchover.
-fn is_caught_of(
-    mutant: Mutant,
-    prepare: impl FnOnce(&mut Run) + Send + 'static,
-    then: impl FnOnce(&mut Run) + Send + 'static,
-) {
     simulate(move || {
         let mut run = run(Some(mutant));
         run.wait(15);
         prepare(&mut run);
         run.execute();
-        then(&mut run);
         run.wait(60);
         let verdicts = run.verdicts();
         let caught = verdicts.iter().any(|verdict| verdict.name == mutant.caught_by() && !verdict.ok);
         assert!(caught, "{} went unseen: {:#?}", mutant.name(), told(&verdicts));
     });
+}
+
+/// A tool tells the old half to be primary again.
+fn revert(run: &mut Run) {
+    let half = objects::cluster("fsn");
+    let primary = json!({ "spec": { "replica": { "primary": half } } });
+    let store = run.world.store("fsn");
+    store.merge_patch(&CLUSTERS, objects::NAMESPACE, &half, "", &primary, "argocd-controller").unwrap();
 }
 
 #[test]
@@ -233,14 +231,20 @@ fn a_status_that_stands_still_is_caught() {
 }
 
 #[test]
-fn an_interference_that_names_nobody_is_caught() {
-    let revert = |run: &mut Run| {
-        let half = objects::cluster("fsn");
-        let primary = json!({ "spec": { "replica": { "primary": half } } });
-        let store = run.world.store("fsn");
-        store.merge_patch(&CLUSTERS, objects::NAMESPACE, &half, "", &primary, "argocd-controller").unwrap();
-    };
-    is_caught_of(Mutant::ForgetsWriters, |_| (), revert);
+fn an_interference_that_names_nobody_is_caught_and_one_that_names_who_wrote_is_not() {
+    for (mutant, lies) in [(Some(Mutant::ForgetsWriters), true), (None, false)] {
+        simulate(move || {
+            let mut run = run(mutant);
+            run.wait(15);
+            run.execute();
+            revert(&mut run);
+            run.wait(60);
+            let verdicts = run.verdicts();
+            let status = verdicts.iter().find(|verdict| verdict.name == "status-true").unwrap();
+            let lie = status.evidence.iter().any(|lie| lie.contains("by somebody else`, and it was another"));
+            assert_eq!((lie, status.ok), (lies, !lies), "{:#?}", told(&verdicts));
+        });
+    }
 }
 
 #[test]

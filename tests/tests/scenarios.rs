@@ -90,6 +90,7 @@ scenarios! {
     gitops_reverts_the_weights
     health_is_looked_at_again
     label_set_in_mid_move
+    lag_grows_while_the_holder_is_away
     late_demotion
     late_weights
     lease_at_the_target

@@ -1,4 +1,5 @@
-//! What a controller says of the record in its own copy, so that others see that it lives and what it knows (PROTOCOL 2.8).
+//! What a controller says of the record in its own copy, so that others see that it lives and what it knows (PROTOCOL 2.8),
+//! and of the lag.
 
 use super::Controller;
 use crate::clock::within;
@@ -6,17 +7,20 @@ use crate::observe::SeenRecord;
 use crate::ports::Outcome;
 use crate::status;
 use crate::term::REQUEST_LIMIT;
+use serde_json::Value;
 use std::time::Duration;
 
 /// Between two tries to say it, and between two looks whether one's own copy was read.
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Controller {
-    /// Says in `status.seen` what was read last, after each read.
+    /// Says in `status.seen` what was read last, wherever a read gave something new, and with it what the lag is by then: at rest
+    /// nothing else tells of a lag that moves. A record that nobody renews is read as often, so that its standby's lag is
+    /// told all the same.
     pub(super) async fn herald(&self) {
         let Some(keeper) = &self.keeper else { return };
         let news = self.news();
-        let mut said: Option<SeenRecord> = None;
+        let mut said: Option<(SeenRecord, Value)> = None;
         loop {
             let base = self.beat_before();
             let seen = keeper.view().zip(base).and_then(|(view, base)| {
@@ -25,16 +29,19 @@ impl Controller {
                 let intent = record.intent.as_ref().map(|i| i.id.clone());
                 Some((SeenRecord { renewal: record.renewal, intent, beat: base + view.beat }, left, record))
             });
-            if let Some((seen, left, record)) = seen.filter(|(seen, ..)| said.as_ref() != Some(seen)) {
-                let mut patch = status::seen_patch(&seen, left, self.clock.wall());
-                status::merge(&mut patch, self.lag_at_rest(&record).unwrap_or_default());
-                let outcome = within(&*self.clock, REQUEST_LIMIT, self.actors.copy.patch_status(&patch)).await;
-                if matches!(outcome, Some(Outcome::Done(()))) {
-                    said = Some(seen);
-                    continue;
+            if let Some((seen, left, record)) = seen {
+                let lag = self.lag_at_rest(&record).unwrap_or_default();
+                let says = (seen, lag["replicationLagSeconds"].clone());
+                if said.as_ref() != Some(&says) {
+                    let mut patch = status::seen_patch(&says.0, left, self.clock.wall());
+                    status::merge(&mut patch, lag);
+                    let outcome = within(&*self.clock, REQUEST_LIMIT, self.actors.copy.patch_status(&patch)).await;
+                    if !matches!(outcome, Some(Outcome::Done(()))) {
+                        self.clock.sleep(PAUSE).await;
+                        continue;
+                    }
+                    said = Some(says);
                 }
-                self.clock.sleep(PAUSE).await;
-                continue;
             }
             match base {
                 Some(_) => news.heard().await,

@@ -172,7 +172,8 @@ impl Controller {
         let over =
             told.as_str().is_some_and(|at| at.parse::<jiff::Timestamp>().is_ok_and(|at| at <= self.clock.wall()));
         patch["leaseExpiresAt"] = told.clone();
-        // So does the lag; the herald says it with what it read, for as long as nothing is amiss.
+        // So does the lag. At rest, while the witness can be read, the herald says it after the next read.
+        let lag = status::lag_of(&patch);
         if self.stamp().is_some() {
             status::leave_lag(&mut patch, &stands);
         }
@@ -180,6 +181,7 @@ impl Controller {
             return true;
         }
         patch["leaseExpiresAt"] = expires;
+        status::merge(&mut patch, lag);
         self.patch_status(&patch).await
     }
 

@@ -53,7 +53,8 @@ impl PromotesFirst {
         let [old, new] = REGIONS.map(Region::new);
         let old = self.pair.observe.cluster(&old, &pair_name()).await;
         let new = self.pair.observe.cluster(&new, &pair_name()).await;
-        old.known().and_then(|old| old.timeline) < new.known().and_then(|new| new.timeline)
+        let timeline = |seen: Seen<ClusterView>| seen.known().and_then(|cluster| cluster.timeline);
+        timeline(old).zip(timeline(new)).is_some_and(|(old, new)| old < new)
     }
 }
 
@@ -62,7 +63,7 @@ impl ActOnPair for PromotesFirst {
     async fn write(&self, write: &ClusterWrite) -> Outcome {
         let ClusterChange::Demote { .. } = write.change else { return self.pair.act.write(write).await };
         if write.region.as_str() != REGIONS[0] {
-            // The new region's controller sees at once that its half was told to be primary, and would take that back.
+            // Else the new region's controller, which sees at once that its half was told to be primary, takes that back.
             return Outcome::Done(());
         }
         if !self.is_promoted().await {

@@ -113,6 +113,8 @@ fn told(ground: &Ground, key: (&Region, &str), lie: (Duration, String), until: D
         "lease" | "progress" | "held" => {
             Duration::from_secs(ground.record().map_or(30, |record| record.ttl_seconds).into())
         }
+        // At rest it is told after the next read of the record.
+        "lag" => LIE_AFTER + Duration::from_secs(ground.record().map_or(30, |record| record.ttl_seconds).into()) / 3,
         _ => LIE_AFTER,
     };
     let text = format!("the status in {region} said {text}, {} to {}", at(since), at(until));
