@@ -14,8 +14,8 @@ use crate::look::{Needs, look};
 use crate::mailbox::Bell;
 use crate::name::{ObjectName, Region};
 use crate::next::{
-    Action, Change, Decision, Interference, Memory, Now, Place, Settling, Standing, Upkeep, current_step, irreversible,
-    makes_writable, next, standing,
+    Action, Change, Decision, Interference, Memory, Now, Place, Preconditions, Settling, Standing, Upkeep,
+    current_step, irreversible, makes_writable, next, standing,
 };
 use crate::observe::{Observations, Seen, replication};
 use crate::plan::Plan;
@@ -180,9 +180,10 @@ impl Driver {
         let began = self.clock.now();
         let needs = needs::of_intent(record, intent, &self.me, &mut mind.memory, began);
         let mut seen = look(&self.observers, &*self.clock, &intent.plan, needs, mind.memory.authorities()).await;
-        let blocker = self.blocker(record, view, intent, &seen).await;
+        let preconditions = self.preconditions(record, view, intent, &seen).await;
         let at = self.clock.now();
-        if at.since(began) > if blocker.is_some() { PREFLIGHT_MAX } else { LOOK_MAX } {
+        let limit = if preconditions == Preconditions::NotLooked { LOOK_MAX } else { PREFLIGHT_MAX };
+        if at.since(began) > limit {
             // This process stood still meanwhile, and what it saw is old.
             return Pause::None;
         }
@@ -203,7 +204,7 @@ impl Driver {
             abort: abort.as_deref(),
             held_since: mind.held.map(|(_, since)| since),
             witness_unread: self.keeper.unreachable(),
-            blocker,
+            preconditions,
             lag: replication(Some(record), &halves).0,
             event: Some(event),
         };
@@ -225,17 +226,11 @@ impl Driver {
     }
 
     /// Step 1 wants the preconditions of the dry run, over the same facts.
-    async fn blocker(
-        &self,
-        record: &Record,
-        view: &View,
-        intent: &Intent,
-        seen: &Observations,
-    ) -> Option<Option<String>> {
+    async fn preconditions(&self, record: &Record, view: &View, intent: &Intent, seen: &Observations) -> Preconditions {
         let confirmed = seen.copies.get(intent.to()).and_then(|c| c.known()).and_then(|c| c.seen.as_ref());
         let confirmed = confirmed.and_then(|s| s.intent.as_deref()) == Some(intent.id.as_str());
         if current_step(intent) != 1 || !intent.forward() || !confirmed {
-            return None;
+            return Preconditions::NotLooked;
         }
         let observations = look(&self.observers, &*self.clock, &intent.plan, Needs::ALL, &[]).await;
         let facts = Facts {
@@ -245,7 +240,12 @@ impl Driver {
             me: self.me.clone(),
             in_execution_of: Some(&intent.id),
         };
-        Some(preflight(&intent.plan, &facts).refusal())
+        let found = preflight(&intent.plan, &facts);
+        match found.refusal() {
+            None => Preconditions::Hold,
+            Some(why) if found.wants_only_the_lag() => Preconditions::Unmeasured(why),
+            Some(why) => Preconditions::Fail(why),
+        }
     }
 
     async fn carry_out(

@@ -186,6 +186,19 @@ pub fn irreversible(action: &Action) -> bool {
     matches!(change, Change::Swap | Change::SwapBack)
 }
 
+/// What the preflight run for step 1 says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Preconditions {
+    /// It was not run yet.
+    NotLooked,
+    /// All of them hold.
+    Hold,
+    /// The lag alone is not known: a standby that was idle has measured none yet when writes begin.
+    Unmeasured(String),
+    /// These do not.
+    Fail(String),
+}
+
 /// Everything `next` looks at beside the record and the observations.
 pub struct Now<'a> {
     /// This process's monotonic time.
@@ -198,8 +211,8 @@ pub struct Now<'a> {
     pub held_since: Option<jiff::Timestamp>,
     /// Why the witness could not be read last; absent: it could.
     pub witness_unread: Option<String>,
-    /// The first blocker of the preflight run for step 1; `None`: not run yet; `Some(None)`: none.
-    pub blocker: Option<Option<String>>,
+    /// Whether the preconditions of step 1 hold.
+    pub preconditions: Preconditions,
     /// How far the standby was behind when it was measured last; absent: it could not be.
     pub lag: Option<std::time::Duration>,
     /// The event that step 7 publishes.

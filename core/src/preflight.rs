@@ -133,6 +133,11 @@ impl Findings {
         (!blockers.is_empty()).then(|| blockers.join("; "))
     }
 
+    /// Whether the one thing that speaks against it is that the lag is not known.
+    pub fn wants_only_the_lag(&self) -> bool {
+        self.blockers().all(|finding| finding.id == Id::LagKnown)
+    }
+
     fn blocked(&self, step: u8) -> bool {
         self.blockers().any(|finding| finding.step() == step)
     }

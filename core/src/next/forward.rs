@@ -2,7 +2,7 @@
 
 use super::permit::runs_as_standby;
 use super::source::{Token, has_stayed_standby};
-use super::{Action, Case, Change, Decision, NAME_UNKNOWN, current_step, name_of_other};
+use super::{Action, Case, Change, Decision, NAME_UNKNOWN, Preconditions, current_step, name_of_other};
 use crate::ledger::whole_seconds;
 use crate::observe::{Accepts, ClusterView, Role};
 use crate::ports::ClusterChange;
@@ -167,10 +167,11 @@ impl Case<'_> {
             }
             return self.wait(1, format!("the controller of {to} has not confirmed that it sees this switchover"));
         }
-        match &self.now.blocker {
-            None => self.wait(1, "preconditions are being looked at"),
-            Some(Some(blocker)) => self.turn(1, blocker.clone()),
-            Some(None) => self.done(
+        match &self.now.preconditions {
+            Preconditions::NotLooked => self.wait(1, "preconditions are being looked at"),
+            Preconditions::Unmeasured(why) => self.wait(1, why.clone()),
+            Preconditions::Fail(why) => self.turn(1, why.clone()),
+            Preconditions::Hold => self.done(
                 1,
                 Effect {
                     note: Some(format!("{} holds generation {}", self.intent.from(), self.record.generation)),

@@ -40,7 +40,7 @@ struct World {
     at: Monotonic,
     me: Region,
     abort: Option<String>,
-    blocker: Option<Option<String>>,
+    preconditions: Preconditions,
     witness_unread: Option<String>,
 }
 
@@ -56,7 +56,7 @@ impl World {
             at: Monotonic(Duration::from_secs(100)),
             me: fsn(),
             abort: None,
-            blocker: Some(None),
+            preconditions: Preconditions::Hold,
             witness_unread: None,
         };
         world.set_beat(Some(1));
@@ -153,7 +153,7 @@ impl World {
             abort: self.abort.as_deref(),
             held_since: None,
             witness_unread: self.witness_unread.clone(),
-            blocker: self.blocker.clone(),
+            preconditions: self.preconditions.clone(),
             event,
         };
         next(&self.record, &self.seen, &self.memory, &now)

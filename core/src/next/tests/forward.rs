@@ -47,12 +47,22 @@ fn step_1_wants_the_other_controller_to_name_this_intent() {
 
 #[test]
 fn step_1_fails_for_the_first_blocker() {
-    let mut world = World { blocker: None, ..World::begun() };
+    let mut world = World { preconditions: Preconditions::NotLooked, ..World::begun() };
     waits(world.decide());
-    world.blocker = Some(Some("lag is 16 s".into()));
+    world.preconditions = Preconditions::Fail("lag is 16 s".into());
     assert_eq!(turns(world.decide()), (1, "lag is 16 s".into()));
-    world.blocker = Some(None);
+    world.preconditions = Preconditions::Hold;
     finishes(world.decide());
+}
+
+#[test]
+fn step_1_waits_for_its_limit_for_a_lag_that_is_not_measured_yet() {
+    let unmeasured = Preconditions::Unmeasured("the replication lag of shop-hel is not measured".into());
+    let mut world = World { preconditions: unmeasured, ..World::begun() };
+    waits(world.decide());
+    world.pass(4);
+    let (step, reason) = turns(world.decide());
+    assert_eq!((step, reason.as_str()), (1, "the replication lag of shop-hel is not measured (limit 3 s)"));
 }
 
 #[test]

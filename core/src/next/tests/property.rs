@@ -151,7 +151,15 @@ fn any_world(seed: u64, bases: &[World]) -> World {
         }
     }
     world.abort = one_of(random, &[None, None, None, Some(ID.into())]);
-    world.blocker = one_of(random, &[None, Some(None), Some(Some("lag".into()))]);
+    world.preconditions = one_of(
+        random,
+        &[
+            Preconditions::NotLooked,
+            Preconditions::Hold,
+            Preconditions::Unmeasured("lag".into()),
+            Preconditions::Fail("lag".into()),
+        ],
+    );
     let beat = one_of(random, &[None, Some(1), Some(2)]);
     world.set_beat(beat);
     if random.below(rate) == 0 {
