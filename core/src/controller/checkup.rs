@@ -117,6 +117,7 @@ impl Controller {
     pub(super) async fn checkup(&self) {
         let mut moved: Option<Ended> = None;
         let mut waiting: Option<Waiting> = None;
+        // The status and the last move by which nothing was to be checked: read again, they say no more.
         let mut well: Option<(Stored, Option<String>)> = None;
         loop {
             self.rest(ATTEND_PAUSE).await;
