@@ -38,7 +38,7 @@ pub trait Clock: Send + Sync {
 
 /// The moments at which the tasks of one Continuum look again: all at the same ones. So one to which nothing happens wakes up
 /// once a second, however many tasks it has, and a thousand of them do not wake up at once.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Beats {
     hash: u64,
 }

@@ -423,7 +423,7 @@ impl Controller {
             let Some(id) = self.aborted() else { continue };
             let record = self.record();
             let stands = record.as_ref().is_some_and(|record| record.abort.as_ref() == Some(&id));
-            let late = record.and_then(|record| record.intent.clone()).is_some_and(|intent| intent.past_return());
+            let late = record.is_some_and(|record| record.intent.as_ref().is_some_and(|intent| intent.past_return()));
             if stands || late {
                 continue;
             }

@@ -109,8 +109,9 @@ impl Controller {
     fn to_be_checked(&self) -> (Region, Option<Ended>) {
         let record = self.record();
         let primary = record.as_deref().and_then(status::acting_primary).unwrap_or_else(|| self.me.clone());
-        let last = record.and_then(|r| r.last.clone()).filter(|l| l.result == EndResult::Succeeded && l.to == primary);
-        (primary, last.map(|last| *last))
+        let last = record.as_deref().and_then(|r| r.last.as_deref());
+        let last = last.filter(|l| l.result == EndResult::Succeeded && l.to == primary).cloned();
+        (primary, last)
     }
 
     /// See the module.
