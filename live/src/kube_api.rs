@@ -9,6 +9,7 @@ mod object;
 mod turns;
 mod versions;
 
+use access::Line;
 pub use access::{Access, Barrier};
 pub(crate) use fields::{BadField, Fields};
 pub(crate) use object::Watched;
@@ -204,7 +205,7 @@ impl KubeApi {
     pub(crate) async fn get(&self, kind: &Kind, object: &ObjectName) -> Result<Value, KubeError> {
         let sent = self.versions().sent();
         let request = kind.requests(&object.namespace).get(&object.name, &GetParams::default());
-        let found = self.send("GET", kind.plural, request).await;
+        let found = self.send("GET", kind.plural, Line::Reads, request).await;
         match &found {
             Ok(found) => self.note(kind, found, sent),
             Err(error) if error.is_missing() => self.versions().note_missing(kind, object),
@@ -235,7 +236,7 @@ impl KubeApi {
     ) -> Result<Vec<Value>, KubeError> {
         let sent = self.versions().sent();
         let params = ListParams { label_selector: selector.map(str::to_owned), ..ListParams::default() };
-        let mut list = self.send("GET", kind.plural, kind.requests(namespace).list(&params)).await?;
+        let mut list = self.send("GET", kind.plural, Line::Reads, kind.requests(namespace).list(&params)).await?;
         match list.get_mut("items").map(Value::take) {
             Some(Value::Array(items)) => {
                 items.iter().for_each(|item| self.note(kind, item, sent));
@@ -278,27 +279,30 @@ impl KubeApi {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), dry_run, ..PatchParams::default() };
         let requests = kind.requests(&object.namespace);
         let patch = Patch::Merge(patch);
+        let line = if subresource == Some("status") { Line::Statuses } else { Line::Writes };
         let request = match subresource {
             None => requests.patch(&object.name, &params, &patch),
             Some(subresource) => requests.patch_subresource(subresource, &object.name, &params, &patch),
         };
-        self.send("PATCH", kind.plural, request.map(|request| with_limit(request, server_limit))).await
+        self.send("PATCH", kind.plural, line, request.map(|request| with_limit(request, server_limit))).await
     }
 
     /// Creates an object; an empty namespace: not namespaced.
     pub(crate) async fn create(&self, kind: &Kind, namespace: &str, body: &Value) -> Result<Value, KubeError> {
-        self.send("POST", kind.plural, kind.requests(namespace).create(&post_params(), bytes(body))).await
+        let request = kind.requests(namespace).create(&post_params(), bytes(body));
+        self.send("POST", kind.plural, Line::Writes, request).await
     }
 
     async fn send(
         &self,
         verb: &'static str,
         what: &'static str,
+        line: Line,
         request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<Value, KubeError> {
         let error = |cause| KubeError { verb, what, place: self.place.clone(), cause };
         let request = request.map_err(|source| error(Cause::Invalid(source)))?;
-        let _turn = self.access.turn(request.method()).await;
+        let _turn = self.access.turn(line).await;
         let mut unanswered = self.watches.as_deref().map(Unanswered::new);
         let answer = self.answer(request).await;
         if let Some(unanswered) = &mut unanswered {

@@ -13,6 +13,18 @@ use tower::{BoxError, service_fn};
 /// Continuums, which keeps it late. No write waits for a read.
 const AT_ONCE: usize = 16;
 
+/// Statuses that are under way to one server at once. They are most of what is written, cost a server more than anything else,
+/// and can wait: with as many of them as of others, a busy server renews half of what it could.
+const STATUSES_AT_ONCE: usize = 4;
+
+/// What a request waits behind: none of another kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    Reads,
+    Writes,
+    Statuses,
+}
+
 /// What requests of one Continuum pass before they are sent.
 pub trait Barrier: Send + Sync {
     /// What is held until the request has its answer; absent: it must not be sent any more.
@@ -25,13 +37,20 @@ pub struct Access {
     client: Client,
     reads: Arc<Turns>,
     writes: Arc<Turns>,
+    statuses: Arc<Turns>,
     barrier: Option<Arc<dyn Barrier>>,
 }
 
 impl Access {
     /// Through `client`. Clones wait for each other's turns.
     pub fn new(client: Client) -> Self {
-        Self { client, reads: Turns::new(AT_ONCE), writes: Turns::new(AT_ONCE), barrier: None }
+        Self {
+            client,
+            reads: Turns::new(AT_ONCE),
+            writes: Turns::new(AT_ONCE),
+            statuses: Turns::new(STATUSES_AT_ONCE),
+            barrier: None,
+        }
     }
 
     /// The same server in the same turns, as long as `barrier` lets it.
@@ -52,7 +71,8 @@ impl Access {
         let service = service_fn(move |request: Request<Body>| {
             let access = access.clone();
             async move {
-                let _turn = access.turn(request.method()).await;
+                let line = if *request.method() == Method::GET { Line::Reads } else { Line::Writes };
+                let _turn = access.turn(line).await;
                 Ok::<_, BoxError>(access.client.send(request).await?)
             }
         });
@@ -60,8 +80,12 @@ impl Access {
     }
 
     /// Until a request may be sent; for ever where it may not be any more: an error would be something to conclude from.
-    pub(super) async fn turn(&self, method: &Method) -> Turn {
-        let turns = if *method == Method::GET { &self.reads } else { &self.writes };
+    pub(super) async fn turn(&self, line: Line) -> Turn {
+        let turns = match line {
+            Line::Reads => &self.reads,
+            Line::Writes => &self.writes,
+            Line::Statuses => &self.statuses,
+        };
         let turn = turns.take().await;
         let passed = match &self.barrier {
             None => None,
@@ -86,6 +110,7 @@ pub(super) struct Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
     use futures_util::future::join_all;
     use http::Response;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -133,5 +158,17 @@ mod tests {
         let write = tokio::time::timeout(Duration::from_millis(1100), send(Method::PATCH));
         let (_, written) = futures_util::future::join(reads, write).await;
         assert!(written.is_ok());
+    }
+
+    #[tokio::test]
+    async fn few_statuses_are_under_way_and_no_other_write_waits_for_one() {
+        let access = Access::new(slow(Arc::default()));
+        let mut statuses = Vec::new();
+        while let Some(turn) = access.turn(Line::Statuses).now_or_never() {
+            statuses.push(turn);
+        }
+        assert_eq!(statuses.len(), STATUSES_AT_ONCE);
+        let writes: Vec<_> = (0..AT_ONCE).filter_map(|_| access.turn(Line::Writes).now_or_never()).collect();
+        assert_eq!(writes.len(), AT_ONCE);
     }
 }
