@@ -6,11 +6,13 @@
 use crate::name::{ByRegion, Region};
 use crate::observe::{Accepts, ClusterView, DatabaseView, FoundEvent, Half, Role, RouteView, Seen};
 use crate::ports::Latencies;
+use crate::record::Ended;
 use crate::report::{HealthCheck, HealthReport};
 use crate::roles::{self, Roles};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// The vantages where none are named.
 pub const VANTAGES_DEFAULT: [&str; 3] = ["8.8.8.8", "1.1.1.1", "9.9.9.9"];
@@ -20,6 +22,9 @@ pub const PROBE_LIMIT_SECONDS: u64 = 3;
 pub const AUDIT_WINDOW_SECONDS: u32 = 300;
 /// Latency is normal while it is at most this many times what it was before.
 pub const LATENCY_RATIO_MAX: f64 = 2.0;
+/// So long after a switchover latency is compared: a rate needs four scrapes, which come every 15 s in most places.
+pub const LATENCY_AFTER: Duration = Duration::from_secs(60);
+const LATENCY_NORMAL: &str = "latency-normal";
 
 /// What one vantage answered for one hostname.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +97,7 @@ pub fn health(facts: &HealthFacts) -> HealthReport {
     let checks: Vec<HealthCheck> = [
         ("replicas-healthy", replicas_healthy(facts)),
         ("dns-probes", dns_probes(facts)),
-        ("latency-normal", latency_normal(facts)),
+        (LATENCY_NORMAL, latency_normal(facts)),
         (AUDIT_POSTED, audit_posted(facts)),
     ]
     .into_iter()
@@ -111,6 +116,13 @@ pub fn health(facts: &HealthFacts) -> HealthReport {
         checks,
         generated_at: facts.now,
     }
+}
+
+/// Whether a report was made before there was any latency to compare, and says nothing of it for that reason.
+pub fn before_latency(report: &HealthReport, moved: &Ended) -> bool {
+    let since = report.generated_at.duration_since(moved.finished_at);
+    let unsaid = |check: &HealthCheck| check.name == LATENCY_NORMAL && check.deferred;
+    Duration::try_from(since).unwrap_or_default() < LATENCY_AFTER && report.checks.iter().any(unsaid)
 }
 
 /// One line for the condition `LastSwitchoverHealthy`.

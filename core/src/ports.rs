@@ -278,7 +278,8 @@ pub trait PublishAudit: Send + Sync {
 /// Request latency, before and after.
 #[async_trait]
 pub trait ObserveLatency: Send + Sync {
-    /// Median latency of the application's requests now, and before the switchover that began and ended then.
+    /// Median latency of the application's requests now, and before the switchover that began and ended then. It is not asked
+    /// before [`crate::health::LATENCY_AFTER`] has passed since.
     ///
     /// # Errors
     /// Why it cannot be read; what is measured in vain is no verdict.
@@ -295,7 +296,7 @@ pub enum Latencies {
         /// Before the switchover began.
         before_ms: f64,
     },
-    /// There is nothing to compare, or not yet, and why.
+    /// There is nothing to compare, and why.
     NoVerdict(String),
 }
 

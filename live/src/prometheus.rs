@@ -6,6 +6,7 @@
 use crate::http_client::{HttpAnswer, HttpClient};
 use async_trait::async_trait;
 use continuum_core::clock::Clock;
+use continuum_core::health::LATENCY_AFTER;
 use continuum_core::ports::{Latencies, ObserveLatency};
 use futures_util::future::join;
 use http::Method;
@@ -25,8 +26,6 @@ pub const DEFAULT_QUERY: &str = "histogram_quantile(0.5, sum by (le) \
 
 /// The longest time that is looked at.
 const WINDOW: Duration = Duration::from_secs(300);
-/// A rate needs four scrapes, which come every 15 s in most places.
-const WINDOW_MIN: Duration = Duration::from_secs(60);
 /// How much the moment of an answer may differ from the one that was asked for, s.
 const MOMENT_DIFFERS_MAX: f64 = 1.0;
 /// So much of a server's text is told.
@@ -70,14 +69,8 @@ impl ObserveLatency for PrometheusLatency {
     async fn compare(&self, application: &str, began: Timestamp, ended: Timestamp) -> Result<Latencies, String> {
         let now = self.clock.wall();
         let since = Duration::try_from(now.duration_since(ended)).unwrap_or_default();
-        if since < WINDOW_MIN {
-            let (since, least) = (since.as_secs(), WINDOW_MIN.as_secs());
-            return Ok(Latencies::NoVerdict(format!(
-                "the switchover ended {since} s ago, and {least} s of requests are needed; ask again"
-            )));
-        }
-        let (now, before) =
-            join(self.ask(application, now, since.min(WINDOW)), self.ask(application, began, WINDOW)).await;
+        let window = since.clamp(LATENCY_AFTER, WINDOW);
+        let (now, before) = join(self.ask(application, now, window), self.ask(application, began, WINDOW)).await;
         Ok(match (now?, before?) {
             (Number::Is(now), Number::Is(before)) => {
                 Latencies::Measured { now_ms: now * 1_000.0, before_ms: before * 1_000.0 }

@@ -1,8 +1,9 @@
 //! Health: of the switchover that made this region primary, `health_delay` after it, and again for as long as it was not
-//! found well; and for whoever asks.
+//! found well, or latency could not be compared yet; and for whoever asks.
 
 use super::{ATTEND_PAUSE, Controller};
 use crate::clock::{Monotonic, within};
+use crate::health::before_latency;
 use crate::mailbox::Cancel;
 use crate::name::Region;
 use crate::observe::Stored;
@@ -48,8 +49,10 @@ impl Found {
         }
     }
 
-    fn is_well(&self) -> bool {
-        self.report().is_some_and(|report| report.overall_healthy)
+    /// Whether there is nothing more to look for. `moved` is absent where that switchover is known by its id alone.
+    fn is_settled(&self, moved: Option<&Ended>, compares_latency: bool) -> bool {
+        let early = |report| compares_latency && moved.is_some_and(|moved| before_latency(report, moved));
+        self.report().is_some_and(|report| report.overall_healthy && !early(report))
     }
 }
 
@@ -93,12 +96,12 @@ impl Controller {
     /// again by now; and where nothing was moved, or others look, there is no moment that a report is of.
     pub async fn last_health(&self, cancel: &Cancel) -> Result<HealthReport, OperationError> {
         let (primary, last) = self.to_be_checked();
-        let id = last.map(|last| last.id);
+        let id = last.as_ref().map(|last| last.id.clone());
         let kept = self.shared().report.clone();
         let Some(kept) = kept.filter(|kept| kept.of == id && kept.report.new_primary_region == primary) else {
             return self.health(cancel).await;
         };
-        let is_told = || id.is_some_and(|id| self.found(&id).is_well());
+        let is_told = || id.is_some_and(|id| self.found(&id).is_settled(last.as_ref(), self.compares_latency()));
         if self.clock.now().since(kept.at) < KEPT || kept.report.overall_healthy && is_told() {
             return Ok(kept.report);
         }
@@ -140,7 +143,7 @@ impl Controller {
             if matches!(found, Found::Unknown) {
                 continue;
             }
-            if found.is_well() {
+            if found.is_settled(moved, self.compares_latency()) {
                 (waiting, well) = (None, stands);
                 continue;
             }
@@ -195,6 +198,10 @@ impl Controller {
             self.keep(moved.map(|moved| moved.id.clone()), report, at);
         }
         result
+    }
+
+    fn compares_latency(&self) -> bool {
+        self.sequencer.dry_observers.latency.is_some()
     }
 
     fn keep(&self, of: Option<String>, report: &HealthReport, at: Monotonic) {

@@ -231,13 +231,18 @@ pub fn pending() -> Pending {
     }
 }
 
+/// Of a region's copy.
+pub fn uid(region: &Region) -> String {
+    format!("00000000-0000-0000-0000-00000000000{}", if *region == fsn() { 1 } else { 2 })
+}
+
 /// A region's copy of the Continuum, whose controller has read the record's last renewal.
 pub fn copy() -> CopyView {
     CopyView {
         finalizers: Vec::new(),
         deleted: false,
         resource_version: "40".into(),
-        uid: "00000000-0000-0000-0000-000000000001".into(),
+        uid: uid(&fsn()),
         generation: 1,
         spec: Ok(spec().into()),
         agreement_hash: "5f0c93a1e27b440d".into(),
@@ -267,7 +272,7 @@ pub fn observations() -> Observations {
             .into_iter()
             .collect(),
         routes: both(|_| route()),
-        copies: both(|_| copy()),
+        copies: both(|region| CopyView { uid: uid(region), ..copy() }),
         zone: Seen::Is(ZoneView { records: vec![published], shown: Shown::ByApi }),
         zone_takes: Seen::Is(Ok(())),
         health_urls: plan().addresses.into_iter().map(|address| (address, Seen::Is(200))).collect(),

@@ -3,7 +3,9 @@
 use super::{OperationError, Sequencer};
 use crate::audit::{EventQuery, EventType, window_since};
 use crate::clock::within;
-use crate::health::{AUDIT_POSTED, AUDIT_WINDOW_SECONDS, AuditFact, HealthFacts, PROBE_LIMIT_SECONDS, Probe, health};
+use crate::health::{
+    AUDIT_POSTED, AUDIT_WINDOW_SECONDS, AuditFact, HealthFacts, LATENCY_AFTER, PROBE_LIMIT_SECONDS, Probe, health,
+};
 use crate::look::{half_of, limited, roles_of};
 use crate::mailbox::Cancel;
 use crate::name::{ByRegion, Region};
@@ -99,6 +101,14 @@ impl Sequencer {
         let Some(ended) = ended.filter(|ended| ended.result == EndResult::Succeeded) else {
             return Ok(Latencies::NoVerdict("there was no switchover to compare with".into()));
         };
+        let since = Duration::try_from(self.clock.wall().duration_since(ended.finished_at)).unwrap_or_default();
+        if since < LATENCY_AFTER {
+            let (since, least) = (since.as_secs(), LATENCY_AFTER.as_secs());
+            let why = format!(
+                "the switchover ended {since} s ago, and {least} s of requests are needed; it is looked at again"
+            );
+            return Ok(Latencies::NoVerdict(why));
+        }
         let compared = latency.compare(&spec.application, ended.started_at, ended.finished_at);
         let compared = within(&*self.clock, VANTAGE_LIMIT, compared).await;
         compared.unwrap_or_else(|| Err("no answer in 3 s".into()))

@@ -7,12 +7,13 @@ use crate::name::{ObjectName, Region};
 use crate::observe::{Claim, ClusterView, CopyView, RouteView, Seen};
 use crate::plan::Plan;
 use crate::ports::{
-    ActOnCopy, ActOnPair, ActOnRoute, Actors, ClusterWrite, ObserveCopies, ObservePair, ObserveRoute, Observers,
-    Outcome, RouteWrite,
+    ActOnCopy, ActOnPair, ActOnRoute, Actors, ClusterWrite, Latencies, ObserveCopies, ObserveLatency, ObservePair,
+    ObserveRoute, Observers, Outcome, RouteWrite,
 };
 use crate::preflight::fixture::{self, fsn};
 use crate::roles::RoleSecret;
 use async_trait::async_trait;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -32,6 +33,8 @@ pub(crate) struct Outside {
     pub copy_read: Mutex<Option<Seen<CopyView>>>,
     /// The same of the other region's alone.
     pub other_copy_read: Mutex<Option<Seen<CopyView>>>,
+    /// Whether there is a source of latency, which finds it unchanged.
+    pub has_latency: bool,
     /// What was written to one's own copy: of its spec, and of its status.
     pub copy: Mutex<Vec<Value>>,
 }
@@ -59,7 +62,7 @@ impl Outside {
             records: None,
             vantages: None,
             audit: None,
-            latency: None,
+            latency: self.has_latency.then(|| self.clone() as _),
             copies: self.clone(),
             cache: None,
         }
@@ -76,6 +79,13 @@ impl Outside {
             audit: None,
             copy: self.clone(),
         }
+    }
+}
+
+#[async_trait]
+impl ObserveLatency for Outside {
+    async fn compare(&self, _: &str, _: Timestamp, _: Timestamp) -> Result<Latencies, String> {
+        Ok(Latencies::Measured { now_ms: 5.0, before_ms: 5.0 })
     }
 }
 
@@ -142,7 +152,13 @@ impl ActOnRoute for Outside {
 impl ObserveCopies for Outside {
     async fn copy(&self, region: &Region) -> Seen<CopyView> {
         let other = self.other_copy_read.lock().unwrap().clone().filter(|_| *region != fsn());
-        other.or_else(|| self.copy_read.lock().unwrap().clone()).unwrap_or_else(|| Seen::Is(fixture::copy()))
+        if let Some(other) = other {
+            return other;
+        }
+        match self.copy_read.lock().unwrap().clone().unwrap_or_else(|| Seen::Is(fixture::copy())) {
+            Seen::Is(copy) if *region != fsn() => Seen::Is(CopyView { uid: fixture::uid(region), ..copy }),
+            seen => seen,
+        }
     }
 }
 

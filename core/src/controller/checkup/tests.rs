@@ -1,6 +1,7 @@
 //! The loop of the health check, beside a keeper that holds the record and a copy that is read.
 
 use super::*;
+use crate::clock::Clock;
 use crate::controller::Options;
 use crate::observe::{CopyView, Seen};
 use crate::preflight::fixture::{self, fsn, hel};
@@ -135,6 +136,41 @@ fn what_a_former_process_found_unwell_is_looked_at_again_after_a_pause() {
     assert_eq!(rig.found(), None, "not at once: what restarts in a loop looks no more often");
     rig.run(5);
     assert_eq!(rig.found().map(|(of, _)| of), Some(id()));
+}
+
+#[test]
+fn what_was_found_well_before_latency_could_be_compared_is_looked_at_again() {
+    let looks_again = |has_latency: bool, generated_at: &str| {
+        let checks =
+            json!([{ "name": "latency-normal", "passed": false, "detail": "deferred: early", "deferred": true }]);
+        let report = json!({
+            "newPrimaryRegion": "fsn", "overallHealthy": true, "checks": checks, "generatedAt": generated_at,
+        });
+        let status = json!({ "lastSwitchoverHealth": { "id": id(), "report": report } });
+        let copy = CopyView { status: status.into(), ..fixture::copy() };
+        let mut rig = Rig::new(Outside { copy_read: Some(Seen::Is(copy)).into(), has_latency, ..Outside::default() });
+        rig.run(90);
+        rig.found().map(|(_, report)| report.unwrap().checks.iter().any(|c| c.name == "latency-normal" && c.passed))
+    };
+    assert_eq!(looks_again(true, "1970-01-01T00:00:30Z"), Some(true));
+    assert_eq!(looks_again(true, "1970-01-01T00:01:00Z"), None, "there is nothing to compare");
+    assert_eq!(looks_again(false, "1970-01-01T00:00:30Z"), None, "nobody tells of latency");
+}
+
+#[test]
+fn latency_is_not_asked_for_within_a_minute_of_the_move() {
+    let mut rig = Rig::new(Outside { has_latency: true, ..Outside::default() });
+    let ended = rig.bench.clock.wall();
+    rig.change(|record| record.last.as_mut().unwrap().finished_at = ended);
+    let latency = |rig: &Rig| {
+        let (_, report) = rig.found().unwrap();
+        report.unwrap().checks.into_iter().find(|check| check.name == "latency-normal").unwrap().detail
+    };
+    rig.run(35);
+    let early = latency(&rig);
+    assert!(early.contains("60 s of requests are needed; it is looked at again"), "{early}");
+    rig.run(40);
+    assert_eq!(latency(&rig), "median 5.0 ms, before 5.0 ms");
 }
 
 #[test]
