@@ -34,6 +34,7 @@ mod target;
 mod tests;
 mod traffic;
 
+pub(crate) use copies::one_object;
 pub use report::report;
 pub use table::{CHECKS, Check, Id, Severity};
 

@@ -1,9 +1,19 @@
 //! What a controller concludes from what it knows of its Continuum: pure functions.
 
 use crate::name::{ByRegion, Region};
-use crate::observe::{Accepts, Half, Seen};
+use crate::observe::{Accepts, CopyView, Half, Seen};
+use crate::preflight;
 use crate::record::Record;
 use crate::status::Writers;
+
+/// Why a region is none of its own: its copy is another's as well.
+pub(super) fn one_object(me: &Region, copies: &ByRegion<Seen<CopyView>>) -> Option<String> {
+    let own = copies.get(me)?.known()?;
+    let others = copies.iter().filter(|(region, _)| *region != me);
+    others
+        .filter_map(|(region, copy)| Some((region, copy.known()?)))
+        .find_map(|other| preflight::one_object((me, own), other))
+}
 
 /// The region whose half takes writes, where it is one alone.
 pub(super) fn observed_primary(halves: &ByRegion<Half>) -> Option<Region> {

@@ -79,6 +79,7 @@ impl Controller {
 
     fn known(&self, copy: &CopyView) -> Known {
         let invalid = copy.spec.as_ref().err().map(ToString::to_string);
+        let invalid = invalid.or_else(|| facts::one_object(&self.me, &self.shared().copies));
         let unbuilt = copy.spec.as_ref().ok().and_then(|spec| self.unavailable(spec));
         let record = self.record();
         let holds = record.as_ref().is_some_and(|r| r.held_by(&self.me));

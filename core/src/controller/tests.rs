@@ -282,6 +282,17 @@ fn a_free_record_is_not_taken_while_the_other_copy_names_another_kind_of_witness
 }
 
 #[test]
+fn two_regions_that_lead_to_one_server_are_told() {
+    let outside = Outside { other_copy_read: Some(Seen::Is(fixture::copy())).into(), ..Outside::default() };
+    let Misled { mut bench, outside, .. } = Misled::new(outside);
+    bench.run(Duration::from_secs(20));
+    let written = outside.copy.lock().unwrap();
+    let why = "fsn and hel lead to the same API server";
+    let told = |patch: &&Value| patch["phase"] == "Failed" && patch["conditions"].to_string().contains(why);
+    assert!(written.iter().rev().find(|patch| patch.get("phase").is_some()).as_ref().is_some_and(told), "{written:?}");
+}
+
+#[test]
 fn a_kind_that_changed_while_it_was_kept_leaves_the_register_that_is_held_and_is_told() {
     let Misled { mut bench, witness, outside, controller } = Misled::new(Outside::default());
     bench.run(Duration::from_secs(60));

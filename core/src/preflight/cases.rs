@@ -227,6 +227,7 @@ const CASES: &[(&str, Change, &[Id])] = &[
     ("copy not readable", |_, f| { f.observations.copies.insert(hel(), unreadable()); }, &[Id::Copies]),
     ("copy invalid", |_, f| copy(f, &hel()).spec = Err(Invalid { path: "spec.rto".into(), message: "is no duration".into() }), &[Id::Copies]),
     ("copy deleted and held", |_, f| copy(f, &hel()).deleted = true, &[Id::Copies]),
+    ("copies are one object", |_, f| copy(f, &hel()).uid = fixture::uid(&fsn()), &[Id::Copies]),
     ("copies differ", |_, f| copy(f, &hel()).agreement_hash = "other".into(), &[Id::CopiesAgree]),
     ("controller of hel read nothing", |_, f| copy(f, &hel()).seen = None, &[Id::ControllerAlive]),
     ("controller of hel 3 behind", |_, f| record(f).renewal = 10, &[Id::ControllerAlive]),

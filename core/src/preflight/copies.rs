@@ -27,11 +27,28 @@ pub(super) fn look(case: &Case, out: &mut Findings) {
             ),
         );
     }
+    if let (Some(from), Some(to)) = (from, to)
+        && let Some(why) = one_object((&case.plan.from, from), (&case.plan.to, to))
+    {
+        out.add(Id::Copies, why);
+    }
     // Where the lease is at `to` already there is nobody to hand it to.
     if let Some(to) = to.filter(|_| !case.redundant()) {
         controller_alive(case, to, out);
     }
     auto_failover(case, from.or(to), out);
+}
+
+/// Why two regions are none: what is read in both is the same object.
+pub(crate) fn one_object(one: (&Region, &CopyView), other: (&Region, &CopyView)) -> Option<String> {
+    let ((one, copy), (other, same)) = (one, other);
+    (copy.uid == same.uid && !copy.uid.is_empty()).then(|| {
+        format!(
+            "{one} and {other} lead to the same API server: what is read in both is one object, uid {}; give each region a \
+             kubeconfig of its own cluster, or make the copy in {other} anew where that cluster is a restored backup of {one}'s",
+            copy.uid
+        )
+    })
 }
 
 fn copy<'a>(case: &Case<'a>, region: &Region, out: &mut Findings) -> Option<&'a CopyView> {
