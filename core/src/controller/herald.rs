@@ -4,9 +4,7 @@
 use super::Controller;
 use crate::clock::within;
 use crate::observe::SeenRecord;
-use crate::ports::Outcome;
 use crate::status;
-use crate::term::REQUEST_LIMIT;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -35,8 +33,7 @@ impl Controller {
                 if said.as_ref() != Some(&says) {
                     let mut patch = status::seen_patch(&says.0, left, self.clock.wall());
                     status::merge(&mut patch, lag);
-                    let outcome = within(&*self.clock, REQUEST_LIMIT, self.actors.copy.patch_status(&patch)).await;
-                    if !matches!(outcome, Some(Outcome::Done(()))) {
+                    if !self.patch_status(&patch).await {
                         self.clock.sleep(PAUSE).await;
                         continue;
                     }
