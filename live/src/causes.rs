@@ -1,5 +1,5 @@
-//! An error with its causes, and what is not told of them: what a kubeconfig's credential command printed, which may be a
-//! credential.
+//! An error with its causes, and what is not told of them: a kubeconfig's credential command, whose variables may be
+//! credentials, and what it printed, which may be one.
 
 use kube::client::AuthError;
 use std::error::Error;
@@ -21,13 +21,15 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
 pub(crate) fn command_failed(error: &(dyn Error + 'static)) -> Option<String> {
     let mut causes = std::iter::successors(Some(error), |error| (*error).source());
     causes.find_map(|cause| match cause.downcast_ref::<AuthError>()? {
-        AuthError::AuthExecRun { cmd, out } => Some(format!(
-            "the credential command `{cmd}` ended with {}; run it by hand to see what it says",
+        // The library tells the command with all variables that the kubeconfig gives it.
+        AuthError::AuthExecRun { out, .. } => Some(format!(
+            "the kubeconfig's credential command ended with {}; run it by hand to see what it says",
             out.status
         )),
-        AuthError::AuthExecParse(_) => {
-            Some("what the credential command answered is no ExecCredential; run it by hand to see it".to_owned())
-        }
+        AuthError::AuthExecParse(_) => Some(
+            "what the kubeconfig's credential command answered is no ExecCredential; run it by hand to see it"
+                .to_owned(),
+        ),
         _ => None,
     })
 }
@@ -54,7 +56,9 @@ mod tests {
     #[test]
     fn what_the_command_printed_is_told_nowhere() {
         let out = Command::new("sh").args(["-c", "echo a-secret; exit 3"]).output().expect("there is a shell");
-        let auth = AuthError::AuthExecRun { cmd: "give-token".into(), out: Box::new(out) };
+        let mut command = Command::new("give-token");
+        command.env("SEED", "a-secret");
+        let auth = AuthError::AuthExecRun { cmd: format!("{command:?}"), out: Box::new(out) };
         assert!(
             auth.to_string().contains("a-secret") || format!("{auth:?}").contains("97, 45"),
             "the library tells it"
@@ -64,7 +68,7 @@ mod tests {
         assert_eq!(chain(&outer), told);
         assert_eq!(
             told,
-            "the credential command `give-token` ended with exit status: 3; run it by hand to see what it says"
+            "the kubeconfig's credential command ended with exit status: 3; run it by hand to see what it says"
         );
         assert_eq!(command_failed(&std::io::Error::other("another")), None);
     }
