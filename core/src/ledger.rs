@@ -25,6 +25,8 @@ const FIELD: &str = "events";
 const OWED: &str = "owed";
 /// See [`CopyView::status`].
 const FINGERPRINT: &str = "configurationFingerprint";
+/// Between two returns to health that one region tells of, s: a phase that flaps in a thousand Continuums is no flood.
+const RETURNS_APART_SECONDS: u32 = 600;
 /// So many interferences are remembered as told, oldest first.
 pub(crate) const INTERFERENCES_MAX: usize = 16;
 
@@ -60,9 +62,9 @@ pub struct Ledger {
     lag_breach: Option<String>,
     /// The same of the breach before, so that one renewal has one at most.
     last_lag_breach: Option<String>,
-    /// This region holds the lease, and all was well when it was looked at last.
+    /// This region holds the lease, all was well when it was looked at last, and that was put here.
     healthy: bool,
-    /// Where the record stood at the last return to health.
+    /// Where the record stood when a return to health was put here last.
     last_return: Option<String>,
     /// Facts of what others did.
     interferences: Vec<String>,
@@ -236,7 +238,8 @@ impl Ledger {
         }
     }
 
-    /// The return to health, as the status tells it. `Pending` says that nothing is known yet.
+    /// The return to health, as the status tells it. `Pending` says that nothing is known yet. One that comes too soon
+    /// after the last is put here once it may be, if all is still well then.
     fn note_health(&mut self, facts: &Facts<'_>) {
         let Some(record) = facts.held() else {
             self.healthy = false;
@@ -246,15 +249,15 @@ impl Ledger {
             None | Some("Pending") => {}
             // The phase is of before this switchover began.
             Some("Healthy") if record.intent.is_some() => {}
-            Some("Healthy") if !self.healthy => {
-                self.healthy = true;
-                let fact = place(record);
-                if self.last_return.as_ref() != Some(&fact) {
+            Some("Healthy") if self.healthy => {}
+            Some("Healthy") => {
+                if may_tell_return(self.last_return.as_deref(), record, facts.spec.lease.renew_seconds) {
+                    let fact = place(record);
                     self.owe(audit::reconcile_success(facts.about(), facts.me, &fact, facts.now));
-                    self.last_return = Some(fact);
+                    (self.healthy, self.last_return) = (true, Some(fact));
                 }
             }
-            Some(phase) => self.healthy = phase == "Healthy",
+            Some(_) => self.healthy = false,
         }
     }
 
@@ -294,6 +297,16 @@ fn handed_on(record: &Record, me: &Region, lapse: Lapse) -> bool {
 /// Where the record stands: a durable name for now.
 fn place(record: &Record) -> String {
     format!("{}.{}", record.generation, record.renewal)
+}
+
+/// Whether ten minutes have passed since a return to health was told of at the place `last`. They are counted in
+/// renewals: a restart does not forget those, and no wall clock decides anything. A place that this record has not come
+/// to is another record's, and holds nothing back.
+fn may_tell_return(last: Option<&str>, record: &Record, renew_seconds: u32) -> bool {
+    let renewal = |place: &str| place.split_once('.').and_then(|(_, renewal)| renewal.parse::<u64>().ok());
+    let Some(since) = last.and_then(renewal).and_then(|told| record.renewal.checked_sub(told)) else { return true };
+    // One more than fit in: it was told of at any time until the renewal after its own.
+    since > u64::from(RETURNS_APART_SECONDS.div_ceil(renew_seconds.max(1)))
 }
 
 /// A lag as events tell it, s: rounded up, so that one above its objective is told as such.

@@ -17,7 +17,7 @@ use crate::servers::postgres::{Entry, Event, Snapshot};
 use crate::servers::powerdns;
 use crate::workload::{Attempt, Memory, Missing, Span};
 use continuum_core::name::{ObjectName, Region};
-use continuum_core::record::Record;
+use continuum_core::record::{Lsn, Record};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -256,6 +256,17 @@ impl Ground {
         }
         let regions = self.regions.iter().filter(|(_, ground)| accepting.contains(ground.cluster_name.name.as_str()));
         regions.map(|(region, _)| region).collect()
+    }
+
+    /// How far behind `primary` a standby was at `now` that had replayed so far: how long ago the first write was
+    /// committed that it had not.
+    pub fn lag(&self, primary: &Region, replayed: Lsn, now: Duration) -> Duration {
+        let Some(truth) = self.regions.get(primary) else { return Duration::ZERO };
+        let waiting = self.journal.iter().take_while(|entry| entry.at <= now).find(|entry| {
+            entry.instance == truth.cluster_name.name
+                && matches!(entry.event, Event::Committed { lsn, .. } if lsn > replayed)
+        });
+        waiting.map_or(Duration::ZERO, |entry| now.saturating_sub(entry.at))
     }
 
     /// The region whose half, and no other, takes writes at the end.

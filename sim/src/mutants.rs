@@ -42,6 +42,8 @@ pub enum Mutant {
     ClaimsWithoutTheLeaseInDryRun,
     /// Publishes everything twice, under another id.
     PublishesTwice,
+    /// Tells of a lag above the objective that is not there.
+    InventsLag,
     /// Does not undo the weights of the routes, and believes that it did.
     ForgetsWeights,
     /// Its status goes on naming the region that was primary first.
@@ -56,7 +58,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All there are.
-    pub const ALL: [Mutant; 13] = [
+    pub const ALL: [Mutant; 14] = [
         Mutant::PromotesFirst,
         Mutant::DropsToken,
         Mutant::KeepsGeneration,
@@ -65,6 +67,7 @@ impl Mutant {
         Mutant::ClaimsAheadInDryRun,
         Mutant::ClaimsWithoutTheLeaseInDryRun,
         Mutant::PublishesTwice,
+        Mutant::InventsLag,
         Mutant::ForgetsWeights,
         Mutant::StatusStandsStill,
         Mutant::LeavesFence,
@@ -83,6 +86,7 @@ impl Mutant {
             Mutant::ClaimsAheadInDryRun => "claims-ahead-in-dry-run",
             Mutant::ClaimsWithoutTheLeaseInDryRun => "claims-without-the-lease-in-dry-run",
             Mutant::PublishesTwice => "publishes-twice",
+            Mutant::InventsLag => "invents-lag",
             Mutant::ForgetsWeights => "forgets-weights",
             Mutant::StatusStandsStill => "status-stands-still",
             Mutant::LeavesFence => "leaves-fence",
@@ -101,7 +105,7 @@ impl Mutant {
             | Mutant::ActsInDryRun
             | Mutant::ClaimsAheadInDryRun
             | Mutant::ClaimsWithoutTheLeaseInDryRun => "dry-run-pure",
-            Mutant::PublishesTwice => "audit",
+            Mutant::PublishesTwice | Mutant::InventsLag => "audit",
             Mutant::ForgetsWeights => "nothing-left",
             Mutant::StatusStandsStill | Mutant::ForgetsWriters => "status-true",
             Mutant::LeavesFence => "converged",
@@ -163,6 +167,11 @@ impl Mutant {
             Mutant::PublishesTwice => {
                 if let Some(audit) = &actors.audit {
                     actors.audit = Some(Arc::new(others::PublishesTwice::new(audit.clone())));
+                }
+            }
+            Mutant::InventsLag => {
+                if let Some(audit) = &actors.audit {
+                    actors.audit = Some(Arc::new(others::InventsLag::new(audit.clone())));
                 }
             }
             Mutant::ForgetsWeights => {

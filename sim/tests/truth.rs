@@ -219,6 +219,11 @@ fn an_event_that_is_published_twice_is_caught() {
 }
 
 #[test]
+fn a_lag_above_the_objective_that_was_none_is_caught() {
+    is_caught(Mutant::InventsLag, |_| ());
+}
+
+#[test]
 fn weights_that_are_not_undone_are_caught() {
     is_caught(Mutant::ForgetsWeights, |run| {
         run.arm(Trigger::Before(4), WorldFault::Dns(DnsFault::Refuse), 10);

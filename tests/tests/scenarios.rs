@@ -61,6 +61,7 @@ scenarios! {
     broken_lua
     clock_set_in_mid_move
     clocks_apart
+    configuration_changed
     conflict_at_the_promotion
     conflict_at_the_swap
     controller_crash_at_step_5
@@ -90,12 +91,14 @@ scenarios! {
     gitops_reverts_the_weights
     health_is_looked_at_again
     label_set_in_mid_move
+    lag_above_the_recovery_time
     lag_grows_while_the_holder_is_away
     late_demotion
     late_weights
     lease_at_the_target
     lease_free
     lease_lapsed
+    lease_taken_back_from_a_holder_that_lost_it
     names_of_the_topology
     no_route
     operator_of_the_target_down
@@ -107,6 +110,7 @@ scenarios! {
     pdm_before_two_authorities
     pdm_refuses_at_step_4
     pdm_takes_lua_that_does_not_run
+    phase_that_flaps
     planned_switchover
     postgres_killed_then_demoted
     primary_dies_at_rest

@@ -71,6 +71,14 @@ impl World {
         self.ledger = Ledger::of(&status);
     }
 
+    /// Another process finds the status in this phase and the record at this renewal, and puts that there, if anything.
+    fn is_in(&mut self, phase: &'static str, renewal: u64, told: Option<&str>) {
+        (self.phase, self.record.renewal) = (Some(phase), renewal);
+        self.restarts();
+        let ids = self.looks(&fsn());
+        assert_eq!(ids.first().map(String::as_str), told, "{phase} at {renewal}");
+    }
+
     fn lapses(&mut self, generation: u64, renewal: u64) {
         self.lapse = Some((Lapse { generation, renewal }, seconds(self.read_at + 1)));
     }
@@ -207,17 +215,63 @@ fn every_return_to_health_is_told_and_a_restart_is_none() {
         ("Healthy", 8, None),
         ("Degraded", 9, None),
         ("Pending", 9, None),
-        ("Healthy", 10, Some("continuum-reconcile-success:4.10")),
-        ("FailedOver", 11, None),
-        ("Healthy", 12, Some("continuum-reconcile-success:4.12")),
+        ("Healthy", 100, Some("continuum-reconcile-success:4.100")),
+        ("FailedOver", 101, None),
+        ("Healthy", 200, Some("continuum-reconcile-success:4.200")),
     ] {
-        world.phase = Some(phase);
-        world.record.renewal = renewal;
-        world.restarts();
-        let ids = world.looks(&fsn());
-        assert_eq!(ids.first().map(String::as_str), told, "{phase} at {renewal}");
+        world.is_in(phase, renewal, told);
     }
     assert!(world.looks(&hel()).is_empty(), "the holder tells it");
+}
+
+#[test]
+fn returns_within_ten_minutes_are_told_once_when_those_are_over() {
+    let mut world = World::new();
+    assert_eq!(world.spec.lease.renew_seconds, 10);
+    for (phase, renewal, told) in [
+        ("Healthy", 7, Some("continuum-reconcile-success:4.7")),
+        ("Degraded", 9, None),
+        ("Healthy", 10, None),
+        ("Degraded", 20, None),
+        ("Healthy", 30, None),
+        ("Healthy", 67, None),
+        ("Healthy", 68, Some("continuum-reconcile-success:4.68")),
+        ("Healthy", 200, None),
+        ("Degraded", 201, None),
+        ("Healthy", 202, Some("continuum-reconcile-success:4.202")),
+        ("Degraded", 203, None),
+        ("Healthy", 204, None),
+        ("Degraded", 263, None),
+        ("Degraded", 300, None),
+    ] {
+        world.is_in(phase, renewal, told);
+    }
+}
+
+#[test]
+fn a_return_of_before_a_switchover_and_back_counts_and_one_of_a_lost_record_does_not() {
+    let mut world = World::new();
+    world.is_in("Healthy", 7, Some("continuum-reconcile-success:4.7"));
+    (world.record.generation, world.phase) = (6, Some("FailedOver"));
+    world.looks(&fsn());
+    world.is_in("Healthy", 20, None);
+    world.record.generation = 7;
+    world.is_in("Healthy", 0, Some("continuum-reconcile-success:7.0"));
+}
+
+#[test]
+fn ten_minutes_are_as_many_renewals_as_fit_into_them() {
+    for (renew_seconds, renewals) in [(1, 600), (7, 86), (10, 60), (60, 10)] {
+        let told = |since: u64| {
+            let record = Record { renewal: 7 + since, ..fixture::record() };
+            may_tell_return(Some("3.7"), &record, renew_seconds)
+        };
+        assert!(!told(renewals), "{renew_seconds} s: it may have been told of just before the next renewal");
+        assert!(told(renewals + 1), "{renew_seconds} s");
+    }
+    for unknown in [None, Some("an epoch"), Some("3.x")] {
+        assert!(may_tell_return(unknown, &fixture::record(), 10), "{unknown:?}");
+    }
 }
 
 #[test]

@@ -3,6 +3,9 @@
 
 mod body;
 mod happened;
+mod lag;
+mod place;
+mod returns;
 
 use self::body::Body;
 use self::happened::Happened;
@@ -11,11 +14,14 @@ use crate::ground::{Ground, Message};
 use crate::servers::kube_api::{CONTINUUMS, Change};
 use std::collections::BTreeMap;
 
+/// A message, and what it tells.
+type Told<'a> = (&'a Message, Body);
+
 /// Checks.
 pub fn check(ground: &Ground) -> Verdict {
     let mut evidence = Vec::new();
     let mut ids: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut told: Vec<(&Message, Body)> = Vec::new();
+    let mut told: Vec<Told<'_>> = Vec::new();
     for message in &ground.messages {
         let sequence = message.sequence;
         if message.id.is_empty() {
@@ -42,6 +48,8 @@ pub fn check(ground: &Ground) -> Verdict {
             evidence.push(format!("message {sequence} tells of a {kind} {from} -> {to} that did not happen"));
         }
     }
+    evidence.extend(returns::lies(ground, &told));
+    evidence.extend(lag::repeats(ground, &told));
     Verdict::of("audit", format!("{} events", count(ground.messages.len())), evidence)
 }
 
@@ -70,7 +78,7 @@ fn may_be_told(ground: &Ground, message: &Message, body: &Body) -> bool {
             let step = body.step.as_deref().and_then(|step| step.strip_suffix("/7")?.parse::<u8>().ok());
             body.from.is_none() && step.is_some_and(|step| (1..=7).contains(&step))
         }
-        "continuum-cnpg-lag-breach" => true,
+        lag::KIND => lag::is_true(ground, message, body),
         _ => false,
     }
 }

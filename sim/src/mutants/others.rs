@@ -4,7 +4,7 @@ use crate::fabric::Net;
 use crate::servers::postgres::NetConnector;
 use crate::world::objects;
 use async_trait::async_trait;
-use continuum_core::audit::Event;
+use continuum_core::audit::{self, About, Event, EventType};
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::observe::{Claim, DatabaseView, RouteView, Seen};
 use continuum_core::ports::{
@@ -119,6 +119,32 @@ impl PublishAudit for PublishesTwice {
     async fn publish(&self, event: &Event) -> Outcome<u64> {
         let again = Event { message_id: format!("again:{}", event.message_id), ..event.clone() };
         let _ = self.audit.publish(&again).await;
+        self.audit.publish(event).await
+    }
+}
+
+/// See [`super::Mutant::InventsLag`].
+pub(super) struct InventsLag {
+    audit: Arc<dyn PublishAudit>,
+}
+
+impl InventsLag {
+    pub(super) fn new(audit: Arc<dyn PublishAudit>) -> Self {
+        Self { audit }
+    }
+}
+
+#[async_trait]
+impl PublishAudit for InventsLag {
+    /// Each return to health of a region has a lag beside it, at the same place.
+    async fn publish(&self, event: &Event) -> Outcome<u64> {
+        if let (EventType::ReconcileSuccess, Some(primary)) = (event.body.kind, &event.body.to_primary) {
+            let name = ObjectName::new(objects::NAMESPACE, objects::APPLICATION);
+            let about = About { continuum: &name, application: &event.body.application_name };
+            let fact = event.message_id.rsplit(':').next().unwrap_or_default();
+            let lag = audit::lag_breach(about, primary, (61, 60), fact, event.body.timestamp);
+            let _ = self.audit.publish(&lag).await;
+        }
         self.audit.publish(event).await
     }
 }

@@ -45,6 +45,8 @@ pub(super) struct Body {
     pub to: Option<String>,
     /// `4/7`.
     pub step: Option<String>,
+    /// How far the standby was behind, s.
+    pub lag_seconds: Option<u64>,
     /// What it says in words; empty where it says nothing.
     pub message: String,
 }
@@ -76,7 +78,8 @@ pub(super) fn read(message: &Message) -> Result<Body, String> {
         return Err(format!("its timestamp is `{time}`"));
     }
     let message = text("message").unwrap_or_default();
-    Ok(Body { kind, from: text("fromPrimary"), to: text("toPrimary"), step: text("step"), message })
+    let lag_seconds = fields.get("lagSeconds").and_then(Value::as_u64);
+    Ok(Body { kind, from: text("fromPrimary"), to: text("toPrimary"), step: text("step"), lag_seconds, message })
 }
 
 /// Empty ones are left out.

@@ -1,7 +1,8 @@
 //! What happened in a run that an event may tell of, from the servers: the record as it stood at the witness, the
 //! moments of the switchovers, the resource.
 //!
-//! Not decided here, since no server knows it: a lag as it was measured, a request whose plan was invalid.
+//! Not decided here: a lag, and how many returns to health there may be (beside this file); a request whose plan was
+//! invalid, since no server knows it.
 
 use crate::ground::{Ground, LeaseWrite};
 use crate::servers::kube_api::CONTINUUMS;

@@ -7,7 +7,7 @@ use crate::moments::Sample;
 use crate::servers::kube_api::{CONTINUUMS, ChangeEvent};
 use crate::servers::postgres::Event;
 use continuum_core::name::Region;
-use continuum_core::record::{Lsn, Record};
+use continuum_core::record::Record;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -215,21 +215,11 @@ impl<'a> Scene<'a> {
             lies.insert("standby", "StandbyAvailable True, and the standby did not stream".into());
         }
         let Some(lag) = status["replicationLagSeconds"].as_u64().map(Duration::from_secs) else { return };
-        let truth = self.lag(primary, sample.replayed, now);
+        let truth = self.ground.lag(primary, sample.replayed, now);
         if lag + LAG_TOLERANCE < truth || truth + LAG_TOLERANCE < lag {
             let seconds = |lag: Duration| lag.as_secs();
             lies.insert("lag", format!("replicationLagSeconds {}, it was {}", seconds(lag), seconds(truth)));
         }
-    }
-
-    /// How long ago the first write was committed that a standby has not replayed.
-    fn lag(&self, primary: &Region, replayed: Lsn, now: Duration) -> Duration {
-        let Some(truth) = self.ground.regions.get(primary) else { return Duration::ZERO };
-        let waiting = self.ground.journal.iter().take_while(|entry| entry.at <= now).find(|entry| {
-            entry.instance == truth.cluster_name.name
-                && matches!(entry.event, Event::Committed { lsn, .. } if lsn > replayed)
-        });
-        waiting.map_or(Duration::ZERO, |entry| now.saturating_sub(entry.at))
     }
 }
 
