@@ -367,6 +367,30 @@ fn a_watch_from_a_forgotten_version_begins_anew() {
 }
 
 #[test]
+fn a_server_that_begins_anew_tells_no_watch_of_what_was_before() {
+    let mut world = World::new(12, Arc::new(Open));
+    world.client(|api, _, notes| async move {
+        let mut events = watcher(api, watcher::Config::default().timeout(20)).boxed();
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(watcher::Event::Init) => note(&notes, "init"),
+                Err(error) => note(&notes, error),
+                Ok(_) => {}
+            }
+        }
+    });
+    world.run(ms(1000));
+    assert_eq!(world.notes(), ["init"]);
+    world.fabric.crash("api.fsn");
+    world.run(ms(1000));
+    world.fabric.restart("api.fsn");
+    world.run(ms(120_000));
+    let notes = world.notes();
+    let told = notes.iter().position(|note| note.contains("too old resource version"));
+    assert!(told.is_some_and(|at| notes[at..].contains(&"init".to_string())), "{notes:?}");
+}
+
+#[test]
 fn history_tells_who_changed_what_and_under_which_claim() {
     let store = Store::new("witness");
     let lease = json!({ "metadata": { "name": "shop.shop", "namespace": "continuum" } });

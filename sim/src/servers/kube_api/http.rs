@@ -64,6 +64,7 @@ struct Received {
 /// The software of an API server's host.
 pub async fn serve(net: Net, server_name: String, store: Store, gate: SharedGate) {
     let listener = net.listen(PORT).await.expect("the port of a fresh host is free");
+    store.begin();
     let server = Arc::new(Server { net: net.clone(), name: server_name, store, gate, rendered: Mutex::default() });
     loop {
         // An accept fails where its client is gone already.

@@ -29,8 +29,10 @@ pub(super) struct State {
     name: String,
     pub(super) objects: BTreeMap<Key, Arc<Value>>,
     pub(super) version: u64,
-    /// A watch cannot begin at a version before this one.
+    /// What was before this version is forgotten.
     pub(super) oldest: u64,
+    /// Of the process that serves: it tells of what was written since it began, and of nothing before. Absent: none did yet.
+    pub(super) began_at: Option<u64>,
     made: u64,
     pub(super) history: Vec<Change>,
     pub(super) admissions: Vec<(&'static Resource, Admission)>,
@@ -78,6 +80,7 @@ impl State {
             objects: BTreeMap::new(),
             version: FIRST_VERSION,
             oldest: FIRST_VERSION,
+            began_at: None,
             made: 0,
             history: Vec::new(),
             admissions: Vec::new(),

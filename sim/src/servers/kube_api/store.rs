@@ -231,7 +231,9 @@ impl Store {
 
     /// As [`Store::history_since`], where the server still has it for a watch.
     pub(super) fn watchable_since(&self, version: u64) -> Result<Vec<Change>, Refusal> {
-        let oldest = self.lock().oldest;
+        let state = self.lock();
+        let oldest = state.oldest.max(state.began_at.unwrap_or_default());
+        drop(state);
         if version < oldest { Err(Refusal::expired(version, oldest)) } else { Ok(self.history_since(version)) }
     }
 
@@ -276,6 +278,15 @@ impl Store {
 
     pub(super) fn denies(&self, asked: &Right) -> bool {
         self.lock().denied.iter().any(|right| right.covers(asked))
+    }
+
+    /// A process begins to serve. Where it is not the first, watches of the one before it are answered 410: it writes objects of
+    /// its own as it begins, so that theirs are all of older versions, and has no memory of those: seen of kube-apiserver 1.37,
+    /// killed and started again on the same etcd.
+    pub(super) fn begin(&self) {
+        let mut state = self.lock();
+        state.version += u64::from(state.began_at.is_some());
+        state.began_at = Some(state.version);
     }
 
     /// Forgets old versions: a watch from before now is answered 410.
