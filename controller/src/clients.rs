@@ -3,12 +3,12 @@
 //!
 //! Nothing of a kubeconfig is shown, not even where it cannot be read: what stands beside a mistake may be a token.
 
-use crate::config::{AuditConfig, Config, Mistake, Mistakes, OtherClusters, OwnCluster, Witness};
+use crate::config::{Config, Mistake, Mistakes, OtherClusters, OwnCluster, Witness};
 use crate::secrets::{Contents, SecretError, Secrets};
 use crate::tls;
 use continuum_core::name::{ObjectName, Region};
 use continuum_live::kube_transport::{Limits, tls_client};
-use continuum_nats::{Credentials, Settings, check_credentials};
+use continuum_nats::{Credentials, Settings};
 use http::Uri;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use std::collections::BTreeMap;
@@ -85,7 +85,7 @@ pub struct Kubeconfigs {
     own: Region,
     /// How each is reached.
     pub places: BTreeMap<Place, Reached>,
-    /// How the audit stream is reached, with what its files hold.
+    /// How the audit stream is reached. Its files are good.
     pub audit: Option<Settings>,
 }
 
@@ -113,6 +113,28 @@ pub enum NoClients {
         #[source]
         source: Box<kube::Error>,
     },
+    /// More than one place has none; a line for each.
+    #[error("{}", .0.iter().map(|why| crate::chain(why)).collect::<Vec<_>>().join("\n"))]
+    Several(Vec<NoClients>),
+}
+
+impl NoClients {
+    /// Whether somebody has to change the configuration before a start can succeed.
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Self::Mistakes(_) | Self::Client { .. } => true,
+            Self::Secret { .. } => false,
+            Self::Several(each) => each.iter().all(Self::is_configuration),
+        }
+    }
+
+    /// Absent: there is none.
+    fn of(mut each: Vec<NoClients>) -> Option<Self> {
+        match each.len() {
+            0 | 1 => each.pop(),
+            _ => Some(Self::Several(each)),
+        }
+    }
 }
 
 /// What of a kubeconfig is wrong, without a word of what it holds.
@@ -158,10 +180,9 @@ impl From<KubeconfigError> for Unusable {
 pub async fn read_files(config: &Config) -> Result<Kubeconfigs, Mistakes> {
     let mut mistakes = Mistakes::default();
     let places = files(config, &mut mistakes).await;
-    let audit = match &config.audit {
-        Some(audit) => Some(audit_of_files(audit, &mut mistakes).await),
-        None => None,
-    };
+    if let Some(audit) = &config.audit {
+        look_at_files_of_audit(audit, &mut mistakes).await;
+    }
     let of_records = config.records.as_ref().and_then(|records| records.scheme.authorities());
     look_at_authorities("POWERDNS_CA_FILE", of_records, &mut mistakes).await;
     let of_latency = config.latency.as_ref().and_then(|latency| latency.scheme.authorities());
@@ -173,7 +194,7 @@ pub async fn read_files(config: &Config) -> Result<Kubeconfigs, Mistakes> {
         mistakes.0.extend(witness_region_unknown(config, &places));
     }
     match mistakes.0.is_empty() {
-        true => Ok(Kubeconfigs { own: config.region.clone(), places, audit }),
+        true => Ok(Kubeconfigs { own: config.region.clone(), places, audit: config.audit.clone() }),
         false => Err(mistakes),
     }
 }
@@ -205,16 +226,19 @@ pub(crate) async fn files(config: &Config, mistakes: &mut Mistakes) -> BTreeMap<
     well.collect()
 }
 
-/// The audit stream's settings, whose files are good.
-async fn audit_of_files(config: &AuditConfig, mistakes: &mut Mistakes) -> Settings {
-    // The client reads them itself, again and again: here it is only said what is wrong with them.
-    if let Some(path) = &config.credentials {
-        look_at("NATS_CREDS_FILE", path, mistakes, |text| check_credentials(&String::from_utf8_lossy(text))).await;
+/// The client reads them itself, again and again: here it is only said what is wrong with them.
+async fn look_at_files_of_audit(settings: &Settings, mistakes: &mut Mistakes) {
+    let credentials = &settings.credentials;
+    let file = match credentials {
+        Credentials::None => None,
+        Credentials::Creds(path) => Some(("NATS_CREDS_FILE", path)),
+        Credentials::Token(path) => Some(("NATS_TOKEN_FILE", path)),
+        Credentials::Nkey(path) => Some(("NATS_NKEY_FILE", path)),
+    };
+    if let Some((name, path)) = file {
+        look_at(name, path, mistakes, |held| credentials.check(held)).await;
     }
-    look_at_authorities("NATS_CA_FILE", config.settings.ca.as_deref(), mistakes).await;
-    let mut settings = config.settings.clone();
-    settings.credentials = config.credentials.clone().map_or(Credentials::None, Credentials::File);
-    settings
+    look_at_authorities("NATS_CA_FILE", settings.ca.as_deref(), mistakes).await;
 }
 
 async fn look_at_authorities(name: &'static str, path: Option<&Path>, mistakes: &mut Mistakes) {
@@ -411,19 +435,16 @@ impl Kubeconfigs {
     ///
     /// # Errors
     ///
-    /// A secret that cannot be read, or that holds no kubeconfig.
+    /// Every secret that cannot be read, and every key that holds no kubeconfig.
     pub async fn read_secrets(&mut self, config: &Config) -> Result<(), NoClients> {
         let own = Place::Region(self.own.clone());
         let client = self.places[&own].client(&own, crate::USER_AGENT, Limits::REQUESTS)?;
         let mut wrong = Vec::new();
         self.places.extend(secrets(config, &client, &mut wrong).await);
-        match wrong.into_iter().next() {
-            Some(error) => Err(error),
-            None => match witness_region_unknown(config, &self.places) {
-                Some(mistake) => Err(Mistakes(vec![mistake]).into()),
-                None => Ok(()),
-            },
+        if wrong.is_empty() {
+            wrong.extend(witness_region_unknown(config, &self.places).map(|mistake| Mistakes(vec![mistake]).into()));
         }
+        NoClients::of(wrong).map_or(Ok(()), Err)
     }
 
     /// The namespace that this process stands in, as its account or its context says.
@@ -435,6 +456,15 @@ impl Kubeconfigs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_with_several_secrets_is_told_at_once() {
+        let wrong = |name| NoClients::Mistakes(Mistakes(vec![Mistake::Missing { name, cure: "set it" }]));
+        let both = NoClients::of(vec![wrong("REGION_KUBECONFIGS_SECRET"), wrong("WITNESS_SECRET")]).unwrap();
+        let told = crate::chain(&both);
+        assert!(told.contains("REGION_KUBECONFIGS_SECRET") && told.contains("WITNESS_SECRET"), "{told}");
+        assert!(both.is_configuration() && NoClients::of(Vec::new()).is_none());
+    }
 
     fn regions(names: &[&str]) -> Result<Vec<String>, String> {
         let found = regions_in("REGION_KUBECONFIGS_DIR", "/etc/regions", &Region::new("fsn"), names.iter().copied());

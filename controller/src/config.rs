@@ -52,7 +52,7 @@ pub struct Config {
     /// The domain of Services, such as `cluster.local`.
     pub cluster_domain: String,
     /// The audit stream; absent: none, and no switchover is begun.
-    pub audit: Option<AuditConfig>,
+    pub audit: Option<continuum_nats::Settings>,
     /// Where records are published; absent: nowhere, and no switchover is begun.
     pub records: Option<RecordsConfig>,
     /// Where latency is read; absent: nowhere, and its check is deferred.
@@ -63,15 +63,6 @@ pub struct Config {
     pub vantages: Vec<SocketAddr>,
     /// What is logged.
     pub logs: Logs,
-}
-
-/// How the audit stream is reached.
-#[derive(Clone, Debug)]
-pub struct AuditConfig {
-    /// Its servers.
-    pub settings: continuum_nats::Settings,
-    /// A `.creds` file; absent: as the servers' URLs say.
-    pub credentials: Option<PathBuf>,
 }
 
 /// How the server of the records is reached.

@@ -52,7 +52,11 @@ pub enum NotRun {
 impl NotRun {
     /// Whether it will be so until the configuration is another.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Clients(NoClients::Mistakes(_) | NoClients::Client { .. }) | Self::Vantages(_))
+        match self {
+            Self::Clients(none) => none.is_configuration(),
+            Self::Vantages(_) => true,
+            _ => false,
+        }
     }
 }
 
@@ -102,7 +106,7 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
         }
     }
     match &config.audit {
-        Some(audit) => tracing::info!(servers = audit.settings.told(), "the audit stream is published to these"),
+        Some(audit) => tracing::info!(servers = audit.told(), "the audit stream is published to these"),
         None => tracing::warn!("NATS_URL is not set: events are told to nobody, and no switchover is begun"),
     }
     if config.api.is_some() && config.api_token.is_none() {

@@ -1,8 +1,9 @@
 //! One connection, made anew after whatever may leave a request behind in it.
 
-use crate::settings::{Credentials, Settings};
+use crate::settings::Settings;
 use async_nats::jetstream::{self, context::ContextBuilder};
-use async_nats::{ConnectOptions, Event, ServerError, connection::State};
+use async_nats::rustls::{self, CertificateError};
+use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerError, connection::State};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,12 +27,12 @@ impl Material {
     /// As the files are now.
     pub fn read(settings: &Settings) -> Result<Self, String> {
         let unread = |path: &Path, error: &std::io::Error| format!("{} cannot be read: {error}", path.display());
-        let credentials = match &settings.credentials {
-            Credentials::File(path) => Some(std::fs::read_to_string(path).map_err(|error| unread(path, &error))?),
-            _ => None,
-        };
+        let text = |path: &Path| std::fs::read_to_string(path).map_err(|error| unread(path, &error));
         let read = |path: &PathBuf| std::fs::read(path).map_err(|error| unread(path, &error));
-        Ok(Self { credentials, authorities: settings.ca.as_ref().map(read).transpose()? })
+        Ok(Self {
+            credentials: settings.credentials.file().map(text).transpose()?,
+            authorities: settings.ca.as_ref().map(read).transpose()?,
+        })
     }
 }
 
@@ -62,26 +63,22 @@ impl Connection {
                 tracing::debug!(%event, "NATS");
                 std::future::ready(())
             });
-        let options = match &settings.credentials {
+        let options = match settings.credentials.file() {
             // The library reads the user of a URL, and does not send it.
-            Credentials::None => match settings.user() {
+            None => match settings.user() {
                 Some((user, password)) => options.user_and_password(user, password),
                 None => options,
             },
-            Credentials::Token(token) => options.token(token.clone()),
-            Credentials::File(path) => options
-                .credentials(material.credentials.as_deref().unwrap_or_default())
-                .map_err(|_| format!("{} is no .creds file", path.display()))?,
-            Credentials::Nkey(seed) => options.nkey(seed.clone()),
+            Some(path) => settings
+                .credentials
+                .told(options, material.credentials.as_deref().unwrap_or_default())
+                .map_err(|error| format!("{}: {error}", path.display()))?,
         };
         let options = match &settings.ca {
             Some(path) => options.add_root_certificates(path.clone()).require_tls(true),
             None => options,
         };
-        let client = options
-            .connect(&settings.servers)
-            .await
-            .map_err(|error| format!("cannot connect to {}: {}", settings.told(), chain(&error)))?;
+        let client = options.connect(&settings.servers).await.map_err(|error| unconnected(&error, settings))?;
         let context = ContextBuilder::new().timeout(REQUEST_LIMIT).ack_timeout(REQUEST_LIMIT).build(client.clone());
         Ok(Self { context, client, refusals })
     }
@@ -109,6 +106,37 @@ impl Connection {
     pub fn take_refusals(&self) -> Vec<String> {
         std::mem::take(&mut *self.refusals.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// That there is no connection, and how to mend it where the settings may be what is wrong.
+fn unconnected(error: &ConnectError, settings: &Settings) -> String {
+    let told = format!("cannot connect to {}: {}", settings.told(), chain(error));
+    match cure(error, settings) {
+        Some(cure) => format!("{told}; {cure}"),
+        None => told,
+    }
+}
+
+fn cure(error: &ConnectError, settings: &Settings) -> Option<String> {
+    if matches!(error.kind(), ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication) {
+        return Some(match settings.credentials.file() {
+            Some(path) => format!("mend what {} holds, or whom the servers let in", path.display()),
+            None => "mend user and password in the URL, or name a file of credentials".to_owned(),
+        });
+    }
+    is_of_unknown_authority(error).then(|| match &settings.ca {
+        Some(path) => format!("put the authority of the server's certificate into {}", path.display()),
+        None => "name a file with the authority of the server's certificate".to_owned(),
+    })
+}
+
+/// Whether the server's certificate is of an authority that is not trusted. One with the name of a trusted one, and
+/// another key, is told by its signature.
+fn is_of_unknown_authority(error: &ConnectError) -> bool {
+    use CertificateError::{BadSignature, UnknownIssuer};
+    let source = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+    let told = source.and_then(|source| source.get_ref()?.downcast_ref::<rustls::Error>());
+    matches!(told, Some(rustls::Error::InvalidCertificate(UnknownIssuer | BadSignature)))
 }
 
 /// An error with its causes.

@@ -9,5 +9,5 @@ mod settings;
 mod witness_kv;
 
 pub use audit::AuditStream;
-pub use settings::{Credentials, NoCredentials, Settings, SettingsError, check_credentials};
+pub use settings::{Credentials, Settings, SettingsError, WrongCredentials};
 pub use witness_kv::{KvBucket, KvWitness, is_bucket_name};

@@ -1,9 +1,9 @@
 //! Where the servers are, and how to prove who asks.
 
-use async_nats::ServerAddr;
+use async_nats::{ConnectOptions, ServerAddr};
 use percent_encoding::percent_decode_str;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Schemes of a server's URL.
 const SCHEMES: [&str; 2] = ["nats", "tls"];
@@ -21,18 +21,18 @@ pub struct Settings {
     pub name: String,
 }
 
-/// How to prove who asks.
-#[derive(Clone, Default)]
+/// How to prove who asks. A file is read again before each request, and used where it changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Credentials {
     /// The server asks for nothing, or the URL says it: `nats://user:password@host`.
     #[default]
     None,
-    /// A token.
-    Token(String),
-    /// A `.creds` file: a JWT and the seed of its user's key. It is read again before each request, and used where it changed.
-    File(PathBuf),
-    /// The seed of a user's key, `SU...`.
-    Nkey(String),
+    /// A `.creds` file: a JWT and the seed of its user's key.
+    Creds(PathBuf),
+    /// A file with a token in one line.
+    Token(PathBuf),
+    /// A file with the seed of a user's key, `SU...`, in one line.
+    Nkey(PathBuf),
 }
 
 /// What is wrong with settings. Values are not told: they may hold a password.
@@ -53,17 +53,69 @@ pub enum SettingsError {
     },
 }
 
-/// What is wrong with the text of a `.creds` file. It is not told: it holds a key.
+/// What is wrong with what a file of credentials holds. It is not told: it may be a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it is no .creds file: those hold a user's JWT and the seed of its key, each between lines of dashes")]
-pub struct NoCredentials;
+pub enum WrongCredentials {
+    /// Of a `.creds` file.
+    #[error("it is no .creds file: those hold a user's JWT and the seed of its key, each between lines of dashes")]
+    Creds,
+    /// Of a token.
+    #[error("it holds no token: write into it the one that the servers know, in one line, and nothing else")]
+    Token,
+    /// Of a key.
+    #[error("it holds no seed of a user's key: that is one line of 58 letters and digits, which begins with SU")]
+    Nkey,
+}
 
-/// Whether this is the text of a `.creds` file.
-///
-/// # Errors
-/// It is not.
-pub fn check_credentials(text: &str) -> Result<(), NoCredentials> {
-    async_nats::ConnectOptions::new().credentials(text).map(drop).map_err(|_| NoCredentials)
+impl Credentials {
+    /// The file that holds them.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::None => None,
+            Self::Creds(path) | Self::Token(path) | Self::Nkey(path) => Some(path),
+        }
+    }
+
+    /// Whether this may stand in their file. Whether a server lets one in by it is not asked.
+    ///
+    /// # Errors
+    /// It may not.
+    pub fn check(&self, held: &[u8]) -> Result<(), WrongCredentials> {
+        // What is no UTF-8 is no more of use than an empty file.
+        self.told(ConnectOptions::new(), std::str::from_utf8(held).unwrap_or_default()).map(drop)
+    }
+
+    /// Options that tell a server what their file holds.
+    pub(crate) fn told(&self, options: ConnectOptions, held: &str) -> Result<ConnectOptions, WrongCredentials> {
+        match self {
+            Self::None => Ok(options),
+            Self::Creds(_) => options.credentials(held).map_err(|_| WrongCredentials::Creds),
+            Self::Token(_) => {
+                let token = line(held).ok_or(WrongCredentials::Token)?;
+                Ok(options.token(token.to_owned()))
+            }
+            Self::Nkey(_) => {
+                let seed = line(held).filter(|line| is_seed(line)).ok_or(WrongCredentials::Nkey)?;
+                Ok(options.nkey(seed.to_owned()))
+            }
+        }
+    }
+}
+
+/// The only line of a text, without what an editor leaves at its end.
+fn line(text: &str) -> Option<&str> {
+    let line = text.trim();
+    (!line.is_empty() && !line.contains(char::is_control)).then_some(line)
+}
+
+/// Whether this is the seed of a user's key, to its checksum. The library looks at a seed only once it connects, and
+/// does not say what is wrong; in a `.creds` file it looks at once.
+fn is_seed(line: &str) -> bool {
+    let creds = format!(
+        "-----BEGIN NATS USER JWT-----\nnone\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{line}\n------END USER NKEY SEED------\n"
+    );
+    line.starts_with("SU") && ConnectOptions::new().credentials(&creds).is_ok()
 }
 
 impl Settings {
@@ -140,5 +192,31 @@ mod tests {
         assert!(why("nats").starts_with("URL 1 is none of a NATS server: it has no scheme"));
         let secret = why("nats://bob:se cret@[:4222");
         assert!(secret.starts_with("URL 1 is none") && !secret.contains("cret"), "{secret}");
+    }
+
+    #[test]
+    fn a_token_is_one_line_and_a_seed_is_one_of_a_user_with_a_right_checksum() {
+        let token = |held: &[u8]| Credentials::Token("/token".into()).check(held);
+        for good in [&b"hunter2"[..], b"hunter2\n", b"two words\r\n"] {
+            assert_eq!(token(good), Ok(()));
+        }
+        for wrong in [&b""[..], b" \n", b"hunter2\nhunter3\n", b"\xff\xfe"] {
+            assert_eq!(token(wrong), Err(WrongCredentials::Token));
+        }
+        let nkey = |held: &str| Credentials::Nkey("/seed".into()).check(held.as_bytes());
+        let seed = "SUANQDPB2RUOE4ETUA26CNX7FUKE5ZZKFCQIIW63OX225F2CO7UEXTM7ZY";
+        assert_eq!((nkey(seed), nkey(&format!("{seed}\n"))), (Ok(()), Ok(())));
+        for wrong in [
+            "",
+            // The public half; the seed of an account; one with a letter exchanged; one cut short; two of them.
+            "UAMMBNV2EYR65NYZZ7IAK5SIR5ODNTTERJOBOF4KJLMWI45YOXOSWULM",
+            "SAAECQZCGCO3LQDNBEFC5ERMZQ7AA4EMTE5ZXFSALXQSPN75RWRN2IOLT4",
+            &seed.replace("QDPB", "QDPC"),
+            &seed[..57],
+            &format!("{seed}\n{seed}\n"),
+        ] {
+            let error = nkey(wrong).expect_err(wrong).to_string();
+            assert!(error.contains("begins with SU") && (wrong.is_empty() || !error.contains(wrong)), "{error}");
+        }
     }
 }

@@ -2,11 +2,13 @@
 //! removed when dropped. It takes the server in `CONTINUUM_NATS_SERVER`, else the one of `tools/nats`, else one on the
 //! PATH.
 
+use crate::certificates::{Authority, Certified};
 use crate::live;
+use async_nats::ConnectOptions;
 use async_nats::jetstream::{self, stream};
 use continuum_core::audit::SUBJECT;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -18,12 +20,70 @@ pub const STREAM: &str = "AUDIT";
 pub const USER: (&str, &str) = ("app", "right");
 /// A user that may publish neither to the audit subject nor to the key of shop/shop in a bucket, with the same password.
 pub const MUTE: &str = "mute";
+/// Where the authority of a server with TLS is written down.
+const CA: &str = "ca.crt";
+
+/// How a server lets clients in.
+pub enum Access {
+    /// By user and password: [`USER`] and [`MUTE`].
+    Users,
+    /// By this token, and by nothing else.
+    Token(&'static str),
+    /// By the key with this public half, beside [`USER`].
+    Nkey(&'static str),
+    /// As `Users`, over TLS alone and at `localhost`, with a certificate of this authority.
+    Tls(Authority),
+}
+
+impl Access {
+    fn host(&self) -> &'static str {
+        match self {
+            Self::Tls(_) => "localhost",
+            _ => "127.0.0.1",
+        }
+    }
+
+    /// What the server's configuration says of it.
+    fn configuration(&self, folder: &Path) -> String {
+        let (user, password) = USER;
+        let users = |other: &str| {
+            format!("authorization {{ users: [\n{{ user: {user}, password: {password} }},\n{{ {other} }}\n] }}\n")
+        };
+        let mute = format!(
+            "user: {MUTE}, password: {password}, \
+             permissions: {{ publish: {{ deny: [\"{SUBJECT}\", \"$KV.*.shop.shop\"] }} }}"
+        );
+        match self {
+            Self::Users => users(&mute),
+            Self::Token(token) => format!("authorization {{ token: \"{token}\" }}\n"),
+            Self::Nkey(public) => users(&format!("nkey: {public}")),
+            Self::Tls(authority) => {
+                let Certified { certificate, key } = authority.certify(self.host());
+                let (certificate, key) = (put(folder, "server.crt", &certificate), put(folder, "server.key", &key));
+                let tls = format!("tls {{ cert_file: {certificate:?}, key_file: {key:?} }}\n");
+                put(folder, CA, &authority.certificate);
+                users(&mute) + &tls
+            }
+        }
+    }
+
+    /// Of who may do everything.
+    fn administrator(&self, folder: &Path) -> ConnectOptions {
+        let user = || ConnectOptions::with_user_and_password(USER.0.into(), USER.1.into());
+        match self {
+            Self::Users | Self::Nkey(_) => user(),
+            Self::Token(token) => ConnectOptions::with_token((*token).into()),
+            Self::Tls(_) => user().add_root_certificates(folder.join(CA)).require_tls(true),
+        }
+    }
+}
 
 /// A running server.
 pub struct RealNats {
     program: PathBuf,
     folder: PathBuf,
     port: u16,
+    access: Access,
     process: Mutex<Option<Child>>,
 }
 
@@ -31,6 +91,11 @@ impl RealNats {
     /// A new server with the stream. `None`, with a line on stderr, where there is no program. Panics where there is none
     /// although `CONTINUUM_LIVE=require`, or it does not start.
     pub async fn start() -> Option<Self> {
+        Self::start_with(Access::Users).await
+    }
+
+    /// The same, with another access.
+    pub async fn start_with(access: Access) -> Option<Self> {
         let Some(program) = find() else {
             live::skip("nats-server", "run `tools/nats build`");
             return None;
@@ -40,15 +105,13 @@ impl RealNats {
         let folder = std::env::temp_dir().join(format!("continuum-nats-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a temporary folder can be made");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
-        let (user, password) = USER;
         let configuration = format!(
-            "listen: 127.0.0.1:{port}\njetstream {{ store_dir: \"{}\", max_file_store: 100M }}\nauthorization {{ users: [\n\
-             {{ user: {user}, password: {password} }},\n\
-             {{ user: {MUTE}, password: {password}, permissions: {{ publish: {{ deny: [\"{SUBJECT}\", \"$KV.*.shop.shop\"] }} }} }}\n] }}\n",
-            folder.join("store").display()
+            "listen: 127.0.0.1:{port}\njetstream {{ store_dir: \"{}\", max_file_store: 100M }}\n{}",
+            folder.join("store").display(),
+            access.configuration(&folder)
         );
-        std::fs::write(folder.join("nats.conf"), configuration).expect("a file can be written");
-        let server = Self { program, folder, port, process: Mutex::new(None) };
+        put(&folder, "nats.conf", &configuration);
+        let server = Self { program, folder, port, access, process: Mutex::new(None) };
         server.restart().await;
         server.make_stream(stream::Config::default()).await;
         Some(server)
@@ -56,12 +119,25 @@ impl RealNats {
 
     /// Where it listens, as this user.
     pub fn url(&self, user: &str, password: &str) -> String {
-        format!("nats://{user}:{password}@127.0.0.1:{}", self.port)
+        format!("nats://{user}:{password}@{}", self.address())
+    }
+
+    /// Where it listens, for who proves himself by something else.
+    pub fn bare_url(&self) -> String {
+        format!("nats://{}", self.address())
+    }
+
+    fn address(&self) -> String {
+        format!("{}:{}", self.access.host(), self.port)
+    }
+
+    /// A file with this text, which goes with the server.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        put(&self.folder, name, text)
     }
 
     async fn connect(&self) -> Result<async_nats::Client, async_nats::ConnectError> {
-        let options = async_nats::ConnectOptions::with_user_and_password(USER.0.into(), USER.1.into());
-        options.connect(format!("127.0.0.1:{}", self.port)).await
+        self.access.administrator(&self.folder).connect(self.address()).await
     }
 
     /// A client of the administrator.
@@ -111,7 +187,8 @@ impl RealNats {
         let mut found = Vec::new();
         let stream = self.admin().await.get_stream(STREAM).await.expect("there is a stream");
         let state = &stream.cached_info().state;
-        for sequence in state.first_sequence..=state.last_sequence {
+        // Of a stream that never had a message the first is 0, which is none.
+        for sequence in state.first_sequence.max(1)..=state.last_sequence {
             let message = stream.get_raw_message(sequence).await.expect("nothing is deleted");
             found.push(message.headers.get(name).map(ToString::to_string).unwrap_or_default());
         }
@@ -167,6 +244,12 @@ impl Drop for RealNats {
         self.kill();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+fn put(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let file = folder.join(name);
+    std::fs::write(&file, text).expect("a file can be written");
+    file
 }
 
 /// By what the kernel says of each: `T` behind the name in parentheses.

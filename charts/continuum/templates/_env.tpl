@@ -61,6 +61,14 @@
 - name: NATS_CREDS_FILE
   value: /etc/continuum/nats-creds/{{ .key }}
 {{- end }}
+{{- with $c.natsTokenSecretRef }}
+- name: NATS_TOKEN_FILE
+  value: /etc/continuum/nats-token/{{ .key }}
+{{- end }}
+{{- with $c.natsNkeySecretRef }}
+- name: NATS_NKEY_FILE
+  value: /etc/continuum/nats-nkey/{{ .key }}
+{{- end }}
 {{- with $c.natsCASecretRef }}
 - name: NATS_CA_FILE
   value: /etc/continuum/nats-ca/{{ .key }}

@@ -60,7 +60,7 @@ continuum-controller-witness
 {{- /* What the process reads as files: folder by folder the secret and its key, a map as YAML. */ -}}
 {{- define "continuum.files" -}}
 {{- $c := .Values.continuum -}}
-{{- range $name, $ref := dict "nats-creds" $c.natsCredsSecretRef "nats-ca" $c.natsCASecretRef "powerdns-ca" $c.powerdns.caSecretRef "prometheus-ca" $c.latency.caSecretRef "pdm-ca" $c.pdmCASecretRef "otlp-ca" $c.tracing.caSecretRef }}
+{{- range $name, $ref := dict "nats-creds" $c.natsCredsSecretRef "nats-token" $c.natsTokenSecretRef "nats-nkey" $c.natsNkeySecretRef "nats-ca" $c.natsCASecretRef "powerdns-ca" $c.powerdns.caSecretRef "prometheus-ca" $c.latency.caSecretRef "pdm-ca" $c.pdmCASecretRef "otlp-ca" $c.tracing.caSecretRef }}
 {{- with $ref }}
 {{ $name }}: {{ toJson . }}
 {{- end }}

@@ -3,8 +3,8 @@
 mod otlp;
 
 use super::{
-    AuditConfig, Config, ElectionConfig, Key, LatencyConfig, Listen, LogFormat, Logs, Mistake, Mistakes, OtherClusters,
-    OwnCluster, Publisher, RecordsConfig, Values, Witness,
+    Config, ElectionConfig, Key, LatencyConfig, Listen, LogFormat, Logs, Mistake, Mistakes, OtherClusters, OwnCluster,
+    Publisher, RecordsConfig, Values, Witness,
 };
 use crate::https::Scheme;
 use continuum_core::name::{ObjectName, Region};
@@ -12,7 +12,7 @@ use continuum_live::http_api::Token;
 use continuum_live::kube_transport::USER_AGENT;
 use continuum_live::prometheus::{DEFAULT_QUERY, PROMETHEUS_PORT};
 use continuum_live::vantages::DNS_PORT;
-use continuum_nats::{Settings, is_bucket_name};
+use continuum_nats::{Credentials, Settings, is_bucket_name};
 use http::Uri;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -24,6 +24,13 @@ const POWERDNS_PORT: u16 = 8081;
 const PDM_PORT: u16 = 8080;
 /// Of a URL of https that names none: a server or proxy in front of it, and not its own port.
 const HTTPS_PORT: u16 = 443;
+
+/// What proves to the servers of NATS_URL who asks: one of these files.
+const NATS_CREDENTIALS: [(&str, fn(PathBuf) -> Credentials); 3] = [
+    ("NATS_CREDS_FILE", Credentials::Creds),
+    ("NATS_TOKEN_FILE", Credentials::Token),
+    ("NATS_NKEY_FILE", Credentials::Nkey),
+];
 
 /// The greatest delay of a health check, s.
 const HEALTH_DELAY_SECONDS_MAX: u32 = 3_600;
@@ -273,25 +280,41 @@ impl Reader<'_> {
         None
     }
 
-    fn audit(&mut self) -> Option<Option<AuditConfig>> {
-        let file = |name: &str| self.values.filled(name).map(PathBuf::from);
-        let (credentials, ca) = (file("NATS_CREDS_FILE"), file("NATS_CA_FILE"));
+    fn audit(&mut self) -> Option<Option<Settings>> {
         let Some(urls) = self.values.filled("NATS_URL") else {
-            for name in ["NATS_CREDS_FILE", "NATS_CA_FILE"] {
+            for name in NATS_CREDENTIALS.map(|(name, _)| name).into_iter().chain(["NATS_CA_FILE"]) {
                 if self.values.filled(name).is_some() {
                     self.wrong(name, "it is for the servers of NATS_URL, which is not set");
                 }
             }
             return Some(None);
         };
+        let credentials = self.nats_credentials();
         let Ok(mut settings) = Settings::new(urls, USER_AGENT) else {
             let cure =
                 "it is no list of NATS servers; write nats://host:port or tls://host:port, several with commas between";
             self.mistakes.0.push(Mistake::WrongSecret { name: "NATS_URL", cure });
             return None;
         };
-        settings.ca = ca;
-        Some(Some(AuditConfig { settings, credentials }))
+        settings.ca = self.values.filled("NATS_CA_FILE").map(PathBuf::from);
+        settings.credentials = credentials?;
+        Some(Some(settings))
+    }
+
+    fn nats_credentials(&mut self) -> Option<Credentials> {
+        let file = |name: &str| self.values.filled(name).map(PathBuf::from);
+        let set = NATS_CREDENTIALS.map(|(name, of)| file(name).map(|path| (name, of(path))));
+        let mut set = set.into_iter().flatten();
+        let Some((first, credentials)) = set.next() else { return Some(Credentials::None) };
+        let mut alone = true;
+        for (name, _) in set {
+            self.wrong(
+                name,
+                format!("{first} is set too; the servers know who asks by one of them, leave the other out"),
+            );
+            alone = false;
+        }
+        alone.then_some(credentials)
     }
 
     fn records(&mut self) -> Option<Option<RecordsConfig>> {

@@ -1,6 +1,7 @@
 //! Tables of values and what they come to.
 
 use super::*;
+use continuum_nats::Credentials;
 
 /// The least that a process can begin with.
 const LEAST: [(&str, &str); 3] =
@@ -201,6 +202,48 @@ fn a_bucket_is_a_witness_beside_a_cluster_or_alone() {
 }
 
 #[test]
+fn nats_servers_know_who_asks_by_one_file_at_most() {
+    let url = ("NATS_URL", "nats://n");
+    let (creds, token, nkey) =
+        (("NATS_CREDS_FILE", "/creds"), ("NATS_TOKEN_FILE", "/token"), ("NATS_NKEY_FILE", "/seed"));
+    for (set, expected) in [
+        (("NATS_CREDS_FILE", ""), Credentials::None),
+        (creds, Credentials::Creds("/creds".into())),
+        (token, Credentials::Token("/token".into())),
+        (nkey, Credentials::Nkey("/seed".into())),
+    ] {
+        assert_eq!(read(&[url, set]).unwrap().audit.unwrap().credentials, expected);
+    }
+    let two = read(&[url, token, nkey, ("LOG_LEVEL", "loud")]).unwrap_err();
+    assert_eq!(two.len(), 2, "{two:?}");
+    assert!(two[0].starts_with("NATS_NKEY_FILE=/seed: NATS_TOKEN_FILE is set too; "), "{two:?}");
+    let three = read(&[("NATS_URL", "http://n"), creds, token, nkey]).unwrap_err();
+    let names: Vec<&str> = three.iter().map(|text| text.split('=').next().unwrap()).collect();
+    assert_eq!(names, ["NATS_TOKEN_FILE", "NATS_NKEY_FILE", "NATS_URL"]);
+}
+
+#[tokio::test]
+async fn what_a_file_of_nats_credentials_holds_is_looked_at_before_the_start_and_not_shown() {
+    let path = std::env::temp_dir().join(format!("continuum-config-{}.credentials", std::process::id()));
+    let file = path.to_str().unwrap();
+    for (name, held, said) in [
+        ("NATS_CREDS_FILE", "very-secret", "it is no .creds file"),
+        ("NATS_TOKEN_FILE", " \n", "it holds no token"),
+        ("NATS_TOKEN_FILE", "very-secret\nvery-secret\n", "it holds no token"),
+        ("NATS_NKEY_FILE", "SUvery-secret", "it holds no seed of a user's key"),
+    ] {
+        std::fs::write(&path, held).unwrap();
+        let config = read(&[("NATS_URL", "nats://n"), (name, file)]).unwrap();
+        // The kubeconfigs of these values are not there either.
+        let told = crate::clients::read_files(&config).await.err().unwrap().to_string();
+        let line = told.lines().find(|line| line.trim_start().starts_with(name)).unwrap_or_else(|| panic!("{told}"));
+        assert!(line.contains(&format!("{name}={file}: it is of no use; mend what it holds")), "{line}");
+        assert!(line.contains(said) && !told.contains("very-secret"), "{told}");
+    }
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
 fn an_empty_region_is_refused() {
     for value in ["", "(unset)"] {
         let mistakes = read(&[("CATALYST_REGION", value)]).unwrap_err();
@@ -248,6 +291,8 @@ fn each_mistake_names_variable_value_and_cure() {
         ("NATS_URL", "http://user:word@nats", "NATS_URL=(not shown): it is no list of NATS servers"),
         ("NATS_URL", "nats", "NATS_URL=(not shown): it is no list of NATS servers"),
         ("NATS_CREDS_FILE", "/creds", "NATS_CREDS_FILE=/creds: it is for the servers of NATS_URL"),
+        ("NATS_TOKEN_FILE", "/token", "NATS_TOKEN_FILE=/token: it is for the servers of NATS_URL"),
+        ("NATS_NKEY_FILE", "/seed", "NATS_NKEY_FILE=/seed: it is for the servers of NATS_URL"),
         ("NATS_CA_FILE", "/ca", "NATS_CA_FILE=/ca: it is for the servers of NATS_URL"),
         (
             "OTEL_EXPORTER_OTLP_HEADERS",

@@ -29,7 +29,7 @@ const fn secret(name: &'static str, help: &'static str) -> Variable {
 }
 
 /// All of them, in the order of the documentation.
-pub const VARIABLES: [Variable; 37] = [
+pub const VARIABLES: [Variable; 39] = [
     variable("CATALYST_REGION", "region", None, "the region that this process stands in; required"),
     variable(
         "OWN_KUBECONFIG",
@@ -119,7 +119,19 @@ pub const VARIABLES: [Variable; 37] = [
         "NATS_CREDS_FILE",
         "nats-creds-file",
         None,
-        "a .creds file for the audit stream; not set: as NATS_URL says",
+        "a .creds file for the audit stream; not set, nor one of the next two: as NATS_URL says",
+    ),
+    variable(
+        "NATS_TOKEN_FILE",
+        "nats-token-file",
+        None,
+        "a file with a token for the audit stream, in place of NATS_CREDS_FILE",
+    ),
+    variable(
+        "NATS_NKEY_FILE",
+        "nats-nkey-file",
+        None,
+        "a file with the seed of a user's key (SU...) for the audit stream, in place of NATS_CREDS_FILE",
     ),
     variable("NATS_CA_FILE", "nats-ca-file", None, "authorities of the audit stream's servers, PEM; set: TLS alone"),
     variable(

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex as Shared};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// The JWT of who is not let in.
+/// The JWT or token of who is not let in.
 const STRANGER: &str = "stranger";
 
-/// A server that lets everybody in but one, and their JWTs in the order of their coming.
+/// A server that lets everybody in but one, and their JWTs, tokens or keys in the order of their coming.
 async fn server() -> (u16, Arc<Shared<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -40,9 +40,10 @@ async fn serve(stream: TcpStream, came: Arc<Shared<Vec<String>>>) {
             }
             let Some(body) = line.strip_prefix("CONNECT ") else { continue };
             let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
-            let jwt = body["jwt"].as_str().expect("a JWT").to_owned();
-            let stranger = jwt == STRANGER;
-            came.lock().expect("nobody panicked").push(jwt);
+            let who = ["jwt", "auth_token", "nkey"].into_iter().find_map(|name| body[name].as_str());
+            let who = who.expect("somebody").to_owned();
+            let stranger = who == STRANGER;
+            came.lock().expect("nobody panicked").push(who);
             if stranger {
                 let _ = write.write_all(b"-ERR 'Authorization Violation'\r\n").await;
                 return;
@@ -51,7 +52,7 @@ async fn serve(stream: TcpStream, came: Arc<Shared<Vec<String>>>) {
     }
 }
 
-/// A `.creds` file that goes with its owner.
+/// A file of credentials that goes with its owner.
 struct File(PathBuf);
 
 impl File {
@@ -63,14 +64,17 @@ impl File {
         )))
     }
 
-    /// Whose JWT; the key is the same.
+    fn write(&self, text: &str) {
+        std::fs::write(&self.0, text).expect("a file can be written");
+    }
+
+    /// Whose JWT, as a `.creds` file; the key is the same.
     fn put(&self, jwt: &str) {
-        let text = format!(
+        self.write(&format!(
             "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
              -----BEGIN USER NKEY SEED-----\nSUANQDPB2RUOE4ETUA26CNX7FUKE5ZZKFCQIIW63OX225F2CO7UEXTM7ZY\n\
              ------END USER NKEY SEED------\n"
-        );
-        std::fs::write(&self.0, text).expect("a file can be written");
+        ));
     }
 
     fn remove(&self) {
@@ -84,9 +88,13 @@ impl Drop for File {
     }
 }
 
-fn link(port: u16, credentials: &Path) -> Link {
+fn link(port: u16, credentials: Credentials) -> Link {
     let settings = Settings::new(&format!("nats://127.0.0.1:{port}"), "continuum").expect("a URL");
-    Link::new(Settings { credentials: Credentials::File(credentials.to_owned()), ..settings }, "the audit stream")
+    Link::new(Settings { credentials, ..settings }, "the audit stream")
+}
+
+fn by_creds(port: u16, path: &Path) -> Link {
+    link(port, Credentials::Creds(path.to_owned()))
 }
 
 #[tokio::test]
@@ -95,7 +103,7 @@ async fn credentials_that_change_are_used_and_those_that_are_not_taken_are_not()
     let came = || came.lock().expect("nobody panicked").clone();
     let file = File::new();
     file.put("one");
-    let link = link(port, &file.0);
+    let link = by_creds(port, &file.0);
     for _ in 0..2 {
         assert!(link.connection().await.is_ok());
     }
@@ -124,12 +132,54 @@ async fn credentials_that_change_are_used_and_those_that_are_not_taken_are_not()
 }
 
 #[tokio::test]
+async fn a_token_and_a_key_that_change_are_used_and_a_file_that_holds_none_of_them_changes_nothing() {
+    // Seeds, and their public halves.
+    let keys = [
+        (
+            "SUAD7MIWVIGQRFNGTLH25P2UPVMBVF4UPUYZMW26LV4IT65KEFL236Y3RE",
+            "UBAAYMGTKCJDHJWOQB3PXIMVIKDZBBYX7NJIEZS7KFFR5YT7JOIQPPIJ",
+        ),
+        (
+            "SUAIJ42TCMIIVKPUSM6GN2RDIK372F5NI6JVZSLQJZFQ27QNAN6BH2IQPQ",
+            "UACCBQGDYIN4BF3GSXPAAQZHDXZIK4567A4APXPXRV5UIPJPGO57J7JB",
+        ),
+    ];
+    let tokens = [("one", "one"), ("two", "two")];
+    let file = File::new();
+    for (credentials, [(first, is_first), (second, is_second)]) in
+        [(Credentials::Token(file.0.clone()), tokens), (Credentials::Nkey(file.0.clone()), keys)]
+    {
+        let (port, came) = server().await;
+        let came = || came.lock().expect("nobody panicked").clone();
+        let link = link(port, credentials);
+        file.write(&format!("{first}\n"));
+        assert!(link.connection().await.is_ok());
+        file.write("");
+        assert!(link.connection().await.is_ok_and(|connection| connection.is_whole()));
+        assert_eq!(came(), [is_first], "nobody is asked to let in an empty file");
+        file.write(second);
+        assert!(link.connection().await.is_ok());
+        assert_eq!(came(), [is_first, is_second]);
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_let_in_is_told_the_cure_and_no_secret() {
+    let (port, _) = server().await;
+    let file = File::new();
+    file.write(STRANGER);
+    let cause = link(port, Credentials::Token(file.0.clone())).connection().await.err().expect("it is not let in");
+    let cure = format!("; mend what {} holds, or whom the servers let in", file.0.display());
+    assert!(cause.ends_with(&cure) && !cause.contains(STRANGER), "{cause}");
+}
+
+#[tokio::test]
 async fn a_request_that_was_given_up_leaves_its_connection_and_no_other() {
     let (port, came) = server().await;
     let came = || came.lock().expect("nobody panicked").len();
     let file = File::new();
     file.put("one");
-    let link = link(port, &file.0);
+    let link = by_creds(port, &file.0);
     let first = link.connection().await.expect("it is let in");
     link.under_way(&first).ended(true);
     assert!(link.connection().await.is_ok());
@@ -146,8 +196,8 @@ async fn what_is_no_creds_file_is_named_and_not_shown() {
     let (port, came) = server().await;
     let path = std::env::temp_dir().join(format!("continuum-nats-{}.no-creds", std::process::id()));
     std::fs::write(&path, "very-secret").expect("a file can be written");
-    let cause = link(port, &path).connection().await.err().expect("it is no such file");
+    let cause = by_creds(port, &path).connection().await.err().expect("it is no such file");
     let _ = std::fs::remove_file(&path);
-    assert!(cause.contains("is no .creds file") && !cause.contains("very-secret"), "{cause}");
+    assert!(cause.contains("it is no .creds file") && !cause.contains("very-secret"), "{cause}");
     assert!(came.lock().expect("nobody panicked").is_empty());
 }

@@ -1,9 +1,12 @@
 //! What the audit ports promise: one suite, against the simulated stream and against a real nats-server.
 #![expect(clippy::unwrap_used, reason = "the cases of a suite are tests, though each is called by two")]
 
+mod credentials;
 mod model;
 mod real;
+mod types;
 
+use self::types::each_of_the_twelve_types_is_published_and_read_back_as_it_was;
 use async_trait::async_trait;
 use continuum_core::audit::{Event, EventBody, EventQuery, EventType};
 use continuum_core::name::{ObjectName, Region};
@@ -24,6 +27,8 @@ trait Server {
     async fn ids(&self) -> Vec<String>;
     /// Header names and values of the message of this sequence, by name.
     async fn headers(&self, sequence: u64) -> Vec<(String, String)>;
+    /// The body of the message of this sequence.
+    async fn body(&self, sequence: u64) -> String;
     /// No room is left, or there is room again.
     async fn fill(&self, full: bool);
     /// The stream is gone.
@@ -52,6 +57,7 @@ macro_rules! suite {
 
 suite! {
     an_acknowledged_event_is_in_the_stream_with_its_headers
+    each_of_the_twelve_types_is_published_and_read_back_as_it_was
     a_repeat_is_acknowledged_and_not_stored_again
     the_newest_event_that_fits_is_found_among_others_within_the_window
     an_event_beyond_one_pull_is_found

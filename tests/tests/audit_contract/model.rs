@@ -43,6 +43,12 @@ impl Server for (JetStream, Net) {
         stored.message.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
+    async fn body(&self, sequence: u64) -> String {
+        let messages = self.0.messages();
+        let stored = messages.iter().find(|stored| stored.sequence == sequence).expect("it is there");
+        stored.message.payload.clone()
+    }
+
     async fn fill(&self, full: bool) {
         self.0.fill(full);
     }

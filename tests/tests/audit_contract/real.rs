@@ -24,6 +24,12 @@ impl Server for RealNats {
         headers
     }
 
+    async fn body(&self, sequence: u64) -> String {
+        let stream = self.admin().await.get_stream(STREAM).await.expect("there is a stream");
+        let message = stream.get_raw_message(sequence).await.expect("it is there");
+        String::from_utf8(message.payload.to_vec()).expect("a body is a text")
+    }
+
     async fn fill(&self, full: bool) {
         if full {
             self.admin().await.publish("catalyst.audit", "{}".into()).await.unwrap().await.unwrap();
@@ -47,7 +53,7 @@ impl Server for RealNats {
     }
 }
 
-fn on_tokio<F: Future<Output = ()>>(work: F) {
+pub fn on_tokio<F: Future<Output = ()>>(work: F) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work);
 }
 

@@ -6,7 +6,7 @@ use continuum_tests::chart::Helm;
 #[test]
 fn values_that_are_wrong_are_refused_by_name() {
     let Some(helm) = Helm::find() else { return };
-    let cases: [(&str, &str); 61] = [
+    let cases: [(&str, &str); 64] = [
         ("continuum.image.tag=", "continuum.image.tag is empty: name the tag"),
         ("continuum.image.tga=1", "'/continuum/image': additional properties 'tga'"),
         ("continum.image.tag=1", "additional properties 'continum'"),
@@ -93,6 +93,21 @@ fn values_that_are_wrong_are_refused_by_name() {
         ),
         ("continuum.clusterDomain=Cluster.local", "'/continuum/clusterDomain'"),
         ("continuum.natsURLSecretRef=null", "continuum.natsURL is empty, and there are credentials"),
+        (
+            "continuum.natsCredsSecretRef.name=n,continuum.natsCredsSecretRef.key=c,\
+             continuum.natsTokenSecretRef.name=n,continuum.natsTokenSecretRef.key=t",
+            "continuum.natsCredsSecretRef, continuum.natsTokenSecretRef: more than one is set",
+        ),
+        (
+            "continuum.natsTokenSecretRef.name=n,continuum.natsTokenSecretRef.key=t,\
+             continuum.natsNkeySecretRef.name=n,continuum.natsNkeySecretRef.key=s",
+            "continuum.natsTokenSecretRef, continuum.natsNkeySecretRef: more than one is set",
+        ),
+        (
+            "continuum.natsURLSecretRef=null,continuum.natsCASecretRef=null,\
+             continuum.natsNkeySecretRef.name=n,continuum.natsNkeySecretRef.key=s",
+            "continuum.natsURL is empty, and there are credentials",
+        ),
         ("continuum.vantages={dns.example.org}", "'/continuum/vantages/0'"),
         ("continuum.vantages={8.8.8.8:99999}", "'/continuum/vantages/0'"),
         ("continuum.vantages={8.8.8.256}", "'/continuum/vantages/0'"),

@@ -204,6 +204,29 @@ pub const ALL: [&str; 12] = [
 ];
 
 #[test]
+fn each_kind_of_nats_credentials_is_a_file_out_of_its_secret() {
+    let Some(helm) = Helm::find() else { return };
+    for (value, name, folder) in [
+        ("natsCredsSecretRef", "NATS_CREDS_FILE", "nats-creds"),
+        ("natsTokenSecretRef", "NATS_TOKEN_FILE", "nats-token"),
+        ("natsNkeySecretRef", "NATS_NKEY_FILE", "nats-nkey"),
+    ] {
+        let set = format!("continuum.{value}.name=users,continuum.{value}.key=dr");
+        let objects = helm.template(&ci("fsn"), &["--set", &set]).expect("good values");
+        let path = format!("/etc/continuum/{folder}");
+        assert_eq!(variable(&objects, name), Some(json!({"name": name, "value": format!("{path}/dr")})));
+        let pod = &of_kind(&objects, "Deployment", None)[0]["spec"]["template"]["spec"];
+        let named = |list: &Value| {
+            list.as_array().expect("some").iter().find(|entry| entry["name"] == folder).cloned().expect("it is there")
+        };
+        let mount = named(&pod["containers"][0]["volumeMounts"]);
+        assert_eq!(mount, json!({"name": folder, "mountPath": path, "readOnly": true}));
+        let secret = json!({"secretName": "users", "items": [{"key": "dr", "path": "dr"}]});
+        assert_eq!(named(&pod["volumes"])["secret"], secret);
+    }
+}
+
+#[test]
 fn what_the_values_of_a_region_leave_out_renders_too() {
     let Some(helm) = Helm::find() else { return };
     let objects = helm.template(&ci("fsn"), &ALL).expect("good values");
