@@ -6,6 +6,7 @@ use crate::{chain, logs, run};
 use clap::{Arg, ArgAction, Command};
 use continuum_live::resource;
 use std::process::ExitCode;
+use tokio::task::JoinError;
 
 /// The configuration is wrong.
 pub const USAGE: u8 = 64;
@@ -93,8 +94,16 @@ pub fn main() -> ExitCode {
     match result {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => ended(if error.is_configuration() { USAGE } else { UNAVAILABLE }, &chain(&error)),
-        Err(_) => ended(CRASH, "it crashed; the panic is in the log"),
+        Err(ended_by) => ended(CRASH, &format!("it crashed: {}", panic_of(ended_by))),
     }
+}
+
+/// What a panic said.
+fn panic_of(ended_by: JoinError) -> String {
+    let Ok(payload) = ended_by.try_into_panic() else { return "its task was ended".to_owned() };
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+    text.unwrap_or("the panic is in the log").to_owned()
 }
 
 fn print_crd() -> ExitCode {
