@@ -133,8 +133,9 @@ impl Host {
             (kube.driving.witness, kube.dry_run.witness) = (None, None);
         }
         let register = self.bucket.as_ref().filter(|_| in_a_bucket).map(|both| registers(both, name, gates));
-        let probe = Arc::new(self.probe(own.driving, resource));
-        let dry_run = Arc::new(self.probe(own.dry_run, resource).for_dry_run());
+        let driving = self.probe(own.driving, resource);
+        let (probe, acting) = (Arc::new(driving.by_watches), Arc::new(driving.afresh));
+        let dry_run = Arc::new(self.probe(own.dry_run, resource).afresh.for_dry_run());
         let records = Twice {
             driving: self.records.as_ref().map(|both| both.driving.beside()),
             dry_run: self.records.as_ref().map(|both| both.dry_run.beside()),
@@ -144,11 +145,11 @@ impl Host {
             lease_namespace: self.lease_namespace.clone(),
             witness_shares: self.witness_shares.clone(),
             observers: Twice {
-                driving: self.observers(probe.clone(), |both| &both.driving, &records.driving),
+                driving: self.observers(probe, |both| &both.driving, &records.driving),
                 dry_run: self.observers(dry_run, |both| &both.dry_run, &records.dry_run),
             },
             actors: OtherActors {
-                database: Some(Arc::new(Acting { inner: probe, gate: gate() })),
+                database: Some(Arc::new(Acting { inner: acting, gate: gate() })),
                 records: records.driving.map(|records| Arc::new(Acting { inner: records.act, gate: gate() }) as _),
                 audit: self
                     .audit
@@ -203,13 +204,23 @@ impl Host {
         handed.clone()
     }
 
-    fn probe(&self, own: Client, resource: &Arc<Resource>) -> PostgresProbe {
+    fn probe(&self, own: Client, resource: &Arc<Resource>) -> Probes {
         let secrets = Secrets::new(self.region.clone(), own.clone());
         let (region, domain) = (self.region.clone(), self.cluster_domain.clone());
         let connector = HalfConnector::new(region, own, domain, resource.clone(), self.clock.clone());
-        let logins = SecretLogins::new(secrets, resource.clone(), self.clock.clone());
-        PostgresProbe::with_logins(Arc::new(connector), Arc::new(logins))
+        let logins = Arc::new(SecretLogins::new(secrets, resource.clone(), self.clock.clone()));
+        let afresh = PostgresProbe::with_logins(Arc::new(connector.afresh()), logins.clone());
+        let by_watches = connector.beside(self.watching.own());
+        Probes { by_watches: PostgresProbe::with_logins(Arc::new(by_watches), logins), afresh }
     }
+}
+
+/// One login's probes.
+struct Probes {
+    /// Which finds PostgreSQL by what watches told: for looks, which go on while nothing happens.
+    by_watches: PostgresProbe,
+    /// Which asks the API server each time: for what is acted on, and what a dry run tells.
+    afresh: PostgresProbe,
 }
 
 /// Health checks alone ask for it.

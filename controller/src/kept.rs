@@ -5,32 +5,31 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// For so long. A secret that disappeared is noticed within it.
-const KEPT_FOR: Duration = Duration::from_secs(60);
-
-/// Values by key, each for [`KEPT_FOR`] from when it was put.
+/// Values by key, each for as long from when it was put.
 pub(crate) struct Kept<K, V> {
     clock: Arc<dyn Clock>,
+    kept_for: Duration,
     values: Mutex<BTreeMap<K, (Monotonic, V)>>,
 }
 
 impl<K: Ord, V: Clone> Kept<K, V> {
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, values: Mutex::default() }
+    /// Each for `kept_for`.
+    pub fn new(clock: Arc<dyn Clock>, kept_for: Duration) -> Self {
+        Self { clock, kept_for, values: Mutex::default() }
     }
 
     pub fn get(&self, key: &K) -> Option<V> {
         let now = self.clock.now();
         let values = self.values();
         let (at, value) = values.get(key)?;
-        (now.since(*at) < KEPT_FOR).then(|| value.clone())
+        (now.since(*at) < self.kept_for).then(|| value.clone())
     }
 
     /// Only one value of a key is kept, and no more keys than are asked for.
     pub fn put(&self, key: K, value: V) {
         let now = self.clock.now();
         let mut values = self.values();
-        values.retain(|_, (at, _)| now.since(*at) < KEPT_FOR);
+        values.retain(|_, (at, _)| now.since(*at) < self.kept_for);
         values.insert(key, (now, value));
     }
 
@@ -66,9 +65,9 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_kept_for_a_minute_and_no_longer() {
+    fn a_value_is_kept_for_its_time_and_no_longer() {
         let clock = Arc::new(Hand(Mutex::default()));
-        let kept = Kept::new(clock.clone());
+        let kept = Kept::new(clock.clone(), Duration::from_secs(60));
         kept.put("a", 1);
         *clock.0.lock().unwrap() = Duration::from_secs(59);
         assert_eq!(kept.get(&"a"), Some(1));

@@ -5,9 +5,12 @@
 //! ```
 //!
 //! One's own half is reached by its read-write Service, the other as the entry of `externalClusters` in one's own Cluster
-//! says that names it. [`place`] decides that and knows no server; [`connector`] asks and connects.
+//! says that names it. [`place`] decides that and knows no server; `clusters` has what the Clusters say; [`connector`] connects.
 
+mod clusters;
 pub mod connector;
 pub mod logins;
 pub mod place;
+#[cfg(test)]
+mod test_server;
 pub mod tls;

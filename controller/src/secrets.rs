@@ -6,6 +6,11 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
+
+/// So long what a secret holds is used without reading it again, unless a server refuses it. One that disappeared is noticed
+/// within this time.
+pub(crate) const KEPT_FOR: Duration = Duration::from_secs(600);
 
 /// Why a secret is of no use.
 #[derive(Debug, thiserror::Error)]

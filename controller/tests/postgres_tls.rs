@@ -196,9 +196,14 @@ async fn a_server_is_believed_where_its_authority_and_its_name_are_right_and_onl
     let bed = fresh();
     bed.own_half_at(json!({ "host": "localhost", "port": port }));
     assert_eq!(bed.look("fsn").await, Ok(()), "one's own half, by the authority that its Cluster names");
+    let bed = fresh();
+    bed.own_half_at(json!({ "host": "localhost", "port": port }));
     bed.put(&format!("{SECRETS}/shop-fsn-ca"), secret(&[("ca.crt", &stranger.certificate)]));
-    bed.own_half_at(json!({ "host": "127.0.0.1", "port": port }));
     assert!(bed.look("fsn").await.is_err(), "one's own half, by another authority");
+    bed.put(&format!("{SECRETS}/shop-fsn-ca"), secret(&[("ca.crt", &authority.certificate)]));
+    assert_eq!(bed.look("fsn").await, Ok(()), "an authority that a server is not verified by is read anew");
+    bed.put(&format!("{SECRETS}/shop-fsn-ca"), secret(&[("ca.crt", &stranger.certificate)]));
+    assert_eq!(bed.look("fsn").await, Ok(()), "it is kept for a while");
 }
 
 #[tokio::test]

@@ -124,7 +124,7 @@ pub struct Login {
 pub trait Logins: Send + Sync {
     /// The login as it is now.
     async fn login(&self) -> Result<Login, Box<dyn Error + Send + Sync>>;
-    /// A server did not take its password: what was kept of it is to be read anew.
+    /// A server did not take it: what was kept of it is to be read anew.
     fn refused(&self) {}
 }
 
@@ -172,7 +172,7 @@ impl PostgresProbe {
     {
         let login = self.login().await?;
         let result = self.with_session_of(&login, region, cluster, work).await;
-        if result.as_ref().is_err_and(|failure| failure.code.as_deref() == Some(PASSWORD_REFUSED)) {
+        if result.as_ref().is_err_and(Failure::is_of_the_login) {
             self.logins.refused();
         }
         result
@@ -214,6 +214,8 @@ impl PostgresProbe {
 
 /// SQLSTATE invalid_password. Others of its class say that nobody may come in so, whatever the password.
 const PASSWORD_REFUSED: &str = "28P01";
+/// SQLSTATE invalid_catalog_name.
+const DATABASE_MISSING: &str = "3D000";
 
 /// Why there is no answer.
 struct Failure {
@@ -255,6 +257,11 @@ impl Failure {
         Failure { kind, code: Some(code.to_owned()), text: format!("{code} {}", answer.message()) }
     }
 
+    /// The password, the role or the database is not the right one, or not any more.
+    fn is_of_the_login(&self) -> bool {
+        self.kind == FailureKind::Denied || self.code.as_deref() == Some(DATABASE_MISSING)
+    }
+
     fn unknown(text: String) -> Self {
         Failure { kind: FailureKind::Unknown, code: None, text }
     }
@@ -291,7 +298,7 @@ impl ObserveDatabase for PostgresProbe {
         match failure.code.as_deref() {
             Some(PASSWORD_REFUSED) => Seen::Is(Err(PASSWORD_REFUSED.into())),
             // The database is missing, or closed to the role: that is asked once the password was taken.
-            Some("3D000" | "42501") => Seen::Is(Ok(())),
+            Some(DATABASE_MISSING | "42501") => Seen::Is(Ok(())),
             Some(code) => Seen::Unknown(format!("the server refuses the session with {code}")),
             None => Seen::Unknown(failure.text),
         }

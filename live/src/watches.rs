@@ -7,10 +7,12 @@
 
 mod cache;
 mod kept;
+mod reach;
 #[cfg(test)]
 mod tests;
 
 pub use cache::{KubeCache, Watches};
+pub use reach::reach;
 
 use crate::causes;
 use crate::kube_api::{CLUSTERS, CONTINUUMS, Kind, ROUTES, Watched};
@@ -58,8 +60,25 @@ const DOUBT_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// hook of one kind hangs. Were it doubted for that, everybody would ask it at once, which makes it no faster.
 const ALIVE_FOR: Duration = Duration::from_secs(1);
 
-/// A Cluster, and the pair that its label names.
-type LabelledCluster = (String, Result<ClusterView, String>);
+/// A Cluster with the label of a pair.
+#[derive(Clone, PartialEq)]
+struct LabelledCluster {
+    /// The pair that it names.
+    pair: String,
+    view: Result<ClusterView, String>,
+    /// Of one's own region: see [`reach()`].
+    reach: Option<Stored>,
+}
+
+impl LabelledCluster {
+    fn new(cluster: &Value) -> Self {
+        Self { pair: pair_of(cluster), view: cluster_view(cluster), reach: None }
+    }
+
+    fn of_ones_own(cluster: &Value) -> Self {
+        Self { reach: Some(reach(cluster)), ..Self::new(cluster) }
+    }
+}
 
 /// The watches of one API server.
 pub struct ServerWatches {
@@ -75,13 +94,19 @@ pub struct ServerWatches {
 pub type Changed = (ObjectName, Option<Stored>);
 
 impl ServerWatches {
-    /// Of the API server of `region`. With `tells`, what changes of its Continuums is kept for [`Self::changes`].
-    pub fn new(region: Region, tells: bool) -> Self {
+    /// Of the API server of `region`. With `own`, that of one's own region: what changes of its Continuums is kept
+    /// for [`Self::changes`], and how PostgreSQL of its Clusters is reached for [`Self::reach_of`] and
+    /// [`Self::reach_of_half`].
+    pub fn new(region: Region, own: bool) -> Self {
+        let labelled: fn(Value) -> LabelledCluster = match own {
+            true => |object| LabelledCluster::of_ones_own(&object),
+            false => |object| LabelledCluster::new(&object),
+        };
         Self {
             region,
-            clusters: Kept::new(|object| (pair_of(&object), cluster_view(&object)), Some(|(pair, _)| pair), false),
+            clusters: Kept::new(labelled, Some(|cluster| &cluster.pair), false),
             routes: Kept::new(|object| route_view(&object), None, false),
-            continuums: Kept::new(without_writers, None, tells),
+            continuums: Kept::new(without_writers, None, own),
             answered: Mutex::default(),
         }
     }
@@ -177,8 +202,25 @@ impl ServerWatches {
 
     fn cluster(&self, pair: &ObjectName) -> Option<Seen<ClusterView>> {
         let found = self.clusters.of_group(pair)?;
-        let found = found.into_iter().map(|(name, (_, view))| (name.name, view)).collect();
+        let found = found.into_iter().map(|(name, cluster)| (name.name, cluster.view)).collect();
         Some(crate::pair::one_half(found, &pair.name))
+    }
+
+    /// What this Cluster says of how PostgreSQL is reached ([`reach()`]). Absent: its server is to be asked, since it
+    /// is not known, or there is no such Cluster with the label of a pair.
+    pub fn reach_of(&self, cluster: &ObjectName) -> Option<Stored> {
+        self.clusters.get(cluster)??.reach
+    }
+
+    /// The same of the only Cluster with the label of this pair. Absent, too, where there is none or more than one:
+    /// of what is wrong the server is to say.
+    pub fn reach_of_half(&self, pair: &ObjectName) -> Option<Stored> {
+        let mut found = self.clusters.of_group(pair)?.into_iter();
+        let (_, only) = found.next()?;
+        if found.next().is_some() {
+            return None;
+        }
+        only.reach
     }
 
     fn route(&self, route: &ObjectName) -> Option<Seen<RouteView>> {

@@ -1,29 +1,26 @@
 //! Opens streams to the halves of one Continuum, by what its Clusters say.
 
+use super::clusters::{OwnClusters, Which};
 use super::place::{NoPlace, SecretKey, Target, Trust, other_half, own_half};
 use super::tls::{TlsError, client_config, encrypt};
 use crate::kept::Kept;
 use crate::resource::Resource;
-use crate::secrets::{SecretError, Secrets};
+use crate::secrets::{self, SecretError, Secrets};
 use crate::tls::TrustError;
 use async_trait::async_trait;
 use continuum_core::clock::Clock;
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::spec::Invalid;
 use continuum_live::byte_stream::ByteStream;
+use continuum_live::pair::PAIR_LABEL;
 use continuum_live::postgres::Connector;
-use continuum_live::resource::{DatabaseAccess, database_access, parse_spec};
-use kube::api::{ApiResource, DynamicObject, ListParams};
-use kube::core::GroupVersionKind;
-use kube::{Api, Client};
-use serde_json::Value;
+use continuum_live::resource::{database_access, parse_spec};
+use continuum_live::watches::ServerWatches;
+use kube::Client;
 use std::io;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::rustls::ClientConfig;
-
-/// On both Clusters of a pair, with its name.
-const PAIR_LABEL: &str = "catalyst.openova.io/cnpg-pair";
 
 /// Why a half's PostgreSQL is not reached.
 #[derive(Debug, thiserror::Error)]
@@ -102,19 +99,18 @@ pub enum NotReached {
 /// Reaches the halves of one Continuum.
 pub struct HalfConnector {
     region: Region,
-    client: Client,
-    secrets: Secrets,
+    clusters: OwnClusters,
+    authorities: Arc<Authorities>,
     cluster_domain: String,
     resource: Arc<Resource>,
-    kept: Kept<(Region, ObjectName), Route>,
 }
 
 /// A target with everything that is needed to connect to it.
-#[derive(Clone)]
 struct Route {
-    access: DatabaseAccess,
     target: Target,
     tls: Option<(SecretKey, Arc<ClientConfig>)>,
+    /// By which Cluster.
+    by: Which,
 }
 
 impl HalfConnector {
@@ -127,96 +123,68 @@ impl HalfConnector {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let secrets = Secrets::new(region.clone(), client.clone());
-        Self { region, client, secrets, cluster_domain, resource, kept: Kept::new(clock) }
+        let authorities = Authorities { secrets, kept: Kept::new(clock.clone(), secrets::KEPT_FOR) };
+        let clusters = OwnClusters::new(region.clone(), client, clock);
+        Self { region, clusters, authorities: Arc::new(authorities), cluster_domain, resource }
+    }
+
+    /// The same, which goes by what the watches of that server tell of its Clusters for as long as they know.
+    #[must_use]
+    pub fn beside(self, watches: Arc<ServerWatches>) -> Self {
+        Self { clusters: self.clusters.watched(watches), ..self }
+    }
+
+    /// The same, which reads the Cluster anew for each stream: for what is acted on. Certificate authorities are kept
+    /// with those of this one, so that the first try of a write need not wait for them.
+    pub fn afresh(&self) -> Self {
+        Self {
+            region: self.region.clone(),
+            clusters: self.clusters.afresh(),
+            authorities: self.authorities.clone(),
+            cluster_domain: self.cluster_domain.clone(),
+            resource: self.resource.clone(),
+        }
     }
 
     async fn route(&self, region: &Region, cluster: &ObjectName) -> Result<Route, NotReached> {
         let object = self.resource.object();
         let access = database_access(&object).map_err(NotReached::Invalid)?;
-        let key = (region.clone(), cluster.clone());
-        if let Some(kept) = self.kept.get(&key).filter(|kept| kept.access == access) {
-            return Ok(kept);
-        }
         let place = access.places.get(region);
-        let target = if *region == self.region {
-            own_half(&self.cluster(cluster).await?, &self.cluster_domain, place)
+        let (by, target) = if *region == self.region {
+            let by = Which::Named(cluster.clone());
+            let own = self.clusters.reach(by.clone()).await?;
+            (by, own_half(&own, &self.cluster_domain, place))
         } else {
-            let own = self.own_cluster(&object).await?;
-            other_half(&own, &self.region, &cluster.name, place)
-                .map_err(|source| NotReached::NoPlace { region: region.clone(), source })?
+            // One's own Cluster of the pair, by its label.
+            let by = Which::OfPair(parse_spec(&object).map_err(NotReached::Invalid)?.pair.ok_or(NotReached::NoPair)?);
+            let own = self.clusters.reach(by.clone()).await?;
+            let target = other_half(&own, &self.region, &cluster.name, place);
+            (by, target.map_err(|source| NotReached::NoPlace { region: region.clone(), source })?)
         };
-        let tls = match &target.trust {
-            Trust::Anyone => None,
-            Trust::Authority(authority) => Some((authority.clone(), self.config(region, authority, false).await?)),
-            Trust::AuthorityAndName(authority) => {
-                Some((authority.clone(), self.config(region, authority, true).await?))
-            }
-        };
-        let route = Route { access, target, tls };
-        self.kept.put(key, route.clone());
-        Ok(route)
-    }
-
-    async fn config(
-        &self,
-        region: &Region,
-        authority: &SecretKey,
-        with_name: bool,
-    ) -> Result<Arc<ClientConfig>, NotReached> {
-        let unknown = |source| NotReached::Secret { region: region.clone(), source };
-        let secret = self.secrets.get(&authority.secret).await.map_err(unknown)?;
-        let pem = secret.bytes(&authority.key).map_err(unknown)?;
-        client_config(pem, with_name).map_err(|source| NotReached::Authority {
-            region: region.clone(),
-            authority: authority.clone(),
-            source,
-        })
-    }
-
-    fn clusters(&self, namespace: &str) -> Api<DynamicObject> {
-        let kind = GroupVersionKind::gvk("postgresql.cnpg.io", "v1", "Cluster");
-        Api::namespaced_with(self.client.clone(), namespace, &ApiResource::from_gvk_with_plural(&kind, "clusters"))
-    }
-
-    fn unreadable(&self, source: kube::Error) -> NotReached {
-        NotReached::Cluster { region: self.region.clone(), source: Box::new(source) }
-    }
-
-    async fn cluster(&self, name: &ObjectName) -> Result<Value, NotReached> {
-        let cluster = self.clusters(&name.namespace).get(&name.name).await.map_err(|error| self.unreadable(error))?;
-        Ok(as_value(&cluster))
-    }
-
-    /// One's own Cluster of the pair, by its label.
-    async fn own_cluster(&self, continuum: &Value) -> Result<Value, NotReached> {
-        let pair = parse_spec(continuum).map_err(NotReached::Invalid)?.pair.ok_or(NotReached::NoPair)?;
-        let labelled = ListParams::default().labels(&format!("{PAIR_LABEL}={}", pair.name));
-        let found = self.clusters(&pair.namespace).list(&labelled).await.map_err(|error| self.unreadable(error))?;
-        match &found.items[..] {
-            [only] => Ok(as_value(only)),
-            several => Err(NotReached::Clusters { region: self.region.clone(), count: several.len(), pair: pair.name }),
-        }
+        let tls = self.authorities.config(region, &target.trust).await?;
+        Ok(Route { target, tls, by })
     }
 
     async fn open(&self, region: &Region, route: &Route) -> io::Result<Box<dyn ByteStream>> {
-        let Target { host, port, .. } = &route.target;
+        let Target { host, port, trust } = &route.target;
         // As it is: that a connection was refused is told apart by its kind.
         let stream = TcpStream::connect((host.as_str(), *port)).await?;
         stream.set_nodelay(true)?;
         let Some((authority, config)) = &route.tls else { return Ok(Box::new(stream)) };
-        let encrypted = encrypt(stream, host, config.clone()).await.map_err(|source| NotReached::Tls {
-            region: region.clone(),
-            host: host.clone(),
-            port: *port,
-            authority: authority.clone(),
-            source,
+        let encrypted = encrypt(stream, host, config.clone()).await.map_err(|source| {
+            if matches!(source, TlsError::Certificate(_)) {
+                self.authorities.distrusted(trust);
+            }
+            NotReached::Tls {
+                region: region.clone(),
+                host: host.clone(),
+                port: *port,
+                authority: authority.clone(),
+                source,
+            }
         });
         Ok(Box::new(encrypted.map_err(io::Error::other)?))
     }
-}
-
-fn as_value(object: &DynamicObject) -> Value {
-    serde_json::to_value(object).expect("it was read from JSON")
 }
 
 #[async_trait]
@@ -225,9 +193,51 @@ impl Connector for HalfConnector {
         let route = self.route(region, cluster).await.map_err(io::Error::other)?;
         let opened = self.open(region, &route).await;
         if opened.is_err() {
-            // It may have moved, or have another certificate.
-            self.kept.drop(&(region.clone(), cluster.clone()));
+            // It may have moved, or be verified by another authority.
+            self.clusters.led_nowhere(&route.by);
         }
         opened
     }
 }
+
+/// Whom to trust, by secrets of one's own cluster.
+struct Authorities {
+    secrets: Secrets,
+    kept: Kept<Trust, Arc<ClientConfig>>,
+}
+
+impl Authorities {
+    /// For the server of `region`; absent: it is not verified, and the stream not encrypted.
+    async fn config(
+        &self,
+        region: &Region,
+        trust: &Trust,
+    ) -> Result<Option<(SecretKey, Arc<ClientConfig>)>, NotReached> {
+        let (authority, with_name) = match trust {
+            Trust::Anyone => return Ok(None),
+            Trust::Authority(authority) => (authority, false),
+            Trust::AuthorityAndName(authority) => (authority, true),
+        };
+        if let Some(kept) = self.kept.get(trust) {
+            return Ok(Some((authority.clone(), kept)));
+        }
+        let unknown = |source| NotReached::Secret { region: region.clone(), source };
+        let secret = self.secrets.get(&authority.secret).await.map_err(unknown)?;
+        let pem = secret.bytes(&authority.key).map_err(unknown)?;
+        let config = client_config(pem, with_name).map_err(|source| NotReached::Authority {
+            region: region.clone(),
+            authority: authority.clone(),
+            source,
+        })?;
+        self.kept.put(trust.clone(), config.clone());
+        Ok(Some((authority.clone(), config)))
+    }
+
+    /// A server's certificate was not by it: the authority may be another by now, and is read anew.
+    fn distrusted(&self, trust: &Trust) {
+        self.kept.drop(trust);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use crate::kept::Kept;
 use crate::resource::Resource;
-use crate::secrets::{SecretError, Secrets};
+use crate::secrets::{self, SecretError, Secrets};
 use async_trait::async_trait;
 use continuum_core::clock::Clock;
 use continuum_core::name::ObjectName;
@@ -39,7 +39,7 @@ pub struct SecretLogins {
 impl SecretLogins {
     /// By the secret that `resource` names now.
     pub fn new(secrets: Secrets, resource: Arc<Resource>, clock: Arc<dyn Clock>) -> Self {
-        Self { secrets, resource, kept: Kept::new(clock) }
+        Self { secrets, resource, kept: Kept::new(clock, secrets::KEPT_FOR) }
     }
 
     async fn read(&self) -> Result<Login, NoLogin> {
@@ -65,5 +65,39 @@ impl Logins for SecretLogins {
 
     fn refused(&self) {
         self.kept.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::test_server::{Hand, Server};
+    use continuum_core::name::Region;
+    use continuum_core::observe::Stored;
+    use serde_json::json;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_login_is_kept_for_ten_minutes_and_read_anew_at_once_where_it_is_refused() {
+        let (server, clock) = (Server::default(), Arc::new(Hand::default()));
+        let continuum = json!({
+            "metadata": { "namespace": "shop", "name": "shop" },
+            "spec": { "probe": { "secretRef": { "name": "probe" } } },
+        });
+        let resource = Arc::new(Resource::new(Stored::from(continuum)));
+        let logins = SecretLogins::new(Secrets::new(Region::new("fsn"), server.client()), resource, clock.clone());
+        let password = async || logins.login().await.map(|login| login.password.unwrap()).map_err(|e| e.to_string());
+        server.put_secret("probe", &[("username", "monitor"), ("password", "old")]);
+        assert_eq!(password().await, Ok("old".into()));
+        server.put_secret("probe", &[("username", "monitor"), ("password", "new")]);
+        clock.advance(Duration::from_secs(599));
+        assert_eq!(password().await, Ok("old".into()));
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(password().await, Ok("new".into()));
+        server.put_secret("probe", &[("username", "monitor"), ("password", "newer")]);
+        assert_eq!(password().await, Ok("new".into()));
+        logins.refused();
+        assert_eq!(password().await, Ok("newer".into()));
+        assert_eq!(server.asked(), ["probe"; 3]);
     }
 }

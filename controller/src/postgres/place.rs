@@ -26,7 +26,7 @@ pub struct Target {
 }
 
 /// What a server must show. There is no encryption without verification: it would keep out only those who merely listen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trust {
     /// Nothing; the stream is not encrypted. Only where an entry says `disable` in so many words.
     Anyone,
