@@ -41,6 +41,8 @@ struct SeenHalf {
     object: ObjectName,
     resource_version: String,
     generation: u64,
+    /// Names of the secrets of its roles.
+    role_secrets: Vec<String>,
 }
 
 impl KubePair {
@@ -95,6 +97,7 @@ impl ObservePair for KubePair {
                 object: view.object.clone(),
                 resource_version: view.resource_version.clone(),
                 generation: view.claim.as_ref().map_or(0, |claim| claim.generation),
+                role_secrets: view.role_secrets.values().cloned().collect(),
             };
             self.last.lock().expect("no holder of this lock can panic").insert(region.clone(), half);
         }
@@ -134,8 +137,11 @@ impl ObservePair for KubePair {
         let Some(api) = self.regions.get(region) else { return Seen::Unconfigured };
         // Who may write this one half alone may not write every Cluster of the namespace.
         let last = self.last.lock().expect("no holder of this lock can panic").get(region).cloned();
-        let half = last.map_or_else(|| ObjectName::new(&plan.pair.namespace, ""), |half| half.object);
-        rights::missing(api, &rights::in_region(plan, *region == self.own, &half)).await
+        let (half, role_secrets) = match last {
+            Some(half) => (half.object, half.role_secrets),
+            None => (ObjectName::new(&plan.pair.namespace, ""), Vec::new()),
+        };
+        rights::missing(api, &rights::in_region(plan, region, *region == self.own, &half, &role_secrets)).await
     }
 
     async fn admits(&self, write: &ClusterWrite) -> Seen<Result<(), String>> {

@@ -1,8 +1,10 @@
 //! What this controller may do, asked of an API server by SelfSubjectAccessReview: a question that changes
 //! nothing, so a dry run may ask it.
 
-use crate::kube_api::{ACCESS_REVIEWS, CLUSTERS, CONTINUUMS, Kind, KubeApi, KubeError, LEASES, ROUTES};
-use continuum_core::name::ObjectName;
+use crate::kube_api::{
+    ACCESS_REVIEWS, BACKUPS, CLUSTERS, CONTINUUMS, Kind, KubeApi, KubeError, LEASES, ROUTES, SECRETS,
+};
+use continuum_core::name::{ObjectName, Region};
 use continuum_core::observe::Seen;
 use continuum_core::plan::Plan;
 use futures_util::future::join_all;
@@ -24,31 +26,49 @@ impl Right {
         Self { verb, kind, subresource, namespace: object.namespace.clone(), name: object.name.clone() }
     }
 
-    /// `patch continuums/status`.
+    /// `patch continuums/status`; of secrets, of which there are several, with the name: `get secrets (shop-fsn-app)`.
     fn text(&self) -> String {
-        match self.subresource {
-            "" => format!("{} {}", self.verb, self.kind.plural),
-            subresource => format!("{} {}/{subresource}", self.verb, self.kind.plural),
+        let Self { verb, kind: Kind { plural, .. }, subresource, name, .. } = self;
+        match *subresource {
+            "" if self.kind == SECRETS => format!("{verb} {plural} ({name})"),
+            "" => format!("{verb} {plural}"),
+            subresource => format!("{verb} {plural}/{subresource}"),
         }
     }
 }
 
-/// Rights that the steps of a plan need in one of its regions, on `half` where its name is known. Only one's own copy
-/// of the Continuum is written. A list is of all, and cannot be given for one name.
-pub(crate) fn in_region(plan: &Plan, own: bool, half: &ObjectName) -> Vec<Right> {
+/// Rights that the steps of a plan need in one of its regions, on `half` where its name is known, with the secrets of
+/// the roles that clients log in as there. `own`: of this controller. Only one's own copy of the Continuum is
+/// written, and only one's own Cluster read by its name, for where PostgreSQL is. Whether a backup runs is asked of
+/// the old half. A list is of all, and cannot be given for one name. What only looks need that are under way all the
+/// time is not asked about: they say themselves what they lack.
+pub(crate) fn in_region(
+    plan: &Plan,
+    region: &Region,
+    own: bool,
+    half: &ObjectName,
+    role_secrets: &[String],
+) -> Vec<Right> {
+    let all = ObjectName::new(&plan.pair.namespace, "");
     let mut rights = vec![
-        Right::new("list", CLUSTERS, "", &ObjectName::new(&plan.pair.namespace, "")),
+        Right::new("list", CLUSTERS, "", &all),
         Right::new("patch", CLUSTERS, "", half),
         Right::new("get", CONTINUUMS, "", &plan.continuum),
     ];
+    if *region == plan.from {
+        rights.push(Right::new("list", BACKUPS, "", &all));
+    }
     if let Some(route) = &plan.route {
         rights.push(Right::new("get", ROUTES, "", &route.object));
         rights.push(Right::new("patch", ROUTES, "", &route.object));
     }
     if own {
+        rights.push(Right::new("get", CLUSTERS, "", half));
         rights.push(Right::new("patch", CONTINUUMS, "", &plan.continuum));
         rights.push(Right::new("patch", CONTINUUMS, "status", &plan.continuum));
     }
+    let secret = |name: &String| Right::new("get", SECRETS, "", &ObjectName::new(&half.namespace, name));
+    rights.extend(role_secrets.iter().map(secret));
     rights
 }
 

@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex};
 #[derive(Clone)]
 pub struct SimulatedKube {
     net: Net,
+    /// What the server has of which everything may be asked.
+    store: Store,
 }
 
 impl SimulatedKube {
@@ -31,6 +33,16 @@ impl SimulatedKube {
             HostExecutor::new(self.net.clone()),
         )
     }
+
+    /// From now on nothing may be asked of the first server either, but what one may do.
+    pub fn deny_all(&self) {
+        self.store.deny(everything());
+    }
+}
+
+fn everything() -> Right {
+    let all = || "*".to_owned();
+    Right { verb: all(), group: all(), resource: all(), subresource: all() }
 }
 
 /// Runs `case` on a host of its own, and gives what it gives.
@@ -43,10 +55,9 @@ pub fn on_simulated_kube<T: Send + 'static>(
 ) -> T {
     let result = on_seeded_thread(1, move || {
         let mut fabric = TurmoilFabric::new(FabricOptions::default());
-        for who in [Who::Admin, Who::Nobody] {
-            serve(&mut fabric, who);
-        }
-        let servers = SimulatedKube { net: fabric.net() };
+        let store = serve(&mut fabric, Who::Admin);
+        serve(&mut fabric, Who::Nobody);
+        let servers = SimulatedKube { net: fabric.net(), store };
         let result = Arc::new(Mutex::new(None));
         let (place, case) = (result.clone(), case.clone());
         fabric.host(
@@ -70,18 +81,19 @@ pub fn on_simulated_kube<T: Send + 'static>(
     result.unwrap_or_else(|_| panic!("the case failed on the simulated server"))
 }
 
-fn serve(fabric: &mut TurmoilFabric, who: Who) {
+fn serve(fabric: &mut TurmoilFabric, who: Who) -> Store {
     let (net, name) = (fabric.net(), host(who));
     let store = Store::new(name);
     if who == Who::Nobody {
-        let all = || "*".to_owned();
-        store.deny(Right { verb: all(), group: all(), resource: all(), subresource: all() });
+        store.deny(everything());
     }
+    let kept = store.clone();
     let software = move || {
-        let served = http::serve(net.clone(), name.to_owned(), store.clone(), Arc::new(Open));
+        let served = http::serve(net.clone(), name.to_owned(), kept.clone(), Arc::new(Open));
         Box::pin(served) as continuum_sim::fabric::HostFuture
     };
     fabric.host(name, Box::new(software));
+    store
 }
 
 fn host(who: Who) -> &'static str {

@@ -11,7 +11,7 @@ const FAULTY: [&str; 3] = ["controller-crash-at-step-5", "reply-lost-on-promotio
 /// SHA-256 of the trace of `planned-switchover` with seed 1. It holds in debug and in release, whatever the
 /// machine. It changes with everything that changes what a controller does or logs: then it is taken anew.
 const PLANNED_SWITCHOVER: [(Fabric, &str); 2] = [
-    (Fabric::Turmoil, "3c6402c8793454724f7afed9bedfd28d443e970231c4f744bbed00d532be0669"),
+    (Fabric::Turmoil, "91abfa2981e8ffe9bd543189f36256a99d83a156c683b20afe53f3c0de4845e0"),
     (Fabric::Direct, "0c6152607ddf1a25a671e0966d0b92c0887197217866b8a38607b6d30651a134"),
 ];
 

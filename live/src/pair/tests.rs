@@ -162,7 +162,7 @@ fn role_secrets_go_by_the_operators_own_order() {
 async fn rights_are_asked_for_the_half_by_its_name() {
     let allowed = || (201, json!({ "status": { "allowed": true } }));
     let look = [(200, json!({ "items": [primary()] }))];
-    let (regions, log) = region(look.into_iter().chain((0..7).map(|_| allowed())));
+    let (regions, log) = region(look.into_iter().chain((0..12).map(|_| allowed())));
     let adapter = KubePair::new(regions, hel());
     adapter.cluster(&hel(), &pair()).await;
     let plan = continuum_core::preflight::fixture::plan();

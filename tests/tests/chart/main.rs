@@ -7,6 +7,7 @@ mod install;
 mod outside;
 mod refusals;
 mod render;
+mod rights;
 mod sources;
 
 use std::path::{Path, PathBuf};

@@ -55,8 +55,10 @@ pub async fn who_may_do_nothing_lacks_every_right_that_is_needed(bed: Bed) {
         "list clusters",
         "patch clusters",
         "get continuums",
+        "list backups",
         "get httproutes",
         "patch httproutes",
+        "get clusters",
         "patch continuums",
         "patch continuums/status",
     ];
