@@ -2,6 +2,7 @@
 
 pub mod certificates;
 pub mod chart;
+pub mod definitions;
 pub mod dns_world;
 pub mod exchange;
 pub mod live;

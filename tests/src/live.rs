@@ -12,8 +12,12 @@ pub(crate) fn is_required() -> bool {
 /// Tells that `what` is not there, and how to get it. Panics where it is required.
 pub fn skip(what: &str, cure: &str) {
     assert!(!is_required(), "no {what}, and CONTINUUM_LIVE=require: {cure}");
-    // Not `eprintln!`, which the test harness keeps to itself when the test passes.
-    writeln!(std::io::stderr(), "skipped: no {what} ({cure})").ok();
+    tell(&format!("skipped: no {what} ({cure})"));
+}
+
+/// Says it on stderr. Not by `eprintln!`, which the test harness keeps to itself when the test passes.
+pub(crate) fn tell(line: &str) {
+    writeln!(std::io::stderr(), "{line}").ok();
 }
 
 /// What a script of `tools` has built, as its `path` prints it. `None`: nothing yet.

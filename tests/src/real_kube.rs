@@ -11,6 +11,7 @@
 //!
 //! The servers stop when the pipe closes, however the test process ends.
 
+use crate::definitions::{Definitions, DefinitionsError};
 use crate::live;
 use crate::server::Server;
 use continuum_live::kube_transport::{Limits, USER_AGENT, tls_client};
@@ -29,13 +30,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::sync::OnceCell;
-
-/// The project's own reductions of the resources that others define: only the fields read or written.
-const CRDS: [(&str, &str); 3] = [
-    ("clusters.postgresql.cnpg.io", include_str!("../../sim/crds/clusters.postgresql.cnpg.io.yaml")),
-    ("backups.postgresql.cnpg.io", include_str!("../../sim/crds/backups.postgresql.cnpg.io.yaml")),
-    ("httproutes.gateway.networking.k8s.io", include_str!("../../sim/crds/httproutes.gateway.networking.k8s.io.yaml")),
-];
 
 /// Exit code of `tools/servers run` where there are no binaries.
 const NOT_BUILT: i32 = 3;
@@ -93,15 +87,9 @@ pub enum RealKubeError {
     /// What it wrote is of no use.
     #[error("kubeconfig of the server")]
     Kubeconfig(#[from] KubeconfigError),
-    /// A file of this package is not a resource definition.
-    #[error("sim/crds/{name}.yaml is not a CustomResourceDefinition")]
-    Definition {
-        /// The file.
-        name: &'static str,
-        /// Why.
-        #[source]
-        source: Box<serde_saphyr::Error>,
-    },
+    /// There are no definitions to install.
+    #[error("definitions of the resources that others define")]
+    Definitions(#[from] DefinitionsError),
     /// The server refused something it must not refuse.
     #[error("cannot {what}")]
     Kube {
@@ -117,32 +105,42 @@ pub enum RealKubeError {
 }
 
 impl RealKube {
-    /// The server of this test process, started by the first caller. `None`, with a line on stderr, where
-    /// there are no binaries and the environment does not insist.
+    /// The server of this test process, started by the first caller, with the whole definitions of the resources that
+    /// others define. `None`, with a line on stderr, where there are no binaries and the environment does not insist.
     pub async fn start() -> Result<Option<&'static RealKube>, &'static RealKubeError> {
-        static SHARED: OnceCell<Result<Option<RealKube>, RealKubeError>> = OnceCell::const_new();
-        SHARED.get_or_init(Self::start_own).await.as_ref().map(Option::as_ref)
+        Self::shared(Definitions::Whole).await
     }
 
-    async fn start_own() -> Result<Option<RealKube>, RealKubeError> {
+    /// The same with the simulated server's definitions, for what compares the two answer by answer. A process has one
+    /// of the two.
+    pub async fn start_reduced() -> Result<Option<&'static RealKube>, &'static RealKubeError> {
+        Self::shared(Definitions::Reduced).await
+    }
+
+    async fn shared(definitions: Definitions) -> Result<Option<&'static RealKube>, &'static RealKubeError> {
+        static SHARED: OnceCell<Result<Option<RealKube>, RealKubeError>> = OnceCell::const_new();
+        SHARED.get_or_init(|| Self::start_own(definitions)).await.as_ref().map(Option::as_ref)
+    }
+
+    async fn start_own(definitions: Definitions) -> Result<Option<RealKube>, RealKubeError> {
         if let Ok(kubeconfig) = std::env::var("CONTINUUM_KUBECONFIG") {
             let real = RealKube { kubeconfig: Kubeconfig::read_from(kubeconfig)?, server: None };
-            return real.prepared().await.map(Some);
+            return real.prepared(definitions).await.map(Some);
         }
-        Self::another().await
+        Self::new(None, definitions).await
     }
 
     /// One more server, which is nobody else's and ends when it is dropped. `None` as for [`RealKube::start`].
     pub async fn another() -> Result<Option<RealKube>, RealKubeError> {
-        Self::new(None).await
+        Self::new(None, Definitions::Whole).await
     }
 
     /// The same, which writes into `log` what it was asked to change, and by whom: a JSON object a line.
     pub async fn audited(log: &Path) -> Result<Option<RealKube>, RealKubeError> {
-        Self::new(Some(log)).await
+        Self::new(Some(log), Definitions::Whole).await
     }
 
-    async fn new(audit_log: Option<&Path>) -> Result<Option<RealKube>, RealKubeError> {
+    async fn new(audit_log: Option<&Path>, definitions: Definitions) -> Result<Option<RealKube>, RealKubeError> {
         let Some(real) = Self::launch(audit_log)? else {
             if live::is_required() {
                 return Err(RealKubeError::Required);
@@ -150,15 +148,13 @@ impl RealKube {
             live::skip("kube-apiserver", "see tools/servers");
             return Ok(None);
         };
-        real.prepared().await.map(Some)
+        real.prepared(definitions).await.map(Some)
     }
 
-    /// With all definitions.
-    async fn prepared(self) -> Result<RealKube, RealKubeError> {
+    /// With these definitions and the Continuum's.
+    async fn prepared(self, definitions: Definitions) -> Result<RealKube, RealKubeError> {
         let client = self.client(Who::Admin).await?;
-        for (name, text) in CRDS {
-            let definition: CustomResourceDefinition = serde_saphyr::from_str(text)
-                .map_err(|source| RealKubeError::Definition { name, source: source.into() })?;
+        for definition in definitions.load()? {
             install(&client, &definition).await?;
         }
         install(&client, &resource::crd()).await?;

@@ -2,6 +2,9 @@
 
 use crate::read;
 use continuum_core::audit::SUBJECT;
+use continuum_tests::exchange;
+use continuum_tests::real_kube::{RealKube, Who};
+use http::Method;
 use serde_json::{Value, json};
 
 /// The fenced YAML of a document.
@@ -48,6 +51,25 @@ fn the_pair_the_route_and_the_secrets_of_the_example_are_those_that_its_values_a
     assert_eq!(named, services);
 
     assert!(read("docs/install.md").contains(&format!("--subjects {SUBJECT} ")));
+}
+
+/// To the letter: a field that the definitions do not know is refused.
+#[tokio::test]
+async fn the_pair_and_the_route_of_the_example_are_what_their_definitions_allow() {
+    let Some(real) = RealKube::start().await.expect("a real kube-apiserver") else { return };
+    let namespace = real.namespace("example").await.expect("a namespace");
+    let client = real.client(Who::Admin).await.expect("a client");
+    let install = yaml("docs/install.md");
+    for (kind, group, plural) in
+        [("Cluster", "postgresql.cnpg.io", "clusters"), ("HTTPRoute", "gateway.networking.k8s.io", "httproutes")]
+    {
+        let mut object = only(&install, kind).clone();
+        object["metadata"]["namespace"] = json!(namespace);
+        let path = format!("/apis/{group}/v1/namespaces/{namespace}/{plural}?fieldValidation=Strict");
+        let answer = exchange::ask(&client, Method::POST, &path, "application/json", object.to_string()).await;
+        let answer = answer.expect("the server answers");
+        assert_eq!(answer.status, 201, "{kind}: {}", answer.body);
+    }
 }
 
 #[test]

@@ -12,18 +12,20 @@ fn pair(bed: &Bed) -> KubePair {
     KubePair::new(bed.regions(), fsn())
 }
 
-/// A half as the operator of 1.30 keeps it, with a field that nobody here knows.
+/// A half as the operator of 1.30 keeps it, with fields that nobody here knows.
 pub fn cluster(name: &str, pair: &str) -> Value {
     json!({
         "apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster",
         "metadata": {"name": name, "labels": {PAIR_LABEL: pair, "openova.io/cnpg-role": "primary"},
                      "annotations": {"of-others": "kept"}},
         "spec": {
-            "instances": 2, "imageName": "postgresql:15", "switchoverDelay": 8, "ofTomorrow": {"kept": [1, 2]},
+            "instances": 2, "imageName": "postgresql:15", "switchoverDelay": 8, "storage": {"size": "1Gi"},
+            "affinity": {"nodeSelector": {"kept": "yes"}, "tolerations": [{"key": "kept"}, {"key": "too"}]},
             "replica": {"primary": name, "self": name, "source": "shop-hel", "promotionToken": "old"},
             "externalClusters": [{"name": name}, {"name": "shop-hel"}],
             "postgresql": {"parameters": {"max_connections": "100"},
-                           "synchronous": {"method": "any", "number": 1, "standbyNamesPre": ["shop-hel"]}}
+                           "synchronous": {"method": "any", "number": 1, "dataDurability": "required",
+                                           "standbyNamesPre": ["shop-hel"]}}
         }
     })
 }

@@ -4,6 +4,9 @@
 //! Each case looks at what the adapter gives, and at the object as the server has it. What a record of the
 //! witness may become is core's; here is only whether the register keeps what core relies on, and that core's
 //! transitions come through it as they are meant.
+//!
+//! The real server has the definitions of Cluster, Backup and HTTPRoute as CloudNativePG and the Gateway API release
+//! them; the simulated one has reductions, which say nothing that those do not.
 
 mod bed;
 mod chart;
@@ -11,6 +14,7 @@ mod copies;
 mod definition;
 mod halves;
 mod policy;
+mod reduced;
 mod rights;
 mod routes;
 mod secrets;

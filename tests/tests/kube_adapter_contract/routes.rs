@@ -15,7 +15,8 @@ pub fn route() -> Value {
             {"matches": [{"path": {"type": "PathPrefix", "value": "/"}}], "timeouts": {"request": "10s"},
              "backendRefs": [
                 {"name": "shop-fsn", "port": 80, "weight": 100},
-                {"name": "shop-hel", "port": 80, "weight": 0, "filters": [{"type": "RequestMirror"}]}]},
+                {"name": "shop-hel", "port": 80, "weight": 0, "filters": [
+                    {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "shadow", "port": 80}}}]}]},
             {"backendRefs": [{"name": "shop-fsn", "port": 81, "weight": 100},
                              {"name": "static", "port": 80, "weight": 7}]}]}
     })

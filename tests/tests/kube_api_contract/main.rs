@@ -4,7 +4,8 @@
 //! also where there is none, and the real one is held to what was recorded.
 //!
 //! Where the two disagree, the model is wrong. To record anew: run the `real::` tests, accept with
-//! `INSTA_UPDATE=always`, then mend the model until the `simulated::` tests pass.
+//! `INSTA_UPDATE=always`, then mend the model until the `simulated::` tests pass. Both have the model's definitions of
+//! others' resources: compared is what a server makes of a definition. Adapters meet the whole ones in their own suite.
 //!
 //! Not compared in transcripts: `managedFields` (one case looks into them), texts of messages that change between
 //! releases, server-side apply (the model does not have them), and `sendInitialEvents` (it wants a
@@ -23,7 +24,7 @@ use session::{Case, Session};
 
 /// Puts a case to the real server.
 async fn on_the_real_server(name: &str, case: Case) {
-    let Some(real) = RealKube::start().await.expect("a real kube-apiserver") else { return };
+    let Some(real) = RealKube::start_reduced().await.expect("a real kube-apiserver") else { return };
     let namespace = real.namespace(&name.replace('_', "-")).await.expect("a namespace");
     let server = real.client(Who::Admin).await.expect("a client");
     insta::assert_snapshot!(name, transcript(Session::new(server, namespace), case).await);
