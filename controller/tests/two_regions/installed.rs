@@ -1,11 +1,11 @@
-//! The chart installed in both regions, and what the processes are told by it: the variables of its Deployment, and
-//! accounts that may do what its roles give and nothing else.
+//! The chart installed in both regions, and in the third place where the witness stands there. What the processes are
+//! told by it: the variables of its Deployment, and accounts that may do what its roles give and nothing else.
 
 use crate::process::Folder;
 use crate::{Kept, REGIONS, Regions, secret};
 use continuum_controller::config::VARIABLES;
 use continuum_tests::chart::{Helm, NAMESPACE, of_kind};
-use continuum_tests::real_kube::Who;
+use continuum_tests::real_kube::{RealKube, Who};
 use continuum_tests::real_nats::USER;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, PostParams};
@@ -14,6 +14,11 @@ use std::collections::BTreeMap;
 
 /// What files and no variables of the chart say: it reads kubeconfigs from secrets, and its own account is the pod's.
 const BY_HAND: [&str; 3] = ["OWN_KUBECONFIG", "REGION_KUBECONFIGS_DIR", "WITNESS_KUBECONFIG"];
+
+/// Of every Continuum of this test.
+const LEASES: [&str; 2] = ["shop.shop", "shop.books"];
+/// The secret with the kubeconfig of the third place.
+const WITNESS_SECRET: &str = "continuum-witness";
 
 pub struct Installed {
     variables: [BTreeMap<&'static str, String>; 2],
@@ -36,17 +41,34 @@ fn values(index: usize, kept: Kept) -> String {
             "namespace": "shop",
             "continuums": ["shop", "books"],
             "clusters": [format!("shop-{region}"), format!("books-{region}")],
+            "httpRoutes": ["shop", "books"],
             "secrets": ["probe", "shop-fsn-ca", "shop-hel-ca"],
             "roleSecrets": [format!("shop-{region}-app")],
         }] },
         "otherCluster": { "enabled": true },
-        "witnessCluster": { "enabled": index == 0, "leases": ["shop.shop", "shop.books"] },
+        "witnessCluster": { "enabled": index == 0, "leases": LEASES },
     });
-    if let Kept::InABucket(name) = kept {
+    let elsewhere = match kept {
+        Kept::InLeases => None,
+        Kept::InAThirdPlace => Some(("witnessSecret", WITNESS_SECRET)),
+        Kept::InABucket(name) => Some(("witnessBucket", name)),
+    };
+    if let Some((value, name)) = elsewhere {
         values["continuum"]["witnessRegion"] = json!("");
-        values["continuum"]["witnessBucket"] = json!(name);
+        values["continuum"][value] = json!(name);
         values["witnessCluster"]["enabled"] = json!(false);
     }
+    values.to_string()
+}
+
+/// The same for a third place, which holds the witness and no controller.
+fn values_of_the_third_place() -> String {
+    let values = json!({
+        "continuum": { "controller": { "enabled": false }, "leaseNamespace": "leases" },
+        "witnessCluster": { "enabled": true, "leases": LEASES },
+        "crds": { "enabled": false },
+        "admissionPolicy": { "enabled": false },
+    });
     values.to_string()
 }
 
@@ -55,25 +77,35 @@ impl Installed {
     pub async fn start(regions: &Regions) -> Option<Self> {
         let helm = Helm::find()?;
         let folder = Folder::new();
-        for index in 0..2 {
-            let admin = folder.put(&format!("admin-{index}"), &regions.servers[index].kubeconfig(Who::Admin));
+        let install = |server: &RealKube, name: &str, values: &str| {
+            let admin = folder.put(&format!("admin-{name}"), &server.kubeconfig(Who::Admin));
             // The server has the definition already.
             let arguments = ["--create-namespace", "--take-ownership", "--kubeconfig", &admin];
-            let output = helm.run("install", &values(index, regions.kept), &arguments);
+            let output = helm.run("install", values, &arguments);
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        };
+        let mut witness = None;
+        if let Some(third) = &regions.third {
+            install(third, "witness", &values_of_the_third_place());
+            witness = Some(kubeconfig(third, "continuum-controller-witness").await);
+        }
+        for (index, region) in REGIONS.into_iter().enumerate() {
+            install(&regions.servers[index], region, &values(index, regions.kept));
         }
         let mut variables = [BTreeMap::new(), BTreeMap::new()];
         for (index, variables) in variables.iter_mut().enumerate() {
             let secrets: Api<Secret> = Api::namespaced(regions.client(index).await, NAMESPACE);
-            let other = kubeconfig(regions, 1 - index, "continuum-controller-other").await;
+            let other = kubeconfig(&regions.servers[1 - index], "continuum-controller-other").await;
             let key = format!("{}.kubeconfig", REGIONS[1 - index]);
             let url = regions.nats.url(USER.0, USER.1);
-            for (name, key, text) in [("continuum-regions", key.as_str(), &other), ("continuum-nats", "url", &url)] {
+            let given = [("continuum-regions", key.as_str(), &other), ("continuum-nats", "url", &url)];
+            let witness = witness.iter().map(|witness| (WITNESS_SECRET, "kubeconfig", witness));
+            for (name, key, text) in given.into_iter().chain(witness) {
                 secrets.create(&PostParams::default(), &secret(name, &[(key, text)])).await.expect("a new secret");
             }
             let objects = helm.template(&values(index, regions.kept), &[]).expect("good values");
             *variables = of_the_deployment(&objects, &secrets).await;
-            let own = kubeconfig(regions, index, "continuum-controller").await;
+            let own = kubeconfig(&regions.servers[index], "continuum-controller").await;
             variables.insert("OWN_KUBECONFIG", folder.put(&format!("own-{index}"), &own));
         }
         Some(Self { variables, _folder: folder })
@@ -84,8 +116,8 @@ impl Installed {
     }
 }
 
-async fn kubeconfig(regions: &Regions, index: usize, account: &str) -> String {
-    regions.servers[index].kubeconfig_of(NAMESPACE, account).await.expect("a token")
+async fn kubeconfig(server: &RealKube, account: &str) -> String {
+    server.kubeconfig_of(NAMESPACE, account).await.expect("a token")
 }
 
 /// What a kubelet would give the container.

@@ -1,12 +1,14 @@
 //! kill -9 of the controller that drives, once each of the seven steps has begun, and in mid-move of the servers that a move
 //! needs: each region's API server (the first holds the witness too), that of the records, and that of the audit stream.
-//! Two clients write meanwhile. Another controller takes its place, as a Deployment makes one; a server is back after 3 s.
+//! Before the lease passes and after it, the controller that drives is also told to end, as at a rollout. Two clients
+//! write meanwhile. Another controller takes its place, as a Deployment makes one; a server is back after 3 s.
 //! Whether the move arrives or is undone: one writer, nothing lost, no event missing or told twice.
 
 use super::REGIONS;
 use super::clients::Clients;
 use super::pair::Pair;
 use super::process::until;
+use serde_json::Value;
 use std::time::Duration;
 
 /// To see a move at a step. The last one may be over in a tenth of a second.
@@ -19,6 +21,8 @@ const AWAY: Duration = Duration::from_secs(3);
 enum Victim {
     /// The controller of the region that holds the lease.
     Driver,
+    /// The same, which is not killed but told to end.
+    Told,
     /// The API server of this region of [`REGIONS`].
     ApiServer(usize),
     /// The server of the records.
@@ -28,7 +32,7 @@ enum Victim {
 }
 
 /// What, and once which step has begun.
-const STRIKES: [(usize, Victim); 13] = [
+const STRIKES: [(usize, Victim); 15] = [
     (1, Victim::Driver),
     (2, Victim::Driver),
     (3, Victim::Driver),
@@ -36,6 +40,8 @@ const STRIKES: [(usize, Victim); 13] = [
     (5, Victim::Driver),
     (6, Victim::Driver),
     (7, Victim::Driver),
+    (3, Victim::Told),
+    (6, Victim::Told),
     (2, Victim::ApiServer(0)),
     (2, Victim::ApiServer(1)),
     (6, Victim::ApiServer(0)),
@@ -48,12 +54,13 @@ const STRIKES: [(usize, Victim); 13] = [
 async fn whatever_is_killed_at_whichever_step_there_is_one_writer_and_nothing_is_lost() {
     let Some(mut pair) = Pair::start("killed.example.org").await else { return };
     let clients = Clients::start(&pair.regions.postgres);
-    let (mut from, mut arrived) = (0, 0);
+    let (mut from, mut ordered, mut arrived) = (0, 0, 0);
     for (step, victim) in STRIKES {
         let mut tries = 0;
         let at = loop {
             let report = pair.dry_run(from).await;
             pair.order(from, &report).await;
+            ordered += 1;
             if let Some(at) = pair.until_step(step).await {
                 break at;
             }
@@ -65,9 +72,10 @@ async fn whatever_is_killed_at_whichever_step_there_is_one_writer_and_nothing_is
         };
         let holder = pair.regions.holder("shop").await.expect("somebody holds it");
         let driver = usize::from(holder.starts_with(REGIONS[1]));
-        let mut killed = true;
+        let (mut killed, mut handed_on) = (true, None);
         match victim {
             Victim::Driver => pair.kill(driver),
+            Victim::Told => handed_on = Some(pair.replace(driver).await),
             Victim::ApiServer(region) => pair.regions.servers[region].die_for(AWAY).await,
             Victim::Records => killed = pair.records_away_for(AWAY).await,
             Victim::Audit => {
@@ -78,10 +86,17 @@ async fn whatever_is_killed_at_whichever_step_there_is_one_writer_and_nothing_is
         }
         let to = pair.until_ended().await;
         pair.until_traced().await;
-        let what = if killed { "killed" } else { "left alone" };
+        let what = match (&handed_on, killed) {
+            (Some(_), _) => "to end",
+            (None, true) => "killed",
+            (None, false) => "left alone",
+        };
         println!("at step {at}: {victim:?} {what}, {} -> {}", REGIONS[from], REGIONS[to]);
         // Past the swap there is no way back but through a failure.
         assert!(to == 1 - from || at < 5, "step {at}");
+        if let Some(intent) = handed_on {
+            went_on(&intent, &pair.regions.record("shop").await["last"]);
+        }
         arrived += usize::from(to != from);
         from = to;
         let by_its_end = clients.acknowledged();
@@ -92,6 +107,18 @@ async fn whatever_is_killed_at_whichever_step_there_is_one_writer_and_nothing_is
     println!("{} acknowledged, none lost; longest without one {:?}", truth.acknowledged.len(), truth.gap);
     until("every event to be told", async || pair.status(from).await["eventsOwed"] == 0).await;
     let told = pair.regions.nats.types().await;
-    assert_eq!(told.iter().filter(|kind| *kind == "continuum-switchover").count(), arrived, "{told:?}");
+    let count = |wanted: &str| told.iter().filter(|kind| *kind == wanted).count();
+    assert_eq!(count("continuum-switchover"), arrived, "{told:?}");
+    // Once for each move at most: a body says of which region it is, and not of which move.
+    assert!(count("continuum-cnpg-promotable") <= ordered, "{ordered} moves: {told:?}");
     pair.told_each_once().await;
+}
+
+/// The move that this intent was of arrived, and no step that had begun then was begun anew.
+fn went_on(intent: &Value, last: &Value) {
+    assert_eq!((&last["id"], last["result"].as_str()), (&intent["id"], Some("succeeded")), "{last:#}");
+    let steps = |of: &Value| of["steps"].as_array().cloned().expect("a move has steps");
+    for (number, (before, after)) in (1..).zip(steps(intent).iter().zip(&steps(last))) {
+        assert!(before["startedAt"].is_null() || before["startedAt"] == after["startedAt"], "step {number}: {last:#}");
+    }
 }

@@ -1,9 +1,11 @@
 //! Two controllers as processes on two real API servers, with a real PostgreSQL pair that takes TLS alone, and a real
-//! nats-server. The witness stands on the first API server. The chart is installed on both, and the processes run as it tells:
-//! with its variables, and under its accounts' roles.
+//! nats-server. The witness stands on the first API server, on a third one, or in a bucket of that nats-server.
+//! The chart is installed on every API server, and the processes run as it tells: with its variables, and under its
+//! accounts' roles.
 
 mod bucket;
 mod clients;
+mod configured;
 mod deleted;
 mod fuzzed;
 mod installed;
@@ -15,6 +17,7 @@ mod reload;
 mod replicas;
 mod switchover;
 
+use configured::files;
 use continuum_tests::certificates::{Authority, Certified};
 use continuum_tests::real_kube::{RealKube, Who};
 use continuum_tests::real_nats::{RealNats, USER};
@@ -26,19 +29,23 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, ListParams, PostParams};
 use kube::core::GroupVersionKind;
-use process::{Folder, Process, program, until};
+use process::{Folder, Process, until};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard};
 
 const REGIONS: [&str; 2] = ["fsn", "hel"];
+/// How long a move drains its route, s. Nobody is served by these routes.
+const DRAIN_SECONDS: u32 = 1;
 
 /// What holds the registers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kept {
     /// Leases on the first API server.
     InLeases,
+    /// Leases on an API server of their own, which is no region's.
+    InAThirdPlace,
     /// The bucket of this name on the nats-server.
     InABucket(&'static str),
 }
@@ -46,6 +53,8 @@ enum Kept {
 /// Two regions with an API server each. Their processes may be told how to reach both by files.
 struct Regions {
     servers: [RealKube; 2],
+    /// Where the witness stands in a third place.
+    third: Option<RealKube>,
     postgres: Arc<RealPostgres>,
     nats: RealNats,
     folder: Folder,
@@ -92,6 +101,10 @@ impl Regions {
         let servers = [first, second].map(|server| server.expect("a real kube-apiserver"));
         let [Some(first), Some(second)] = servers else { return None };
         let servers = [first, second];
+        let third = match kept {
+            Kept::InAThirdPlace => Some(RealKube::another().await.expect("a real kube-apiserver")?),
+            Kept::InLeases | Kept::InABucket(_) => None,
+        };
         for (index, region) in REGIONS.into_iter().enumerate() {
             folder.put(&format!("own/{region}"), &servers[index].kubeconfig(Who::Admin));
             folder.put(
@@ -99,14 +112,12 @@ impl Regions {
                 &servers[1 - index].kubeconfig(Who::Admin),
             );
         }
-        let regions = Self { servers, postgres, nats, folder, kept, _alone: alone };
+        let regions = Self { servers, third, postgres, nats, folder, kept, _alone: alone };
+        if regions.third.is_some() {
+            make_namespaces(regions.witness().await, &["leases"]).await;
+        }
         for index in 0..2 {
-            let namespaces: Api<Namespace> = Api::all(regions.client(index).await);
-            for name in ["shop", "leases"] {
-                let mut namespace = Namespace::default();
-                namespace.metadata.name = Some(name.into());
-                namespaces.create(&PostParams::default(), &namespace).await.expect("a new namespace");
-            }
+            make_namespaces(regions.client(index).await, &["shop", "leases"]).await;
             let secrets: Api<Secret> = Api::namespaced(regions.client(index).await, "shop");
             let authority = [("ca.crt", authority.certificate.as_str())];
             let login = [("username", MONITOR_ROLE), ("password", PASSWORD)];
@@ -125,6 +136,12 @@ impl Regions {
 
     async fn client(&self, index: usize) -> kube::Client {
         self.servers[index].client(Who::Admin).await.expect("a client")
+    }
+
+    /// Of the API server that holds the Leases.
+    async fn witness(&self) -> kube::Client {
+        let server = self.third.as_ref().unwrap_or(&self.servers[0]);
+        server.client(Who::Admin).await.expect("a client")
     }
 
     /// For a process that may do everything.
@@ -146,12 +163,18 @@ impl Regions {
         Api::namespaced_with(self.client(index).await, "shop", &kind("dr.openova.io", "Continuum", "continuums"))
     }
 
-    /// The same Continuum in both, and its half in each.
+    async fn routes(&self, index: usize) -> Api<DynamicObject> {
+        let routes = kind("gateway.networking.k8s.io", "HTTPRoute", "httproutes");
+        Api::namespaced_with(self.client(index).await, "shop", &routes)
+    }
+
+    /// The same Continuum and route in both, and its half in each.
     async fn put(&self, name: &str, probe: Value) {
         for (index, region) in REGIONS.into_iter().enumerate() {
             let clusters = kind("postgresql.cnpg.io", "Cluster", "clusters");
             let clusters: Api<DynamicObject> = Api::namespaced_with(self.client(index).await, "shop", &clusters);
             create(&clusters, self.cluster(name, region)).await;
+            create(&self.routes(index).await, route(name)).await;
             create(&self.continuums(index).await, self.continuum(name, &probe)).await;
         }
     }
@@ -165,7 +188,7 @@ impl Regions {
             })
             .collect();
         let kind = match self.kept {
-            Kept::InLeases => "k8s-lease",
+            Kept::InLeases | Kept::InAThirdPlace => "k8s-lease",
             Kept::InABucket(_) => "nats-kv",
         };
         json!({
@@ -173,6 +196,7 @@ impl Regions {
             "spec": {
                 "applicationRef": name, "primaryRegion": "fsn", "hotStandbyRegions": ["hel"],
                 "leaseClient": { "kind": kind, "config": { "renewSeconds": 1 } }, "cnpgPair": { "name": name },
+                "httpRoute": { "name": name, "drainSeconds": DRAIN_SECONDS },
                 "probe": probe, "regions": places,
             },
         })
@@ -197,6 +221,16 @@ impl Regions {
                 "replica": { "primary": format!("{name}-fsn"), "source": format!("{name}-{other}") },
                 "externalClusters": entries,
             },
+        })
+    }
+
+    /// The weight that this region's route has for the backend of each.
+    async fn weights(&self, index: usize, name: &str) -> [Option<u64>; 2] {
+        let route = self.routes(index).await.get(name).await.expect("it is there");
+        let backends = route.data["spec"]["rules"][0]["backendRefs"].as_array().cloned().unwrap_or_default();
+        REGIONS.map(|region| {
+            let found = backends.iter().find(|backend| backend["name"] == format!("{name}-{region}"));
+            found.and_then(|backend| backend["weight"].as_u64())
         })
     }
 
@@ -225,7 +259,7 @@ impl Regions {
     }
 
     async fn lease(&self, name: &str) -> Option<Lease> {
-        let leases: Api<Lease> = Api::namespaced(self.client(0).await, "leases");
+        let leases: Api<Lease> = Api::namespaced(self.witness().await, "leases");
         let found = leases.list(&ListParams::default()).await.expect("leases can be listed");
         found.items.into_iter().find(|lease| lease.metadata.name.as_deref().is_some_and(|n| n.contains(name)))
     }
@@ -233,7 +267,7 @@ impl Regions {
     /// Who holds the only record of `name`.
     async fn holder(&self, name: &str) -> Option<String> {
         match self.kept {
-            Kept::InLeases => self.lease(name).await?.spec?.holder_identity,
+            Kept::InLeases | Kept::InAThirdPlace => self.lease(name).await?.spec?.holder_identity,
             Kept::InABucket(_) => self.record(name).await["holder"].as_str().map(str::to_owned),
         }
     }
@@ -252,6 +286,26 @@ impl Regions {
 
 fn kind(group: &str, kind: &str, plural: &str) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural)
+}
+
+async fn make_namespaces(client: kube::Client, names: &[&str]) {
+    let namespaces: Api<Namespace> = Api::all(client);
+    for name in names {
+        let mut namespace = Namespace::default();
+        namespace.metadata.name = Some((*name).into());
+        namespaces.create(&PostParams::default(), &namespace).await.expect("a new namespace");
+    }
+}
+
+/// Leads to the first region.
+fn route(name: &str) -> Value {
+    let backends: Vec<Value> = (REGIONS.into_iter().zip([100, 0]))
+        .map(|(region, weight)| json!({ "name": format!("{name}-{region}"), "port": 80, "weight": weight }))
+        .collect();
+    json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": { "name": name },
+        "spec": { "hostnames": [format!("{name}.example.org")], "rules": [{ "backendRefs": backends }] },
+    })
 }
 
 async fn create(api: &Api<DynamicObject>, object: Value) {
@@ -395,112 +449,4 @@ async fn a_controller_that_may_not_says_what_it_may_not() {
     let expected = "continuum-controller: REGION_KUBECONFIGS_SECRET names a secret that is of no use: secret \
                     catalyst-controllers/regions in fsn may not be read: give this controller's account the verb get on it";
     assert_eq!(log.lines().last(), Some(expected));
-}
-
-/// What is good enough to begin with, with servers where nobody is.
-fn files(folder: &Folder) -> BTreeMap<&'static str, String> {
-    let kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
-                      clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n\
-                      users: [{name: u, user: {token: very-secret}}]\n\
-                      contexts: [{name: c, context: {cluster: c, user: u}}]\n";
-    folder.put("regions/hel.kubeconfig", kubeconfig);
-    BTreeMap::from([
-        ("CATALYST_REGION", "fsn".to_owned()),
-        ("OWN_KUBECONFIG", folder.put("own", kubeconfig)),
-        ("REGION_KUBECONFIGS_DIR", folder.path("regions")),
-        ("WITNESS_KUBECONFIG", folder.put("witness", kubeconfig)),
-    ])
-}
-
-/// Exit code, standard output, standard error.
-fn outcome(variables: &BTreeMap<&str, String>, arguments: &[&str]) -> (Option<i32>, String, String) {
-    let output = program(variables).args(arguments).output().expect("it was built");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (output.status.code(), text(output.stdout), text(output.stderr))
-}
-
-#[test]
-fn a_configuration_is_checked_without_a_server() {
-    let folder = Folder::new();
-    let good = files(&folder);
-    let (code, out, err) = outcome(&good, &["--check-config"]);
-    assert_eq!((code, err.as_str()), (Some(0), ""));
-    assert!(out.starts_with("The configuration is good."), "{out}");
-    // Whoever tries it by hand stands in no pod.
-    let mut in_no_pod = good.clone();
-    in_no_pod.remove("OWN_KUBECONFIG");
-    let (code, _, err) = outcome(&in_no_pod, &["--check-config"]);
-    assert_eq!(code, Some(64));
-    assert!(
-        err.contains("OWN_KUBECONFIG is not set, and this process runs in no pod: name the kubeconfig file"),
-        "{err}"
-    );
-    // An option goes before its variable.
-    let (code, _, err) = outcome(&good, &["--check-config", "--region", "Not a region"]);
-    assert_eq!(code, Some(64));
-    assert!(err.contains("CATALYST_REGION=Not a region: it is no DNS label"), "{err}");
-}
-
-#[test]
-fn every_file_that_is_wrong_is_told_at_once_and_nothing_of_what_it_holds() {
-    let folder = Folder::new();
-    let mut variables = files(&folder);
-    variables.insert("OWN_KUBECONFIG", folder.path("nowhere"));
-    variables.insert("WITNESS_KUBECONFIG", folder.put("bad", "users: [{name: u, user: {token: [very-secret]}}]"));
-    folder.put("regions/sin.kubeconfig", "apiVersion: v1\nkind: Config\ncurrent-context: other\n");
-    let by_a_file = "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
-                     clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n\
-                     users: [{name: u, user: {tokenFile: /nowhere/token}}]\n\
-                     contexts: [{name: c, context: {cluster: c, user: u}}]\n";
-    folder.put("regions/waw.kubeconfig", by_a_file);
-    for arguments in [&["--check-config"] as &[&str], &[]] {
-        let (code, _, err) = outcome(&variables, arguments);
-        assert_eq!(code, Some(64), "{err}");
-        for said in [
-            "OWN_KUBECONFIG=",
-            "nowhere: it cannot be read; mend the path, or mount what it should hold: No such file or directory",
-            "bad is no usable kubeconfig; try it with `kubectl --kubeconfig`: it is not the YAML of a kubeconfig",
-            "sin.kubeconfig is no usable kubeconfig",
-            "waw.kubeconfig is no usable kubeconfig; try it with `kubectl --kubeconfig`: the file of a token that it names",
-        ] {
-            assert!(err.contains(said), "{said}\n{err}");
-        }
-        assert!(!err.contains("very-secret"), "{err}");
-    }
-}
-
-#[test]
-fn without_a_region_it_refuses_to_start_and_says_everything_else_too() {
-    let (code, out, err) = outcome(&BTreeMap::new(), &[]);
-    assert_eq!((code, out.as_str()), (Some(64), ""));
-    for name in ["CATALYST_REGION", "REGION_KUBECONFIGS_DIR", "WITNESS_KUBECONFIG"] {
-        assert!(err.contains(&format!("\n  {name}")), "{name}\n{err}");
-    }
-    let (code, _, _) = outcome(&BTreeMap::new(), &["--no-such-option"]);
-    assert_eq!(code, Some(64));
-}
-
-#[test]
-fn the_definition_and_the_version_are_printed_without_a_configuration() {
-    let (code, out, _) = outcome(&BTreeMap::new(), &["--print-crd"]);
-    let committed = include_str!("../../../live/crds/continuums.dr.openova.io.yaml");
-    let (_, committed) = committed.split_once('\n').expect("the first line says that it is generated");
-    assert_eq!((code, out.as_str()), (Some(0), committed));
-    let (code, out, _) = outcome(&BTreeMap::new(), &["--version"]);
-    assert_eq!((code, out.trim()), (Some(0), concat!("continuum-controller ", env!("CARGO_PKG_VERSION"))));
-}
-
-#[test]
-fn an_address_that_is_taken_is_named_in_the_last_line() {
-    let folder = Folder::new();
-    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-    let address = taken.local_addr().expect("an address").to_string();
-    let mut variables = files(&folder);
-    variables.insert("HEALTH_ADDR", address.clone());
-    let (code, _, err) = outcome(&variables, &[]);
-    assert_eq!(code, Some(69), "{err}");
-    let last = err.lines().last().unwrap_or_default();
-    let said =
-        format!("continuum-controller: HEALTH_ADDR: {address} cannot be listened on; is another process there?: ");
-    assert!(last.starts_with(&said), "{err}");
 }

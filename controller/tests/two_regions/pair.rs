@@ -1,6 +1,7 @@
 //! A pair as a whole: what a switchover by processes needs, and what a person does with it.
 
 mod collector;
+mod told;
 
 use super::installed::Installed;
 use super::process::{Process, until, until_ok};
@@ -10,8 +11,12 @@ use continuum_tests::real_powerdns::RealPowerDns;
 use continuum_tests::stand_in::StandIn;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::time::Instant;
+
+/// Within which a process that is told to end has ended: a kubelet's usual grace.
+const GRACE: Duration = Duration::from_secs(30);
 
 /// Both regions with their halves, operators' stand-ins and controllers.
 pub struct Pair {
@@ -41,8 +46,6 @@ impl Pair {
             let operator = StandIn::start(&regions.servers[index], &regions.postgres, index, "shop", &name);
             operators.push(operator.await.expect("a stand-in for the operator"));
         }
-        let collector = Collector::start();
-        let processes = [0, 1].map(|index| Process::start(variables(&installed, &collector, powerdns, index)));
         let names = json!({ "spec": {
             "luaRecord": { "hostnames": [hostname], "selector": "pickwhashed" },
             "dns": { "authorities": [powerdns.dns.to_string()] },
@@ -52,6 +55,9 @@ impl Pair {
             let change = Patch::Merge(&names);
             continuums.patch("shop", &PatchParams::default(), &change).await.expect("it takes them");
         }
+        // Whoever saw the copies before they had their names would tell of a change.
+        let collector = Collector::start();
+        let processes = [0, 1].map(|index| Process::start(variables(&installed, &collector, powerdns, index)));
         let pair = Self { regions, processes, installed, collector, powerdns, _operators: operators };
         pair.until_healthy().await;
         Some(pair)
@@ -117,7 +123,8 @@ impl Pair {
         now
     }
 
-    /// Waits until the move under way has ended, as both copies tell, and the pair is healthy. Which region has the role.
+    /// Waits until the move under way has ended, as both copies tell, the pair is healthy, and both routes lead to who
+    /// has the role. Which region that is.
     pub async fn until_ended(&self) -> usize {
         until("the move to end", async || self.step().await.is_none()).await;
         self.until_healthy().await;
@@ -125,6 +132,11 @@ impl Pair {
         let index = REGIONS.iter().position(|region| holder.starts_with(region)).expect("a region");
         for copy in 0..2 {
             until("the copy to tell", async || self.status(copy).await["primaryRegion"] == REGIONS[index]).await;
+            until_ok("the route to lead there", async || {
+                let weights = self.weights(copy).await;
+                if weights == all_to(index) { Ok(()) } else { Err(format!("{}: {weights:?}", REGIONS[copy])) }
+            })
+            .await;
         }
         index
     }
@@ -136,10 +148,9 @@ impl Pair {
         Some(steps.iter().filter(|step| !step["startedAt"].is_null()).count())
     }
 
-    /// No event is in the stream twice.
-    pub async fn told_each_once(&self) {
-        let ids = self.regions.nats.ids().await;
-        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{ids:?}");
+    /// The weight that the route in this region has for the backend of each.
+    pub async fn weights(&self, index: usize) -> [Option<u64>; 2] {
+        self.regions.weights(index, "shop").await
     }
 
     /// Waits until the collector has the whole trace of the move that ended last.
@@ -164,8 +175,34 @@ impl Pair {
     /// kill -9 of a controller, and another in its place, as a Deployment makes one.
     pub fn kill(&mut self, index: usize) {
         self.processes[index].kill();
+        self.begin(index);
+    }
+
+    /// SIGTERM to a controller, and another in its place once it has ended, as a rollout does. The move's intent as the
+    /// first left it.
+    pub async fn replace(&mut self, index: usize) -> Value {
+        let told = Instant::now();
+        let process = &mut self.processes[index];
+        process.signal("-TERM");
+        let status = process.ended().await;
+        let (took, log) = (told.elapsed(), process.log());
+        assert_eq!(status.code(), Some(0), "{log}");
+        assert!(took < GRACE, "it ended after {took:?}");
+        assert!(log.contains(r#""message":"stopped""#) && !log.contains("panicked"), "{log}");
+        let intent = self.regions.record("shop").await["intent"].clone();
+        assert!(intent.is_object(), "the move ended before its driver");
+        self.begin(index);
+        intent
+    }
+
+    fn begin(&mut self, index: usize) {
         self.processes[index] = Process::start(variables(&self.installed, &self.collector, self.powerdns, index));
     }
+}
+
+/// The weights of a route that leads to this region alone.
+pub fn all_to(index: usize) -> [Option<u64>; 2] {
+    [0, 1].map(|backend| Some(if backend == index { 100 } else { 0 }))
 }
 
 impl Drop for Pair {
