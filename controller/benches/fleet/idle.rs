@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// The term of the Continuums.
-const TTL: Duration = Duration::from_secs(30);
+pub const TTL: Duration = Duration::from_secs(30);
 /// For so long the servers are counted alone.
 const ALONE_FOR: Duration = Duration::from_secs(20);
 /// Everything has to be renewed within this.
@@ -96,7 +96,7 @@ fn report(side: &Side, after: Duration, before: &[Usage; 2], now: &[Usage; 2]) {
     println!("{}: {:>4.0} s idle: {}", side.name(), after.as_secs_f64(), of_each.collect::<Vec<_>>().join("; "));
 }
 
-async fn until(holds: impl Fn() -> bool, what: &str) {
+pub async fn until(holds: impl Fn() -> bool, what: &str) {
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < START_LIMIT, "waited for {what}");

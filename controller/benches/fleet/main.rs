@@ -5,6 +5,7 @@
 //! ```text
 //! cargo bench -p continuum-controller --bench fleet               1,000 Continuums, ten minutes of each side
 //! cargo bench -p continuum-controller --bench fleet -- --quick    50, one minute
+//! cargo bench -p continuum-controller --bench fleet -- --flood --quick    the same, then with its HTTP API flooded
 //! ```
 //!
 //! While the fleet is idle, PostgreSQL, records and events are left out: the twin does nothing with them. A switchover has
@@ -12,6 +13,7 @@
 
 mod execute;
 mod fleet;
+mod flood;
 mod idle;
 mod machine;
 mod options;
@@ -35,10 +37,11 @@ const REGIONS: [&str; 2] = ["fsn", "hel"];
 
 fn main() -> ExitCode {
     let options = Options::read();
-    let Some(twin) = sides::build_twin() else {
+    let twin = if options.flood { None } else { sides::build_twin() };
+    if twin.is_none() && !options.flood {
         eprintln!("fleet: the twin was not built: it needs Go 1.26 or later on PATH (https://go.dev/dl)");
         return ExitCode::from(69);
-    };
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
     let outcome = runtime.block_on(async {
         let measured = pin!(measure(twin, &options));
@@ -60,9 +63,10 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The table of both sides, one after the other.
-async fn measure(twin: PathBuf, options: &Options) -> Option<String> {
+/// The table of both sides, one after the other; without a twin, of a flood.
+async fn measure(twin: Option<PathBuf>, options: &Options) -> Option<String> {
     let servers = Servers::start().await?;
+    let Some(twin) = twin else { return Some(flood::measure(&servers, options).await) };
     let sides = [Side::Product, Side::Twin(twin)];
     let (mut kept, mut moved) = (Vec::new(), Vec::new());
     for side in sides.iter().filter(|_| options.idle) {

@@ -17,6 +17,8 @@ pub struct Options {
     pub idle: bool,
     /// Whether switchovers are.
     pub execute: bool,
+    /// Whether the product alone is measured, with its HTTP API flooded.
+    pub flood: bool,
 }
 
 impl Options {
@@ -35,6 +37,10 @@ impl Options {
             .arg(flag("quick", "50 Continuums, one minute, two switchovers"))
             .arg(flag("idle-only", "no switchovers"))
             .arg(flag("execute-only", "switchovers alone").conflicts_with("idle-only"))
+            .arg(
+                flag("flood", "the product alone, quiet and then with its HTTP API flooded")
+                    .conflicts_with_all(["idle-only", "execute-only"]),
+            )
             // cargo says so to every benchmark.
             .arg(flag("bench", "").hide(true))
             .get_matches();
@@ -50,6 +56,7 @@ impl Options {
             moves: of("moves", 2, 6) as usize,
             idle: !matches.get_flag("execute-only"),
             execute: !matches.get_flag("idle-only"),
+            flood: matches.get_flag("flood"),
         }
     }
 }

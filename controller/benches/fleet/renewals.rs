@@ -74,6 +74,13 @@ impl Renewals {
         Some((firsts().min()?, firsts().max()?))
     }
 
+    /// Counts from now on.
+    pub fn forget(&self) {
+        for lease in lock(&self.known).values_mut() {
+            (lease.longest, lease.missed) = (Duration::ZERO, 0);
+        }
+    }
+
     /// Up to now, from the first renewals on.
     pub fn kept(&self) -> Kept {
         let now = Instant::now();
