@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const DOCUMENTS: [&str; 11] = [
+const DOCUMENTS: [&str; 13] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -25,6 +25,8 @@ const DOCUMENTS: [&str; 11] = [
     "docs/controller.md",
     "docs/install.md",
     "docs/runbook.md",
+    "docs/http-api.md",
+    "docs/claims.md",
 ];
 
 fn root() -> PathBuf {

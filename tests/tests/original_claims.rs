@@ -1,127 +1,140 @@
-//! What the tests of the controller that this one succeeds claimed, and which test or scenario holds it here.
-//!
-//! [`CLAIMS`] is the whole list but for the HTTP API and the collision of two holders, whose parts are not built yet
-//! (the event's shape is there). A test below holds that every name in it exists.
+//! `docs/claims.md` is whole, and every row of it names tests or scenarios that there are.
 
 use continuum_tests::scenario_files;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A claim, and the tests (functions) or scenarios (files) that hold it.
-const CLAIMS: &[(&str, &[&str])] = &[
-    // Dry run.
-    ("happy path", &["dry_run_happy_path", "planned-switchover"]),
-    ("the same plan has the same fingerprint", &["same_plan_same_fingerprint_whatever_was_found"]),
-    ("another target has another fingerprint", &["another_target_another_fingerprint"]),
-    (
-        "a third party's lease blocks 1 and 5",
-        &["third_partys_lease_blocks_1_and_5_and_is_named", "blocked-by-a-third-partys-expired-lease"],
-    ),
-    ("no pair blocks 2", &["no_pair_blocks_2_and_leaves_6_unmet_with_a_note", "blocked-without-a-pair"]),
-    ("no route is no blocker", &["no_route_is_no_blocker_and_takes_no_time", "no-route"]),
-    ("no address blocks 4", &["no_address_blocks_4", "blocked-without-an-address"]),
-    (
-        "no witness blocks 1, no publisher 4, no audit 7, without an error",
-        &[
-            "no_witness_blocks_1_no_publisher_4_no_audit_7_without_an_error",
-            "blocked-without-a-witness",
-            "blocked-without-a-publisher",
-            "blocked-without-an-audit-stream",
-        ],
-    ),
-    ("an invalid plan is an error", &["an_invalid_plan_is_an_error_not_a_report"]),
-    ("a cancelled dry run is an error", &["a_cancelled_dry_run_is_an_error"]),
-    (
-        "the lease at the target warns",
-        &["lease_at_target_warns_that_the_switchover_is_redundant", "lease-at-the-target"],
-    ),
-    // Health.
-    ("happy path with latency deferred", &["happy_path_has_latency_deferred"]),
-    ("replicas that are not Ready", &["replicas_not_ready_fail_and_are_named"]),
-    ("an old address", &["an_old_address_fails"]),
-    ("an error of a resolver", &["a_resolver_error_fails_and_is_named"]),
-    ("the audit event is missing", &["a_missing_event_fails"]),
-    ("no resolvers and no tail are deferred", &["no_resolvers_and_no_tail_are_deferred"]),
-    ("a cancelled health check is an error", &["a_cancelled_health_check_is_an_error"]),
-    ("always four checks", &["all_four_checks_run_where_every_one_fails"]),
-    ("three default vantages", &["three_vantages_are_asked_by_default"]),
-    ("an error of the tail is named", &["a_tail_error_fails_and_is_named"]),
-    // End to end.
-    ("dry run, then switchover, then health", &["end-to-end-dry-run-then-switchover-then-health"]),
-    ("a blocked switchover never runs", &["end-to-end-dry-run-blocked-switchover-never-runs"]),
-    // Events.
-    ("the wire strings are pinned", &["wire_strings_are_pinned_in_order"]),
-    ("round trip", &["every_type_has_a_valid_event_that_survives_a_round_trip"]),
-    ("every type is valid and an unknown one refused", &["a_type_that_is_not_reserved_is_refused"]),
-    // Controller.
-    (
-        "created once over three reconciles",
-        &["a_resource_is_told_of_once_for_each_region_over_many_reconciles_and_a_restart"],
-    ),
-    (
-        "a changed configuration with both fingerprints, and detecting it is idempotent",
-        &["a_changed_configuration_is_told_of_once_with_both_fingerprints"],
-    ),
-    ("the collision carries its cause", &["the_messages_are_the_contracts"]),
-    ("ns/name", &["a_continuum_is_named_by_namespace_and_name", "what_is_not_namespace_and_name_is_refused"]),
-    (
-        "the summary and the condition True",
-        &["happy_path_has_latency_deferred", "after_a_good_switchover_the_condition_is_true_with_a_summary"],
-    ),
-    (
-        "the summary and the condition False",
-        &[
-            "all_four_checks_run_where_every_one_fails",
-            "after_a_switchover_whose_standby_died_the_condition_is_false_with_a_summary",
-        ],
-    ),
-    // Execute.
-    ("step 3 failing undoes the cordon", &["step-3-fails"]),
-    ("step 4 failing restores weights and cordon", &["step-4-fails"]),
-    // Witness: on the record as a pure function, and over a Lease on the simulated and the real API server.
-    ("acquire an empty one", &["an_empty_record_is_acquired_with_a_new_generation"]),
-    ("acquire is blocked", &["a_record_held_by_another_is_not_acquired_and_the_holder_is_named"]),
-    (
-        "acquire after expiry: a lapsed lease blocks, and is never stolen",
-        &["a_record_held_by_another_is_not_acquired_and_the_holder_is_named", "lease-lapsed"],
-    ),
-    ("acquire by the same holder", &["acquiring_what_one_holds_changes_nothing"]),
-    ("renew extends", &["a_renewal_extends_the_term_and_keeps_the_generation"]),
-    ("renew of an expired one that another took is lost", &["who_lost_the_record_renews_nothing_and_has_no_term"]),
-    ("renew by another is lost", &["who_is_not_the_holder_renews_nothing", "the_holder_alone_renews"]),
-    ("release is idempotent", &["a_release_frees_the_record_and_a_second_one_changes_nothing"]),
-    ("release by another is a no-op", &["who_is_not_the_holder_releases_nothing"]),
-    ("slots are apart", &["registers_stand_apart"]),
-    ("the generation is monotonic", &["the_generation_grows_at_every_change_of_holder_alone"]),
-    ("read an empty one", &["nothing_is_read_where_nobody_wrote"]),
-    ("cancel", &["a_caller_that_gave_up_does_not_stop_the_keeper"]),
-];
+const DOCUMENT: &str = "docs/claims.md";
+/// Rows of the document. Counted here too: a row that is dropped would be missed by nobody.
+const CLAIMS: usize = 63;
+/// Where tests stand.
+const PACKAGES: [&str; 7] = ["core", "live", "nats", "sim", "scenarios", "controller", "tests"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The text of every source file of the workspace, but this one.
-fn sources(folder: &Path, into: &mut String) {
+/// The rows of all tables, each with its line, from 1; the head of a table stands above its rule.
+fn rows(document: &str) -> Vec<(usize, &str)> {
+    let lines: Vec<&str> = document.lines().collect();
+    let is_rule = |index: usize| lines.get(index).is_some_and(|line| line.starts_with("|-"));
+    let numbers = (0..lines.len()).filter(|index| lines[*index].starts_with('|'));
+    numbers.filter(|index| !is_rule(*index) && !is_rule(index + 1)).map(|index| (index + 1, lines[index])).collect()
+}
+
+/// What is wrong with the rows, each with its line, where these are the names of tests and scenarios.
+fn mistakes(document: &str, known: &BTreeSet<String>) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    for (line, row) in rows(document) {
+        let mut add = |what: &str| mistakes.push(format!("{DOCUMENT}:{line}: {what}"));
+        let cell = row.trim_matches('|').rsplit('|').next().unwrap_or_default().trim();
+        let names: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
+        if names.is_empty() {
+            add("nothing holds this claim; name tests or scenarios between backticks");
+        } else if cell != format!("`{}`", names.join("`, `")) {
+            add("write names between backticks with commas between, and nothing else");
+        }
+        for name in names.iter().filter(|name| !known.contains(**name)) {
+            add(&format!("there is no test and no scenario `{name}`; name one that there is"));
+        }
+    }
+    mistakes
+}
+
+/// The name of the function that begins in a line.
+fn function(line: &str) -> Option<&str> {
+    let line = line.strip_prefix("pub ").unwrap_or(line);
+    let line = line.strip_prefix("async ").unwrap_or(line);
+    line.strip_prefix("fn ")?.split(['(', '<']).next()
+}
+
+/// The functions of a source file that are marked as tests, and run.
+fn marked(source: &str) -> Vec<&str> {
+    let (mut found, mut attributes) = (Vec::new(), Vec::new());
+    for line in source.lines().map(str::trim) {
+        if line.starts_with("#[") {
+            attributes.push(line);
+        } else if let Some(name) = function(line) {
+            let has = |start: &str| attributes.iter().any(|attribute: &&str| attribute.starts_with(start));
+            if (has("#[test]") || has("#[tokio::test")) && !has("#[ignore") {
+                found.push(name);
+            }
+            attributes.clear();
+        }
+    }
+    found
+}
+
+/// What a source file lists in calls of macros that make a test of each name. Other words there are types and modules.
+fn listed(source: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    for definition in source.split("\nmacro_rules! ").skip(1) {
+        let (name, body) = definition.split_once(" {").unwrap_or_default();
+        let body = body.split("\n}").next().unwrap_or_default();
+        if !body.contains("#[test]") && !body.contains("#[tokio::test") {
+            continue;
+        }
+        let head = format!("\n{name}! {{");
+        for call in source.split(&head).skip(1) {
+            let lines = call.split("\n}").next().unwrap_or_default().lines();
+            let words = lines.filter(|line| !line.trim().starts_with("//")).flat_map(|line| line.split([' ', ',']));
+            let paths = words.filter(|word| !word.is_empty() && !word.ends_with(':'));
+            let names = paths.map(|path| path.rsplit("::").next().unwrap_or(path));
+            let is_name = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+            found.extend(names.filter(is_name));
+        }
+    }
+    found
+}
+
+/// The names of the tests of every source file in a folder, but of this one.
+fn tests(folder: &Path, into: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).expect("the workspace can be read") {
         let path = entry.expect("the workspace can be read").path();
         if path.is_dir() {
-            sources(&path, into);
+            tests(&path, into);
         } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("original_claims.rs") {
-            into.push_str(&fs::read_to_string(&path).expect("a source file is text"));
+            let source = fs::read_to_string(&path).expect("a source file is text");
+            into.extend(marked(&source).into_iter().chain(listed(&source)).map(str::to_owned));
         }
     }
 }
 
 #[test]
 fn every_claim_has_a_test_or_a_scenario_that_exists() {
-    let mut text = String::new();
-    ["core", "live", "sim", "scenarios", "tests"].iter().for_each(|part| sources(&root().join(part), &mut text));
-    let scenarios = scenario_files::names();
-    let is_there = |name: &str| {
-        if name.contains('-') { scenarios.iter().any(|s| s == name) } else { text.contains(&format!("fn {name}(")) }
-    };
-    let missing: Vec<_> = CLAIMS.iter().flat_map(|(_, by)| by.iter()).filter(|name| !is_there(name)).collect();
-    assert!(missing.is_empty(), "no such test or scenario: {missing:?}");
-    assert!(CLAIMS.iter().all(|(_, by)| !by.is_empty()));
+    let document = fs::read_to_string(root().join(DOCUMENT)).expect("the document is there");
+    let mut known: BTreeSet<String> = scenario_files::names().into_iter().collect();
+    PACKAGES.iter().for_each(|package| tests(&root().join(package), &mut known));
+    assert_eq!(mistakes(&document, &known), Vec::<String>::new());
+    assert_eq!(rows(&document).len(), CLAIMS, "rows of {DOCUMENT}: none is dropped, and a new one is counted here");
+}
+
+#[test]
+fn a_row_that_names_nothing_or_what_is_not_there_is_refused_with_its_line() {
+    let document = "# Claims\n\n| claim | held by |\n|---|---|\n| `{}` is refused | |\n| one | `a`, `b-c` |\n\
+                    | two | `a`, `d` |\n| three | `a`, b |\n";
+    let told = mistakes(document, &["a", "b-c"].map(str::to_owned).into());
+    let lines: Vec<&str> = told.iter().map(|told| told.split(';').next().unwrap_or_default()).collect();
+    assert_eq!(
+        lines,
+        [
+            "docs/claims.md:5: nothing holds this claim",
+            "docs/claims.md:7: there is no test and no scenario `d`",
+            "docs/claims.md:8: write names between backticks with commas between, and nothing else",
+        ]
+    );
+    assert_eq!(rows(document).len(), 4);
+}
+
+#[test]
+fn a_test_is_what_is_marked_as_one_or_listed_where_a_macro_marks_it() {
+    let source = "fn helper() {}\n#[test]\n#[expect(\n    dead_code\n)]\nfn plain() {\n    fn within() {}\n}\n\
+                  // #[test]\nfn no_more() {}\n#[tokio::test(start_paused = true)]\nasync fn paused() {}\n\
+                  #[ignore]\n#[test]\nfn left_out() {}\npub async fn claim(bed: Bed) {}\n\
+                  macro_rules! suite {\n    ($($case:ident)*) => { $(#[test] fn $case() { super::$case(); })* };\n}\n\
+                  suite! { Own, there:\n    halves::claim,\n    // halves::gone,\n    other Rule\n}\n\
+                  macro_rules! table {\n    ($($name:ident)*) => { [$(stringify!($name)),*] };\n}\ntable! {\n    entry\n}\n";
+    assert_eq!(marked(source), ["plain", "paused"]);
+    assert_eq!(listed(source), ["claim", "other"]);
 }
