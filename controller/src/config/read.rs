@@ -25,8 +25,11 @@ const PDM_PORT: u16 = 8080;
 /// Of a URL of https that names none: a server or proxy in front of it, and not its own port.
 const HTTPS_PORT: u16 = 443;
 
+/// What a file holds.
+type OfFile = fn(PathBuf) -> Credentials;
+
 /// What proves to the servers of NATS_URL who asks: one of these files.
-const NATS_CREDENTIALS: [(&str, fn(PathBuf) -> Credentials); 3] = [
+const NATS_CREDENTIALS: [(&str, OfFile); 3] = [
     ("NATS_CREDS_FILE", Credentials::Creds),
     ("NATS_TOKEN_FILE", Credentials::Token),
     ("NATS_NKEY_FILE", Credentials::Nkey),
