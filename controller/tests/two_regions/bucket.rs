@@ -12,7 +12,7 @@ const AWAY: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_role_moves_there_and_back_with_the_witness_in_a_bucket_whose_server_is_killed() {
-    let Some(regions) = Regions::kept(Kept::InABucket("leases")).await else { return };
+    let Some(regions) = Regions::kept(Kept::Bucket("leases")).await else { return };
     let Some(pair) = Pair::of(regions, "bucket.example.org").await else { return };
     assert!(pair.regions.lease("shop").await.is_none(), "nobody keeps another register");
     let clients = Clients::start(&pair.regions.postgres);

@@ -49,9 +49,9 @@ fn values(index: usize, kept: Kept) -> String {
         "witnessCluster": { "enabled": index == 0, "leases": LEASES },
     });
     let elsewhere = match kept {
-        Kept::InLeases => None,
-        Kept::InAThirdPlace => Some(("witnessSecret", WITNESS_SECRET)),
-        Kept::InABucket(name) => Some(("witnessBucket", name)),
+        Kept::Leases => None,
+        Kept::ThirdPlace => Some(("witnessSecret", WITNESS_SECRET)),
+        Kept::Bucket(name) => Some(("witnessBucket", name)),
     };
     if let Some((value, name)) = elsewhere {
         values["continuum"]["witnessRegion"] = json!("");
@@ -160,7 +160,7 @@ fn the_chart_refuses_every_variable_of_the_process_that_is_set_beside_its_values
     let Some(helm) = Helm::find() else { return };
     for variable in VARIABLES {
         let set = format!("continuum.env.{}=x", variable.name);
-        let refusal = helm.template(&values(0, Kept::InLeases), &["--set", &set]).expect_err(&set);
+        let refusal = helm.template(&values(0, Kept::Leases), &["--set", &set]).expect_err(&set);
         assert!(refusal.contains(&format!("continuum.env.{}: ", variable.name)), "{set}\n{refusal}");
     }
     let template = include_str!("../../../charts/continuum/templates/mistakes.yaml");

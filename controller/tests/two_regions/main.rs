@@ -43,11 +43,11 @@ const DRAIN_SECONDS: u32 = 1;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kept {
     /// Leases on the first API server.
-    InLeases,
+    Leases,
     /// Leases on an API server of their own, which is no region's.
-    InAThirdPlace,
+    ThirdPlace,
     /// The bucket of this name on the nats-server.
-    InABucket(&'static str),
+    Bucket(&'static str),
 }
 
 /// Two regions with an API server each. Their processes may be told how to reach both by files.
@@ -68,7 +68,7 @@ static ALONE: Mutex<()> = Mutex::const_new(());
 
 impl Regions {
     async fn start() -> Option<Self> {
-        Self::new(false, Kept::InLeases).await
+        Self::new(false, Kept::Leases).await
     }
 
     async fn kept(kept: Kept) -> Option<Self> {
@@ -77,7 +77,7 @@ impl Regions {
 
     /// The same; the first server writes down what it is asked to change, in the file `audit` of the folder.
     async fn audited() -> Option<Self> {
-        Self::new(true, Kept::InLeases).await
+        Self::new(true, Kept::Leases).await
     }
 
     async fn new(audited: bool, kept: Kept) -> Option<Self> {
@@ -89,7 +89,7 @@ impl Regions {
             postgres.take_tls_alone(half, &certificate, &key);
         }
         let nats = RealNats::start().await?;
-        if let Kept::InABucket(name) = kept {
+        if let Kept::Bucket(name) = kept {
             nats.make_bucket(name, Default::default()).await;
         }
         let folder = Folder::new();
@@ -102,8 +102,8 @@ impl Regions {
         let [Some(first), Some(second)] = servers else { return None };
         let servers = [first, second];
         let third = match kept {
-            Kept::InAThirdPlace => Some(RealKube::another().await.expect("a real kube-apiserver")?),
-            Kept::InLeases | Kept::InABucket(_) => None,
+            Kept::ThirdPlace => Some(RealKube::another().await.expect("a real kube-apiserver")?),
+            Kept::Leases | Kept::Bucket(_) => None,
         };
         for (index, region) in REGIONS.into_iter().enumerate() {
             folder.put(&format!("own/{region}"), &servers[index].kubeconfig(Who::Admin));
@@ -188,8 +188,8 @@ impl Regions {
             })
             .collect();
         let kind = match self.kept {
-            Kept::InLeases | Kept::InAThirdPlace => "k8s-lease",
-            Kept::InABucket(_) => "nats-kv",
+            Kept::Leases | Kept::ThirdPlace => "k8s-lease",
+            Kept::Bucket(_) => "nats-kv",
         };
         json!({
             "apiVersion": "dr.openova.io/v1", "kind": "Continuum", "metadata": { "name": name },
@@ -267,14 +267,14 @@ impl Regions {
     /// Who holds the only record of `name`.
     async fn holder(&self, name: &str) -> Option<String> {
         match self.kept {
-            Kept::InLeases | Kept::InAThirdPlace => self.lease(name).await?.spec?.holder_identity,
-            Kept::InABucket(_) => self.record(name).await["holder"].as_str().map(str::to_owned),
+            Kept::Leases | Kept::ThirdPlace => self.lease(name).await?.spec?.holder_identity,
+            Kept::Bucket(_) => self.record(name).await["holder"].as_str().map(str::to_owned),
         }
     }
 
     /// The record of `name`, but for what stands in the Lease's own fields.
     async fn record(&self, name: &str) -> Value {
-        if let Kept::InABucket(bucket) = self.kept {
+        if let Kept::Bucket(bucket) = self.kept {
             let value = self.nats.value(bucket, &format!("shop.{name}")).await;
             return value.map_or(Value::Null, |value| serde_json::from_slice(&value).expect("the record is JSON"));
         }

@@ -130,11 +130,11 @@ impl Pair {
         self.until_healthy().await;
         let holder = self.regions.holder("shop").await.expect("somebody holds it");
         let index = REGIONS.iter().position(|region| holder.starts_with(region)).expect("a region");
-        for copy in 0..2 {
+        for (copy, region) in REGIONS.into_iter().enumerate() {
             until("the copy to tell", async || self.status(copy).await["primaryRegion"] == REGIONS[index]).await;
             until_ok("the route to lead there", async || {
                 let weights = self.weights(copy).await;
-                if weights == all_to(index) { Ok(()) } else { Err(format!("{}: {weights:?}", REGIONS[copy])) }
+                if weights == all_to(index) { Ok(()) } else { Err(format!("{region}: {weights:?}")) }
             })
             .await;
         }

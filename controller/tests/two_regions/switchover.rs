@@ -27,7 +27,7 @@ async fn the_role_moves_there_and_back_three_times_under_writes() {
         "servers",
         "three kube-apiservers, a PostgreSQL pair, PowerDNS and nats-server are started, the chart installed",
     );
-    let Some(regions) = Regions::kept(Kept::InAThirdPlace).await else { return };
+    let Some(regions) = Regions::kept(Kept::ThirdPlace).await else { return };
     let Some(pair) = Pair::of(regions, "shop.example.org").await else { return };
     story.tell("controllers", "one for each region, under the accounts of the chart; the pair is healthy");
     let clients = Clients::start(&pair.regions.postgres);
