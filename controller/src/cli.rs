@@ -103,7 +103,8 @@ fn panic_of(ended_by: JoinError) -> String {
     let Ok(payload) = ended_by.try_into_panic() else { return "its task was ended".to_owned() };
     let text = payload.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
-    text.unwrap_or("the panic is in the log").to_owned()
+    let first = text.and_then(|text| text.lines().next());
+    first.unwrap_or("the panic is in the log").to_owned()
 }
 
 fn print_crd() -> ExitCode {

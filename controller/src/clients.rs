@@ -113,8 +113,8 @@ pub enum NoClients {
         #[source]
         source: Box<kube::Error>,
     },
-    /// More than one place has none; a line for each.
-    #[error("{}", .0.iter().map(|why| crate::chain(why)).collect::<Vec<_>>().join("\n"))]
+    /// More than one place has none; all in one line.
+    #[error("{}", .0.iter().map(|why| crate::chain(why)).collect::<Vec<_>>().join("; "))]
     Several(Vec<NoClients>),
 }
 

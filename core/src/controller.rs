@@ -48,8 +48,6 @@ use std::time::Duration;
 
 /// Between two looks at one's own copy, and at any copy that is watched; what a watch tells is looked at at once.
 const ATTEND_PAUSE: Duration = Duration::from_secs(1);
-/// Between two tries to write a status that is refused.
-const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 /// Between two looks at a copy of which a watch told nothing.
 const STILL_PAUSE: Duration = Duration::from_secs(5);
 /// Between two looks at the other copies where they are not: an intent must be seen within step 1's 3 s.
@@ -101,7 +99,7 @@ struct Shared {
     noted: Option<Noted>,
     /// The order that was refused last.
     refused: Option<RefusedOrder>,
-    /// Why the status was refused, where it was at the last try.
+    /// Why the status was refused last; it may have been written since.
     status_refused: Option<String>,
     /// The phase that was decided last.
     phase: Option<String>,
@@ -450,25 +448,22 @@ impl Controller {
         }
     }
 
-    /// Whether it was written. One that was refused is not tried again at once.
-    async fn patch_status(&self, patch: &Value) -> bool {
+    /// Writes to the status. What became of it; a refusal is logged once for each cause.
+    async fn patch_status(&self, patch: &Value) -> Outcome {
         let outcome = within(&*self.clock, REQUEST_LIMIT, self.actors.copy.patch_status(patch)).await;
-        let refused = match outcome {
-            Some(Outcome::Done(())) => None,
-            Some(Outcome::Refused(cause)) => Some(cause),
-            outcome => {
-                tracing::debug!(?outcome, "the status was not written");
-                return false;
-            }
-        };
-        let before = std::mem::replace(&mut self.shared().status_refused, refused.clone());
-        let Some(cause) = refused else { return true };
-        if before.as_ref() != Some(&cause) {
+        let outcome = outcome.unwrap_or_else(|| Outcome::Unknown("no answer in time".into()));
+        match &outcome {
+            Outcome::Done(()) => {}
             // Nothing else tells of it: whoever reads the status sees an old one.
-            tracing::warn!(%cause, "the status was refused, and what stands there is old");
+            Outcome::Refused(cause) => {
+                let before = self.shared().status_refused.replace(cause.clone());
+                if before.as_ref() != Some(cause) {
+                    tracing::warn!(%cause, "a part of the status was refused, and what stands there is old");
+                }
+            }
+            outcome => tracing::debug!(?outcome, "the status was not written"),
         }
-        self.clock.sleep(REFUSED_PAUSE).await;
-        false
+        outcome
     }
 }
 

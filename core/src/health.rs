@@ -118,11 +118,16 @@ pub fn health(facts: &HealthFacts) -> HealthReport {
     }
 }
 
+/// How long ago a move ended. A wall clock that was set back meanwhile says nothing of it: it counts as long enough, since
+/// nobody is to wait for a clock.
+pub fn since(moved: &Ended, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(moved.finished_at)).unwrap_or(LATENCY_AFTER)
+}
+
 /// Whether a report was made before there was any latency to compare, and says nothing of it for that reason.
 pub fn before_latency(report: &HealthReport, moved: &Ended) -> bool {
-    let since = report.generated_at.duration_since(moved.finished_at);
     let unsaid = |check: &HealthCheck| check.name == LATENCY_NORMAL && check.deferred;
-    Duration::try_from(since).unwrap_or_default() < LATENCY_AFTER && report.checks.iter().any(unsaid)
+    since(moved, report.generated_at) < LATENCY_AFTER && report.checks.iter().any(unsaid)
 }
 
 /// One line for the condition `LastSwitchoverHealthy`.

@@ -278,8 +278,10 @@ impl KubeApi {
     ) -> Result<Value, KubeError> {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), dry_run, ..PatchParams::default() };
         let requests = kind.requests(&object.namespace);
+        // A move waits for the other region's controller to say that it saw it.
+        let of_a_move = !patch["status"]["seen"]["intent"].is_null();
+        let line = if subresource == Some("status") && !of_a_move { Line::Statuses } else { Line::Writes };
         let patch = Patch::Merge(patch);
-        let line = if subresource == Some("status") { Line::Statuses } else { Line::Writes };
         let request = match subresource {
             None => requests.patch(&object.name, &params, &patch),
             Some(subresource) => requests.patch_subresource(subresource, &object.name, &params, &patch),

@@ -136,7 +136,7 @@ impl Controller {
             changed
         };
         if let Some(ledger) = changed
-            && self.patch_status(&ledger.patch()).await
+            && matches!(self.patch_status(&ledger.patch()).await, Outcome::Done(()))
             && let Some(noted) = &mut self.shared().noted
         {
             noted.written = ledger;

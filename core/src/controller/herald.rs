@@ -4,12 +4,15 @@
 use super::Controller;
 use crate::clock::within;
 use crate::observe::SeenRecord;
+use crate::ports::Outcome;
 use crate::status;
 use serde_json::Value;
 use std::time::Duration;
 
 /// Between two tries to say it, and between two looks whether one's own copy was read.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Between two tries at rest, where it is refused.
+const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 
 impl Controller {
     /// Says in `status.seen` what was read last, wherever a read gave something new, and with it what the lag is by then: at rest
@@ -33,9 +36,17 @@ impl Controller {
                 if said.as_ref() != Some(&says) {
                     let mut patch = status::seen_patch(&says.0, left, self.clock.wall());
                     status::merge(&mut patch, lag);
-                    if !self.patch_status(&patch).await {
-                        self.clock.sleep(PAUSE).await;
-                        continue;
+                    match self.patch_status(&patch).await {
+                        Outcome::Done(()) => {}
+                        // A move waits for what is said of it, and what refuses may let it through a moment later.
+                        Outcome::Refused(_) if says.0.intent.is_none() => {
+                            self.clock.sleep(REFUSED_PAUSE).await;
+                            continue;
+                        }
+                        _ => {
+                            self.clock.sleep(PAUSE).await;
+                            continue;
+                        }
                     }
                     said = Some(says);
                 }

@@ -79,9 +79,14 @@ impl Controller {
 
     fn known(&self, copy: &CopyView) -> Known {
         let invalid = copy.spec.as_ref().err().map(ToString::to_string);
-        let invalid = invalid.or_else(|| facts::one_object(&self.me, &self.shared().copies));
         let unbuilt = copy.spec.as_ref().ok().and_then(|spec| self.unavailable(spec));
         let record = self.record();
+        // A move that is under way is told as such.
+        let at_rest = record.as_ref().is_none_or(|record| record.is_at_rest());
+        let invalid = match invalid {
+            None if at_rest => facts::one_object(&self.me, &self.shared().copies),
+            invalid => invalid,
+        };
         let holds = record.as_ref().is_some_and(|r| r.held_by(&self.me));
         let mut shared = self.shared();
         let holder = record.as_ref().and_then(|r| r.holder.clone());
@@ -183,7 +188,7 @@ impl Controller {
         }
         patch["leaseExpiresAt"] = expires;
         status::merge(&mut patch, lag);
-        self.patch_status(&patch).await
+        matches!(self.patch_status(&patch).await, Outcome::Done(()))
     }
 
     /// What the status is made of, as it stands now. Absent: it may become another by itself.

@@ -5,6 +5,7 @@ use crate::audit::{EventQuery, EventType, window_since};
 use crate::clock::within;
 use crate::health::{
     AUDIT_POSTED, AUDIT_WINDOW_SECONDS, AuditFact, HealthFacts, LATENCY_AFTER, PROBE_LIMIT_SECONDS, Probe, health,
+    since,
 };
 use crate::look::{half_of, limited, roles_of};
 use crate::mailbox::Cancel;
@@ -101,7 +102,7 @@ impl Sequencer {
         let Some(ended) = ended.filter(|ended| ended.result == EndResult::Succeeded) else {
             return Ok(Latencies::NoVerdict("there was no switchover to compare with".into()));
         };
-        let since = Duration::try_from(self.clock.wall().duration_since(ended.finished_at)).unwrap_or_default();
+        let since = since(ended, self.clock.wall());
         if since < LATENCY_AFTER {
             let (since, least) = (since.as_secs(), LATENCY_AFTER.as_secs());
             let why = format!(
