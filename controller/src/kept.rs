@@ -49,29 +49,16 @@ impl<K: Ord, V: Clone> Kept<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use async_trait::async_trait;
-
-    struct Hand(Mutex<Duration>);
-
-    #[async_trait]
-    impl Clock for Hand {
-        fn now(&self) -> Monotonic {
-            Monotonic(*self.0.lock().unwrap())
-        }
-        fn wall(&self) -> jiff::Timestamp {
-            jiff::Timestamp::UNIX_EPOCH
-        }
-        async fn sleep(&self, _: Duration) {}
-    }
+    use crate::postgres::test_server::Hand;
 
     #[test]
     fn a_value_is_kept_for_its_time_and_no_longer() {
-        let clock = Arc::new(Hand(Mutex::default()));
+        let clock = Arc::new(Hand::default());
         let kept = Kept::new(clock.clone(), Duration::from_secs(60));
         kept.put("a", 1);
-        *clock.0.lock().unwrap() = Duration::from_secs(59);
+        clock.advance(Duration::from_secs(59));
         assert_eq!(kept.get(&"a"), Some(1));
-        *clock.0.lock().unwrap() = Duration::from_secs(60);
+        clock.advance(Duration::from_secs(1));
         assert_eq!(kept.get(&"a"), None);
     }
 }

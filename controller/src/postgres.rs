@@ -12,5 +12,5 @@ pub mod connector;
 pub mod logins;
 pub mod place;
 #[cfg(test)]
-mod test_server;
+pub(crate) mod test_server;
 pub mod tls;

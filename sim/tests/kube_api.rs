@@ -66,6 +66,29 @@ impl World {
         );
     }
 
+    /// A client that watches, for so many seconds at a time, and has noted that it began.
+    fn watches_from_one_beginning(&mut self, seconds: u32) {
+        self.client(move |api, _, notes| async move {
+            let mut events = watcher(api, watcher::Config::default().timeout(seconds)).boxed();
+            while let Some(event) = events.next().await {
+                match event {
+                    Ok(watcher::Event::Init) => note(&notes, "init"),
+                    Err(error) => note(&notes, error),
+                    Ok(_) => {}
+                }
+            }
+        });
+        self.run(ms(1000));
+        assert_eq!(self.notes(), ["init"]);
+    }
+
+    /// It was told that what it knew is too old, and began anew.
+    fn begins_anew_after_410(&self) {
+        let notes = self.notes();
+        let told = notes.iter().position(|note| note.contains("too old resource version"));
+        assert!(told.is_some_and(|at| notes[at..].contains(&"init".to_string())), "{notes:?}");
+    }
+
     fn run(&mut self, length: Duration) {
         let end = self.fabric.now() + length;
         while self.fabric.now() < end {
@@ -341,18 +364,7 @@ fn a_denied_right_is_forbidden_and_the_review_says_so() {
 #[test]
 fn a_watch_from_a_forgotten_version_begins_anew() {
     let mut world = World::new(1, Arc::new(Open));
-    world.client(|api, _, notes| async move {
-        let mut events = watcher(api, watcher::Config::default().timeout(2)).boxed();
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(watcher::Event::Init) => note(&notes, "init"),
-                Err(error) => note(&notes, error),
-                Ok(_) => {}
-            }
-        }
-    });
-    world.run(ms(1000));
-    assert_eq!(world.notes(), ["init"]);
+    world.watches_from_one_beginning(2);
     world.fabric.partition("api.fsn", "controller.fsn");
     world.run(ms(1000));
     for count in 2..5 {
@@ -361,33 +373,18 @@ fn a_watch_from_a_forgotten_version_begins_anew() {
     world.store.compact();
     world.fabric.repair("api.fsn", "controller.fsn");
     world.run(ms(200_000));
-    let notes = world.notes();
-    let told = notes.iter().position(|note| note.contains("too old resource version"));
-    assert!(told.is_some_and(|at| notes[at..].contains(&"init".to_string())), "{notes:?}");
+    world.begins_anew_after_410();
 }
 
 #[test]
 fn a_server_that_begins_anew_tells_no_watch_of_what_was_before() {
     let mut world = World::new(12, Arc::new(Open));
-    world.client(|api, _, notes| async move {
-        let mut events = watcher(api, watcher::Config::default().timeout(20)).boxed();
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(watcher::Event::Init) => note(&notes, "init"),
-                Err(error) => note(&notes, error),
-                Ok(_) => {}
-            }
-        }
-    });
-    world.run(ms(1000));
-    assert_eq!(world.notes(), ["init"]);
+    world.watches_from_one_beginning(20);
     world.fabric.crash("api.fsn");
     world.run(ms(1000));
     world.fabric.restart("api.fsn");
     world.run(ms(120_000));
-    let notes = world.notes();
-    let told = notes.iter().position(|note| note.contains("too old resource version"));
-    assert!(told.is_some_and(|at| notes[at..].contains(&"init".to_string())), "{notes:?}");
+    world.begins_anew_after_410();
 }
 
 #[test]
