@@ -8,12 +8,15 @@ use crate::clock::{Beats, Clock, Monotonic, within};
 use crate::ledger::Lapse;
 use crate::mailbox::{Bell, Slot, Waiting, slot};
 use crate::name::Region;
-use crate::ports::{ActOnWitness, Cas, ObserveWitness, Version};
+use crate::ports::{ActOnWitness, Cas, ObserveWitness, Turn, Version};
 use crate::record::{Position, Record};
 use crate::spec::LeaseSpec;
 use crate::term::{Term, WITNESS_LIMIT};
 use crate::transition::{self, Edit};
+use futures_util::future::{Either, select};
 use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -104,6 +107,10 @@ struct State {
     /// The last term of this process that ran out before it was renewed, and when that was noticed.
     lapse: Option<(Lapse, Monotonic)>,
     tried_at: Option<Monotonic>,
+    /// When the last read was sent.
+    asked_at: Option<Monotonic>,
+    /// Since when one's turn at the witness is waited for.
+    waits_since: Option<Monotonic>,
     position: Option<Position>,
     /// Wall time and monotonic time at the last look at which no intent stood, or the first of all.
     journal_began: Option<(jiff::Timestamp, Monotonic)>,
@@ -203,9 +210,13 @@ impl Keeper {
         began
     }
 
-    /// Why the last read failed; `None` where it succeeded.
+    /// Why the last read failed; `None` where it succeeded. A turn that does not come for as long as an answer may take is no
+    /// answer either.
     pub fn unreachable(&self) -> Option<String> {
-        self.state().unreachable.clone()
+        let state = self.state();
+        let waits = state.waits_since.filter(|since| self.clock.now().since(*since) >= WITNESS_LIMIT);
+        let no_turn = || format!("no turn in {} s, as many others ask it and it is slow", WITNESS_LIMIT.as_secs());
+        state.unreachable.clone().or_else(|| waits.map(|_| no_turn()))
     }
 
     /// Why the last renewal was refused for good, where it was: the record is read, and the term runs out.
@@ -344,8 +355,49 @@ impl Keeper {
         Some(due.since(now))
     }
 
+    /// Since when a renewal has been due, for its turn: counted from the last try, not from the last success, so that those that
+    /// fail keep nobody else waiting. What somebody waits for, and what a move needs, comes before everything.
+    fn renewal_due(state: &State) -> Monotonic {
+        let record = state.view.as_ref().and_then(|view| view.record.as_ref());
+        if !state.jobs.is_empty() || record.is_some_and(|record| record.intent.is_some()) {
+            return Monotonic::default();
+        }
+        let every = state.lease.map_or(Duration::ZERO, |lease| Duration::from_secs(lease.renew_seconds.into()));
+        state.tried_at.map_or(Monotonic::default(), |tried| tried + every)
+    }
+
+    /// The same of a read.
+    fn read_due(state: &State) -> Monotonic {
+        if !state.jobs.is_empty() || state.read_wanted {
+            return Monotonic::default();
+        }
+        let due = state.asked_at.map_or(Monotonic::default(), |asked| asked + Self::read_every(state));
+        if state.must_read { due.min(Self::renewal_due(state)) } else { due }
+    }
+
+    /// One's turn at the witness. `None`: it did not come yet, and it is time to look again at what is due. Nothing was sent, and
+    /// nothing is lost by that: who waited longest is the next, however often it asked.
+    async fn in_turn(&self, turn: impl Future<Output = Turn>) -> Option<Turn> {
+        let now = self.clock.now();
+        self.state().waits_since.get_or_insert(now);
+        let (turn, news) = (pin!(turn), pin!(self.bell.heard()));
+        match within(&*self.clock, WITNESS_LIMIT, select(turn, news)).await {
+            Some(Either::Left((turn, _))) => {
+                self.state().waits_since = None;
+                Some(turn)
+            }
+            Some(Either::Right(_)) | None => None,
+        }
+    }
+
     async fn read(&self) {
-        self.state().read_wanted = false;
+        let due = Self::read_due(&self.state());
+        let Some(_turn) = self.in_turn(self.observe.turn(due)).await else { return };
+        {
+            let mut state = self.state();
+            state.read_wanted = false;
+            state.asked_at = Some(self.clock.now());
+        }
         let answer = within(&*self.clock, WITNESS_LIMIT, self.observe.read()).await;
         let now = self.clock.now();
         let mut state = self.state();
@@ -396,6 +448,8 @@ impl Keeper {
     }
 
     async fn renew(&self) {
+        let due = Self::renewal_due(&self.state());
+        let Some(_turn) = self.in_turn(self.act.turn(due)).await else { return };
         let (lease, record, position) = {
             let mut state = self.state();
             state.tried_at = Some(self.clock.now());
@@ -450,6 +504,7 @@ impl Keeper {
 
     /// One try at the first job.
     async fn work(&self) {
+        let Some(_turn) = self.in_turn(self.act.turn(Monotonic::default())).await else { return };
         let (job, record) = {
             let mut state = self.state();
             let Some(job) = state.jobs.pop_front() else { return };

@@ -7,6 +7,7 @@
 //! rule of the protocol. Limits on time are the caller's; an adapter also passes the server-side limit.
 
 use crate::audit::{Event, EventQuery};
+use crate::clock::Monotonic;
 use crate::name::{ObjectName, Region};
 use crate::next::Permit;
 use crate::observe::{
@@ -56,11 +57,19 @@ pub enum Cas {
     Unknown(String),
 }
 
+/// Leave to ask a server that many ask at once. It lasts until it is dropped.
+pub type Turn = Box<dyn Send + Sync>;
+
 /// The witness, read. Linearizable.
 #[async_trait]
 pub trait ObserveWitness: Send + Sync {
     /// What kind of witness this is.
     fn kind(&self) -> LeaseKind;
+    /// Until a keeper may read that has been due to since then: who has been for the longest is the next. A witness that does not
+    /// mind how many ask lets everybody.
+    async fn turn(&self, _due: Monotonic) -> Turn {
+        Box::new(())
+    }
     /// Version and record; `Missing` where there is none, with the version to create it.
     async fn read(&self) -> Result<(Version, Option<Record>), String>;
     /// The region whose cluster the witness stands in; absent: a third place (H16).
@@ -78,6 +87,10 @@ pub trait ObserveWitness: Send + Sync {
 /// The witness, written.
 #[async_trait]
 pub trait ActOnWitness: Send + Sync {
+    /// Until a keeper may write that has been due to since then: who has been for the longest is the next.
+    async fn turn(&self, _due: Monotonic) -> Turn {
+        Box::new(())
+    }
     /// Writes `record` where `expected` still stands.
     async fn compare_and_set(&self, expected: &Version, record: &Record) -> Cas;
 }

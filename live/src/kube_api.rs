@@ -201,6 +201,11 @@ impl KubeApi {
         Self { watches, ..self }
     }
 
+    /// How it is asked.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+
     /// One object.
     pub(crate) async fn get(&self, kind: &Kind, object: &ObjectName) -> Result<Value, KubeError> {
         let sent = self.versions().sent();

@@ -1,9 +1,9 @@
 //! A witness that does what its script says.
 
 use super::HandClock;
-use crate::clock::Clock;
+use crate::clock::{Clock, Monotonic};
 use crate::name::Region;
-use crate::ports::{ActOnWitness, Cas, ObserveWitness, Version};
+use crate::ports::{ActOnWitness, Cas, ObserveWitness, Turn, Version};
 use crate::record::Record;
 use crate::spec::LeaseKind;
 use async_trait::async_trait;
@@ -40,6 +40,10 @@ pub(crate) struct Register {
     pub reads_hang: bool,
     /// How long an answer takes, each way.
     pub way: Duration,
+    /// Nobody's turn comes before.
+    pub no_turn_before: Duration,
+    /// Since when those were due that asked for a turn.
+    pub asked_for_turns: Vec<Duration>,
     calls: Vec<(Duration, Call)>,
 }
 
@@ -53,7 +57,16 @@ impl Witness {
     pub fn new(clock: &Arc<HandClock>, record: Option<Record>) -> Arc<Self> {
         let version = u64::from(record.is_some());
         let way = Duration::from_millis(20);
-        let register = Register { version, record, fates: VecDeque::new(), reads_hang: false, way, calls: Vec::new() };
+        let register = Register {
+            version,
+            record,
+            fates: VecDeque::new(),
+            reads_hang: false,
+            way,
+            no_turn_before: Duration::ZERO,
+            asked_for_turns: Vec::new(),
+            calls: Vec::new(),
+        };
         Arc::new(Self { clock: clock.clone(), register: Mutex::new(register) })
     }
 
@@ -80,6 +93,19 @@ impl Witness {
         self.register().record.clone().unwrap()
     }
 
+    async fn turn(&self, due: Monotonic) -> Turn {
+        let before = {
+            let mut register = self.register();
+            register.asked_for_turns.push(due.0);
+            register.no_turn_before
+        };
+        let now = self.clock.now().0;
+        if before > now {
+            self.clock.sleep(before - now).await;
+        }
+        Box::new(())
+    }
+
     async fn call(&self, call: Call) {
         let way = {
             let mut register = self.register();
@@ -98,6 +124,10 @@ fn version(n: u64) -> Version {
 impl ObserveWitness for Witness {
     fn kind(&self) -> LeaseKind {
         LeaseKind::K8sLease
+    }
+
+    async fn turn(&self, due: Monotonic) -> Turn {
+        Witness::turn(self, due).await
     }
 
     async fn read(&self) -> Result<(Version, Option<Record>), String> {
@@ -120,6 +150,10 @@ impl ObserveWitness for Witness {
 
 #[async_trait]
 impl ActOnWitness for Witness {
+    async fn turn(&self, due: Monotonic) -> Turn {
+        Witness::turn(self, due).await
+    }
+
     async fn compare_and_set(&self, expected: &Version, record: &Record) -> Cas {
         self.call(Call::Write).await;
         let (fate, way) = {

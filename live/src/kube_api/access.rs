@@ -1,9 +1,12 @@
 //! How an API server is asked: through which client, by how many requests at once, and whether still.
 
 use super::turns::{self, Turns};
+use continuum_core::clock::Monotonic;
+use continuum_core::ports;
 use http::{Method, Request};
 use kube::Client;
 use kube::client::Body;
+use std::cmp::Reverse;
 use std::future::pending;
 use std::sync::Arc;
 use tower::{BoxError, service_fn};
@@ -16,6 +19,10 @@ const AT_ONCE: usize = 16;
 /// Statuses that are under way to one server at once. They are most of what is written, cost a server more than anything else,
 /// and can wait: with as many of them as of others, a busy server renews half of what it could.
 const STATUSES_AT_ONCE: usize = 4;
+
+/// Requests of keepers, of one kind, that are under way to a witness's server at once. They pass the turns above as well, which
+/// they find free but for what moves ask.
+const KEEPERS_AT_ONCE: usize = AT_ONCE;
 
 /// What a request waits behind: none of another kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,13 +38,18 @@ pub trait Barrier: Send + Sync {
     fn pass(&self) -> Option<Box<dyn Send + Sync>>;
 }
 
+/// Who has been due for the longest is the next.
+type KeeperTurns = Turns<Reverse<Monotonic>>;
+
 /// See the module.
 #[derive(Clone)]
 pub struct Access {
     client: Client,
-    reads: Arc<Turns>,
-    writes: Arc<Turns>,
-    statuses: Arc<Turns>,
+    reads: Arc<Turns<()>>,
+    writes: Arc<Turns<()>>,
+    statuses: Arc<Turns<()>>,
+    keepers_read: Arc<KeeperTurns>,
+    keepers_write: Arc<KeeperTurns>,
     barrier: Option<Arc<dyn Barrier>>,
 }
 
@@ -49,6 +61,8 @@ impl Access {
             reads: Turns::new(AT_ONCE),
             writes: Turns::new(AT_ONCE),
             statuses: Turns::new(STATUSES_AT_ONCE),
+            keepers_read: Turns::new(KEEPERS_AT_ONCE),
+            keepers_write: Turns::new(KEEPERS_AT_ONCE),
             barrier: None,
         }
     }
@@ -79,6 +93,16 @@ impl Access {
         Client::new(service, namespace)
     }
 
+    /// The turn of a keeper that has been due to read since then.
+    pub(crate) async fn to_read(&self, due: Monotonic) -> ports::Turn {
+        Box::new(self.keepers_read.take(Reverse(due)).await)
+    }
+
+    /// The turn of a keeper that has been due to write since then.
+    pub(crate) async fn to_write(&self, due: Monotonic) -> ports::Turn {
+        Box::new(self.keepers_write.take(Reverse(due)).await)
+    }
+
     /// Until a request may be sent; for ever where it may not be any more: an error would be something to conclude from.
     pub(super) async fn turn(&self, line: Line) -> Turn {
         let turns = match line {
@@ -86,7 +110,7 @@ impl Access {
             Line::Writes => &self.writes,
             Line::Statuses => &self.statuses,
         };
-        let turn = turns.take().await;
+        let turn = turns.take(()).await;
         let passed = match &self.barrier {
             None => None,
             Some(barrier) => match barrier.pass() {
@@ -104,7 +128,7 @@ impl Access {
 /// A request that is under way.
 pub(super) struct Turn {
     _passed: Option<Box<dyn Send + Sync>>,
-    _turn: turns::Turn,
+    _turn: turns::Turn<()>,
 }
 
 #[cfg(test)]
@@ -170,5 +194,19 @@ mod tests {
         assert_eq!(statuses.len(), STATUSES_AT_ONCE);
         let writes: Vec<_> = (0..AT_ONCE).filter_map(|_| access.turn(Line::Writes).now_or_never()).collect();
         assert_eq!(writes.len(), AT_ONCE);
+    }
+
+    #[tokio::test]
+    async fn of_keepers_that_wait_the_one_that_has_been_due_for_the_longest_is_the_next() {
+        let access = Access::new(slow(Arc::default()));
+        let due = |seconds| Monotonic(Duration::from_secs(seconds));
+        let mut under_way: Vec<_> =
+            (0..KEEPERS_AT_ONCE).filter_map(|_| access.to_write(due(1)).now_or_never()).collect();
+        let (mut early, mut late) = (Box::pin(access.to_write(due(2))), Box::pin(access.to_write(due(3))));
+        assert!(early.as_mut().now_or_never().is_none() && late.as_mut().now_or_never().is_none());
+        under_way.pop();
+        assert!(late.as_mut().now_or_never().is_none());
+        assert!(early.as_mut().now_or_never().is_some());
+        assert!(access.to_read(due(9)).now_or_never().is_some(), "who reads waits for nobody who writes");
     }
 }
