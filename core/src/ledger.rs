@@ -80,6 +80,8 @@ pub struct Facts<'a> {
     pub copy: &'a CopyView,
     /// See `copy`.
     pub spec: &'a Spec,
+    /// What that makes of the configuration: [`configuration`].
+    pub configuration: Option<&'a str>,
     /// The record as last read, and when that was.
     pub record: Option<(&'a Record, Monotonic)>,
     /// The last lapse of its term that this process saw, and when.
@@ -264,12 +266,15 @@ impl Ledger {
     /// What decides a plan changed. One region tells it: the two copies have to be changed alike.
     fn note_configuration(&mut self, facts: &Facts<'_>) {
         let Some((record, _)) = facts.record else { return };
-        let Some(now) = configuration(facts.name, facts.spec) else { return };
-        let before = self.configuration.replace(now.clone());
+        let Some(now) = facts.configuration else { return };
+        if self.configuration.as_deref() == Some(now) {
+            return;
+        }
+        let before = self.configuration.replace(now.to_owned());
         let teller = record.holder.as_ref().unwrap_or(&facts.spec.primary);
-        if let Some(before) = before.filter(|before| *before != now && teller == facts.me) {
+        if let Some(before) = before.filter(|_| teller == facts.me) {
             let of = (facts.me, facts.copy.generation);
-            self.owe(audit::config_changed(facts.about(), facts.spec, of, (&before, &now), facts.now));
+            self.owe(audit::config_changed(facts.about(), facts.spec, of, (&before, now), facts.now));
         }
     }
 }
@@ -315,8 +320,8 @@ pub(crate) fn whole_seconds(lag: Duration) -> u64 {
 }
 
 /// Fingerprint of what decides a plan to whichever region, and whether anything starts one by itself. The same
-/// wherever the role stands.
-fn configuration(name: &ObjectName, spec: &Spec) -> Option<String> {
+/// wherever the role stands. Absent: it makes no plan. It costs as much as all else that is looked at once a second.
+pub fn configuration(name: &ObjectName, spec: &Spec) -> Option<String> {
     let mut regions: Vec<&Region> = spec.regions().collect();
     regions.sort();
     let mut neutral = spec.clone();

@@ -5,7 +5,8 @@
 use super::{ATTEND_PAUSE, Controller};
 use crate::audit::{About, Event, EventType};
 use crate::clock::within;
-use crate::ledger::{Facts, Ledger};
+use crate::ledger::{Facts, Ledger, configuration};
+use crate::name::ObjectName;
 use crate::observe::{CopyView, replication};
 use crate::ports::Outcome;
 use crate::publisher::Before;
@@ -14,6 +15,7 @@ use crate::spec::Spec;
 use crate::term::WITNESS_LIMIT;
 use crate::transition;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The ledger of this process.
 pub(super) struct Noted {
@@ -23,12 +25,20 @@ pub(super) struct Noted {
     written: Ledger,
     /// Its events when this process began: a former one may have published any of them.
     inherited: BTreeSet<String>,
+    /// The spec that was looked at last, and the configuration that it makes.
+    configured: Option<(Arc<Spec>, Option<String>)>,
 }
 
 impl Noted {
     fn begin(ledger: Ledger) -> Self {
         let inherited = ledger.owed.iter().map(|event| event.message_id.clone()).collect();
-        Self { now: ledger.clone(), written: ledger, inherited }
+        Self { now: ledger.clone(), written: ledger, inherited, configured: None }
+    }
+
+    fn configure(&mut self, name: &ObjectName, spec: &Arc<Spec>) {
+        if !self.configured.as_ref().is_some_and(|(known, _)| known == spec) {
+            self.configured = Some((spec.clone(), configuration(name, spec)));
+        }
     }
 
     /// What is owed beside the record, as it stands.
@@ -104,7 +114,7 @@ impl Controller {
     }
 
     /// Puts what became so since into the ledger, and that into the status.
-    async fn note(&self, copy: &CopyView, spec: &Spec) {
+    async fn note(&self, copy: &CopyView, spec: &Arc<Spec>) {
         let view = self.keeper.as_ref().and_then(|keeper| keeper.view());
         let record = view.as_ref().and_then(|view| Some((view.record.as_deref()?, view.read_at)));
         let interferences = self.driver.as_ref().map(|driver| driver.progress().interference).unwrap_or_default();
@@ -115,11 +125,14 @@ impl Controller {
             let (lag, _) = replication(record.map(|(record, _)| record), shared.halves_named(&copy.spec));
             let phase = shared.phase.clone();
             let noted = shared.noted.get_or_insert_with(|| Noted::begin(Ledger::of(&copy.status.read())));
+            noted.configure(&self.name, spec);
+            let configuration = noted.configured.as_ref().and_then(|(_, configuration)| configuration.as_deref());
             noted.now.note(&Facts {
                 me: &self.me,
                 name: &self.name,
                 copy,
                 spec,
+                configuration,
                 record,
                 lapse: self.keeper.as_ref().and_then(|keeper| keeper.lapse()),
                 lag,

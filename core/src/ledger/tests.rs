@@ -45,11 +45,13 @@ impl World {
     /// Looks as `me`; ids of what is owed since, without the resource's name.
     fn looks(&mut self, me: &Region) -> Vec<String> {
         let before = self.ledger.owed.len();
+        let configuration = configuration(&self.name, &self.spec);
         let facts = Facts {
             me,
             name: &self.name,
             copy: &self.copy,
             spec: &self.spec,
+            configuration: configuration.as_deref(),
             record: Some((&self.record, seconds(self.read_at))),
             lapse: self.lapse,
             lag: self.lag,
