@@ -127,20 +127,29 @@ impl RealKube {
             let real = RealKube { kubeconfig: Kubeconfig::read_from(kubeconfig)?, server: None };
             return real.prepared(definitions).await.map(Some);
         }
-        Self::new(None, definitions).await
+        Self::new(None, Some(definitions)).await
     }
 
     /// One more server, which is nobody else's and ends when it is dropped. `None` as for [`RealKube::start`].
     pub async fn another() -> Result<Option<RealKube>, RealKubeError> {
-        Self::new(None, Definitions::Whole).await
+        Self::new(None, Some(Definitions::Whole)).await
     }
 
-    /// The same, which writes into `log` what it was asked to change, and by whom: a JSON object a line.
+    /// The same without a definition, not even the Continuum's.
+    pub async fn bare() -> Result<Option<RealKube>, RealKubeError> {
+        Self::new(None, None).await
+    }
+
+    /// As [`RealKube::another`], which writes into `log` what it was asked to change, and by whom: a JSON object a line.
     pub async fn audited(log: &Path) -> Result<Option<RealKube>, RealKubeError> {
-        Self::new(Some(log), Definitions::Whole).await
+        Self::new(Some(log), Some(Definitions::Whole)).await
     }
 
-    async fn new(audit_log: Option<&Path>, definitions: Definitions) -> Result<Option<RealKube>, RealKubeError> {
+    /// Without `definitions` nothing is installed.
+    async fn new(
+        audit_log: Option<&Path>,
+        definitions: Option<Definitions>,
+    ) -> Result<Option<RealKube>, RealKubeError> {
         let Some(real) = Self::launch(audit_log)? else {
             if live::is_required() {
                 return Err(RealKubeError::Required);
@@ -148,7 +157,10 @@ impl RealKube {
             live::skip("kube-apiserver", "see tools/servers");
             return Ok(None);
         };
-        real.prepared(definitions).await.map(Some)
+        match definitions {
+            Some(definitions) => real.prepared(definitions).await.map(Some),
+            None => Ok(Some(real)),
+        }
     }
 
     /// With these definitions and the Continuum's.

@@ -6,6 +6,8 @@
 mod bucket;
 mod clients;
 mod configured;
+mod consent;
+mod definitions;
 mod deleted;
 mod fuzzed;
 mod installed;

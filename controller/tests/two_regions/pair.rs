@@ -98,16 +98,24 @@ impl Pair {
         report
     }
 
-    /// Orders the move that this dry run was of; again where one look found something that is not known.
-    pub async fn order(&self, from: usize, report: &Value) {
+    /// Orders the move that this dry run was of. The answer once it is taken.
+    pub async fn order(&self, from: usize, report: &Value) -> Value {
         let order = json!({ "toRegion": REGIONS[1 - from], "confirmedFingerprint": report["planFingerprint"] });
+        self.give(from, "switchover", &order).await
+    }
+
+    /// Gives an order; again where one look found something that is not known. The answer once it is taken.
+    pub async fn give(&self, index: usize, what: &str, order: &Value) -> Value {
+        let mut taken = Value::Null;
         until("the order to be taken", async || {
-            let (status, answer) = self.ask(from, "POST /v1/continuums/shop/shop/switchover", &order);
+            let (status, answer) = self.ask(index, &format!("POST /v1/continuums/shop/shop/{what}"), order);
             let unknown = answer["error"].as_str().is_some_and(|error| error.contains(" is not "));
             assert!(status == 202 || status == 409 && unknown, "{status} {answer:#}");
+            taken = answer;
             status == 202
         })
         .await;
+        taken
     }
 
     /// Waits until the ordered move has begun this step. The step that it has begun last; absent: it ended before it was
@@ -157,6 +165,11 @@ impl Pair {
     pub async fn until_traced(&self) {
         until_ok("the trace of the move", async || self.collector.whole(&self.regions.record("shop").await["last"]))
             .await;
+    }
+
+    /// Waits until the stream has all that the record owes it.
+    pub async fn until_told(&self) {
+        until("the stream to be told", async || self.regions.record("shop").await["owed"].is_null()).await;
     }
 
     /// kill -9 of the server of the records, and the same again this much later. `false`, with a line on stderr: it is

@@ -87,6 +87,11 @@ impl Process {
         ask(self.health, "GET /readyz", &[], "").unwrap_or((0, String::new()))
     }
 
+    /// `/healthz`, as a kubelet asks whether to begin it anew.
+    pub fn lives(&self) -> bool {
+        ask(self.health, "GET /healthz", &[], "") == Some((200, "ok".into()))
+    }
+
     /// `/metrics`.
     pub fn metrics(&self) -> String {
         let (status, body) = ask(self.metrics, "GET /metrics", &[], "").expect("the metrics listen");

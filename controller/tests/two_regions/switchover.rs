@@ -1,8 +1,10 @@
 //! A switchover by two controllers as processes, there and back three times, while two clients write, with the witness
 //! in a third place: nothing that was acknowledged is lost, no two servers take writes at once, both routes follow, and
-//! the stream tells of each move once. `tools/demo` shows this test.
+//! the stream tells of each move once. The first way back is a failback, which is refused once before a person approves
+//! it, and the second way there is aborted once. `tools/demo` shows this test.
 
 use super::clients::Clients;
+use super::consent::{self, Told};
 use super::pair::{Pair, all_to};
 use super::process::until;
 use super::{Kept, REGIONS, Regions};
@@ -17,6 +19,9 @@ use tokio::time::Instant;
 
 /// From where the role goes, to the other region.
 const MOVES: [usize; 6] = [0, 1, 0, 1, 0, 1];
+/// Which of them is asked for as a failback, and which is aborted at its first try.
+const FAILBACK: usize = 1;
+const ABORTED: usize = 2;
 /// Between two looks at a move.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -33,16 +38,21 @@ async fn the_role_moves_there_and_back_three_times_under_writes() {
     let clients = Clients::start(&pair.regions.postgres);
     story.tell("clients", "two write, each to whichever server takes it");
 
-    for from in MOVES {
+    consent::require(&pair).await;
+    let mut done_in_vain = 0;
+    for (number, from) in MOVES.into_iter().enumerate() {
         let to = REGIONS[1 - from];
-        story.curl(&pair, from, "POST", "dry-run", &json!({ "toRegion": to }));
-        let report = pair.dry_run(from).await;
-        let warnings = report["warnings"].to_string();
-        assert!(!warnings.contains("the witness stands in"), "{warnings}");
-        story.answer(&report, &["estimatedDurationSeconds", "estimatedWriteDisruptionSeconds", "planFingerprint"]);
-        let order = json!({ "toRegion": to, "confirmedFingerprint": report["planFingerprint"] });
-        story.curl(&pair, from, "POST", "switchover", &order);
-        pair.order(from, &report).await;
+        if number == ABORTED {
+            done_in_vain = consent::aborted(&pair, &story, from).await;
+            write_again(&clients).await;
+        }
+        let mut failback = None;
+        if number == FAILBACK {
+            consent::refused(&pair, &story, from).await;
+            failback = Some(consent::approved(&pair, &story, from).await);
+        } else {
+            story.order(&pair, from).await;
+        }
         story.follow(&pair).await;
         assert_eq!(pair.until_ended().await, 1 - from);
         let last = pair.status(1 - from).await["lastSwitchover"].clone();
@@ -52,8 +62,10 @@ async fn the_role_moves_there_and_back_three_times_under_writes() {
         story.tell("routes", &format!("in both regions all weight is on shop-{to}"));
         pair.until_traced().await;
         story.answer(&last, &["from", "to", "result", "rtoObserved", "rpoObserved"]);
-        let by_its_end = clients.acknowledged();
-        until("clients to write again", async || clients.acknowledged() > by_its_end).await;
+        if let Some(id) = failback {
+            consent::is_carried_out(&pair, &id, from).await;
+        }
+        write_again(&clients).await;
         story.curl(&pair, 1 - from, "GET", "health", &Value::Null);
         let mut health = Value::Null;
         // A standby that lost its primary in the restart after the promotion asks it again only after 5 s
@@ -82,9 +94,17 @@ async fn the_role_moves_there_and_back_three_times_under_writes() {
         let count = |reason: &str| told.iter().filter(|(told, _)| told == reason).count();
         let steps: BTreeSet<&str> =
             told.iter().filter(|(reason, _)| reason == "SwitchoverStepDone").map(|(_, note)| note.as_str()).collect();
-        assert_eq!((count("SwitchoverStarted"), count("SwitchoverSucceeded")), (MOVES.len(), MOVES.len()), "{told:?}");
-        assert_eq!((count("SwitchoverStepDone"), steps.len()), (7 * MOVES.len(), 7), "{told:?}");
+        let ended = [count("SwitchoverSucceeded"), count("SwitchoverUndone")];
+        assert_eq!((count("SwitchoverStarted"), ended), (MOVES.len() + 1, [MOVES.len(), 1]), "{told:?}");
+        // Of the move that was aborted, a region tells of the steps that it saw before it saw that.
+        let done = 7 * MOVES.len()..=7 * MOVES.len() + done_in_vain;
+        assert!(done.contains(&count("SwitchoverStepDone")) && steps.len() == 7, "{done:?}: {told:?}");
     }
+}
+
+async fn write_again(clients: &Clients) {
+    let before = clients.acknowledged();
+    until("clients to write again", async || clients.acknowledged() > before).await;
 }
 
 /// The stream has the events of all moves, each once, and no others but those that nobody can foretell.
@@ -98,7 +118,7 @@ async fn every_event_is_told(pair: &Pair, story: &Story) {
     let counts: Vec<String> = counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     story.tell("events", &counts.join(", "));
 
-    let mut wanted = vec![(EventType::CrCreated, None, Some(REGIONS[0]), String::new()); 2];
+    let mut wanted: Vec<Told> = vec![(EventType::CrCreated, None, Some(REGIONS[0]), String::new()); 2];
     let acquired = |generation: usize, holder: &'static str| {
         let message = format!("acquired lease for region \"{holder}\" (gen {generation})");
         (EventType::LeaseAcquired, None, Some(holder), message)
@@ -110,10 +130,13 @@ async fn every_event_is_told(pair: &Pair, story: &Story) {
         wanted.push(acquired(number + 1, to));
         wanted.push((EventType::Switchover, Some(from), Some(to), String::new()));
     }
+    wanted.extend(consent::events_of_failbacks(MOVES[FAILBACK]));
+    wanted.extend(consent::events_of_the_aborted(MOVES[ABORTED]));
     let told = all.iter().filter(|body| !depends_on_timing(body)).map(|body| {
         let [from, to] = [&body.from_primary, &body.to_primary].map(|region| region.as_ref().map(|one| one.as_str()));
-        let message = if body.kind == EventType::LeaseAcquired { body.message.clone() } else { String::new() };
-        (body.kind, from, to, message)
+        // Of these type and regions say it all.
+        let plain = [EventType::CrCreated, EventType::Promotable, EventType::Switchover].contains(&body.kind);
+        (body.kind, from, to, if plain { String::new() } else { body.message.clone() })
     });
     let mut told: Vec<_> = told.collect();
     told.sort();
@@ -134,24 +157,37 @@ fn depends_on_timing(body: &EventBody) -> bool {
 }
 
 /// What a person who watches is told.
-struct Story(Instant);
+pub struct Story(Instant);
 
 impl Story {
-    fn tell(&self, what: &str, text: &str) {
+    pub fn tell(&self, what: &str, text: &str) {
         println!("{:>8.1} s  {what:<12} {text}", self.0.elapsed().as_secs_f64());
     }
 
     /// The call that follows, as one would make it by hand.
-    fn curl(&self, pair: &Pair, index: usize, verb: &str, what: &str, body: &Value) {
+    pub fn curl(&self, pair: &Pair, index: usize, verb: &str, what: &str, body: &Value) {
         let data = if body.is_null() { String::new() } else { format!(" -d '{body}'") };
         let headers = "-H 'X-Catalyst-Owner-Tier: true' -H \"Authorization: Bearer $TOKEN\"";
         let url = format!("{}/v1/continuums/shop/shop/{what}", pair.processes[index].api());
         self.tell("call", &format!("curl -X {verb} {headers}{data} {url}"));
     }
 
-    fn answer(&self, answer: &Value, fields: &[&str]) {
+    pub fn answer(&self, answer: &Value, fields: &[&str]) {
         let said: Vec<String> = fields.iter().map(|field| format!("{field}: {}", answer[field])).collect();
         self.tell("answer", &said.join(", "));
+    }
+
+    /// Orders the move away from this region, as a dry run shows it. The answer.
+    pub async fn order(&self, pair: &Pair, from: usize) -> Value {
+        let to = REGIONS[1 - from];
+        self.curl(pair, from, "POST", "dry-run", &json!({ "toRegion": to }));
+        let report = pair.dry_run(from).await;
+        let warnings = report["warnings"].to_string();
+        assert!(!warnings.contains("the witness stands in"), "{warnings}");
+        self.answer(&report, &["estimatedDurationSeconds", "estimatedWriteDisruptionSeconds", "planFingerprint"]);
+        let order = json!({ "toRegion": to, "confirmedFingerprint": report["planFingerprint"] });
+        self.curl(pair, from, "POST", "switchover", &order);
+        pair.order(from, &report).await
     }
 
     /// Tells each step that was begun, as the record shows it.
