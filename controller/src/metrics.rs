@@ -165,7 +165,7 @@ fn of_last(measures: &Measures, value: fn(&LastMove) -> Option<f64>) -> Vec<(Lab
 }
 
 /// All that is told of each Continuum.
-const OF_EACH: [(&str, &str, OfEach); 13] = [
+const OF_EACH: [(&str, &str, OfEach); 14] = [
     ("continuum_phase", "1 for the phase that the status says, 0 for the others", |m| {
         let Some(now) = m.phase else { return Vec::new() };
         PHASES.map(|phase| (vec![("phase", phase.to_owned())], f64::from(u8::from(phase == now)))).into()
@@ -173,6 +173,9 @@ const OF_EACH: [(&str, &str, OfEach); 13] = [
     ("continuum_generation", "Generation of the record", |m| one(m.generation.map(|g| g as f64))),
     ("continuum_term_left_seconds", "What is left of this region's term", |m| {
         one(m.term_left.map(|left| left.as_secs_f64()))
+    }),
+    ("continuum_term_guard_seconds", "The end of that in which nothing is begun that makes a half writable", |m| {
+        one(m.term_guard.map(|guard| guard.as_secs_f64()))
     }),
     ("continuum_replication_lag_seconds", "Replication lag of the standby", |m| one(m.lag_seconds.map(|s| s as f64))),
     ("continuum_last_switchover_success", "Whether the last move succeeded", |m| {

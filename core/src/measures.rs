@@ -17,6 +17,8 @@ pub struct Measures {
     pub generation: Option<u64>,
     /// What is left of this region's own term; absent too where it is not the holder.
     pub term_left: Option<Duration>,
+    /// The end of the term in which it begins nothing that makes a half writable; absent too where it is not the holder.
+    pub term_guard: Option<Duration>,
     /// Replication lag from the holder's half, s.
     pub lag_seconds: Option<u64>,
     /// The move that ended last.
@@ -79,6 +81,7 @@ pub fn measures(known: &Known, me: &Region, phase: Option<&str>) -> Measures {
         phase: PHASES.into_iter().find(|known| Some(*known) == phase),
         generation: current.map(|record| record.generation),
         term_left: known.term_left,
+        term_guard: known.term_guard,
         lag_seconds: known.lag_seconds,
         // A failback that was declined moved nothing.
         last: record.and_then(|r| r.last.as_deref()).filter(|l| l.result != EndResult::Declined).map(LastMove::of),

@@ -34,6 +34,8 @@ pub struct Known {
     pub witness_unreachable: Option<String>,
     /// What is left of this region's own term; absent: not the holder.
     pub term_left: Option<Duration>,
+    /// The end of that in which it begins nothing that makes a half writable; absent: not the holder.
+    pub term_guard: Option<Duration>,
     /// Lag from the holder's half, s; absent: unmeasured.
     pub lag_seconds: Option<u64>,
     /// Who takes writes.

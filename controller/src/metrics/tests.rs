@@ -15,6 +15,7 @@ fn shop() -> (ObjectName, Option<Measures>, Blockers) {
         phase: Some("Healthy"),
         generation: Some(4),
         term_left: Some(Duration::from_secs(20)),
+        term_guard: Some(Duration::from_secs(10)),
         lag_seconds: Some(0),
         last: Some(last),
         events_owed: Some(1),

@@ -88,6 +88,7 @@ impl Controller {
             invalid => invalid,
         };
         let holds = record.as_ref().is_some_and(|r| r.held_by(&self.me));
+        let term = self.keeper.as_ref().filter(|_| holds).map(|keeper| keeper.term());
         let mut shared = self.shared();
         let holder = record.as_ref().and_then(|r| r.holder.clone());
         if shared.holder.as_ref().map(|(region, _)| region) != holder.as_ref() {
@@ -114,7 +115,8 @@ impl Controller {
                     Err(_) => "no witness is configured".to_owned(),
                 }),
             },
-            term_left: self.keeper.as_ref().filter(|_| holds).map(|k| k.term().left),
+            term_left: term.map(|term| term.left),
+            term_guard: term.map(|term| term.guard),
             lag_seconds: lag.map(whole_seconds),
             writers,
             observed_primary: facts::observed_primary(halves),

@@ -78,6 +78,7 @@ fn what_is_known_is_measured() {
     let known = Known {
         record: Some(record.clone().into()),
         term_left: Some(Duration::from_secs(20)),
+        term_guard: Some(Duration::from_secs(10)),
         lag_seconds: Some(0),
         ledger: Some(Ledger::default()),
         progress: Progress { watched: true, ..Progress::default() },
@@ -87,6 +88,7 @@ fn what_is_known_is_measured() {
     assert_eq!(measured.phase, Some("Healthy"));
     assert_eq!(measured.generation, Some(record.generation));
     assert_eq!((measured.term_left, measured.lag_seconds), (Some(Duration::from_secs(20)), Some(0)));
+    assert_eq!(measured.term_guard, Some(Duration::from_secs(10)));
     assert_eq!((measured.events_owed, measured.events_owed_since, measured.interference), (Some(0), None, Some(0)));
     let last = measured.last.unwrap();
     assert_eq!((last.succeeded, last.at), (true, at(22)));

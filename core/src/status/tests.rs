@@ -1,7 +1,9 @@
 use super::*;
+use crate::next::{Interference, Object};
 use crate::preflight::fixture::{self, fsn, hel};
 use crate::record::Kind;
 use crate::transition::{self, Edit, Ending, Order};
+use std::collections::BTreeMap;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_795_000_000 + second).unwrap()
@@ -141,6 +143,51 @@ fn a_condition_keeps_its_time_until_its_status_changes() {
         condition_of(&first, "Ready")["lastTransitionTime"]
     );
     assert_eq!(condition_of(&changed, "LeaseHeld"), condition_of(&first, "LeaseHeld"));
+}
+
+/// What every condition is said of.
+fn all_told() -> Known {
+    let interference =
+        Interference { object: Object::Half(hel()), what: "told to be primary".into(), manager: None, since: None };
+    let progress = Progress { interference: vec![interference], watched: true, ..Progress::default() };
+    Known { health: Some(("x".into(), Err("cancelled".into()))), progress, ..known() }
+}
+
+/// `observedGeneration` of each condition, by type.
+fn observed(status: &Value) -> BTreeMap<&str, &Value> {
+    let conditions = status["conditions"].as_array().unwrap().iter();
+    conditions.map(|c| (c["type"].as_str().unwrap(), &c["observedGeneration"])).collect()
+}
+
+#[test]
+fn each_condition_tells_of_which_generation_of_its_own_copy_it_was_made() {
+    const KINDS: [&str; 5] = ["Interference", "LastSwitchoverHealthy", "LeaseHeld", "Ready", "StandbyAvailable"];
+    for (region, generation) in [(fsn(), 7), (hel(), 9)] {
+        let mut copy = CopyView { generation, ..fixture::copy() };
+        // Of what stands there nothing is taken over.
+        copy.status = patch(&all_told(), &region, &CopyView { generation: 3, ..fixture::copy() }, at(0)).into();
+        let status = patch(&all_told(), &region, &copy, at(60));
+        let generation = json!(generation);
+        assert_eq!(observed(&status), KINDS.map(|kind| (kind, &generation)).into(), "{region}");
+        assert_eq!(status["observedGeneration"], generation);
+    }
+}
+
+#[test]
+fn a_condition_keeps_its_time_and_is_written_anew_where_its_generation_alone_moves() {
+    let told = |health, generation, status: &Value, now| {
+        let copy = CopyView { generation, status: status.clone().into(), ..fixture::copy() };
+        patch(&Known { health, ..all_told() }, &fsn(), &copy, now)
+    };
+    let first = told(all_told().health, 7, &Value::Null, at(0));
+    let later = told(None, 8, &first, at(60));
+    assert!(!stands(&later, &first));
+    let mut expected = first["conditions"].clone();
+    // That check was made of the former spec, and what it found stays until the next.
+    for condition in expected.as_array_mut().unwrap().iter_mut().filter(|c| c["type"] != "LastSwitchoverHealthy") {
+        condition["observedGeneration"] = json!(8);
+    }
+    assert_eq!(later["conditions"], expected);
 }
 
 #[test]

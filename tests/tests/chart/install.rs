@@ -9,6 +9,7 @@ use continuum_tests::real_kube::{RealKube, Who};
 use http::{Method, Request};
 use kube::client::Body;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 struct Bed {
     helm: Helm,
@@ -90,35 +91,100 @@ async fn its_pods_are_admitted_where_only_restricted_ones_are() {
     bed.ask(Method::POST, path, &pod, 403).await;
 }
 
-#[tokio::test]
-async fn leases_of_the_witness_go_to_the_priority_level_of_elections() {
-    let Some(bed) = Bed::start("flow").await else { return };
-    bed.helm(&bed.helm, "install", &ci("fsn"), &INSTALL);
-    let schema = bed.get(FLOW_SCHEMA).await;
-    for account in ["continuum-controller", "continuum-controller-other"] {
-        let client = bed.real.client_of(NAMESPACE, account).await.expect("a client");
-        let flow = async |path: &str| {
-            let request = Request::builder().uri(path).body(Body::empty()).expect("a request");
-            let answer = client.send(request).await.expect("the server answers");
-            answer.headers()["x-kubernetes-pf-flowschema-uid"].to_str().expect("text").to_owned()
-        };
-        let leases = "/apis/coordination.k8s.io/v1/namespaces/continuum-leases/leases/shop.shop";
-        let mut tries = 0;
-        // The server takes a schema in a moment after it was made.
-        while flow(leases).await != schema["metadata"]["uid"] {
-            tries += 1;
-            assert!(tries < 100, "{account}: the schema is not asked");
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+/// The namespace of the witness's Leases.
+const WITNESS: &str = "continuum-leases";
+
+/// Whose Leases of which namespace are to go by the schema, by the file of values.
+const FLOWS: [(&str, &[(&str, &str)]); 3] = [
+    (
+        "fsn",
+        &[
+            ("continuum-controller", WITNESS),
+            ("continuum-controller-other", WITNESS),
+            ("continuum-controller", NAMESPACE),
+        ],
+    ),
+    ("hel", &[("continuum-controller", NAMESPACE)]),
+    ("third-place", &[("continuum-controller-witness", WITNESS)]),
+];
+
+/// Whose do, rule by rule.
+fn flows(schema: &Value) -> Vec<(&str, &str)> {
+    let list = |value| Value::as_array(value).expect("a list");
+    let text = |value| Value::as_str(value).expect("a text");
+    let mut flows = Vec::new();
+    for rule in list(&schema["spec"]["rules"]) {
+        for subject in list(&rule["subjects"]) {
+            for namespace in list(&rule["resourceRules"]).iter().flat_map(|of| list(&of["namespaces"])) {
+                flows.push((text(&subject["serviceAccount"]["name"]), text(namespace)));
+            }
         }
-        // Nothing else of the controller's goes there.
-        assert_ne!(
-            flow("/apis/coordination.k8s.io/v1/namespaces/shop/leases/shop.shop").await,
-            schema["metadata"]["uid"]
-        );
     }
-    let level = &schema["spec"]["priorityLevelConfiguration"]["name"];
-    assert_eq!(level, "leader-election");
-    bed.get("/apis/flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations/leader-election").await;
+    flows
+}
+
+type Asked = (Method, String, Value);
+
+/// What controllers ask of Leases.
+fn of_leases(namespace: &str) -> [Asked; 3] {
+    let name = if namespace == NAMESPACE { "continuum-controller.openova.io" } else { "shop.shop" };
+    let leases = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases");
+    let lease = format!("{leases}/{name}");
+    [
+        (Method::POST, format!("{leases}?dryRun=All"), json!({ "metadata": { "name": name } })),
+        (Method::GET, lease.clone(), Value::Null),
+        (Method::PATCH, lease, json!({})),
+    ]
+}
+
+/// By which schema and on which priority level the server took it, as their UIDs.
+async fn taken_by(client: &kube::Client, (method, path, body): &Asked) -> [Value; 2] {
+    let content = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+    let request = Request::builder().method(method).uri(path).header("content-type", content);
+    let request = request.body(Body::from(body.to_string().into_bytes())).expect("a request");
+    let answer = client.send(request).await.expect("the server answers");
+    ["flowschema", "prioritylevel"].map(|of| {
+        let uid = answer.headers().get(format!("x-kubernetes-pf-{of}-uid"));
+        // One whose token is not known yet is taken by none.
+        uid.map_or(Value::Null, |uid| uid.to_str().expect("text").into())
+    })
+}
+
+#[tokio::test]
+async fn leases_go_to_the_priority_level_of_elections_and_nothing_else_does() {
+    let Some(bed) = Bed::start("flow").await else { return };
+    let level = "/apis/flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations/leader-election";
+    let level = bed.get(level).await;
+    for (name, expected) in FLOWS {
+        bed.helm(&bed.helm, "install", &ci(name), &INSTALL);
+        let schema = bed.get(FLOW_SCHEMA).await;
+        assert_eq!(flows(&schema), expected, "{name}");
+        let elections = [&schema, &level].map(|object| object["metadata"]["uid"].clone());
+        let accounts: BTreeSet<&str> = expected.iter().map(|(account, _)| *account).collect();
+        for account in accounts {
+            let client = bed.real.client_of(NAMESPACE, account).await.expect("a client");
+            let (here, elsewhere): (Vec<&str>, Vec<&str>) = [WITNESS, NAMESPACE, "shop"]
+                .into_iter()
+                .partition(|namespace| expected.contains(&(account, namespace)));
+            for asked in here.into_iter().flat_map(of_leases) {
+                let mut tries = 0;
+                // The server takes a schema in a moment after it was made.
+                while taken_by(&client, &asked).await != elections {
+                    tries += 1;
+                    assert!(tries < 100, "{name}: the schema is not asked: {account} {asked:?}");
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+            }
+            let continuum = "/apis/dr.openova.io/v1/namespaces/shop/continuums/shop".to_owned();
+            let others = elsewhere.into_iter().flat_map(of_leases).chain([(Method::GET, continuum, Value::Null)]);
+            for asked in others {
+                let taken = taken_by(&client, &asked).await;
+                let differs = |(of, elections): (&Value, &Value)| of.is_string() && of != elections;
+                assert!(taken.iter().zip(&elections).all(differs), "{name}: {account} {asked:?}: {taken:?}");
+            }
+        }
+        bed.helm(&bed.helm, "uninstall", "", &[]);
+    }
 }
 
 #[tokio::test]
