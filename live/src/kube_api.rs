@@ -32,6 +32,8 @@ use versions::{SentAt, VersionsRead};
 /// ([`continuum_core::look::BRIEF_LIMIT`]), and tasks end. Whatever else is asked has longer.
 const DOUBTED_AFTER: Duration = Duration::from_millis(1500);
 
+/// What a server answers of a path that it does not serve, in plain text (k8s.io/apiserver).
+const NOT_SERVED: &[u8] = b"404 page not found";
 /// Who owns the fields that are written.
 const FIELD_MANAGER: &str = "continuum";
 /// Annotation with the generation of a claim.
@@ -65,6 +67,15 @@ pub(crate) const ACCESS_REVIEWS: Kind =
     Kind { group: "authorization.k8s.io", version: "v1", plural: "selfsubjectaccessreviews" };
 
 impl Kind {
+    /// What to do where a server does not have it.
+    pub fn is_it_installed(&self) -> String {
+        let (plural, group) = (self.plural, self.group);
+        match group == crate::resource::GROUP {
+            true => format!("is {plural}.{group} installed? `continuum-controller --print-crd` gives it"),
+            false => format!("is {plural}.{group} installed?"),
+        }
+    }
+
     /// The path of this kind; an empty namespace: not namespaced.
     fn requests(&self, namespace: &str) -> kube::core::Request {
         let root = if self.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", self.group) };
@@ -185,6 +196,8 @@ pub struct KubeApi {
     place: String,
     /// Versions of what is watched as well, as they were read last.
     read: Arc<Mutex<VersionsRead>>,
+    /// When a status was sent last.
+    status_sent: Arc<Mutex<Option<Instant>>>,
     /// Watches of the same server, which are to hear of a request that got no answer.
     watches: Option<Arc<ServerWatches>>,
 }
@@ -192,7 +205,7 @@ pub struct KubeApi {
 impl KubeApi {
     /// The API server of `place` (a region, or `witness`).
     pub fn new(access: Access, place: impl Into<String>) -> Self {
-        Self { access, place: place.into(), read: Arc::default(), watches: None }
+        Self { access, place: place.into(), read: Arc::default(), status_sent: Arc::default(), watches: None }
     }
 
     /// The same, of a server that is watched as well.
@@ -210,7 +223,7 @@ impl KubeApi {
     pub(crate) async fn get(&self, kind: &Kind, object: &ObjectName) -> Result<Value, KubeError> {
         let sent = self.versions().sent();
         let request = kind.requests(&object.namespace).get(&object.name, &GetParams::default());
-        let found = self.send("GET", kind.plural, Line::Reads, request).await;
+        let found = self.send("GET", kind, Line::Reads, request).await;
         match &found {
             Ok(found) => self.note(kind, found, sent),
             Err(error) if error.is_missing() => self.versions().note_missing(kind, object),
@@ -228,6 +241,10 @@ impl KubeApi {
         self.versions().note(kind, object, sent);
     }
 
+    fn status_sent(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.status_sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn versions(&self) -> MutexGuard<'_, VersionsRead> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -241,7 +258,7 @@ impl KubeApi {
     ) -> Result<Vec<Value>, KubeError> {
         let sent = self.versions().sent();
         let params = ListParams { label_selector: selector.map(str::to_owned), ..ListParams::default() };
-        let mut list = self.send("GET", kind.plural, Line::Reads, kind.requests(namespace).list(&params)).await?;
+        let mut list = self.send("GET", kind, Line::Reads, kind.requests(namespace).list(&params)).await?;
         match list.get_mut("items").map(Value::take) {
             Some(Value::Array(items)) => {
                 items.iter().for_each(|item| self.note(kind, item, sent));
@@ -285,31 +302,37 @@ impl KubeApi {
         let requests = kind.requests(&object.namespace);
         // A move waits for the other region's controller to say that it saw it.
         let of_a_move = !patch["status"]["seen"]["intent"].is_null();
-        let line = if subresource == Some("status") && !of_a_move { Line::Statuses } else { Line::Writes };
+        let line = match subresource == Some("status") && !of_a_move {
+            true => Line::Statuses(*self.status_sent()),
+            false => Line::Writes,
+        };
         let patch = Patch::Merge(patch);
         let request = match subresource {
             None => requests.patch(&object.name, &params, &patch),
             Some(subresource) => requests.patch_subresource(subresource, &object.name, &params, &patch),
         };
-        self.send("PATCH", kind.plural, line, request.map(|request| with_limit(request, server_limit))).await
+        self.send("PATCH", kind, line, request.map(|request| with_limit(request, server_limit))).await
     }
 
     /// Creates an object; an empty namespace: not namespaced.
     pub(crate) async fn create(&self, kind: &Kind, namespace: &str, body: &Value) -> Result<Value, KubeError> {
         let request = kind.requests(namespace).create(&post_params(), bytes(body));
-        self.send("POST", kind.plural, Line::Writes, request).await
+        self.send("POST", kind, Line::Writes, request).await
     }
 
     async fn send(
         &self,
         verb: &'static str,
-        what: &'static str,
+        kind: &Kind,
         line: Line,
         request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<Value, KubeError> {
-        let error = |cause| KubeError { verb, what, place: self.place.clone(), cause };
+        let error = |cause| KubeError { verb, what: kind.plural, place: self.place.clone(), cause };
         let request = request.map_err(|source| error(Cause::Invalid(source)))?;
         let _turn = self.access.turn(line).await;
+        if let Line::Statuses(_) = line {
+            *self.status_sent() = Some(Instant::now());
+        }
         let mut unanswered = self.watches.as_deref().map(Unanswered::new);
         let answer = self.answer(request).await;
         if let Some(unanswered) = &mut unanswered {
@@ -319,7 +342,7 @@ impl KubeApi {
         if code.is_success() {
             serde_json::from_slice(&body).map_err(|source| error(Cause::Garbled(source)))
         } else {
-            Err(error(answer_cause(code.as_u16(), &body)))
+            Err(error(answer_cause(kind, code.as_u16(), &body)))
         }
     }
 
@@ -383,10 +406,13 @@ fn with_limit(request: http::Request<Vec<u8>>, limit: Option<Duration>) -> http:
 }
 
 /// A Kubernetes `Status`, or whatever a proxy in between wrote.
-fn answer_cause(code: u16, body: &[u8]) -> Cause {
+fn answer_cause(kind: &Kind, code: u16, body: &[u8]) -> Cause {
     let status: Value = serde_json::from_slice(body).unwrap_or_default();
     let message = match status.get("message").and_then(Value::as_str) {
         Some(message) => message.to_owned(),
+        None if code == 404 && body.trim_ascii() == NOT_SERVED => {
+            format!("it has no such kind: {}", kind.is_it_installed())
+        }
         None => String::from_utf8_lossy(body).trim().chars().take(200).collect(),
     };
     Cause::Answer { code, message, missing: code == 404 && status["reason"] == "NotFound" }

@@ -17,7 +17,6 @@ pub use reach::reach;
 use crate::causes;
 use crate::kube_api::{CLUSTERS, CONTINUUMS, Kind, ROUTES, Watched};
 use crate::pair::{PAIR_LABEL, cluster_view};
-use crate::resource::{CRD_NAME, GROUP};
 use crate::route::route_view;
 use continuum_core::clock::{Clock, within};
 use continuum_core::name::{ObjectName, Region};
@@ -356,10 +355,7 @@ fn told(kind: &Kind, error: &watcher::Error) -> String {
     };
     let (plural, group) = (kind.plural, kind.group);
     let cure = match code {
-        Some(404) if group == GROUP => {
-            format!(": is {CRD_NAME} installed? `continuum-controller --print-crd` gives it")
-        }
-        Some(404) => format!(": is {plural}.{group} installed?"),
+        Some(404) => format!(": {}", kind.is_it_installed()),
         Some(403) => format!(": give this controller's account the verbs list and watch on {plural}.{group}"),
         Some(401) => ": its credentials are not taken; renew them".to_owned(),
         _ => String::new(),

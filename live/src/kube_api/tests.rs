@@ -52,7 +52,12 @@ async fn an_object_is_missing_only_where_the_server_says_so_of_the_object() {
     let seen = failure(status(404, "NotFound", "clusters \"shop-hel\" not found")).await.seen::<()>();
     assert_eq!(seen, Seen::Missing);
     let unserved = failure((404, json!("404 page not found\n"))).await.seen::<()>();
-    assert_eq!(unserved, Seen::Unknown("PATCH clusters in hel: 404 404 page not found".into()));
+    assert_eq!(
+        unserved,
+        Seen::Unknown(
+            "PATCH clusters in hel: 404 it has no such kind: is clusters.postgresql.cnpg.io installed?".into()
+        )
+    );
 }
 
 #[tokio::test]
