@@ -1,24 +1,24 @@
 //! The keeper of the term: the one task that owns a Continuum's record. It reads, renews, and writes what
-//! others hand it as pure functions; nobody else speaks to the witness.
+//! others hand it as pure functions; nobody else writes to the witness.
 //!
-//! Renewals go first and wait for nobody (H09). After a conflict it reads and applies again; after an
+//! Renewals go first, and wait for nothing but their turn at a witness that others ask as well (H09). After a conflict it reads and applies again; after an
 //! unknown outcome it reads before it writes (H25). It decides nothing about a switchover.
+
+mod turns;
 
 use crate::clock::{Beats, Clock, Monotonic, within};
 use crate::ledger::Lapse;
 use crate::mailbox::{Bell, Slot, Waiting, slot};
 use crate::name::Region;
-use crate::ports::{ActOnWitness, Cas, ObserveWitness, Turn, Version};
+use crate::ports::{ActOnWitness, Cas, ObserveWitness, Version};
 use crate::record::{Position, Record};
 use crate::spec::LeaseSpec;
 use crate::term::{Term, WITNESS_LIMIT};
 use crate::transition::{self, Edit};
-use futures_util::future::{Either, select};
 use std::collections::VecDeque;
-use std::future::Future;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use turns::{For, Wait};
 
 /// How often the record is read while an intent stands or a failback waits, so that the other
 /// region takes over the driving at once after the swap, while nobody can write, and its status tells what is so.
@@ -109,8 +109,10 @@ struct State {
     tried_at: Option<Monotonic>,
     /// When the last read was sent.
     asked_at: Option<Monotonic>,
-    /// Since when one's turn at the witness is waited for.
-    waits_since: Option<Monotonic>,
+    /// One's turn at the witness, where it is waited for.
+    waits: Option<Wait>,
+    /// How many renewals failed since the last that did not.
+    failed_in_a_row: u32,
     position: Option<Position>,
     /// Wall time and monotonic time at the last look at which no intent stood, or the first of all.
     journal_began: Option<(jiff::Timestamp, Monotonic)>,
@@ -129,6 +131,13 @@ pub struct Keeper {
     bell: Bell,
     /// Rung whenever the view is new.
     listeners: Mutex<Vec<Arc<Bell>>>,
+}
+
+impl State {
+    /// The record as last read.
+    fn record(&self) -> Option<&Record> {
+        self.view.as_ref()?.record.as_deref()
+    }
 }
 
 impl Keeper {
@@ -195,7 +204,7 @@ impl Keeper {
     /// says. A wall clock that is set in mid-move makes no move longer, and none shorter, as long as the same process lives.
     pub fn journal_time(&self) -> jiff::Timestamp {
         let mut state = self.state();
-        let record = state.view.as_ref().and_then(|view| view.record.as_ref());
+        let record = state.record();
         let busy = record.is_some_and(|record| record.intent.is_some());
         let (wall, at) = self.journal_began(&mut state, busy);
         wall.saturating_add(self.clock.now().since(at)).unwrap_or(wall)
@@ -210,13 +219,10 @@ impl Keeper {
         began
     }
 
-    /// Why the last read failed; `None` where it succeeded. A turn that does not come for as long as an answer may take is no
-    /// answer either.
+    /// Why the last read failed; `None` where it succeeded. A turn that does not come is no answer either.
     pub fn unreachable(&self) -> Option<String> {
         let state = self.state();
-        let waits = state.waits_since.filter(|since| self.clock.now().since(*since) >= WITNESS_LIMIT);
-        let no_turn = || format!("no turn in {} s, as many others ask it and it is slow", WITNESS_LIMIT.as_secs());
-        state.unreachable.clone().or_else(|| waits.map(|_| no_turn()))
+        state.unreachable.clone().or_else(|| self.waits_in_vain(&state))
     }
 
     /// Why the last renewal was refused for good, where it was: the record is read, and the term runs out.
@@ -226,9 +232,12 @@ impl Keeper {
 
     /// What is left of one's own term.
     pub fn term(&self) -> Term {
-        let state = self.state();
+        self.term_of(&self.state())
+    }
+
+    fn term_of(&self, state: &State) -> Term {
         let now = self.clock.now();
-        let generation = state.view.as_ref().and_then(|v| v.record.as_ref()).map(|r| r.generation);
+        let generation = state.record().map(|record| record.generation);
         let renewed = state.renewed.filter(|renewed| Some(renewed.generation) == generation);
         match (state.lease, renewed) {
             (Some(lease), Some(Renewed { sent, ttl_seconds, .. })) => {
@@ -286,7 +295,7 @@ impl Keeper {
                 Due::Read => self.read().await,
                 Due::Change => Box::pin(self.work()).await,
                 // Either the bell or the next due time: both only lead back to the top.
-                Due::Nothing(pause) => drop(within(&*self.clock, pause, self.bell.heard()).await),
+                Due::Nothing(pause) => self.rest(pause).await,
             }
         }
     }
@@ -311,7 +320,7 @@ impl Keeper {
     }
 
     fn read_every(state: &State) -> Duration {
-        let record = state.view.as_ref().and_then(|v| v.record.as_ref());
+        let record = state.record();
         let owes = |record: &Record| !record.owed.is_empty();
         match record {
             Some(record) if record.intent.is_some() || record.pending.is_some() => READ_BUSY,
@@ -338,9 +347,15 @@ impl Keeper {
             let pause = self.until_read(&self.state(), self.clock.now());
             match pause.is_zero() {
                 true => self.read().await,
-                false => drop(within(&*self.clock, pause, self.bell.heard()).await),
+                false => self.rest(pause).await,
             }
         }
+    }
+
+    async fn rest(&self, pause: Duration) {
+        // What was waited for is not wanted any more.
+        self.state().waits = None;
+        within(&*self.clock, pause, self.bell.heard()).await;
     }
 
     /// Time until the next renewal; `None` where this region does not hold the record.
@@ -355,44 +370,9 @@ impl Keeper {
         Some(due.since(now))
     }
 
-    /// Since when a renewal has been due, for its turn: counted from the last try, not from the last success, so that those that
-    /// fail keep nobody else waiting. What somebody waits for, and what a move needs, comes before everything.
-    fn renewal_due(state: &State) -> Monotonic {
-        let record = state.view.as_ref().and_then(|view| view.record.as_ref());
-        if !state.jobs.is_empty() || record.is_some_and(|record| record.intent.is_some()) {
-            return Monotonic::default();
-        }
-        let every = state.lease.map_or(Duration::ZERO, |lease| Duration::from_secs(lease.renew_seconds.into()));
-        state.tried_at.map_or(Monotonic::default(), |tried| tried + every)
-    }
-
-    /// The same of a read.
-    fn read_due(state: &State) -> Monotonic {
-        if !state.jobs.is_empty() || state.read_wanted {
-            return Monotonic::default();
-        }
-        let due = state.asked_at.map_or(Monotonic::default(), |asked| asked + Self::read_every(state));
-        if state.must_read { due.min(Self::renewal_due(state)) } else { due }
-    }
-
-    /// One's turn at the witness. `None`: it did not come yet, and it is time to look again at what is due. Nothing was sent, and
-    /// nothing is lost by that: who waited longest is the next, however often it asked.
-    async fn in_turn(&self, turn: impl Future<Output = Turn>) -> Option<Turn> {
-        let now = self.clock.now();
-        self.state().waits_since.get_or_insert(now);
-        let (turn, news) = (pin!(turn), pin!(self.bell.heard()));
-        match within(&*self.clock, WITNESS_LIMIT, select(turn, news)).await {
-            Some(Either::Left((turn, _))) => {
-                self.state().waits_since = None;
-                Some(turn)
-            }
-            Some(Either::Right(_)) | None => None,
-        }
-    }
-
     async fn read(&self) {
-        let due = Self::read_due(&self.state());
-        let Some(_turn) = self.in_turn(self.observe.turn(due)).await else { return };
+        let rank = self.state().read_rank(self.clock.now());
+        let Some(_turn) = self.in_turn(For::Other, self.observe.turn(rank)).await else { return };
         {
             let mut state = self.state();
             state.read_wanted = false;
@@ -448,8 +428,14 @@ impl Keeper {
     }
 
     async fn renew(&self) {
-        let due = Self::renewal_due(&self.state());
-        let Some(_turn) = self.in_turn(self.act.turn(due)).await else { return };
+        let rank = self.state().renewal_rank(self.clock.now());
+        let Some(_turn) = self.in_turn(For::Renewal, self.act.turn(rank)).await else {
+            // Its turn may come sooner, and somebody waits for it.
+            if self.state().read_wanted {
+                Box::pin(self.read()).await;
+            }
+            return;
+        };
         let (lease, record, position) = {
             let mut state = self.state();
             state.tried_at = Some(self.clock.now());
@@ -462,6 +448,7 @@ impl Keeper {
         if let Edit::Write(next) = transition::renew(&record, &self.me, lease.ttl_seconds, position) {
             let outcome = self.write(*next).await;
             if let Err(cause) = outcome {
+                self.state().failed_in_a_row += 1;
                 tracing::warn!(generation = record.generation, %cause, "renewal failed");
                 if let NotWritten::Refused(cause) = cause {
                     self.state().refused = Some(cause);
@@ -482,10 +469,11 @@ impl Keeper {
             Cas::Done(version) => {
                 self.note_lapse(&mut state);
                 state.refused = None;
-                let before = state.view.as_ref().and_then(|v| v.record.as_ref()).map_or(0, |r| r.renewal);
+                let before = state.record().map_or(0, |record| record.renewal);
                 if next.held_by(&self.me) && next.renewal > before {
                     let Record { generation, ttl_seconds, .. } = next;
                     state.renewed = Some(Renewed { sent, generation, ttl_seconds, lapsed: false });
+                    state.failed_in_a_row = 0;
                 }
                 self.saw(&mut state, version, Some(next), now, false);
                 Ok(())
@@ -504,7 +492,9 @@ impl Keeper {
 
     /// One try at the first job.
     async fn work(&self) {
-        let Some(_turn) = self.in_turn(self.act.turn(Monotonic::default())).await else { return };
+        let rank = self.state().renewal_rank(self.clock.now());
+        let Some(_turn) = self.in_turn(For::Other, self.act.turn(rank)).await else { return };
+        self.give_up_old_jobs();
         let (job, record) = {
             let mut state = self.state();
             let Some(job) = state.jobs.pop_front() else { return };
@@ -530,13 +520,15 @@ impl Keeper {
 
     fn give_up_old_jobs(&self) {
         let now = self.clock.now();
-        let (cause, old) = {
+        let cause = self.unreachable();
+        let old = {
             let mut state = self.state();
             let (old, young): (VecDeque<Job>, VecDeque<Job>) =
                 state.jobs.drain(..).partition(|job| now.since(job.since) >= CHANGE_LIMIT);
             state.jobs = young;
-            (state.unreachable.clone().unwrap_or_else(|| "it answered, but not in time".into()), old)
+            old
         };
+        let cause = cause.unwrap_or_else(|| "it answered, but not in time".into());
         for job in old {
             job.answer.put(Err(NotWritten::Unreachable(cause.clone())));
         }

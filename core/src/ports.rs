@@ -60,14 +60,22 @@ pub enum Cas {
 /// Leave to ask a server that many ask at once. It lasts until it is dropped.
 pub type Turn = Box<dyn Send + Sync>;
 
+/// Who is the next of those that wait for their turn: the least of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// A move needs it, or a caller waits for it: since then.
+    Awaited(Monotonic),
+    /// It has been due since then.
+    Due(Monotonic),
+}
+
 /// The witness, read. Linearizable.
 #[async_trait]
 pub trait ObserveWitness: Send + Sync {
     /// What kind of witness this is.
     fn kind(&self) -> LeaseKind;
-    /// Until a keeper may read that has been due to since then: who has been for the longest is the next. A witness that does not
-    /// mind how many ask lets everybody.
-    async fn turn(&self, _due: Monotonic) -> Turn {
+    /// Until a keeper of this rank may read. A witness that does not mind how many ask lets everybody.
+    async fn turn(&self, _rank: Rank) -> Turn {
         Box::new(())
     }
     /// Version and record; `Missing` where there is none, with the version to create it.
@@ -87,8 +95,8 @@ pub trait ObserveWitness: Send + Sync {
 /// The witness, written.
 #[async_trait]
 pub trait ActOnWitness: Send + Sync {
-    /// Until a keeper may write that has been due to since then: who has been for the longest is the next.
-    async fn turn(&self, _due: Monotonic) -> Turn {
+    /// Until a keeper of this rank may write.
+    async fn turn(&self, _rank: Rank) -> Turn {
         Box::new(())
     }
     /// Writes `record` where `expected` still stands.

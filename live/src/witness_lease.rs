@@ -18,10 +18,10 @@
 use crate::kube_api::{Fields, KubeApi, LEASES, text};
 use crate::rights;
 use async_trait::async_trait;
-use continuum_core::clock::{Clock, Monotonic};
+use continuum_core::clock::Clock;
 use continuum_core::name::{ObjectName, Region};
 use continuum_core::observe::Seen;
-use continuum_core::ports::{ActOnWitness, Cas, ObserveWitness, Turn, Version};
+use continuum_core::ports::{ActOnWitness, Cas, ObserveWitness, Rank, Turn, Version};
 use continuum_core::record::{RECORD_FORMAT, Record};
 use continuum_core::spec::LeaseKind;
 use serde_json::{Map, Value, json};
@@ -59,8 +59,8 @@ impl ObserveWitness for LeaseWitness {
         LeaseKind::K8sLease
     }
 
-    async fn turn(&self, due: Monotonic) -> Turn {
-        self.api.access().to_read(due).await
+    async fn turn(&self, rank: Rank) -> Turn {
+        self.api.access().to_read(rank).await
     }
 
     async fn read(&self) -> Result<(Version, Option<Record>), String> {
@@ -91,8 +91,8 @@ impl ObserveWitness for LeaseWitness {
 
 #[async_trait]
 impl ActOnWitness for LeaseWitness {
-    async fn turn(&self, due: Monotonic) -> Turn {
-        self.api.access().to_write(due).await
+    async fn turn(&self, rank: Rank) -> Turn {
+        self.api.access().to_write(rank).await
     }
 
     async fn compare_and_set(&self, expected: &Version, record: &Record) -> Cas {

@@ -169,46 +169,6 @@ fn a_read_that_failed_is_made_again_although_the_term_is_renewed_since() {
 }
 
 #[test]
-fn a_renewal_that_waits_for_its_turn_was_not_sent_and_needs_no_read_when_the_turn_comes() {
-    let mut rig = Rig::holding();
-    let began = rig.clock.now().0;
-    rig.witness.register().no_turn_before = Duration::from_secs(17);
-    rig.run(12);
-    assert_eq!(rig.keeper.unreachable(), None);
-    rig.run(3);
-    assert!(rig.keeper.unreachable().unwrap().contains("no turn in 3 s"), "told as an answer that does not come is");
-    rig.run(3);
-    assert_eq!(rig.since(began), [Call::Write]);
-    assert_eq!(rig.keeper.unreachable(), None);
-    assert!(rig.keeper.term().left > Duration::from_secs(27), "counted from when it was sent");
-}
-
-#[test]
-fn turns_go_by_how_long_one_has_been_due_and_what_somebody_waits_for_comes_first() {
-    let mut rig = Rig::holding();
-    let sent = rig.witness.calls().last().unwrap().0;
-    rig.witness.register().no_turn_before = Duration::from_secs(60);
-    rig.witness.register().asked_for_turns.clear();
-    rig.run(20);
-    let asked = rig.witness.register().asked_for_turns.split_off(0);
-    assert!(asked.len() > 1 && asked.iter().all(|due| *due == sent + Duration::from_secs(10)), "{asked:?} {sent:?}");
-    assert!(matches!(rig.update(mark), Err(NotWritten::Unreachable(_))));
-    assert_eq!(rig.witness.register().asked_for_turns.first(), Some(&Duration::ZERO));
-}
-
-#[test]
-fn renewals_that_fail_keep_nobody_else_waiting() {
-    let mut rig = Rig::holding();
-    rig.witness.script([Fate::Refused; 100]);
-    rig.run(12);
-    let tried = rig.witness.calls().last().unwrap().0;
-    rig.witness.register().asked_for_turns.clear();
-    rig.run(1);
-    let asked = rig.witness.register().asked_for_turns.clone();
-    assert!(asked[0] >= tried && asked.is_sorted(), "{asked:?} {tried:?}");
-}
-
-#[test]
 fn after_an_unknown_outcome_it_reads_before_it_writes() {
     let mut rig = Rig::holding();
     let began = rig.clock.now().0;
@@ -474,3 +434,5 @@ fn a_wall_clock_that_was_set_between_two_moves_is_that_of_the_next() {
     rig.run(60);
     assert_eq!(rig.keeper.journal_time(), wall + rig.clock.now().since(at));
 }
+
+mod turns;

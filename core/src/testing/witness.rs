@@ -1,9 +1,9 @@
 //! A witness that does what its script says.
 
 use super::HandClock;
-use crate::clock::{Clock, Monotonic};
+use crate::clock::Clock;
 use crate::name::Region;
-use crate::ports::{ActOnWitness, Cas, ObserveWitness, Turn, Version};
+use crate::ports::{ActOnWitness, Cas, ObserveWitness, Rank, Turn, Version};
 use crate::record::Record;
 use crate::spec::LeaseKind;
 use async_trait::async_trait;
@@ -40,10 +40,12 @@ pub(crate) struct Register {
     pub reads_hang: bool,
     /// How long an answer takes, each way.
     pub way: Duration,
-    /// Nobody's turn comes before.
-    pub no_turn_before: Duration,
-    /// Since when those were due that asked for a turn.
-    pub asked_for_turns: Vec<Duration>,
+    /// No turn to read comes before.
+    pub no_read_before: Duration,
+    /// No turn to write comes before.
+    pub no_write_before: Duration,
+    /// Of those that asked for a turn.
+    pub ranks: Vec<(Call, Rank)>,
     calls: Vec<(Duration, Call)>,
 }
 
@@ -63,8 +65,9 @@ impl Witness {
             fates: VecDeque::new(),
             reads_hang: false,
             way,
-            no_turn_before: Duration::ZERO,
-            asked_for_turns: Vec::new(),
+            no_read_before: Duration::ZERO,
+            no_write_before: Duration::ZERO,
+            ranks: Vec::new(),
             calls: Vec::new(),
         };
         Arc::new(Self { clock: clock.clone(), register: Mutex::new(register) })
@@ -93,11 +96,14 @@ impl Witness {
         self.register().record.clone().unwrap()
     }
 
-    async fn turn(&self, due: Monotonic) -> Turn {
+    async fn turn(&self, call: Call, rank: Rank) -> Turn {
         let before = {
             let mut register = self.register();
-            register.asked_for_turns.push(due.0);
-            register.no_turn_before
+            register.ranks.push((call, rank));
+            match call {
+                Call::Read => register.no_read_before,
+                Call::Write => register.no_write_before,
+            }
         };
         let now = self.clock.now().0;
         if before > now {
@@ -126,8 +132,8 @@ impl ObserveWitness for Witness {
         LeaseKind::K8sLease
     }
 
-    async fn turn(&self, due: Monotonic) -> Turn {
-        Witness::turn(self, due).await
+    async fn turn(&self, rank: Rank) -> Turn {
+        Witness::turn(self, Call::Read, rank).await
     }
 
     async fn read(&self) -> Result<(Version, Option<Record>), String> {
@@ -150,8 +156,8 @@ impl ObserveWitness for Witness {
 
 #[async_trait]
 impl ActOnWitness for Witness {
-    async fn turn(&self, due: Monotonic) -> Turn {
-        Witness::turn(self, due).await
+    async fn turn(&self, rank: Rank) -> Turn {
+        Witness::turn(self, Call::Write, rank).await
     }
 
     async fn compare_and_set(&self, expected: &Version, record: &Record) -> Cas {

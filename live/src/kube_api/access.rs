@@ -1,8 +1,7 @@
 //! How an API server is asked: through which client, by how many requests at once, and whether still.
 
 use super::turns::Turns;
-use continuum_core::clock::Monotonic;
-use continuum_core::ports;
+use continuum_core::ports::{self, Rank};
 use http::{Method, Request};
 use kube::Client;
 use kube::client::Body;
@@ -23,7 +22,7 @@ const AT_ONCE: usize = 16;
 const STATUSES_AT_ONCE: usize = 8;
 
 /// Requests of keepers, of one kind, that are under way to a witness's server at once. They pass the turns above as well, which
-/// they find free but for what moves ask.
+/// they find free but for what is asked of the register beside them: a move's looks, and dry runs.
 const KEEPERS_AT_ONCE: usize = AT_ONCE;
 
 /// What a request waits behind: none of another kind.
@@ -42,8 +41,8 @@ pub trait Barrier: Send + Sync {
     fn pass(&self) -> Option<Box<dyn Send + Sync>>;
 }
 
-/// Who has been due for the longest is the next.
-type KeeperTurns = Turns<Reverse<Monotonic>>;
+/// The least rank is the next.
+type KeeperTurns = Turns<Reverse<Rank>>;
 
 /// See the module.
 #[derive(Clone)]
@@ -97,14 +96,24 @@ impl Access {
         Client::new(service, namespace)
     }
 
-    /// The turn of a keeper that has been due to read since then.
-    pub(crate) async fn to_read(&self, due: Monotonic) -> ports::Turn {
-        Box::new(self.keepers_read.take(Reverse(due)).await)
+    /// The turn of a keeper of this rank, to read.
+    pub(crate) async fn to_read(&self, rank: Rank) -> ports::Turn {
+        self.keepers(&self.keepers_read, rank).await
     }
 
-    /// The turn of a keeper that has been due to write since then.
-    pub(crate) async fn to_write(&self, due: Monotonic) -> ports::Turn {
-        Box::new(self.keepers_write.take(Reverse(due)).await)
+    /// The turn of a keeper of this rank, to write.
+    pub(crate) async fn to_write(&self, rank: Rank) -> ports::Turn {
+        self.keepers(&self.keepers_write, rank).await
+    }
+
+    async fn keepers(&self, turns: &Arc<KeeperTurns>, rank: Rank) -> ports::Turn {
+        let turn = turns.take(Reverse(rank)).await;
+        if self.barrier.as_ref().is_some_and(|barrier| barrier.pass().is_none()) {
+            // Its request would wait for ever, and keep others from theirs.
+            drop(turn);
+            return pending().await;
+        }
+        Box::new(turn)
     }
 
     /// Until a request may be sent; for ever where it may not be any more: an error would be something to conclude from.
@@ -137,6 +146,7 @@ pub(super) struct Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use continuum_core::clock::Monotonic;
     use futures_util::FutureExt;
     use futures_util::future::join_all;
     use http::Response;
@@ -208,14 +218,39 @@ mod tests {
     #[tokio::test]
     async fn of_keepers_that_wait_the_one_that_has_been_due_for_the_longest_is_the_next() {
         let access = Access::new(slow(Arc::default()));
-        let due = |seconds| Monotonic(Duration::from_secs(seconds));
+        let due = |seconds| Rank::Due(Monotonic(Duration::from_secs(seconds)));
         let mut under_way: Vec<_> =
             (0..KEEPERS_AT_ONCE).filter_map(|_| access.to_write(due(1)).now_or_never()).collect();
         let (mut early, mut late) = (Box::pin(access.to_write(due(2))), Box::pin(access.to_write(due(3))));
+        let mut awaited = Box::pin(access.to_write(Rank::Awaited(Monotonic(Duration::from_secs(4)))));
         assert!(early.as_mut().now_or_never().is_none() && late.as_mut().now_or_never().is_none());
+        assert!(awaited.as_mut().now_or_never().is_none());
+        under_way.pop();
+        assert!(early.as_mut().now_or_never().is_none() && late.as_mut().now_or_never().is_none());
+        let of_a_move = awaited.as_mut().now_or_never();
+        assert!(of_a_move.is_some(), "what a move needs is before all that is due");
         under_way.pop();
         assert!(late.as_mut().now_or_never().is_none());
         assert!(early.as_mut().now_or_never().is_some());
         assert!(access.to_read(due(9)).now_or_never().is_some(), "who reads waits for nobody who writes");
+    }
+
+    /// Lets nothing pass.
+    struct Closed;
+
+    impl Barrier for Closed {
+        fn pass(&self) -> Option<Box<dyn Send + Sync>> {
+            None
+        }
+    }
+
+    #[tokio::test]
+    async fn a_keeper_that_may_send_nothing_any_more_takes_nobodys_turn() {
+        let access = Access::new(slow(Arc::default()));
+        let closed = access.behind(Arc::new(Closed));
+        let rank = Rank::Due(Monotonic::default());
+        let mut ended: Vec<_> = (0..2 * KEEPERS_AT_ONCE).map(|_| Box::pin(closed.to_write(rank))).collect();
+        assert!(ended.iter_mut().all(|one| one.as_mut().now_or_never().is_none()));
+        assert!(access.to_write(rank).now_or_never().is_some());
     }
 }

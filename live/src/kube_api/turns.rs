@@ -4,7 +4,10 @@
 //! Whoever asks waits for so long and no longer. Where more is asked than a server can answer, the first to come would get its
 //! turn when its time is all but over, and be given up in the middle of its request, as would everybody after it: a server
 //! would be busy with nothing but requests that nobody waits for any more. Who came last has all of its time. The others ask
-//! again soon after they were given up. Where all have a rank, nobody's time may run while it waits.
+//! again soon after they were given up.
+//!
+//! Where a rank says who is the next, keepers wait as long as it takes: their time begins with their turn. That of a status runs
+//! while it waits, and now and then one is given up in mid-request; in the next round it is asked again.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
