@@ -32,8 +32,9 @@ use versions::{SentAt, VersionsRead};
 /// ([`continuum_core::look::BRIEF_LIMIT`]), and tasks end. Whatever else is asked has longer.
 const DOUBTED_AFTER: Duration = Duration::from_millis(1500);
 
-/// What a server answers of a path that it does not serve, in plain text (k8s.io/apiserver).
+/// What servers written in Go answer of a path that they do not serve, in plain text; k8s.io/apiserver is one.
 const NOT_SERVED: &[u8] = b"404 page not found";
+
 /// Who owns the fields that are written.
 const FIELD_MANAGER: &str = "continuum";
 /// Annotation with the generation of a claim.
@@ -67,12 +68,17 @@ pub(crate) const ACCESS_REVIEWS: Kind =
     Kind { group: "authorization.k8s.io", version: "v1", plural: "selfsubjectaccessreviews" };
 
 impl Kind {
-    /// What to do where a server does not have it.
+    /// What to look at where a server does not have it.
     pub fn is_it_installed(&self) -> String {
         let (plural, group) = (self.plural, self.group);
-        match group == crate::resource::GROUP {
-            true => format!("is {plural}.{group} installed? `continuum-controller --print-crd` gives it"),
-            false => format!("is {plural}.{group} installed?"),
+        match group {
+            crate::resource::GROUP => {
+                format!("is {plural}.{group} installed? `continuum-controller --print-crd` gives it")
+            }
+            "" | "coordination.k8s.io" | "authorization.k8s.io" => {
+                "every Kubernetes API server has it: does the address lead to one?".to_owned()
+            }
+            _ => format!("is {plural}.{group} installed?"),
         }
     }
 

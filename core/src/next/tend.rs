@@ -264,8 +264,10 @@ fn may_acquire(me: &Region, spec: &Spec, halves: &ByRegion<Half>) -> Result<Opti
             Err("its own half is primary, and is not seen to take writes")
         };
     }
-    if own.cluster.known().is_none() {
-        return Err("its own half cannot be seen, and so not whether it is primary");
+    match own.cluster {
+        Seen::Is(_) => {}
+        Seen::Missing => return Err("there is no Cluster of its own half"),
+        _ => return Err("its own half cannot be seen, and so not whether it is primary"),
     }
     let known_replica = |half: &Half| half.cluster.known().is_some_and(|c| c.role == Role::Replica);
     if !halves.values().all(known_replica) || halves.len() < 2 {

@@ -44,6 +44,24 @@ fn a_half_that_is_not_seen_to_take_writes_acquires_nothing() {
 }
 
 #[test]
+fn it_is_said_whether_ones_own_half_is_not_seen_or_not_there_or_no_primary() {
+    let why = |own: Seen<crate::observe::ClusterView>| {
+        let mut halves = halves();
+        halves.get_mut(&fsn()).unwrap().cluster = own;
+        may_acquire(&fsn(), &fixture::spec(), &halves).unwrap_err()
+    };
+    assert!(why(Seen::Missing).contains("there is no Cluster"));
+    assert!(why(Seen::Unknown("time-out".into())).contains("cannot be seen"));
+    let mut replica = cluster(halves().get_mut(&fsn()).unwrap()).clone();
+    replica.role = Role::Replica;
+    let mut both = halves();
+    both.get_mut(&fsn()).unwrap().cluster = Seen::Is(replica);
+    both.get_mut(&hel()).unwrap().cluster = Seen::Unknown("time-out".into());
+    let why = may_acquire(&fsn(), &fixture::spec(), &both).unwrap_err();
+    assert!(why.contains("is not primary, and the other region"), "{why}");
+}
+
+#[test]
 fn where_both_halves_say_primary_nobody_acquires() {
     let mut halves = halves();
     cluster(halves.get_mut(&hel()).unwrap()).role = Role::Primary;
