@@ -94,9 +94,14 @@ fn from_holds(case: &Case, record: &Record, held: String, out: &mut Findings) {
     // The record's own term counts; how far clocks drift is this controller's to say.
     let wait = term::over_after(&LeaseSpec { ttl_seconds: record.ttl_seconds, ..case.plan.lease });
     match case.facts.stale_for {
-        Some(stale) if stale >= wait => {
-            out.add(Id::LeaseRenewed, format!("{held}, is not renewed since {} s: order a failover", stale.as_secs()))
-        }
+        Some(stale) if stale >= wait => out.add(
+            Id::LeaseRenewed,
+            format!(
+                "{held}, is not renewed since {} s: a switchover needs its holder; where its region is lost, see \
+                 docs/runbook.md#a-region-is-lost",
+                stale.as_secs()
+            ),
+        ),
         Some(_) => out.note(1, held),
         None => out.note(1, format!("{held}; since when it stands unrenewed is not known")),
     }

@@ -146,11 +146,12 @@ fn lease_at_target_warns_that_the_switchover_is_redundant() {
 }
 
 #[test]
-fn a_lease_that_is_not_renewed_orders_a_failover() {
+fn a_lease_that_is_not_renewed_says_that_its_holder_is_needed() {
     let report = reported(|_, f| f.stale_for = Some(Duration::from_secs(40)));
     assert_eq!(
         report.blockers,
-        ["step-1: lease held by \"fsn\", generation 4, is not renewed since 40 s: order a failover"]
+        ["step-1: lease held by \"fsn\", generation 4, is not renewed since 40 s: a switchover needs its holder; \
+             where its region is lost, see docs/runbook.md#a-region-is-lost"]
     );
 }
 
