@@ -34,7 +34,10 @@ fn command() -> Command {
         .about("Moves the primary role of CloudNativePG pairs between two regions; one process in each region.")
         .version(env!("CARGO_PKG_VERSION"))
         .after_help(after_help())
-        .arg(flag("check-config", "Read the configuration and the files that it names, say what is wrong, and end"))
+        .arg(flag(
+            "check-config",
+            "Read the configuration and the files that it names, say what is wrong or where its Leases are, and end",
+        ))
         .arg(flag("print-crd", "Print the definition of the resource Continuum, as YAML, and end"));
     for variable in VARIABLES {
         let Some(option) = variable.flag else { continue };
@@ -79,8 +82,9 @@ pub fn main() -> ExitCode {
     };
     if matches.get_flag("check-config") {
         return match runtime.block_on(read_files(&config)) {
-            Ok(_) => {
+            Ok(kubeconfigs) => {
                 println!("The configuration is good. What stands in secrets is read when the controller starts.");
+                print!("{}", namespaces(&config, kubeconfigs.own_namespace()));
                 ExitCode::SUCCESS
             }
             Err(mistakes) => refused(&mistakes),
@@ -96,6 +100,32 @@ pub fn main() -> ExitCode {
         Ok(Err(error)) => ended(if error.is_configuration() { USAGE } else { UNAVAILABLE }, &chain(&error)),
         Err(ended_by) => ended(CRASH, &format!("it crashed: {}", panic_of(ended_by))),
     }
+}
+
+/// Where its Leases are, a line for each kind. Regions that name different ones do not see each other's, and nothing
+/// else of a configuration shows it.
+fn namespaces(config: &Config, own: &str) -> String {
+    let source = |name: &str, set: bool| match set {
+        true => name.to_owned(),
+        false => format!("{name} is not set: this process's own"),
+    };
+    let witness = match (&config.witness, &config.witness_bucket) {
+        (None, Some(bucket)) => format!("The witness is bucket {bucket} alone: it has no Leases."),
+        _ => format!(
+            "The witness's Leases are in namespace {} ({}). It must be the same in every region.",
+            config.leases_in(own),
+            source("CATALYST_LEASE_NS", config.lease_namespace.is_some())
+        ),
+    };
+    let election = match &config.election {
+        None => "There is no election (LEADER_ELECT).".to_owned(),
+        Some(election) => format!(
+            "The election's Lease is in namespace {} ({}).",
+            election.lease_in(own),
+            source("LEADER_ELECT_NS", election.namespace.is_some())
+        ),
+    };
+    format!("{witness}\n{election}\n")
 }
 
 /// What a panic said.
@@ -146,5 +176,30 @@ mod tests {
             assert!(help.contains(variable.name), "{}", variable.name);
         }
         assert!(!help.contains("--api-token"));
+    }
+
+    #[test]
+    fn a_good_configuration_says_where_its_leases_are() {
+        let told = |set: &[(&'static str, &str)]| {
+            let least = [("CATALYST_REGION", "fsn"), ("REGION_KUBECONFIGS_DIR", "/regions")];
+            let values = least.iter().chain(set).map(|(name, value)| (*name, (*value).to_owned()));
+            namespaces(&Config::read(&Values::new(values)).unwrap(), "dr")
+        };
+        let witness = ("WITNESS_KUBECONFIG", "/witness");
+        assert_eq!(
+            told(&[witness]),
+            "The witness's Leases are in namespace dr (CATALYST_LEASE_NS is not set: this process's own). \
+             It must be the same in every region.\n\
+             The election's Lease is in namespace dr (LEADER_ELECT_NS is not set: this process's own).\n"
+        );
+        assert_eq!(
+            told(&[witness, ("CATALYST_LEASE_NS", "leases"), ("LEADER_ELECT_NS", "elections")]),
+            "The witness's Leases are in namespace leases (CATALYST_LEASE_NS). It must be the same in every region.\n\
+             The election's Lease is in namespace elections (LEADER_ELECT_NS).\n"
+        );
+        assert_eq!(
+            told(&[("WITNESS_BUCKET", "leases"), ("NATS_URL", "nats://n"), ("LEADER_ELECT", "false")]),
+            "The witness is bucket leases alone: it has no Leases.\nThere is no election (LEADER_ELECT).\n"
+        );
     }
 }

@@ -144,6 +144,13 @@ pub struct ElectionConfig {
     pub namespace: Option<String>,
 }
 
+impl ElectionConfig {
+    /// Namespace of the election's Lease, of a process that stands in namespace `own`.
+    pub fn lease_in<'a>(&'a self, own: &'a str) -> &'a str {
+        self.namespace.as_deref().unwrap_or(own)
+    }
+}
+
 /// Where to listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen {
@@ -225,5 +232,10 @@ impl Config {
     /// Everything that is wrong, each with its name, its value where that is no secret, and how to mend it.
     pub fn read(values: &Values) -> Result<Self, Mistakes> {
         read::read(values)
+    }
+
+    /// Namespace of the Leases in the witness's cluster, of a process that stands in namespace `own`.
+    pub fn leases_in<'a>(&'a self, own: &'a str) -> &'a str {
+        self.lease_namespace.as_deref().unwrap_or(own)
     }
 }

@@ -88,7 +88,7 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
     let counts = Counts::default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let pool = Pool::new(&config, std::mem::take(&mut kubeconfigs.places), counts.clone(), clock.clone())?;
-    let lease_namespace = config.lease_namespace.clone().unwrap_or_else(|| own_namespace.clone());
+    let lease_namespace = config.leases_in(&own_namespace).to_owned();
     let others: Vec<String> = pool.others().iter().map(ToString::to_string).collect();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -152,7 +152,7 @@ pub async fn run(config: Config) -> Result<(), NotRun> {
     let (end_candidacy, candidacy_ends) = oneshot::channel::<()>();
     let mut candidacy = match &config.election {
         Some(election) => {
-            let namespace = election.namespace.as_ref().unwrap_or(&own_namespace);
+            let namespace = election.lease_in(&own_namespace);
             let me = identity().map_err(NotRun::Identity)?;
             let (leadership, readiness) = (leadership.clone(), readiness.clone());
             let candidate = Candidate::new(pool.own(), namespace, me, clock.clone(), leadership, readiness);

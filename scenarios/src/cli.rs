@@ -39,7 +39,7 @@ const WIDTH_MAX: usize = 110;
 /// Lines are not made shorter than this.
 const WIDTH_MIN: usize = 40;
 
-/// Runs switchover scenarios in a simulated pair of regions. Their controllers are the code that is to run in
+/// Runs switchover scenarios in a simulated pair of regions. Their controllers are the same code that runs in
 /// production; this command deploys and touches nothing real.
 #[derive(Debug, Parser)]
 #[command(name = "continuum", version, after_help = EXIT_CODES, max_term_width = WIDTH_MAX)]

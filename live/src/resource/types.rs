@@ -158,7 +158,7 @@ pub struct LeaseConfig {
     #[serde(default = "renew")]
     #[schemars(range(min = *ranges::RENEW_SECONDS.start(), max = *ranges::RENEW_SECONDS.end()))]
     pub renew_seconds: u32,
-    /// The holder fences its own half this long before its term ends, s.
+    /// Time before the end of the term in which nothing is made writable any more, s.
     #[serde(default = "guard")]
     #[schemars(range(min = *ranges::GUARD_SECONDS.start(), max = *ranges::GUARD_SECONDS.end()))]
     pub guard_seconds: u32,

@@ -187,12 +187,13 @@ fn addresses_that_are_good_are_taken() {
 #[test]
 fn what_is_left_out_and_costs_something_is_told_after_the_installation() {
     let Some(helm) = Helm::find() else { return };
-    let notes = |set: &str| {
-        let output = helm.run("install", &ci("fsn"), &["--dry-run=client", "--set", set]);
+    let notes_of = |cluster: &str, set: &str| {
+        let output = helm.run("install", &ci(cluster), &["--dry-run=client", "--set", set]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).expect("helm writes UTF-8");
         text.split_once("NOTES:").expect("notes").1.to_owned()
     };
+    let notes = |set: &str| notes_of("fsn", set);
     assert!(!notes("continuum.replicas=1").contains("WARNING"));
     for (set, said) in [
         (
@@ -209,6 +210,15 @@ fn what_is_left_out_and_costs_something_is_told_after_the_installation() {
         let notes = notes(set);
         assert!(notes.matches("WARNING: continuum.").count() == 1 && notes.contains(said), "{set}\n{notes}");
     }
+    // Where it differs between regions, each has a record of its own.
+    for cluster in ["fsn", "hel", "third-place"] {
+        let notes = notes_of(cluster, "continuum.leaseNamespace=leases");
+        let said = "The witness's Leases are in namespace leases of";
+        assert_eq!(notes.matches(said).count(), 1, "{cluster}\n{notes}");
+        assert!(notes.contains("be the same in every region"), "{cluster}\n{notes}");
+    }
+    let bucket = "continuum.witnessBucket=leases,continuum.witnessRegion=,witnessCluster.enabled=false";
+    assert!(!notes(bucket).contains("Leases"));
 }
 
 /// docs/install.md says so: whoever gates on lint alone gates on nothing.
