@@ -11,8 +11,12 @@ use tracing_subscriber::{Layer, fmt};
 /// that is in them.
 fn wanted(level: Level) -> Targets {
     let libraries = LevelFilter::from(level).min(LevelFilter::WARN);
-    Targets::new().with_default(libraries).with_target("continuum", level)
+    Targets::new().with_default(libraries).with_target("continuum", level).with_target(UNNAMED, LevelFilter::OFF)
 }
+
+/// It logs each request that had no connection, at level error and without its server: five a second where one is down. Our own
+/// lines name the server, once for each cause.
+const UNNAMED: &str = "kube_client::client::builder";
 
 /// Logs from here on; a panic is a line of it as well. To be called once.
 pub fn begin(logs: Logs) {
@@ -40,6 +44,8 @@ mod tests {
             assert!(wanted.would_enable("continuum_core::driver", &level));
             assert!(!wanted.would_enable("kube_client::client", &Level::DEBUG));
             assert!(!wanted.would_enable("hyper_util::client", &Level::TRACE));
+            assert!(!wanted.would_enable("kube_client::client::builder", &Level::ERROR));
+            assert!(wanted.would_enable("kube_client::client::auth", &Level::ERROR));
         }
     }
 }
