@@ -1,8 +1,8 @@
 //! The keeper of the term: the one task that owns a Continuum's record. It reads, renews, and writes what
 //! others hand it as pure functions; nobody else writes to the witness.
 //!
-//! Renewals go first, and wait for nothing but their turn at a witness that others ask as well (H09). After a conflict it reads and applies again; after an
-//! unknown outcome it reads before it writes (H25). It decides nothing about a switchover.
+//! Renewals go first, and wait for nothing but their turn at a witness that others ask as well (H09). After a conflict it
+//! reads and applies again; after an unknown outcome it reads before it writes (H25). It decides nothing about a switchover.
 
 mod turns;
 
@@ -138,6 +138,17 @@ impl State {
     fn record(&self) -> Option<&Record> {
         self.view.as_ref()?.record.as_deref()
     }
+
+    /// Whether an intent stands.
+    fn moves(&self) -> bool {
+        self.record().is_some_and(|record| record.intent.is_some())
+    }
+
+    /// The last renewal known to have succeeded of the generation that stands.
+    fn renewed(&self) -> Option<Renewed> {
+        let generation = self.record()?.generation;
+        self.renewed.filter(|renewed| renewed.generation == generation)
+    }
 }
 
 impl Keeper {
@@ -204,8 +215,7 @@ impl Keeper {
     /// says. A wall clock that is set in mid-move makes no move longer, and none shorter, as long as the same process lives.
     pub fn journal_time(&self) -> jiff::Timestamp {
         let mut state = self.state();
-        let record = state.record();
-        let busy = record.is_some_and(|record| record.intent.is_some());
+        let busy = state.moves();
         let (wall, at) = self.journal_began(&mut state, busy);
         wall.saturating_add(self.clock.now().since(at)).unwrap_or(wall)
     }
@@ -237,9 +247,7 @@ impl Keeper {
 
     fn term_of(&self, state: &State) -> Term {
         let now = self.clock.now();
-        let generation = state.record().map(|record| record.generation);
-        let renewed = state.renewed.filter(|renewed| Some(renewed.generation) == generation);
-        match (state.lease, renewed) {
+        match (state.lease, state.renewed()) {
             (Some(lease), Some(Renewed { sent, ttl_seconds, .. })) => {
                 Term::of(&LeaseSpec { ttl_seconds, ..lease }, Some(sent), now)
             }
@@ -361,10 +369,9 @@ impl Keeper {
     /// Time until the next renewal; `None` where this region does not hold the record.
     fn until_renewal(&self, state: &State, now: Monotonic) -> Option<Duration> {
         let lease = state.lease?;
-        let record = state.view.as_ref()?.record.as_ref().filter(|r| r.held_by(&self.me))?;
-        let renewed = state.renewed.filter(|renewed| renewed.generation == record.generation);
+        state.record().filter(|record| record.held_by(&self.me))?;
         let every = Duration::from_secs(lease.renew_seconds.into());
-        let due = renewed.map_or(Monotonic::default(), |renewed| self.again(renewed.sent, every));
+        let due = state.renewed().map_or(Monotonic::default(), |renewed| self.again(renewed.sent, every));
         // A renewal that failed is tried again soon, not at once.
         let due = state.tried_at.map_or(due, |tried| due.max(tried + RETRY_PAUSE));
         Some(due.since(now))

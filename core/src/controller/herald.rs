@@ -36,17 +36,15 @@ impl Controller {
                 if said.as_ref() != Some(&says) {
                     let mut patch = status::seen_patch(&says.0, left, self.clock.wall());
                     status::merge(&mut patch, lag);
-                    match self.patch_status(&patch).await {
-                        Outcome::Done(()) => {}
+                    let again = match self.patch_status(&patch).await {
+                        Outcome::Done(()) => None,
                         // A move waits for what is said of it, and what refuses may let it through a moment later.
-                        Outcome::Refused(_) if says.0.intent.is_none() => {
-                            self.clock.sleep(REFUSED_PAUSE).await;
-                            continue;
-                        }
-                        _ => {
-                            self.clock.sleep(PAUSE).await;
-                            continue;
-                        }
+                        Outcome::Refused(_) if says.0.intent.is_none() => Some(REFUSED_PAUSE),
+                        _ => Some(PAUSE),
+                    };
+                    if let Some(pause) = again {
+                        self.clock.sleep(pause).await;
+                        continue;
                     }
                     said = Some(says);
                 }

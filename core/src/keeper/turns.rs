@@ -28,10 +28,6 @@ pub(super) struct Wait {
 }
 
 impl State {
-    fn moves(&self) -> bool {
-        self.record().is_some_and(|record| record.intent.is_some())
-    }
-
     fn waits_since(&self, now: Monotonic) -> Monotonic {
         self.waits.as_ref().map_or(now, |wait| wait.since)
     }
@@ -44,10 +40,8 @@ impl State {
             return Rank::Awaited(since);
         }
         let every = self.lease.map_or(Duration::ZERO, |lease| Duration::from_secs(lease.renew_seconds.into()));
-        let generation = self.record().map(|record| record.generation);
-        let renewed = self.renewed.filter(|renewed| Some(renewed.generation) == generation);
         let last = match self.failed_in_a_row {
-            0 | 1 => renewed.map(|renewed| renewed.sent).or(self.tried_at),
+            0 | 1 => self.renewed().map(|renewed| renewed.sent).or(self.tried_at),
             _ => self.tried_at,
         };
         Rank::Due(last.map_or(since, |last| last + every))
