@@ -4,17 +4,19 @@
 //! Renewals go first, and wait for nothing but their turn at a witness that others ask as well (H09). After a conflict it
 //! reads and applies again; after an unknown outcome it reads before it writes (H25). It decides nothing about a switchover.
 
+mod changes;
 mod turns;
 
 use crate::clock::{Beats, Clock, Monotonic, within};
 use crate::ledger::Lapse;
-use crate::mailbox::{Bell, Slot, Waiting, slot};
+use crate::mailbox::Bell;
 use crate::name::Region;
 use crate::ports::{ActOnWitness, Cas, ObserveWitness, Version};
 use crate::record::{Position, Record};
 use crate::spec::LeaseSpec;
 use crate::term::{Term, WITNESS_LIMIT};
 use crate::transition::{self, Edit};
+use changes::Job;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,14 +29,8 @@ const READ_BUSY: Duration = Duration::from_millis(250);
 /// How often it is read while events are owed to a stream that may be away for hours.
 const READ_OWING: Duration = Duration::from_secs(1);
 
-/// How long a handed-in change is tried before its caller hears that it could not be written.
-const CHANGE_LIMIT: Duration = Duration::from_secs(10);
-
 /// Between two tries to reach a witness that did not answer or kept changing.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
-
-/// A pure function from record to record, applied to what was read last, perhaps more than once.
-pub type Rewrite = Box<dyn Fn(&Record) -> Edit + Send + Sync>;
 
 /// Why a change was not written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,12 +59,6 @@ pub struct View {
     pub beat: u64,
     /// How many reads succeeded: a waiter sees that there was another.
     pub read_count: u64,
-}
-
-struct Job {
-    change: Rewrite,
-    since: Monotonic,
-    answer: Slot<Result<Record, NotWritten>>,
 }
 
 /// The last renewal known to have succeeded.
@@ -282,18 +272,6 @@ impl Keeper {
         self.bell.ring();
     }
 
-    /// Has a change written. The record it left, or why it was not.
-    pub async fn update(&self, change: impl Fn(&Record) -> Edit + Send + Sync + 'static) -> Result<Record, NotWritten> {
-        let waiting: Waiting<_> = {
-            let (answer, waiting) = slot();
-            let since = self.clock.now();
-            self.state().jobs.push_back(Job { change: Box::new(change), since, answer });
-            waiting
-        };
-        self.bell.ring();
-        waiting.value().await.unwrap_or_else(|| Err(NotWritten::Unreachable("the keeper stopped".into())))
-    }
-
     /// Keeps the term. Runs for ever.
     pub async fn run(&self) {
         loop {
@@ -494,50 +472,6 @@ impl Keeper {
                 state.must_read = true;
                 Err(NotWritten::Unreachable(cause))
             }
-        }
-    }
-
-    /// One try at the first job.
-    async fn work(&self) {
-        let rank = self.state().renewal_rank(self.clock.now());
-        let Some(_turn) = self.in_turn(For::Other, self.act.turn(rank)).await else { return };
-        self.give_up_old_jobs();
-        let (job, record) = {
-            let mut state = self.state();
-            let Some(job) = state.jobs.pop_front() else { return };
-            let free = state.lease.map(|lease| Arc::new(Record::free(lease.ttl_seconds)));
-            match state.view.as_ref().and_then(|v| v.record.clone()).or(free) {
-                Some(record) => (job, record),
-                None => return,
-            }
-        };
-        match (job.change)(&record) {
-            Edit::Already => job.answer.put(Ok(Record::clone(&record))),
-            Edit::Stale(why) => job.answer.put(Err(NotWritten::Stale(why))),
-            Edit::Write(next) => match self.write((*next).clone()).await {
-                Ok(()) => job.answer.put(Ok(*next)),
-                Err(NotWritten::Unreachable(cause)) if self.clock.now().since(job.since) < CHANGE_LIMIT => {
-                    tracing::debug!(%cause, "a change of the record is tried again");
-                    self.state().jobs.push_front(job);
-                }
-                Err(failed) => job.answer.put(Err(failed)),
-            },
-        }
-    }
-
-    fn give_up_old_jobs(&self) {
-        let now = self.clock.now();
-        let cause = self.unreachable();
-        let old = {
-            let mut state = self.state();
-            let (old, young): (VecDeque<Job>, VecDeque<Job>) =
-                state.jobs.drain(..).partition(|job| now.since(job.since) >= CHANGE_LIMIT);
-            state.jobs = young;
-            old
-        };
-        let cause = cause.unwrap_or_else(|| "it answered, but not in time".into());
-        for job in old {
-            job.answer.put(Err(NotWritten::Unreachable(cause.clone())));
         }
     }
 }
