@@ -4,7 +4,7 @@ use super::permit::runs_as_standby;
 use super::source::{Token, has_stayed_standby};
 use super::{Action, Case, Change, Decision, NAME_UNKNOWN, Preconditions, current_step, name_of_other};
 use crate::ledger::whole_seconds;
-use crate::observe::{Accepts, ClusterView, Role};
+use crate::observe::{Accepts, ClusterView, Role, Seen};
 use crate::ports::ClusterChange;
 use crate::record::{EndResult, Lineage};
 use crate::steps::{self, POINT_OF_NO_RETURN};
@@ -90,8 +90,25 @@ impl Case<'_> {
                 2 if self.intent.redone > 0 => "nothing is left of the objective".to_owned(),
                 _ => format!("limit {} s", self.limit(step).unwrap_or_default().as_secs()),
             };
-            self.turn(step, format!("{why} ({limit})"))
+            let silent: String = self.silent_servers(&why).iter().map(|silent| format!("; {silent}")).collect();
+            self.turn(step, format!("{why} ({limit}){silent}"))
         }
+    }
+
+    /// What could not be read when it was looked at last, unless the reason says so already: the step's time may have gone
+    /// with it.
+    fn silent_servers(&self, why: &str) -> Vec<String> {
+        let witness = self.now.witness_unread.as_ref().map(|cause| ("the witness".to_owned(), cause.clone()));
+        let of_region = [self.intent.from(), self.intent.to()].map(|region| {
+            match (&self.seen.half(region).cluster, self.seen.copies.get(region)) {
+                (Seen::Unknown(cause), _) => Some((format!("the Cluster in {region}"), cause.clone())),
+                (_, Some(Seen::Unknown(cause))) => Some((format!("the copy in {region}"), cause.clone())),
+                _ => None,
+            }
+        });
+        let all = witness.into_iter().chain(of_region.into_iter().flatten());
+        let untold = all.filter(|(_, cause)| !why.contains(cause.as_str()));
+        untold.map(|(what, cause)| format!("{what} could not be read: {cause}")).collect()
     }
 
     /// The reason, with the operator that does nothing about it: the annotation may have come after the dry run.
@@ -155,6 +172,8 @@ impl Case<'_> {
         if !late && self.memory.may_try(step, limit, self.now.at) {
             return Decision::Act(step, action);
         }
+        let untried = late && self.memory.steps[usize::from(step)].count == 0 && self.memory.is_ours_alone(step);
+        let waiting = if untried { "its time was over before it was tried" } else { waiting };
         self.wait(step, self.memory.cause(step).unwrap_or(waiting))
     }
 

@@ -252,6 +252,20 @@ fn a_witness_that_cannot_be_read_is_no_silence_of_the_other_controller() {
 }
 
 #[test]
+fn a_step_whose_time_is_over_tells_which_servers_did_not_answer_meanwhile() {
+    let mut world = World::during(3);
+    world.decide();
+    world.pass(30);
+    world.seen.copies.insert(hel(), Seen::Unknown("hel:6443: no answer in 5 s".into()));
+    world.witness_unread = Some("wit:6443: no answer in 3 s".into());
+    let (step, reason) = turns(world.decide());
+    assert_eq!(step, 3);
+    let silent = "the witness could not be read: wit:6443: no answer in 3 s; the copy in hel could not be read: hel:6443: \
+                  no answer in 5 s";
+    assert!(reason.ends_with(&format!(" s); {silent}")), "{reason}");
+}
+
+#[test]
 fn a_cordon_that_somebody_undid_is_done_anew_in_whichever_step_before_the_swap_it_is_seen() {
     type Spoil = fn(&mut World);
     let spoils: [(&str, Spoil); 4] = [
