@@ -20,7 +20,14 @@ use tokio::time::{Instant, sleep};
 const CALLERS: usize = 100;
 
 /// What callers were answered, by status; 0: nothing.
-type Answers = Arc<Mutex<BTreeMap<u16, usize>>>;
+type Answers = Arc<Mutex<BTreeMap<u16, Answered>>>;
+
+/// How often, and what the first of them said.
+#[derive(Default)]
+struct Answered {
+    count: usize,
+    first: String,
+}
 
 /// See the module. What is printed of it.
 pub async fn measure(servers: &Servers, options: &Options) -> String {
@@ -67,22 +74,33 @@ async fn call(port: u16, number: usize, path: String, answers: Answers) {
     };
     loop {
         let answer = client.send(method.clone(), &path, &headers, body.clone()).await;
-        let status = answer.map_or(0, |answer| answer.status);
-        *answers.lock().unwrap_or_else(PoisonError::into_inner).entry(status).or_default() += 1;
+        let (status, said) = match answer {
+            Ok(answer) => (answer.status, String::from_utf8_lossy(&answer.body).into_owned()),
+            Err(cause) => (0, format!("{cause:?}")),
+        };
+        let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let answered = answers.entry(status).or_default();
+        answered.count += 1;
+        if answered.count == 1 {
+            answered.first = said;
+        }
     }
 }
 
-fn table(quiet: Kept, flooded: Kept, answers: &BTreeMap<u16, usize>, took: Duration) -> String {
+fn table(quiet: Kept, flooded: Kept, answers: &BTreeMap<u16, Answered>, took: Duration) -> String {
     let mut text = String::from("| measure | quiet | flooded |\n|---|---:|---:|\n");
     let seconds = |kept: Kept| kept.longest.as_secs_f64();
     let wrote = writeln!(text, "| renewals missed | {} | {} |", quiet.missed, flooded.missed).and_then(|()| {
         writeln!(text, "| longest between two renewals, s | {:.1} | {:.1} |", seconds(quiet), seconds(flooded))
     });
     wrote.expect("a text takes all");
-    let of_each = answers.iter().map(|(status, count)| match status {
-        0 => format!("{count} without an answer"),
-        _ => format!("{count} with {status}"),
+    let of_each = answers.iter().map(|(status, answered)| match status {
+        0 => format!("{} without an answer", answered.count),
+        _ => format!("{} with {status}", answered.count),
     });
     let of_each: Vec<String> = of_each.collect();
-    text + &format!("\n{CALLERS} callers in {:.0} s: {}", took.as_secs_f64(), of_each.join(", "))
+    let failed = answers.iter().filter(|(status, _)| **status == 0 || **status >= 500);
+    let said: String =
+        failed.map(|(status, answered)| format!("\nthe first with {status}: {}", answered.first)).collect();
+    text + &format!("\n{CALLERS} callers in {:.0} s: {}{said}", took.as_secs_f64(), of_each.join(", "))
 }

@@ -21,24 +21,27 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Of the process of this number.
-    pub fn of(process: u32) -> Self {
+    /// Of the child of this number; nothing where it has ended.
+    pub fn of(process: u32) -> Option<Self> {
         let stat = read(process, "stat");
         // The name in brackets may hold spaces; utime and stime are the 12th and 13th field after it.
-        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        let ticks: u32 = fields.skip(11).take(2).filter_map(|field| field.parse::<u32>().ok()).sum();
+        let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        if fields.next() == Some("Z") {
+            return None;
+        }
+        let ticks: u32 = fields.skip(10).take(2).filter_map(|field| field.parse::<u32>().ok()).sum();
         let status = read(process, "status");
         let number = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
             line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap_or_default()
         };
-        Self {
+        Some(Self {
             cpu: CLOCK_TICK * ticks,
             resident_kib: number("VmRSS"),
             peak_kib: number("VmHWM"),
             threads: number("Threads"),
             descriptors: fs::read_dir(format!("/proc/{process}/fd")).map_or(0, Iterator::count),
-        }
+        })
     }
 }
 

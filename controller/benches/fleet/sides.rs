@@ -105,8 +105,13 @@ pub struct Process {
 }
 
 impl Process {
+    /// Fails where the process has ended: all that it costs would be told too low.
     pub fn usage(&self) -> Usage {
-        Usage::of(self.child.id())
+        Usage::of(self.child.id()).unwrap_or_else(|| {
+            let log = self.log();
+            let last: Vec<&str> = log.lines().rev().take(5).collect();
+            panic!("the process has ended; its last lines, the newest first: {last:#?}");
+        })
     }
 
     /// What it logged so far.
