@@ -3,9 +3,9 @@
 //! counts are the ratios.
 //!
 //! ```text
-//! cargo bench -p continuum-controller --bench fleet               1,000 Continuums, ten minutes of each side
-//! cargo bench -p continuum-controller --bench fleet -- --quick    50, one minute
-//! cargo bench -p continuum-controller --bench fleet -- --flood --quick    the same, then with its HTTP API flooded
+//! cargo bench --profile image -p continuum-controller --bench fleet               1,000 Continuums, ten minutes of each side
+//! cargo bench --profile image -p continuum-controller --bench fleet -- --quick    50, one minute
+//! cargo bench --profile image -p continuum-controller --bench fleet -- --flood --quick    the same, then with its HTTP API flooded
 //! ```
 //!
 //! While the fleet is idle, PostgreSQL, records and events are left out: the twin does nothing with them. A switchover has
