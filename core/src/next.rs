@@ -404,11 +404,16 @@ pub(crate) fn cluster_write(
     claim: Claim,
     change: ClusterChange,
 ) -> ClusterWrite {
+    let fences = fences_again(cluster, &change);
+    let with_fence = |claim: Claim| if fences { claim.fencing() } else { claim };
+    // Where its effect did not last, the claim of an earlier write stands.
+    let stands = cluster.claim.as_ref() == Some(&with_fence(claim.clone()));
+    let claim = if stands && change.changes_role() { claim.again() } else { claim };
     ClusterWrite {
         region: region.clone(),
         object: cluster.object.clone(),
         resource_version: cluster.resource_version.clone(),
-        claim: if fences_again(cluster, &change) { claim.fencing() } else { claim },
+        claim: with_fence(claim),
         server_limit: change.makes_writable().then_some(REQUEST_LIMIT),
         change,
     }

@@ -80,12 +80,19 @@ pub struct Claim {
     /// The writer's generation.
     pub generation: u64,
     /// The intent it was written for, with its direction: `<id>` or `<id>/undo`. It makes a claim of the
-    /// same generation for another purpose a new write, which kills what is still in flight. `/fence` at its end: the
-    /// write put a fence on again for a demotion that had stalled.
+    /// same generation for another purpose a new write, which kills what is still in flight. `/again` after it: the same
+    /// purpose was claimed before, by a write whose effect did not last. `/fence` at its end: the write put a fence on again
+    /// for a demotion that had stalled.
     pub intent: String,
 }
 
 impl Claim {
+    /// The same as another claim than the one that stands: who guards the role refuses a change of it by which nothing is
+    /// claimed anew.
+    pub fn again(self) -> Self {
+        Self { intent: format!("{}{AGAIN}", self.intent), ..self }
+    }
+
     /// The same, of a write that fences again.
     pub fn fencing(self) -> Self {
         Self { intent: format!("{}{FENCE}", self.intent), ..self }
@@ -98,10 +105,12 @@ impl Claim {
 
     /// The intent, with its direction.
     pub fn purpose(&self) -> &str {
-        self.intent.strip_suffix(FENCE).unwrap_or(&self.intent)
+        let intent = self.intent.strip_suffix(FENCE).unwrap_or(&self.intent);
+        intent.strip_suffix(AGAIN).unwrap_or(intent)
     }
 }
 
+const AGAIN: &str = "/again";
 const FENCE: &str = "/fence";
 
 /// What a half's spec asks it to be.

@@ -163,6 +163,14 @@ impl ClusterChange {
         }
     }
 
+    /// Whether it changes whose replica a half is.
+    pub fn changes_role(&self) -> bool {
+        match self {
+            Self::Demote { .. } | Self::FenceAndDemote { .. } | Self::Promote { .. } => true,
+            Self::Claim | Self::Fence | Self::Unfence { .. } => false,
+        }
+    }
+
     /// Whether it makes a half writable: it needs more of the term, and a server-side limit (PROTOCOL 3).
     pub fn makes_writable(&self) -> bool {
         matches!(self, ClusterChange::Promote { .. } | ClusterChange::Unfence { .. })

@@ -68,7 +68,10 @@ fn demote(place: &Place<'_>, upkeep: &Upkeep, cluster: &ClusterView) -> Decision
 /// Whether an intent that stands had this half promoted: the lease is on its way back to it, or came from it.
 fn is_promoted(record: &Record, cluster: &ClusterView, place: &Place<'_>) -> bool {
     record.intent.as_ref().is_some_and(|intent| {
-        let ours = |claim: &Claim| claim.intent == intent.id || claim.intent == format!("{}/undo", intent.id);
+        let ours = |claim: &Claim| {
+            let purpose = claim.purpose();
+            purpose.strip_suffix("/undo").unwrap_or(purpose) == intent.id
+        };
         intent.to() == place.me && intent.past_return() && cluster.claim.as_ref().is_some_and(ours)
     })
 }

@@ -95,7 +95,7 @@ pub(super) fn brought_otherwise(intent: &Intent, seen: &Observations, claim: &Cl
     let written = |otherwise: &Otherwise| match &otherwise.object {
         Object::Route(region) => {
             let view = seen.routes.get(region).and_then(Seen::known);
-            view.and_then(|view| view.claim.as_ref()).is_some_and(|claim| claim.intent == intent.id)
+            view.and_then(|view| view.claim.as_ref()).is_some_and(|claim| claim.purpose() == intent.id)
         }
         _ => false,
     };

@@ -61,7 +61,7 @@ impl Case<'_> {
         if let Ok(cluster) = &cluster
             && cluster.role == Role::Primary
         {
-            let ours = cluster.claim.as_ref().is_some_and(|claim| claim.intent == self.intent.id);
+            let ours = cluster.claim.as_ref().is_some_and(|claim| claim.purpose() == self.intent.id);
             if ours && self.intent.past_return() {
                 return Decision::Undo(5, Action::Record(Change::TurnForward));
             }

@@ -176,6 +176,31 @@ fn a_half_that_is_primary_under_an_older_generation_is_fenced_and_demoted_first(
     }
 }
 
+/// An operator that has not heard of the promotion yet fences what it takes for a standby that takes writes.
+#[test]
+fn a_half_that_was_fenced_after_its_promotion_is_demoted_and_promoted_by_claims_that_do_not_stand_yet() {
+    let mut world = World::during(6);
+    world.promoted();
+    world.to().0.claim = world.claim();
+    world.to().0.fenced = true;
+    let write = cluster_write(world.decide());
+    assert_eq!(write.change, ClusterChange::FenceAndDemote { primary: "shop-fsn".into() });
+    assert_eq!(Some(write.claim.clone()), world.claim().map(Claim::again), "the policy takes no claim that stands");
+    assert!(!write.claim.fences(), "its operator's fence is its operator's to lift");
+    let (cluster, database) = world.to();
+    (cluster.role, cluster.fenced, cluster.claim) = (Role::Replica, false, Some(write.claim));
+    (cluster.primary_name, cluster.promotion_token) = (Some("shop-fsn".into()), None);
+    (cluster.demotion_token, database.in_recovery) = (Some(token(4, "0/8000028")), Some(true));
+    database.accepts = Accepts::No;
+    world.pass(1);
+    let change = changes(world.decide());
+    assert_eq!(change, Change::PromoteWith(Some(token(4, "0/8000028"))), "by its own token");
+    world.change(6, &change);
+    let write = cluster_write(world.decide());
+    assert!(matches!(write.change, ClusterChange::Promote { .. }));
+    assert_eq!(Some(write.claim), world.claim(), "it is another than the one that stands");
+}
+
 #[test]
 fn a_half_that_this_record_did_not_say_it_would_promote_does_not_count() {
     let mut world = World::before(6);
