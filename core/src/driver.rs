@@ -388,6 +388,8 @@ impl Driver {
         log_change(intent, step, change);
         let begins = matches!(change, Change::Start(_));
         let (change, tried) = (change.clone(), change.clone());
+        // Before it is: what became of it may never be known.
+        memory.sent(step, &tried);
         let written = self.keeper.update(move |record| apply(record, &me, &id, step, now, &change)).await;
         let ours = |r: &Record| r.intent.as_ref().is_some_and(|i| i.step(step).started_at == Some(now));
         if begins && written.as_ref().is_ok_and(ours) {

@@ -62,6 +62,14 @@ impl<T> Seen<T> {
         (!matches!(self, Seen::NotLooked)).then(|| self.why()).flatten()
     }
 
+    /// Why a look got no answer; absent: it got one, or there was no look.
+    pub fn unanswered(&self) -> Option<&String> {
+        match self {
+            Seen::Unknown(cause) => Some(cause),
+            _ => None,
+        }
+    }
+
     /// Maps the value.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Seen<U> {
         match self {

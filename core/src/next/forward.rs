@@ -96,19 +96,27 @@ impl Case<'_> {
     }
 
     /// What could not be read when it was looked at last, unless the reason says so already: the step's time may have gone
-    /// with it.
+    /// with it. A cause alone names no server, so that what is compared is what was looked at and its cause.
     fn silent_servers(&self, why: &str) -> Vec<String> {
-        let witness = self.now.witness_unread.as_ref().map(|cause| ("the witness".to_owned(), cause.clone()));
-        let of_region = [self.intent.from(), self.intent.to()].map(|region| {
-            match (&self.seen.half(region).cluster, self.seen.copies.get(region)) {
-                (Seen::Unknown(cause), _) => Some((format!("the Cluster in {region}"), cause.clone())),
-                (_, Some(Seen::Unknown(cause))) => Some((format!("the copy in {region}"), cause.clone())),
-                _ => None,
+        let mut silent = vec![("the witness".to_owned(), self.now.witness_unread.as_ref())];
+        for region in [self.intent.from(), self.intent.to()] {
+            let half = self.seen.half(region);
+            silent.push((format!("cluster in {region}"), half.cluster.unanswered()));
+            silent.push((format!("PostgreSQL in {region}"), half.database.unanswered()));
+            if let Some(route) = &self.plan().route {
+                let seen = self.seen.routes.get(region);
+                silent.push((format!("route {} in {region}", route.object), seen.and_then(Seen::unanswered)));
             }
+            silent.push((format!("the copy in {region}"), self.seen.copies.get(region).and_then(Seen::unanswered)));
+        }
+        silent.push(("zone".to_owned(), self.seen.zone.unanswered()));
+        let unread = silent.into_iter().filter_map(|(what, cause)| Some((what, cause?)));
+        let untold = unread.filter_map(|(what, cause)| {
+            let silence = format!("{what} cannot be read: {cause}");
+            let is_told = why.contains(&silence) || why.contains(&format!("{what}: {cause}"));
+            (!is_told).then_some(silence)
         });
-        let all = witness.into_iter().chain(of_region.into_iter().flatten());
-        let untold = all.filter(|(_, cause)| !why.contains(cause.as_str()));
-        untold.map(|(what, cause)| format!("{what} could not be read: {cause}")).collect()
+        untold.collect()
     }
 
     /// The reason, with the operator that does nothing about it: the annotation may have come after the dry run.
@@ -172,8 +180,8 @@ impl Case<'_> {
         if !late && self.memory.may_try(step, limit, self.now.at) {
             return Decision::Act(step, action);
         }
-        let untried = late && self.memory.steps[usize::from(step)].count == 0 && self.memory.is_ours_alone(step);
-        let waiting = if untried { "its time was over before it was tried" } else { waiting };
+        let waiting =
+            if late && self.memory.is_untried(step) { "its time was over before it was tried" } else { waiting };
         self.wait(step, self.memory.cause(step).unwrap_or(waiting))
     }
 

@@ -33,6 +33,8 @@ const ADMITTED_FOR: Duration = Duration::from_secs(5);
 pub(super) struct Tries {
     /// This process wrote that the step started, so nobody tried it before.
     pub begun: bool,
+    /// This process tried its action, whatever came of it, also before the step was begun anew.
+    pub ever: bool,
     /// Since when it is the step under way (or its undo is due).
     pub since: Option<Monotonic>,
     /// How often its action was tried in this process.
@@ -183,8 +185,8 @@ impl Memory {
         }
         if self.redone != intent.redone {
             self.redone = intent.redone;
-            let begun = self.steps.each_ref().map(|tries| tries.begun);
-            self.steps = begun.map(|begun| Tries { begun, ..Tries::default() });
+            let kept = self.steps.each_ref().map(|tries| (tries.begun, tries.ever));
+            self.steps = kept.map(|(begun, ever)| Tries { begun, ever, ..Tries::default() });
         }
         for (region, half) in &seen.halves {
             match &half.cluster {
@@ -260,6 +262,7 @@ impl Memory {
         let tries = &mut self.steps[usize::from(slot)];
         tries.last = Some(now);
         tries.count += u32::from(is_attempt);
+        tries.ever |= is_attempt;
         tries.failed += 1;
         match outcome {
             Outcome::Done(()) => {
@@ -304,6 +307,16 @@ impl Memory {
     /// Whether nobody but this process can have tried the step's action: it started the step.
     pub fn is_ours_alone(&self, step: u8) -> bool {
         self.steps[usize::from(step)].begun
+    }
+
+    /// Whether the step's action was never tried, by anybody.
+    pub(super) fn is_untried(&self, step: u8) -> bool {
+        self.is_ours_alone(step) && !self.steps[usize::from(step)].ever
+    }
+
+    /// Takes note of a change of the record that was sent. Only the swap is itself what its step does.
+    pub fn sent(&mut self, step: u8, change: &Change) {
+        self.steps[usize::from(step)].ever |= matches!(change, Change::Swap | Change::SwapBack);
     }
 
     /// The witness refused a change of the record. Only the swap is itself what its step does; a journal that could

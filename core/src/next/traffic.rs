@@ -110,7 +110,10 @@ impl Case<'_> {
             return None;
         }
         let Some(beat) = self.beat() else {
-            return Some(self.wait(4, format!("the copy in {} cannot be read", self.intent.to())));
+            let to = self.intent.to();
+            let cause = self.seen.copies.get(to).and_then(Seen::unanswered);
+            let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+            return Some(self.wait(4, format!("the copy in {to} cannot be read{cause}")));
         };
         let records = match self.zone() {
             _ if self.plan().records.hostnames.is_empty() => None,

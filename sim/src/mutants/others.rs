@@ -170,7 +170,7 @@ impl ForgetsWeights {
 #[async_trait]
 impl ActOnRoute for ForgetsWeights {
     async fn set_weights(&self, write: &RouteWrite) -> Outcome {
-        if write.claim.intent.ends_with("/undo") {
+        if write.claim.purpose().ends_with("/undo") {
             self.lock().insert(write.region.clone(), write.clone());
             return Outcome::Done(());
         }

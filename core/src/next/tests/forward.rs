@@ -253,16 +253,67 @@ fn a_witness_that_cannot_be_read_is_no_silence_of_the_other_controller() {
 
 #[test]
 fn a_step_whose_time_is_over_tells_which_servers_did_not_answer_meanwhile() {
+    let silence = "no answer in 5 s".to_owned();
     let mut world = World::during(3);
     world.decide();
+    world.memory.begun(3);
     world.pass(30);
-    world.seen.copies.insert(hel(), Seen::Unknown("hel:6443: no answer in 5 s".into()));
+    world.seen.routes.insert(hel(), Seen::Unknown(silence.clone()));
+    world.seen.copies.insert(hel(), Seen::Unknown(silence.clone()));
+    world.seen.half_mut(&fsn()).database = Seen::Unknown(silence.clone());
     world.witness_unread = Some("wit:6443: no answer in 3 s".into());
     let (step, reason) = turns(world.decide());
     assert_eq!(step, 3);
-    let silent = "the witness could not be read: wit:6443: no answer in 3 s; the copy in hel could not be read: hel:6443: \
-                  no answer in 5 s";
-    assert!(reason.ends_with(&format!(" s); {silent}")), "{reason}");
+    let silent = "the witness cannot be read: wit:6443: no answer in 3 s; PostgreSQL in fsn cannot be read: \
+                  no answer in 5 s; the copy in hel cannot be read: no answer in 5 s";
+    assert_eq!(reason, format!("route shop/shop in hel cannot be read: {silence} (limit 13 s); {silent}"), "each once");
+}
+
+#[test]
+fn servers_that_did_not_answer_are_told_also_where_a_write_got_no_answer_either() {
+    let mut world = World::during(4);
+    assert!(matches!(world.try_with(Outcome::Unknown("no answer in 5 s: looking".into())), Decision::Act(4, _)));
+    world.pass(100);
+    world.seen.copies.insert(hel(), Seen::Unknown("no answer in 5 s".into()));
+    let (_, reason) = turns(world.decide());
+    assert!(reason.starts_with("no answer in 5 s: looking (limit "), "{reason}");
+    assert!(reason.ends_with(" s); the copy in hel cannot be read: no answer in 5 s"), "{reason}");
+}
+
+#[test]
+fn a_step_was_not_tried_only_where_nobody_tried_it() {
+    const UNTRIED: &str = "its time was over before it was tried";
+    type Before = fn(&mut World);
+    let cases: [(&str, Before, bool); 4] = [
+        ("nothing was sent", |w| w.memory.begun(5), true),
+        ("another process began it", |w| w.memory = Memory::default(), false),
+        (
+            "the swap was sent, and what became of it is not known",
+            |w| {
+                w.memory.begun(5);
+                w.memory.sent(5, &Change::Swap);
+            },
+            false,
+        ),
+        (
+            "it was tried before the cordon was done anew",
+            |w| {
+                w.memory.begun(5);
+                w.memory.sent(5, &Change::Swap);
+                w.record.intent.as_mut().unwrap().redone += 1;
+            },
+            false,
+        ),
+    ];
+    for (name, before, untried) in cases {
+        let mut world = World::during(5);
+        world.set_beat(Some(2));
+        before(&mut world);
+        world.look();
+        world.pass(30);
+        let (_, reason) = turns(world.decide());
+        assert_eq!(reason.starts_with(UNTRIED), untried, "{name}: {reason}");
+    }
 }
 
 #[test]
