@@ -31,7 +31,7 @@ use crate::register::Register;
 use crate::servers::gateway;
 use crate::servers::jetstream::JetStream;
 use crate::servers::kube_api::{self, CONTINUUMS, HTTP_ROUTES, LEASES, SECRETS, Store};
-use crate::servers::operator::{ClusterOptions, Operator, cluster_object};
+use crate::servers::operator::{ClusterOptions, Operator, cluster_object, limits_of};
 use crate::servers::pdm;
 use crate::servers::postgres::{Instance, Journal, Settings};
 use crate::servers::powerdns::{PowerDns, SECOND_HOST};
@@ -364,7 +364,8 @@ fn databases(
         objects::claim(options, &mut object);
         let name = ObjectName::new(objects::NAMESPACE, cluster(region));
         let rng = seeds.generator(&format!("operator.{region}"));
-        let operator = Operator::new(name, &format!("api.{region}"), instance.clone(), rng);
+        instance.set_first_limits(limits_of(&object));
+        let operator = Operator::new(name, &format!("api.{region}"), Arc::new(instance.clone()), rng);
         let host = format!("operator.{region}");
         if options.pair {
             operator.install(&store, &object, &host).expect("the world's Clusters are valid and new");

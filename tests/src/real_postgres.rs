@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::net::UnixStream;
 use tokio_postgres::{Client, NoTls};
@@ -29,6 +29,8 @@ pub const NO_PASSWORD_ROLE: &str = "guest";
 
 /// A server that finds it at its start follows another.
 const STANDBY_SIGNAL: &str = "standby.signal";
+/// What a server reads after its own settings.
+const OPERATOR_SETTINGS: &str = "operator.conf";
 
 /// A running pair.
 #[derive(Debug)]
@@ -74,8 +76,10 @@ impl RealPostgres {
              create table w (client text, number bigint);\ngrant all on w to {PLAIN_ROLE}, {MONITOR_ROLE};\n"
         );
         self.run_with("postgres", &["--single", "-D", text(&a), SUPERUSER], &roles);
-        // The standby alone comes in without a password.
-        let access = "host replication all 127.0.0.1/32 trust\nhost all all all scram-sha-256\n";
+        // The standby alone comes in without a password, and who stands in for the instance manager, over the socket.
+        let access = format!(
+            "local all {SUPERUSER} trust\nhost replication all 127.0.0.1/32 trust\nhost all all all scram-sha-256\n"
+        );
         std::fs::write(a.join("pg_hba.conf"), access).expect("a file can be written");
         // A copy of a server that was shut down is a base backup.
         let copied = output(Command::new("cp").arg("-a").arg(&a).arg(&b));
@@ -93,7 +97,8 @@ impl RealPostgres {
         let folder = text(&self.folder);
         let settings = format!(
             "port={port}\nlisten_addresses='127.0.0.1'\nunix_socket_directories='{folder}'\nwal_level=logical\n\
-             archive_mode={archive_mode}\narchive_command='true'\nwal_keep_size='512MB'\nfsync=off\n{}\n",
+             archive_mode={archive_mode}\narchive_command='true'\nwal_keep_size='512MB'\nfsync=off\n{}\n\
+             include_if_exists '{OPERATOR_SETTINGS}'\n",
             conninfo(self.ports[0], "shop-hel")
         );
         append(data, &settings);
@@ -113,12 +118,9 @@ impl RealPostgres {
         let data = self.data(server);
         let write = |name: &str, text: &str| {
             let path = data.join(name);
-            std::fs::write(&path, text).expect("a file can be written");
+            self.write(&path, text);
             // A key that others may read is refused by the server.
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("it is ours");
-            if self.as_postgres {
-                output(Command::new("chown").arg(SUPERUSER).arg(&path));
-            }
         };
         write("server.crt", certificate);
         write("server.key", key);
@@ -137,14 +139,32 @@ impl RealPostgres {
         append(&self.data(server), &format!("{line}\n"));
     }
 
-    /// A server that does not run follows the other from its next start on, under this name.
-    pub fn follow(&self, server: usize, name: &str) {
-        self.set(server, &conninfo(self.ports[1 - server], name));
+    /// Writes the file of settings that stands for the operator's; the other server is followed under this name. Who runs is
+    /// to be told to read them.
+    pub(crate) fn write_settings(&self, server: usize, settings: &str, name: &str) {
+        let data = self.data(server);
+        let text = format!("{settings}{}\n", conninfo(self.ports[1 - server], name));
+        let (new, old) = (data.join("operator.new"), data.join(OPERATOR_SETTINGS));
+        self.write(&new, &text);
+        // A server that reads them meanwhile reads the former or these.
+        std::fs::rename(new, old).expect("a file can be renamed in its folder");
+    }
+
+    /// Has a server follow the other from its next start on, or not.
+    pub(crate) fn set_standby_signal(&self, server: usize, follows: bool) {
         let signal = self.data(server).join(STANDBY_SIGNAL);
-        std::fs::write(&signal, "").expect("a file can be written");
-        if self.as_postgres {
-            output(Command::new("chown").arg(SUPERUSER).arg(&signal));
+        match follows {
+            true => self.write(&signal, ""),
+            false if signal.exists() => std::fs::remove_file(signal).expect("it is there"),
+            false => {}
         }
+    }
+
+    /// A file that the server may read.
+    fn write(&self, path: &Path, text: &str) {
+        std::fs::write(path, text).expect("a file can be written");
+        let owner = std::fs::metadata(path.parent().expect("it is in a folder")).expect("the folder is there");
+        std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid())).expect("it is ours, or root's to give");
     }
 
     /// Whether a server is told to follow. One that was promoted no longer is.
@@ -152,18 +172,33 @@ impl RealPostgres {
         self.data(server).join(STANDBY_SIGNAL).exists()
     }
 
-    /// Whether a server runs.
-    pub fn runs(&self, server: usize) -> bool {
-        output(self.command("pg_ctl").args(["-D", text(&self.data(server)), "-s", "status"])).status.success()
+    /// `pg_ctl`, without waiting for what comes of it.
+    ///
+    /// # Errors
+    ///
+    /// What it says.
+    pub(crate) fn try_control(&self, server: usize, arguments: &[&str]) -> Result<(), String> {
+        let data = self.data(server);
+        let log = data.with_extension("log");
+        let fixed = ["-D", text(&data), "-l", text(&log), "-s"];
+        let mut command = self.command("pg_ctl");
+        let output = output(command.args(fixed).args(arguments).current_dir(&self.folder).stdin(Stdio::null()));
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
     }
 
     /// What `pg_controldata` prints of a server: name, value.
-    pub fn control_data(&self, server: usize) -> BTreeMap<String, String> {
+    ///
+    /// # Errors
+    ///
+    /// What it says where it fails.
+    pub fn control_data(&self, server: usize) -> Result<BTreeMap<String, String>, String> {
         let output = output(self.command("pg_controldata").arg(text(&self.data(server))));
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let printed = String::from_utf8(output.stdout).expect("it prints text");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            return Err(format!("pg_controldata: {}", String::from_utf8_lossy(&output.stderr).trim()));
+        }
         let lines = printed.lines().filter_map(|line| line.split_once(':'));
-        lines.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
+        Ok(lines.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
     }
 
     /// A session over the socket, where nobody is asked for a password.
@@ -185,7 +220,8 @@ impl RealPostgres {
         std::fs::read_to_string(self.data(server).with_extension("log")).unwrap_or_default()
     }
 
-    fn data(&self, server: usize) -> PathBuf {
+    /// A server's data folder.
+    pub(crate) fn data(&self, server: usize) -> PathBuf {
         self.folder.join(["a", "b"][server])
     }
 

@@ -117,7 +117,7 @@ pub fn cluster(name: &str, region: &str) -> Value {
         "spec": {
             "instances": 1,
             "switchoverDelay": 5,
-            "smartShutdownTimeout": 5,
+            "smartShutdownTimeout": 1,
             "replica": { "primary": format!("{name}-{}", REGIONS[0]), "source": format!("{name}-{other}") },
             "externalClusters": entries,
         },

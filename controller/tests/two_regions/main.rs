@@ -219,7 +219,7 @@ impl Regions {
             "spec": {
                 "instances": 1,
                 "switchoverDelay": 5,
-                "smartShutdownTimeout": 5,
+                "smartShutdownTimeout": 1,
                 "replica": { "primary": format!("{name}-fsn"), "source": format!("{name}-{other}") },
                 "externalClusters": entries,
             },

@@ -8,7 +8,7 @@ use continuum_sim::fabric::{Fabric, FabricOptions, HostFuture, Net, TurmoilFabri
 use continuum_sim::gate::Open;
 use continuum_sim::kube_client::{HostExecutor, KubeConnector};
 use continuum_sim::servers::kube_api::{self, CLUSTERS, Store};
-use continuum_sim::servers::operator::{ClusterOptions, Knobs, Operator, cluster_object};
+use continuum_sim::servers::operator::{ClusterOptions, Knobs, Operator, cluster_object, limits_of};
 use continuum_sim::servers::postgres::{Instance, Journal, Settings};
 use http::Request;
 use serde_json::{Value, json};
@@ -156,8 +156,10 @@ impl World {
             let store = Store::new(&format!("api.{region}"));
             let rng = seeds.generator(&format!("operator.{region}"));
             let (api, host) = (format!("api.{region}"), format!("operator.{region}"));
-            let operator = Operator::new(ObjectName::new("shop", name), &api, instance.clone(), rng);
-            operator.install(&store, &cluster_object(name, other(name), "shop-fsn", 1, &options), &host).unwrap();
+            let operator = Operator::new(ObjectName::new("shop", name), &api, Arc::new(instance.clone()), rng);
+            let object = cluster_object(name, other(name), "shop-fsn", 1, &options);
+            instance.set_first_limits(limits_of(&object));
+            operator.install(&store, &object, &host).unwrap();
             let early_ready_percent = if start.early_ready { 100 } else { 0 };
             operator.set_knobs(Knobs { early_ready_percent, ..Knobs::default() });
             let (net, served, server) = (fabric.net(), store.clone(), api.clone());

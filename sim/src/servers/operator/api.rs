@@ -44,6 +44,11 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// Whether it tells how the object is: gone, there already, or another than it was.
+    fn is_answer(&self) -> bool {
+        matches!(self, Failure::Refused { code: 404 | 409, .. })
+    }
+
     pub fn is_conflict(&self) -> bool {
         matches!(self, Failure::Refused { code: 409, .. })
     }
@@ -80,6 +85,11 @@ impl Api {
         let (host, namespace) = (host.to_owned(), namespace.to_owned());
         let (seen, changed, idle) = (Mutex::default(), Notify::new(), tokio::sync::Mutex::default());
         Self(Arc::new(Inner { net, host, agent, namespace, seen, changed, idle }))
+    }
+
+    /// Time since the start of the run.
+    pub fn now(&self) -> Duration {
+        self.0.net.now()
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -265,7 +275,7 @@ impl Api {
             }
             Err(failure) => {
                 tracing::debug!(target: "continuum_sim::operator", %failure, path, "request failed");
-                if matches!(failure, Failure::Unreachable(_)) {
+                if !failure.is_answer() {
                     // Whoever asked looks again after it, and asks for what is then to be asked for.
                     tokio::time::sleep(AGAIN).await;
                 }

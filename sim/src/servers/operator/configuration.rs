@@ -35,7 +35,7 @@ impl Hand {
         }
         self.set_phase(APPLYING, Some("PostgreSQL configuration changed"), Some(false)).await;
         // A half that was never promoted has nothing to demote, whatever it was told for a moment.
-        let demotes = !self.instance.snapshot().in_recovery;
+        let demotes = !self.instance.status().in_recovery;
         if self.chance(85) || !demotes {
             self.pause(280..=430).await;
         } else {

@@ -4,13 +4,13 @@
 use super::Common;
 use super::api::{Api, Failure};
 use super::view::{FENCE, View};
-use crate::here;
+use crate::determinism::EPOCH;
 use crate::servers::kube_api::{CLUSTERS, PODS};
 use crate::servers::postgres::State;
 use futures_util::future::select;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::ops::Deref;
+use std::ops::{Deref, RangeInclusive};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +35,22 @@ impl Deref for Hand {
 impl Hand {
     pub fn new(common: Arc<Common>, api: Api) -> Self {
         Self { common, api }
+    }
+
+    /// Time since the start of the run.
+    pub fn now(&self) -> Duration {
+        self.api.now()
+    }
+
+    /// Wall time.
+    pub fn wall(&self) -> Timestamp {
+        Timestamp::from_second((EPOCH + self.now()).as_secs().cast_signed()).unwrap_or_default()
+    }
+
+    /// What the instances report is read again this much later.
+    pub fn report_in(&self, ms: RangeInclusive<u64>) {
+        let due = self.now() + self.pick(ms);
+        self.change(|memory| memory.report_due = Some(memory.report_due.map_or(due, |old| old.min(due))));
     }
 
     /// The Cluster as it was last seen, where it exists.
@@ -102,7 +118,7 @@ impl Hand {
             let Some(cluster) = self.cluster() else { return false };
             let mut patch = json!({"status": status});
             if !conditions.is_empty() {
-                patch["status"]["conditions"] = with_conditions(&cluster, conditions);
+                patch["status"]["conditions"] = with_conditions(&cluster, conditions, self.wall());
                 // A list is replaced whole: only where it is still the one that was read.
                 patch["metadata"] = json!({"resourceVersion": cluster["metadata"]["resourceVersion"]});
             }
@@ -131,14 +147,14 @@ impl Hand {
     }
 }
 
-fn with_conditions(cluster: &Value, conditions: &[(&str, Option<Condition>)]) -> Value {
+fn with_conditions(cluster: &Value, conditions: &[(&str, Option<Condition>)], at: Timestamp) -> Value {
     let mut present = cluster["status"]["conditions"].as_array().cloned().unwrap_or_default();
     for (kind, value) in conditions {
-        let at = present.iter().position(|condition| condition["type"] == *kind);
-        let new = value.as_ref().map(|value| value.to_json(kind));
-        match (at, new) {
-            (Some(at), Some(new)) => present[at] = new,
-            (Some(at), None) => drop(present.remove(at)),
+        let place = present.iter().position(|condition| condition["type"] == *kind);
+        let new = value.as_ref().map(|value| value.to_json(kind, at));
+        match (place, new) {
+            (Some(place), Some(new)) => present[place] = new,
+            (Some(place), None) => drop(present.remove(place)),
             (None, Some(new)) => present.push(new),
             (None, None) => {}
         }
@@ -167,9 +183,7 @@ impl Condition {
         }
     }
 
-    fn to_json(self, kind: &str) -> Value {
-        let since_epoch = crate::determinism::EPOCH + here::now().unwrap_or_default();
-        let at = Timestamp::from_second(since_epoch.as_secs().cast_signed()).unwrap_or_default();
+    fn to_json(self, kind: &str, at: Timestamp) -> Value {
         json!({
             "type": kind,
             "status": if self.status { "True" } else { "False" },

@@ -44,7 +44,9 @@ impl Hand {
             };
             if pod["metadata"]["deletionTimestamp"].is_string() {
                 // Until it is taken, or the watch shows that it was.
-                let _ = self.api.delete(&PODS, &self.pod_name(), true).await;
+                if self.api.delete(&PODS, &self.pod_name(), true).await.is_err() {
+                    self.pause(AGAIN_MS).await;
+                }
                 continue;
             }
             if starting {
@@ -69,7 +71,7 @@ impl Hand {
         // The instance manager is told to end, and shuts PostgreSQL down first: fast, where it does not wait for the
         // end of a smart shutdown already. Then it is killed.
         self.change(|memory| memory.expects_running = false);
-        if self.instance.snapshot().state != State::Stopping(Shutdown::Smart) {
+        if self.instance.status().state != State::Stopping(Shutdown::Smart) {
             self.instance.order(Order::Stop(Shutdown::Fast));
         }
         let stopped = self.instance_is(State::Stopped);
@@ -99,7 +101,7 @@ impl Hand {
 
     /// Probes the container.
     pub(super) async fn watch_readiness(&self) {
-        let mut next_probe = self.now() + PROBE;
+        let mut next_probe = self.now() + self.built_in(PROBE);
         let (mut failures, mut said) = (0, true);
         loop {
             let mark = self.mark();
@@ -107,12 +109,12 @@ impl Hand {
                 self.moved_on(mark, Some(next_probe)).await;
             }
             let now = self.now();
-            let instance = self.instance.snapshot();
+            let instance = self.instance.status();
             let container_ended = instance.alive && !self.memory().manager_up;
             if now < next_probe && !(container_ended && said) {
                 continue;
             }
-            next_probe = now + PROBE;
+            next_probe = now + self.built_in(PROBE);
             let ok = instance.alive && instance.state == State::Running && self.memory().manager_up;
             failures = if ok { 0 } else { failures + 1 };
             if ok != said && (ok || failures >= FAILURES || container_ended) && self.pod().is_some() {

@@ -2,10 +2,11 @@
 //! waits for it after an unfencing, it sees neither a fence nor a promotion. Several of the recorded surprises are
 //! that, and nothing else.
 
+use super::database::Status;
 use super::hand::{Condition, Hand};
 use super::view::{HEALTHY, RESTARTING, Role, TRANSITION, View};
 use crate::servers::kube_api::CLUSTERS;
-use crate::servers::postgres::{Configuration, Order, Shutdown, Snapshot, State, Synchronous};
+use crate::servers::postgres::{Configuration, Order, Shutdown, State, Synchronous};
 use futures_util::future::{Either, select};
 use serde_json::json;
 use std::ops::RangeInclusive;
@@ -20,7 +21,7 @@ const DEAF_MS: RangeInclusive<u64> = 24_400..=25_200;
 /// Seen too: PostgreSQL was up before the 5 s were over, ms.
 const DEAF_AT_LEAST_MS: RangeInclusive<u64> = 21_000..=24_400;
 /// After a restart in place it asks at once and after 5 s, too, ms.
-const RESTART_MS: u64 = 5_130;
+const RESTART: Duration = Duration::from_millis(5_130);
 /// After a restart in place a start takes longer for this long.
 const RESTART_MEMORY: Duration = Duration::from_secs(10);
 /// A manager that must wait for its Cluster to be otherwise looks again after this, ms.
@@ -38,7 +39,7 @@ impl Hand {
         let ended = async {
             loop {
                 let mark = self.mark();
-                if self.memory().expects_running && self.instance.snapshot().state == State::Stopped {
+                if self.memory().expects_running && self.instance.status().state == State::Stopped {
                     return;
                 }
                 self.moved_on(mark, None).await;
@@ -55,7 +56,7 @@ impl Hand {
                 self.moved_on(mark, None).await;
                 continue;
             };
-            let instance = self.instance.snapshot();
+            let instance = self.instance.status();
             match self.care_for(&view, &instance).await {
                 Cared::Yes => {}
                 Cared::ToTheEnd => return,
@@ -68,7 +69,7 @@ impl Hand {
     }
 
     /// Does one thing.
-    async fn care_for(&self, view: &View, instance: &Snapshot) -> Cared {
+    async fn care_for(&self, view: &View, instance: &Status) -> Cared {
         let stopped = instance.state == State::Stopped;
         if view.fenced && !stopped {
             self.pause(90..=160).await;
@@ -113,7 +114,7 @@ impl Hand {
             let mark = self.mark();
             self.moved_on(mark, None).await;
         }
-        let (Some(view), instance) = (self.view(), self.instance.snapshot()) else { return };
+        let (Some(view), instance) = (self.view(), self.instance.status()) else { return };
         self.instance.configure(self.desired(&view, instance.standby_signal));
         self.start_now().await;
         self.remember_secret(&view).await;
@@ -130,8 +131,11 @@ impl Hand {
         self.pause(BOOT_MS).await;
         self.as_recorded(2_500).await;
         loop {
-            let Ok(cluster) = self.api.read(&CLUSTERS, &self.object.name).await else { continue };
-            let (view, instance) = (View::of(&cluster), self.instance.snapshot());
+            let Ok(cluster) = self.api.read(&CLUSTERS, &self.object.name).await else {
+                self.pause(LATER_MS).await;
+                continue;
+            };
+            let (view, instance) = (View::of(&cluster), self.instance.status());
             let standby = instance.standby_signal || view.role == Role::Replica;
             if !standby && view.target_primary.as_ref() != Some(&self.pod_name()) {
                 self.pause(LATER_MS).await;
@@ -172,9 +176,10 @@ impl Hand {
     }
 
     /// Lifts the fence.
-    async fn start(&self, view: &View, instance: &Snapshot) {
+    async fn start(&self, view: &View, instance: &Status) {
         let shorter = self.memory().knobs.times_recorded && self.chance(50);
-        let hears_again = self.now() + self.pick(if shorter { DEAF_AT_LEAST_MS } else { DEAF_MS });
+        let deaf = self.pick(if shorter { DEAF_AT_LEAST_MS } else { DEAF_MS });
+        let hears_again = self.now() + self.built_in(deaf);
         let as_primary = !instance.standby_signal;
         let now = self.now();
         let restarted = self.memory().restarted_at.is_some_and(|at| now.saturating_sub(at) < RESTART_MEMORY);
@@ -234,7 +239,7 @@ impl Hand {
         self.report_in(250..=700);
         let now = self.now();
         self.change(|memory| memory.restarted_at = Some(now));
-        let hears_again = begun + Duration::from_millis(RESTART_MS);
+        let hears_again = begun + self.built_in(RESTART);
         let least = now + Duration::from_millis(50);
         tokio::time::sleep(hears_again.max(least).saturating_sub(self.now())).await;
         if self.view().is_some_and(|view| view.phase == RESTARTING) {
@@ -243,14 +248,14 @@ impl Hand {
     }
 
     /// Writes configuration files that the spec wants otherwise.
-    async fn apply_configuration(&self, view: &View, instance: &Snapshot) -> bool {
+    async fn apply_configuration(&self, view: &View, instance: &Status) -> bool {
         if instance.state != State::Running
             || self.instance.configuration() == self.desired(view, instance.standby_signal)
         {
             return false;
         }
         self.pause(80..=180).await;
-        let standby = self.instance.snapshot().standby_signal;
+        let standby = self.instance.status().standby_signal;
         if let Some(view) = self.view() {
             self.instance.configure(self.desired(&view, standby));
         }

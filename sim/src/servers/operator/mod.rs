@@ -13,6 +13,8 @@
 //! Each part looks at levels (object, instance, and what an instance manager remembers), so that it goes on after its
 //! host was down. The parts run side by side, which gives the interleavings that the real one shows.
 //!
+//! The database is an interface ([`Database`]), and so is the network: the same rules run over real servers.
+//!
 //! Simplified: what an instance reports of itself, which the real operator asks its pod for, it is told in process.
 //! Modelled: one instance a half (`instances` only counts), streaming only. Deliberately absent: failover inside a
 //! region, backups, rolling updates, the Lease of a Cluster.
@@ -20,6 +22,7 @@
 mod admission;
 mod api;
 mod configuration;
+mod database;
 mod hand;
 mod kubelet;
 mod manager;
@@ -28,18 +31,19 @@ mod pods;
 mod promotion;
 mod reconcile;
 mod report;
+mod simulated;
 mod token;
 mod view;
 mod webhook;
 
 pub use admission::admission;
-pub use object::{ClusterOptions, cluster_object};
+pub use database::{Database, Status};
+pub use object::{ClusterOptions, cluster_object, first_status};
 pub use token::Token;
+pub use view::limits_of;
 
 use crate::fabric::{Net, Software};
-use crate::here;
 use crate::servers::kube_api::{CLUSTERS, PODS, Refusal, SECRETS, Store};
-use crate::servers::postgres::{Instance, Snapshot};
 use api::Api;
 use continuum_core::name::ObjectName;
 use futures_util::future::{join, join4, join5};
@@ -73,6 +77,8 @@ pub enum Stuck {
 pub struct Knobs {
     /// Everything that the operator and the instance manager do takes this many percent of its time.
     pub slow_percent: u32,
+    /// The pauses that are built into them, and the periods of their looks, last this many percent.
+    pub pause_percent: u32,
     /// A demotion takes this much longer.
     pub demotion_extra: Duration,
     /// Between lifting a demotion's fence and calling it over this much more time passes.
@@ -99,6 +105,7 @@ impl Default for Knobs {
     fn default() -> Self {
         Self {
             slow_percent: 100,
+            pause_percent: 100,
             demotion_extra: Duration::ZERO,
             last_write_extra: Duration::ZERO,
             promotion_extra: Duration::ZERO,
@@ -150,7 +157,7 @@ struct Common {
     object: ObjectName,
     /// Host of the region's API server.
     api_host: String,
-    instance: Instance,
+    instance: Arc<dyn Database>,
     memory: Mutex<Memory>,
     woken: Notify,
     /// The operator's webhook answers.
@@ -163,7 +170,7 @@ pub struct Operator(Arc<Common>);
 
 impl Operator {
     /// An operator for the Cluster `object` of the API server on `api_host`, which runs on `instance`.
-    pub fn new(object: ObjectName, api_host: &str, instance: Instance, rng: ChaCha8Rng) -> Self {
+    pub fn new(object: ObjectName, api_host: &str, instance: Arc<dyn Database>, rng: ChaCha8Rng) -> Self {
         let memory = Memory {
             rng,
             knobs: Knobs::default(),
@@ -186,7 +193,6 @@ impl Operator {
     /// Puts a Cluster with its status and its pod into a store, and the webhook of the operator on `operator_host`
     /// before it.
     pub fn install(&self, store: &Store, cluster: &Value, operator_host: &str) -> Result<(), Refusal> {
-        self.0.instance.set_first_limits(view::View::of(cluster).limits);
         let created = store.create(&CLUSTERS, cluster.clone(), "setup")?;
         let (namespace, name) = (text(&created["metadata"]["namespace"]), text(&created["metadata"]["name"]));
         let status = json!({"status": cluster["status"]});
@@ -237,9 +243,9 @@ impl Operator {
         let operator = self.clone();
         Box::new(move || {
             let (operator, net) = (operator.clone(), net.clone());
-            let instance = operator.0.instance.clone();
+            let instance = operator.0.instance.run(net.clone());
             Box::pin(async move {
-                join(instance.run(net.clone()), operator.run_node(net)).await;
+                join(instance, operator.run_node(net)).await;
             })
         })
     }
@@ -304,16 +310,12 @@ impl Common {
         }
     }
 
-    fn now(&self) -> Duration {
-        here::now().unwrap_or_default()
-    }
-
     fn pod_name(&self) -> String {
         format!("{}-1", self.object.name)
     }
 
     /// Whether an instance says that it is primary: from its files, so also while it is fenced.
-    fn reports_primary(&self, instance: &Snapshot) -> bool {
+    fn reports_primary(&self, instance: &Status) -> bool {
         instance.alive && self.memory().manager_up && !instance.standby_signal
     }
 
@@ -349,13 +351,12 @@ impl Common {
         tokio::time::sleep(self.pick(ms)).await;
     }
 
-    fn chance(&self, percent: u32) -> bool {
-        self.memory().rng.random_range(0..100) < percent
+    /// A pause that is built in.
+    fn built_in(&self, pause: Duration) -> Duration {
+        pause * self.memory().knobs.pause_percent / 100
     }
 
-    /// What the instances report is read again this much later.
-    fn report_in(&self, ms: RangeInclusive<u64>) {
-        let due = self.now() + self.pick(ms);
-        self.change(|memory| memory.report_due = Some(memory.report_due.map_or(due, |old| old.min(due))));
+    fn chance(&self, percent: u32) -> bool {
+        self.memory().rng.random_range(0..100) < percent
     }
 }

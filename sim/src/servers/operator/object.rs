@@ -76,39 +76,9 @@ pub fn cluster_object(name: &str, other: &str, primary: &str, instances: u32, op
             "externalClusters": [external(name), external(other)],
             "postgresql": {"parameters": {"max_connections": "200"}},
         },
-        "status": {
-            "phase": HEALTHY,
-            "currentPrimary": format!("{name}-1"),
-            "targetPrimary": format!("{name}-1"),
-            "instances": instances,
-            "readyInstances": instances,
-            "systemID": options.system_id,
-            "switchReplicaClusterStatus": {},
-            "instancesReportedState": {
-                format!("{name}-1"): {"ip": "10.0.0.1", "isPrimary": is_primary, "timeLineID": options.timeline},
-            },
-            "conditions": [
-                condition("Initialized", "BootstrapCompleted", "Cluster has been bootstrapped"),
-                condition(
-                    "ConsistentSystemID",
-                    "Unique",
-                    "A single, unique system ID was found across reporting instances.",
-                ),
-                condition("Ready", "ClusterIsReady", "Cluster is Ready"),
-            ],
-        },
+        "status": first_status(name, is_primary, instances, &options.system_id, options.timeline),
     });
     debug_assert_eq!(role(&object) == Role::Primary, is_primary);
-    if is_primary {
-        object["status"]["timelineID"] = json!(options.timeline);
-        if let Some(conditions) = object["status"]["conditions"].as_array_mut() {
-            conditions.push(condition(
-                "ContinuousArchiving",
-                "ContinuousArchivingSuccess",
-                "Continuous archiving is working",
-            ));
-        }
-    }
     if options.synchronous {
         object["spec"]["postgresql"]["synchronous"] =
             json!({"method": "any", "number": 1, "dataDurability": "required", "standbyNamesPre": [other]});
@@ -117,6 +87,39 @@ pub fn cluster_object(name: &str, other: &str, primary: &str, instances: u32, op
         object["spec"]["replica"]["minApplyDelay"] = json!(delay);
     }
     object
+}
+
+/// The status of a half that has been at rest for long.
+pub fn first_status(name: &str, is_primary: bool, instances: u32, system_id: &str, timeline: u32) -> Value {
+    let mut conditions = vec![
+        condition("Initialized", "BootstrapCompleted", "Cluster has been bootstrapped"),
+        condition("ConsistentSystemID", "Unique", "A single, unique system ID was found across reporting instances."),
+        condition("Ready", "ClusterIsReady", "Cluster is Ready"),
+    ];
+    if is_primary {
+        conditions.push(condition(
+            "ContinuousArchiving",
+            "ContinuousArchivingSuccess",
+            "Continuous archiving is working",
+        ));
+    }
+    let mut status = json!({
+        "phase": HEALTHY,
+        "currentPrimary": format!("{name}-1"),
+        "targetPrimary": format!("{name}-1"),
+        "instances": instances,
+        "readyInstances": instances,
+        "systemID": system_id,
+        "switchReplicaClusterStatus": {},
+        "instancesReportedState": {
+            format!("{name}-1"): {"ip": "10.0.0.1", "isPrimary": is_primary, "timeLineID": timeline},
+        },
+        "conditions": conditions,
+    });
+    if is_primary {
+        status["timelineID"] = json!(timeline);
+    }
+    status
 }
 
 fn condition(kind: &str, reason: &str, message: &str) -> Value {

@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 /// Annotation that takes a Cluster's pods away.
 const HIBERNATION: &str = "cnpg.io/hibernation";
 
+/// Of a Cluster that names none.
+const DEFAULT_IMAGE: &str = "ghcr.io/cloudnative-pg/postgresql:18";
+
 impl Hand {
     pub(super) async fn care_for_pods(&self) {
         let mut ready_before = true;
@@ -99,6 +102,7 @@ fn is_ready(pod: &Value) -> bool {
 pub(super) fn pod_object(cluster: &Value) -> Value {
     let name = super::text(&cluster["metadata"]["name"]);
     let grace = cluster["spec"]["stopDelay"].as_u64().unwrap_or(1800);
+    let image = cluster["spec"]["imageName"].as_str().unwrap_or(DEFAULT_IMAGE);
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -114,7 +118,7 @@ pub(super) fn pod_object(cluster: &Value) -> Value {
         "spec": {
             "nodeName": format!("node-of-{name}"),
             "terminationGracePeriodSeconds": grace,
-            "containers": [{"name": "postgres", "image": cluster["spec"]["imageName"]}],
+            "containers": [{"name": "postgres", "image": image}],
         },
     })
 }

@@ -1,25 +1,27 @@
 //! The instance manager's promotion: first the token, then the end of recovery, then the role's password.
 
+use super::database::Status;
 use super::hand::Hand;
 use super::view::{HEALTHY, Role, UNRECOVERABLE, View};
 use super::{Promotion, Stuck, Token};
 use crate::servers::kube_api::SECRETS;
-use crate::servers::postgres::{Order, Snapshot, State};
+use crate::servers::postgres::{Order, State};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use continuum_core::record::Lsn;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A promotion whose token was not replayed to is looked at again after this, ms.
 const LOOK_AGAIN_MS: std::ops::RangeInclusive<u64> = 10_300..=10_700;
+/// A password that PostgreSQL did not take is set again after this, ms.
+const SET_AGAIN_MS: std::ops::RangeInclusive<u64> = 980..=1_050;
 /// One that is stuck.
 const STUCK: Duration = Duration::from_millis(500);
 
 impl Hand {
     /// Does one thing of a promotion. `false`: there is nothing to do.
-    pub(super) async fn promote(&self, view: &View, instance: &Snapshot) -> bool {
+    pub(super) async fn promote(&self, view: &View, instance: &Status) -> bool {
         if view.role != Role::Primary || view.fenced {
             self.change_if(|memory| memory.promotion.take().is_some());
             return false;
@@ -41,10 +43,11 @@ impl Hand {
         if promotion.refused || promotion.next_look > now {
             return false;
         }
-        match self.verify(view, instance) {
+        match self.verify(view, instance).await {
             Verdict::Promote => self.end_recovery(view).await,
             Verdict::Later => {
-                let next = now + if promotion.token.is_none() { STUCK } else { self.pick(LOOK_AGAIN_MS) };
+                let pause = if promotion.token.is_none() { STUCK } else { self.pick(LOOK_AGAIN_MS) };
+                let next = now + self.built_in(pause);
                 self.change(|memory| memory.promotion = Some(Promotion { next_look: next, ..promotion }));
             }
             Verdict::Wrong => {
@@ -58,13 +61,13 @@ impl Hand {
     }
 
     /// Whether the token fits, as the real one compares it with `pg_controldata`.
-    fn verify(&self, view: &View, instance: &Snapshot) -> Verdict {
+    async fn verify(&self, view: &View, instance: &Status) -> Verdict {
         if self.memory().knobs.stuck.contains(&Stuck::AtPromotion) || instance.state != State::Running {
             return Verdict::Later;
         }
         let Some(token) = &view.promotion_token else { return Verdict::Promote };
         let Some(token) = Token::decode(token) else { return Verdict::Wrong };
-        let (timeline, redo) = instance.checkpoint.unwrap_or((instance.timeline, Lsn::default()));
+        let Some((timeline, redo)) = self.instance.checkpoint().await else { return Verdict::Later };
         let wanted = token.timeline.parse::<u32>().unwrap_or_default();
         if token.database_system_identifier != self.instance.system_id() || wanted < timeline {
             return Verdict::Wrong;
@@ -85,7 +88,7 @@ impl Hand {
                 (!instance.in_recovery || instance.state != State::Running || !instance.alive).then_some(())
             })
             .await;
-        let instance = self.instance.snapshot();
+        let instance = self.instance.status();
         if !instance.alive || instance.state != State::Running {
             return;
         }
@@ -116,7 +119,7 @@ impl Hand {
     }
 
     /// A primary gives its role the password of a secret that changed. Whether it did.
-    pub(super) async fn follow_secret(&self, view: &View, instance: &Snapshot) -> bool {
+    pub(super) async fn follow_secret(&self, view: &View, instance: &Status) -> bool {
         if instance.state != State::Running || instance.in_recovery {
             return false;
         }
@@ -131,9 +134,10 @@ impl Hand {
     async fn set_password(&self, view: &View) -> bool {
         let Some(secret) = self.remember_secret(view).await else { return false };
         let Some(password) = secret_password(&secret) else { return false };
-        let changes = self.instance.password_of("app").is_none_or(|present| present != password);
-        if changes && self.instance.accepts_writes() {
-            self.instance.set_password("app", &password);
+        if self.instance.status().accepts_writes() && !self.instance.set_password("app", &password).await {
+            // It is set again.
+            self.change(|memory| memory.secret_version = None);
+            self.pause(SET_AGAIN_MS).await;
         }
         true
     }

@@ -1,12 +1,11 @@
 //! The operator proper: one thing at a time, each from what the object and the instance show.
 
+use super::database::Status;
 use super::hand::{Condition, Hand};
 use super::manager::RESTARTED;
 use super::view::{APPLYING, FENCING, HEALTHY, PROMOTING, RESTARTING, Role, SWITCH, TRANSITION, UNRECOVERABLE, View};
 use super::{Stuck, Token};
-use crate::determinism::EPOCH;
-use crate::servers::postgres::{Control, Snapshot, State};
-use jiff::Timestamp;
+use crate::servers::postgres::{Control, State};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ impl Hand {
                 self.moved_on(mark, None).await;
                 continue;
             };
-            let instance = self.instance.snapshot();
+            let instance = self.instance.status();
             if !self.step(&view, &instance).await {
                 self.moved_on(mark, self.due()).await;
             }
@@ -38,7 +37,7 @@ impl Hand {
     }
 
     /// Does one thing. `false`: there is nothing to do.
-    async fn step(&self, view: &View, instance: &Snapshot) -> bool {
+    async fn step(&self, view: &View, instance: &Status) -> bool {
         if view.disabled {
             return false;
         }
@@ -86,7 +85,7 @@ impl Hand {
     }
 
     /// The half has a pod that is not on its way out.
-    fn has_pod(&self) -> bool {
+    pub(super) fn has_pod(&self) -> bool {
         self.pod().is_some_and(|pod| pod["metadata"]["deletionTimestamp"].is_null())
     }
 
@@ -117,14 +116,15 @@ impl Hand {
     /// The instance manager has done its part: the token, and then the end. As the real one does it, the fence is not
     /// put on again where somebody took it off: PostgreSQL runs then, `pg_controldata` never says shut down, and the
     /// demotion stays (seen in the traces, 16k).
-    async fn go_on_with_demotion(&self, view: &View, instance: &Snapshot) -> bool {
+    async fn go_on_with_demotion(&self, view: &View, instance: &Status) -> bool {
         if self.memory().knobs.stuck.contains(&Stuck::AtDemotion) || !self.has_pod() {
             return false;
         }
         if !self.is_seen_shut_down(instance) {
             let now = self.now();
             if self.memory().next_demotion_look <= now {
-                self.change(|memory| memory.next_demotion_look = now + DEMOTION_LOOK);
+                let next = now + self.built_in(DEMOTION_LOOK);
+                self.change(|memory| memory.next_demotion_look = next);
             }
             return false;
         }
@@ -133,13 +133,12 @@ impl Hand {
         self.pause(100..=150).await;
         // The control file is read in the pod when its turn comes, and its last WAL is archived there. Where somebody
         // lifted the fence meanwhile PostgreSQL runs.
-        let instance = &self.instance.snapshot();
+        let instance = &self.instance.status();
         if !self.has_pod() || !self.is_seen_shut_down(instance) {
             return true;
         }
-        let (timeline, redo) = instance.checkpoint.unwrap_or((instance.timeline, instance.end));
-        let at = Timestamp::from_second((EPOCH + self.now()).as_secs().cast_signed()).unwrap_or_default();
-        let token = Token::new(timeline, redo, &self.instance.system_id(), at);
+        let Some((timeline, redo)) = instance.checkpoint else { return true };
+        let token = Token::new(timeline, redo, &self.instance.system_id(), self.wall());
         let known = view.demotion_token.as_deref().and_then(Token::decode).is_some_and(|known| known.is_same(&token));
         let dropped = std::mem::take(&mut self.memory().knobs.drop_token);
         if !known && !dropped && !self.set_status(json!({"demotionToken": token.encode()}), &[]).await {
@@ -164,13 +163,13 @@ impl Hand {
         true
     }
 
-    fn is_seen_shut_down(&self, instance: &Snapshot) -> bool {
+    fn is_seen_shut_down(&self, instance: &Status) -> bool {
         let shut_down = matches!(instance.control, Control::ShutDown | Control::ShutDownInRecovery);
         instance.alive && self.memory().manager_up && shut_down
     }
 
     /// A primary that waits for a restart is restarted in place.
-    async fn order_restart(&self, view: &View, instance: &Snapshot) -> bool {
+    async fn order_restart(&self, view: &View, instance: &Status) -> bool {
         let through = view.phase == PROMOTING && !instance.pending_restart;
         if through && instance.alive && instance.state == State::Running && !instance.in_recovery {
             self.pause(150..=280).await;

@@ -3,9 +3,10 @@
 //! A standby that comes up within the readiness probe's patience wakes nobody: after a demotion the Cluster may show
 //! no system id for minutes (seen in the traces).
 
+use super::database::Status;
 use super::hand::{Condition, Hand};
 use super::view::View;
-use crate::servers::postgres::{Snapshot, State};
+use crate::servers::postgres::State;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ impl Hand {
                 self.report().await;
             } else if !self.note_archiving().await {
                 let unknown = self.view().is_some_and(|view| view.archiving.is_none());
-                let look = unknown.then(|| self.now() + ARCHIVE_LOOK);
+                let look = unknown.then(|| self.now() + self.built_in(ARCHIVE_LOOK));
                 self.moved_on(mark, [due, look].into_iter().flatten().min()).await;
             }
         }
@@ -31,9 +32,9 @@ impl Hand {
 
     /// Writes down what the instance reports. One that does not answer leaves the old report in place.
     pub(super) async fn report(&self) {
-        let instance = self.instance.snapshot();
+        let instance = self.instance.status();
         let (Some(view), Some(cluster)) = (self.view(), self.cluster()) else { return };
-        if !instance.alive || !self.memory().manager_up || view.should_promote() || view.disabled || view.gone {
+        if !instance.alive || !self.memory().manager_up || view.should_promote() || view.disabled || !self.has_pod() {
             return;
         }
         let (status, system_id_known) = self.reported(&instance);
@@ -50,7 +51,7 @@ impl Hand {
         }
     }
 
-    fn reported(&self, instance: &Snapshot) -> (Value, bool) {
+    fn reported(&self, instance: &Status) -> (Value, bool) {
         let answers = instance.state == State::Running;
         let primary = !instance.standby_signal;
         let timeline = if answers { json!(instance.timeline) } else { Value::Null };
@@ -70,7 +71,7 @@ impl Hand {
     /// The condition appears with the first WAL file that a half archives: a standby does that too
     /// (`archive_mode: always`). Whether it was written.
     async fn note_archiving(&self) -> bool {
-        let instance = self.instance.snapshot();
+        let instance = self.instance.status();
         let archives = instance.state == State::Running && (!instance.standby_signal || instance.checkpoint.is_some());
         let Some(view) = self.view().filter(|view: &View| archives && !view.disabled) else { return false };
         let fails = self.memory().knobs.archiving_fails && !instance.standby_signal;

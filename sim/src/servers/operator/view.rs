@@ -103,7 +103,7 @@ impl View {
                 let names = names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect();
                 (names, synchronous["dataDurability"] != "preferred")
             }),
-            limits: limits(&spec["postgresql"]["parameters"]),
+            limits: limits_of(cluster),
             wal_sender_timeout: duration(&spec["postgresql"]["parameters"]["wal_sender_timeout"])
                 .unwrap_or(WAL_SENDER_TIMEOUT),
         }
@@ -150,6 +150,11 @@ fn application_secret(cluster: &Value) -> String {
         ["recovery", "pg_basebackup", "initdb"].into_iter().find_map(|way| bootstrap[way]["secret"]["name"].as_str());
     let own = || format!("{}-app", cluster["metadata"]["name"].as_str().unwrap_or_default());
     given.map_or_else(own, str::to_owned)
+}
+
+/// What a Cluster's parameters set.
+pub fn limits_of(cluster: &Value) -> Limits {
+    limits(&cluster["spec"]["postgresql"]["parameters"])
 }
 
 /// PostgreSQL's parameters are texts.

@@ -263,26 +263,14 @@ impl Instance {
         }
     }
 
-    /// Waits until something changed and `f` gives a value.
-    pub async fn watch<T>(&self, mut f: impl FnMut(&Snapshot) -> Option<T>) -> T {
-        loop {
-            let mut changed = pin!(self.changed.notified());
-            changed.as_mut().enable();
-            if let Some(value) = f(&self.snapshot()) {
-                return value;
-            }
-            changed.await;
-        }
-    }
-
     /// A number that grows when the process or its configuration changes.
     pub fn life(&self) -> u64 {
         self.lock().life
     }
 
-    /// Waits until the process or its configuration has changed after `life`.
-    pub async fn changed_since(&self, life: u64) {
-        self.until(|inner| (inner.life > life).then_some(())).await;
+    /// Told of every change.
+    pub fn changed(&self) -> &Notify {
+        &self.changed
     }
 
     /// `kill -9` of every process. Its host goes on.
