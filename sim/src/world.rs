@@ -15,6 +15,7 @@ mod inbox;
 pub mod objects;
 pub mod options;
 pub mod platform;
+mod role_policy;
 
 pub use controllers::{Alter, Desk, Order, controller_host};
 pub use inbox::{Answered, Awaited, Inbox, awaited};
@@ -30,7 +31,7 @@ use crate::moments::{Half, Sources, Watch};
 use crate::register::Register;
 use crate::servers::gateway;
 use crate::servers::jetstream::JetStream;
-use crate::servers::kube_api::{self, CONTINUUMS, HTTP_ROUTES, LEASES, SECRETS, Store};
+use crate::servers::kube_api::{self, CLUSTERS, CONTINUUMS, HTTP_ROUTES, LEASES, SECRETS, Store};
 use crate::servers::operator::{ClusterOptions, Operator, cluster_object, limits_of};
 use crate::servers::pdm;
 use crate::servers::postgres::{Instance, Journal, Settings};
@@ -369,6 +370,9 @@ fn databases(
         let host = format!("operator.{region}");
         if options.pair {
             operator.install(&store, &object, &host).expect("the world's Clusters are valid and new");
+        }
+        if options.role_policy {
+            store.add_admission(&CLUSTERS, role_policy::policy());
         }
         operator.adjust(|knobs| {
             knobs.demotion_extra = options.demotion_extra;

@@ -87,6 +87,7 @@ scenarios! {
     gitops_reverts_the_old_half_before_the_promotion
     gitops_reverts_the_old_half_in_the_drain
     gitops_reverts_the_old_half_of_a_paused_controller
+    gitops_reverts_the_old_half_under_the_policy
     gitops_reverts_the_promotion_under_way
     gitops_reverts_the_weights
     health_is_looked_at_again
@@ -110,6 +111,7 @@ scenarios! {
     pdm_before_two_authorities
     pdm_refuses_at_step_4
     pdm_takes_lua_that_does_not_run
+    person_reverts_the_promotion_under_the_policy
     phase_that_flaps
     planned_switchover
     postgres_killed_then_demoted

@@ -44,6 +44,9 @@ pub struct World {
     /// Whether the Clusters of the pair exist.
     #[serde(deserialize_with = "flag")]
     pub pair: bool,
+    /// Whether the regions have the policy that refuses changes of a role which are nobody's claim.
+    #[serde(deserialize_with = "flag")]
+    pub role_policy: bool,
     /// Whether the Continuum knows addresses of the standby.
     #[serde(deserialize_with = "flag")]
     pub addresses: bool,
@@ -96,6 +99,7 @@ impl Default for World {
             rpo: Seconds(5),
             route: RouteWorld::Matched,
             pair: true,
+            role_policy: false,
             addresses: true,
             lease: LeaseWorld::default(),
             operator: OperatorWorld::default(),

@@ -57,6 +57,7 @@ pub(super) fn world(scenario: &Scenario, options: &RunOptions) -> WorldOptions {
             RouteWorld::None => Route::None,
         },
         pair: world.pair,
+        role_policy: world.role_policy,
         addresses: world.addresses,
         lease: match &world.lease.initial {
             None => Lease::HeldBy(world.primary.to_string()),

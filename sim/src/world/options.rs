@@ -42,6 +42,8 @@ pub struct WorldOptions {
     pub route: Route,
     /// Whether the Clusters of the pair exist.
     pub pair: bool,
+    /// Whether the API servers refuse changes of a role that are nobody's claim.
+    pub role_policy: bool,
     /// Whether the Continuum knows addresses of the standby.
     pub addresses: bool,
     /// What the witness holds.
@@ -178,6 +180,7 @@ impl Default for WorldOptions {
             rpo_seconds: 5,
             route: Route::Matched,
             pair: true,
+            role_policy: false,
             addresses: true,
             lease: Lease::Absent,
             witness: Witness::Third,
